@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -40,128 +41,76 @@ DELIVERY_STATUSES = ("sent", "failed")
 
 
 @dataclass(frozen=True)
-class Family:
-    """A metric as it is published. `kind`: counter | gauge | summary."""
+class MetricFamily:
+    """A metric as it is published. `kind`: counter | gauge | summary; `by`: its labels, with blanks between them."""
 
-    name: str
     kind: str
-    labels: tuple[str, ...]
+    name: str
+    by: str
     help: str
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.by.split())
 
+
+_counter, _gauge, _summary = (partial(MetricFamily, kind) for kind in ("counter", "gauge", "summary"))
 FAMILIES = (
-    Family("aishell_build_info", "gauge", ("version",), "The release that wrote this."),
-    Family(
-        "aishell_runs_total",
-        "counter",
-        ("agent", "target", "status"),
-        "Runs that ended; one that failed and was resumed has ended twice.",
-    ),
-    Family(
-        "aishell_run_duration_seconds",
-        "summary",
-        ("agent", "target"),
-        "Time that runs worked, without waiting for people; the count is of runs that ended.",
-    ),
-    Family(
-        "aishell_run_last_end_timestamp_seconds",
-        "gauge",
-        ("agent", "target", "status"),
-        "When the last such run ended.",
-    ),
-    Family("aishell_steps_total", "counter", ("tool", "target", "status"), "Outcomes of steps."),
-    Family("aishell_step_duration_seconds", "summary", ("tool", "target"), "Time of the attempts of steps that ended."),
-    Family(
-        "aishell_bytes_reclaimed_total", "counter", ("target",), "Bytes that steps gave back; growth takes none off."
-    ),
-    Family("aishell_rows_deleted_total", "counter", ("target",), "Rows that steps deleted, at least."),
-    Family(
-        "aishell_backup_age_seconds", "gauge", ("target",), "Age of the newest backup with no damage known; +Inf: none."
-    ),
-    Family(
-        "aishell_backup_verified_age_seconds", "gauge", ("target",), "Age of the newest verified backup; +Inf: none."
-    ),
-    Family(
+    _gauge("aishell_build_info", "version", "The release that wrote this."),
+    _counter("aishell_runs_total", "agent target status", "Runs that ended; one that was resumed has ended twice."),
+    _summary("aishell_run_duration_seconds", "agent target", "Working time of runs, without waiting for people."),
+    _gauge("aishell_run_last_end_timestamp_seconds", "agent target status", "When the last such run ended."),
+    _counter("aishell_steps_total", "tool target status", "Steps by outcome."),
+    _summary("aishell_step_duration_seconds", "tool target", "Time spent on steps that ended."),
+    _counter("aishell_bytes_reclaimed_total", "target", "Bytes reclaimed by steps; growth is not subtracted."),
+    _counter("aishell_rows_deleted_total", "target", "Rows deleted by steps, at least."),
+    _gauge("aishell_backup_age_seconds", "target", "Age of the newest backup not known to be damaged; +Inf: none."),
+    _gauge("aishell_backup_verified_age_seconds", "target", "Age of the newest verified backup; +Inf: none."),
+    _gauge(
         "aishell_backup_verification_level",
-        "gauge",
-        ("target",),
-        "Of the newest backup: 0 written or wrong, 1 checksummed, 2 readable, 3 restored and compared.",
+        "target",
+        "Of the newest backup: 0 written or damaged, 1 checksummed, 2 readable, 3 restored and compared.",
     ),
-    Family("aishell_backlog_items", "gauge", ("target",), "What windows left undone."),
-    Family(
-        "aishell_backlog_age_seconds", "gauge", ("target",), "Time since the oldest of it was left; 0: nothing was."
-    ),
-    Family(
-        "aishell_backlog_forecast_seconds", "gauge", ("target",), "What it is expected to take, as far as is known."
-    ),
-    Family("aishell_approvals_waiting", "gauge", ("target",), "Steps that wait for a person."),
-    Family("aishell_approval_waiting_seconds", "gauge", ("target",), "Time since the oldest of them was asked for."),
-    Family(
-        "aishell_breaker_open",
-        "gauge",
-        ("target",),
-        "1 where no connection is tried for a while, 0.5 where one is or may be tried, 0 otherwise.",
-    ),
-    Family(
-        "aishell_schedule_runs_total",
-        "counter",
-        ("schedule", "status"),
-        "Nominal times by what became of them, one for each target.",
-    ),
-    Family(
-        "aishell_schedule_lateness_seconds",
-        "gauge",
-        ("schedule",),
-        "Time since the oldest nominal time that has come and that nothing has begun.",
-    ),
-    Family("aishell_schedule_next_timestamp_seconds", "gauge", ("schedule",), "The next nominal time."),
-    Family(
-        "aishell_schedule_last_success_timestamp_seconds",
-        "gauge",
-        ("schedule",),
-        "When a nominal time last ended with success on every target.",
-    ),
-    Family("aishell_schedule_paused", "gauge", ("schedule",), "1 where the schedule is paused."),
-    Family(
-        "aishell_target_health_score",
-        "gauge",
-        ("target",),
-        "From 0 to 100, by the newest health check; below 50: something critical.",
-    ),
-    Family("aishell_target_health_timestamp_seconds", "gauge", ("target",), "When that check was made."),
-    Family("aishell_target_findings", "gauge", ("target", "severity"), "Its findings."),
-    Family(
-        "aishell_notifications_total",
-        "counter",
-        ("rule", "status"),
-        "Notifications by what became of them; those of no rule are `digest` and `heartbeat`.",
-    ),
-    Family("aishell_notifications_waiting", "gauge", (), "Notifications that are decided and not yet delivered."),
-    Family("aishell_incidents_open", "gauge", ("severity",), "Alarms whose cause is not gone."),
-    Family("aishell_hold", "gauge", ("target",), "1 where no new step begins; the empty target: anywhere."),
-    Family("aishell_configuration_valid", "gauge", (), "0 where the files of config/ cannot be used."),
-    Family("aishell_state_bytes", "gauge", (), "Size of state.db, its write-ahead log included."),
-    Family("aishell_tick_timestamp_seconds", "gauge", (), "When the daemon last looked what is due."),
+    _gauge("aishell_backlog_items", "target", "Work that windows left undone."),
+    _gauge("aishell_backlog_age_seconds", "target", "Time since the oldest item was left undone; 0: there is none."),
+    _gauge("aishell_backlog_forecast_seconds", "target", "Expected time for the backlog, as far as it is known."),
+    _gauge("aishell_approvals_waiting", "target", "Steps waiting for approval."),
+    _gauge("aishell_approval_waiting_seconds", "target", "Time since the oldest pending approval was requested."),
+    _gauge("aishell_breaker_open", "target", "1: no connection is tried for now; 0.5: one may be tried; 0: closed."),
+    _counter("aishell_schedule_runs_total", "schedule status", "Nominal times by outcome, one for each target."),
+    _gauge("aishell_schedule_lateness_seconds", "schedule", "Time since the oldest due time that was not begun."),
+    _gauge("aishell_schedule_next_timestamp_seconds", "schedule", "The next nominal time."),
+    _gauge("aishell_schedule_last_success_timestamp_seconds", "schedule", "When one last succeeded on every target."),
+    _gauge("aishell_schedule_paused", "schedule", "1 if the schedule is paused."),
+    _gauge("aishell_target_health_score", "target", "0 to 100, by the newest health check; below 50: critical."),
+    _gauge("aishell_target_health_timestamp_seconds", "target", "When that health check was made."),
+    _gauge("aishell_target_findings", "target severity", "Findings of that health check."),
+    _counter("aishell_notifications_total", "rule status", "Notifications by outcome, with digest and heartbeat."),
+    _gauge("aishell_notifications_waiting", "", "Notifications not yet delivered."),
+    _gauge("aishell_incidents_open", "severity", "Open incidents."),
+    _gauge("aishell_hold", "target", "1 if no new step starts; the empty target means every target."),
+    _gauge("aishell_configuration_valid", "", "0 if the files of config/ cannot be used."),
+    _gauge("aishell_state_bytes", "", "Size of state.db, with its write-ahead log."),
+    _gauge("aishell_tick_timestamp_seconds", "", "When the daemon last checked what is due."),
 )
+#: Of each configured target: 0 where nothing else is known.
+_FROM_ZERO = (
+    "aishell_bytes_reclaimed_total", "aishell_rows_deleted_total", "aishell_backlog_items", "aishell_backlog_age_seconds",
+    "aishell_backlog_forecast_seconds", "aishell_approvals_waiting", "aishell_approval_waiting_seconds",
+    "aishell_breaker_open", "aishell_hold",
+)  # fmt: skip
 _BY_NAME = {family.name: family for family in FAMILIES}
 
 
-@dataclass
-class Samples:
+class Samples(Collector):
     """Values by metric and labels, in the order of FAMILIES' labels. A summary's are under `NAME_sum` and `NAME_count`."""
 
-    found: dict[str, dict[tuple[str, ...], float]] = field(default_factory=lambda: defaultdict(dict))
+    def __init__(self) -> None:
+        self.found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
 
     def set(self, metric: str, value: float, **labels: str) -> None:
         name = metric.removesuffix("_sum").removesuffix("_count")
         self.found[metric][tuple(labels[label] for label in _BY_NAME[name].labels)] = value
-
-
-class _Once(Collector):
-    """What was read, as prometheus-client wants it."""
-
-    def __init__(self, samples: Samples) -> None:
-        self.found = samples.found
 
     def collect(self) -> Iterator[Metric]:
         for family in FAMILIES:
@@ -174,7 +123,7 @@ class _Once(Collector):
                 made.add_metric(labels, value)
             yield made
 
-    def _summary(self, family: Family) -> Metric:
+    def _summary(self, family: MetricFamily) -> Metric:
         made = SummaryMetricFamily(family.name, family.help, labels=family.labels)
         counts, sums = (self.found.get(f"{family.name}{suffix}", {}) for suffix in ("_count", "_sum"))
         for labels in sorted(counts.keys() | sums.keys()):
@@ -195,7 +144,7 @@ def exposition(
     now, and there was no tick.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Once(samples(site, at or datetime.now(UTC), configuration_valid, tick)))
+    registry.register(samples(site, at or datetime.now(UTC), configuration_valid, tick))
     return generate_latest(registry)
 
 
@@ -213,18 +162,15 @@ def samples(
     if tick is not None:
         found.set("aishell_tick_timestamp_seconds", tick.timestamp())
     for target in targets:
-        found.set("aishell_bytes_reclaimed_total", 0, target=target)
-        found.set("aishell_rows_deleted_total", 0, target=target)
+        for metric in _FROM_ZERO:
+            found.set(metric, 0, target=target)
     _totals(found, readings, schedules, rules)
-    _backlog(found, readings, targets, at)
-    _approvals(found, readings, targets, at)
-    _breakers(found, readings, targets, at)
+    _queues(found, readings, at)
     found.set("aishell_notifications_waiting", readings.undelivered)
     for severity in events.SEVERITIES:
         found.set("aishell_incidents_open", (readings.incidents or {}).get(severity, 0), severity=severity)
     _health(found, readings)
-    for target in ("", *targets):
-        found.set("aishell_hold", 0, target=target)
+    found.set("aishell_hold", 0, target="")
     for hold in site.held():
         found.set("aishell_hold", 1, target=hold.target)
     if valid:  # where they are kept is configured
@@ -277,28 +223,15 @@ def _totals(found: Samples, readings: Readings, schedules: Mapping[str, Schedule
         found.set(total.metric, total.value, **total.labels)
 
 
-def _backlog(found: Samples, readings: Readings, targets: list[str], at: datetime) -> None:
-    for target in targets:
-        for name in ("items", "age_seconds", "forecast_seconds"):
-            found.set(f"aishell_backlog_{name}", 0, target=target)
+def _queues(found: Samples, readings: Readings, at: datetime) -> None:
+    """What waits on each target: for a window, for a person, for its server."""
     for row in readings.backlog:
         found.set("aishell_backlog_items", row.items, target=row.target)
         found.set("aishell_backlog_age_seconds", _since(row.oldest, at), target=row.target)
         found.set("aishell_backlog_forecast_seconds", row.seconds, target=row.target)
-
-
-def _approvals(found: Samples, readings: Readings, targets: list[str], at: datetime) -> None:
-    for target in targets:
-        found.set("aishell_approvals_waiting", 0, target=target)
-        found.set("aishell_approval_waiting_seconds", 0, target=target)
     for row in readings.waiting:
         found.set("aishell_approvals_waiting", row.waiting, target=row.target)
         found.set("aishell_approval_waiting_seconds", _since(row.oldest, at), target=row.target)
-
-
-def _breakers(found: Samples, readings: Readings, targets: list[str], at: datetime) -> None:
-    for target in targets:
-        found.set("aishell_breaker_open", 0, target=target)
     for one in readings.breakers:
         found.set("aishell_breaker_open", {CLOSED: 0, HALF_OPEN: 0.5, OPEN: 1}[one.state(at)], target=one.target)
 
@@ -313,9 +246,9 @@ def _health(found: Samples, readings: Readings) -> None:
 
 
 def _backups(found: Samples, site: SiteFiles, targets: list[str], at: datetime) -> None:
-    for target in targets:
-        found.set("aishell_backup_age_seconds", float("inf"), target=target)
-        found.set("aishell_backup_verified_age_seconds", float("inf"), target=target)
+    for metric in ("aishell_backup_age_seconds", "aishell_backup_verified_age_seconds"):
+        for target in targets:
+            found.set(metric, float("inf"), target=target)
     entries = [entry for entry in site.backup_store.entries() if not entry.replaced]
     for entry in entries:  # the oldest first
         level = 0 if entry.wrong else VERIFICATION_LEVELS.index(entry.verification_level)

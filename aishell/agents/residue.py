@@ -24,7 +24,7 @@ from aishell.models import (
     Verdict,
 )
 from aishell.planning.variables import escaped
-from aishell.reporting.residue import described
+from aishell.reporting.diagnosis import described
 
 #: Takes all files in one step: they are nothing that a statement names.
 FILES = "remove_leftovers"

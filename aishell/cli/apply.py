@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from aishell.cli.common import hear_sigterm, notifying, open_site, run_options
+from aishell.cli.common import ENVIRONMENT, hear_sigterm, notifying, open_site, run_options
+from aishell.cli.console import write_json
 from aishell.cli.main import ShowsExamples
+from aishell.cli.output import Screen
 from aishell.cli.run import execute
 from aishell.cli.streams import say
 from aishell.moments import at
@@ -21,7 +23,7 @@ from aishell.moments import at
 )
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--url", metavar="URL", help="The target's URL, if it held a password: passwords are not saved.")
-@click.option("--environment", metavar="E", help="Environment of a target given by URL (default: production).")
+@ENVIRONMENT
 @run_options
 @click.pass_context
 def apply(
@@ -41,8 +43,6 @@ def apply(
     Refused when a table of it is gone, was replaced or has grown, or a tool was changed (exit 1), and when others than you could
     have written the file (exit 2). Asks like `run`.
     """
-    from aishell.cli.console import write_json
-    from aishell.cli.output import Screen
     from aishell.execution import saved_plan
     from aishell.execution.result import contract
 

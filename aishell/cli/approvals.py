@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from aishell.cli.asking import ask
 from aishell.cli.common import OUTPUT, open_files, parse_inputs
+from aishell.cli.console import sql_lines, write_json
+from aishell.cli.daemon_client import SOCKET, Kind, document, documents, fitting
+from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
-from aishell.moments import at
-
-if TYPE_CHECKING:
-    from aishell.cli.afar import Kind
-
-SOCKET = click.option(
-    "--socket",
-    "socket_",
-    metavar="PATH",
-    help="Answer through a daemon's socket as the current user; no site is opened.",
-)
-
+from aishell.models import Sent
+from aishell.moments import at, nominal
+from aishell.reporting import asked as words
+from aishell.reporting.units import printable
 
 #: What a request is made of, whoever answers.
 _TEXTS = ("id", "run_id", "status", "level", "digest", "tool", "risk", "server", "step", "target", "requested_by")
@@ -60,8 +56,6 @@ def approvals() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
     """List what is pending."""
-    from aishell.cli.afar import documents
-    from aishell.cli.listing import show_rows
     from aishell.serving.answers import waiting
 
     found = documents(socket_, "approvals", keys=_WAITS) if socket_ else waiting(open_files(ctx))
@@ -81,10 +75,6 @@ def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
 @click.pass_context
 def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str) -> None:
     """Show exactly what would run, why it needs approval, and what the approval is bound to."""
-    from aishell.cli.approval_text import lines
-    from aishell.cli.console import write_json
-    from aishell.cli.listing import title
-
     asked = _asked(ctx, socket_, approval)
     if output == "json":
         write_json(asked)
@@ -93,7 +83,7 @@ def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str)
         _show_review(asked)
         return
     title(f"approval {asked['id']}  {asked['status']}  {asked['tool']} ({asked['risk']} risk), {asked['level']}")
-    for line in lines(asked):
+    for line in _lines(asked):
         say(line)
 
 
@@ -105,8 +95,6 @@ def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str)
 @click.pass_context
 def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None, socket_: str | None) -> None:
     """Approve a step exactly as shown; any change before it runs voids the approval."""
-    from aishell.cli.asking import ask
-    from aishell.reporting.units import printable
     from aishell.serving import answers
 
     asked = _asked(ctx, socket_, approval)
@@ -121,14 +109,12 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
             raise DeniedError("that is not the target's name, and nothing was approved")
     shown = {"reason": reason, "digest": asked["digest"]}
     if socket_:
-        told = _answered(socket_, asked["id"], "approve", {**shown, "confirm_target": confirm_target})
+        outcome = _post(socket_, asked["id"], "approve", {**shown, "confirm_target": confirm_target})
     else:
         me = answers.Person.here()
-        told = answers.approve(open_files(ctx), asked["id"], me, **shown, target=confirm_target)
-    if told["status"] == "pending":
-        say("approved; a second person must approve it too")
-    else:
-        _say_how_it_goes_on("approved", told)
+        outcome = answers.approve(open_files(ctx), asked["id"], me, **shown, target=confirm_target)
+    pending = outcome["status"] == "pending"
+    _say_outcome("approved; a second person must approve it too" if pending else "approved", outcome)
 
 
 @approvals.command(
@@ -148,11 +134,11 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
 
     params = parse_inputs(pairs)
     if socket_:
-        told = _answered(socket_, approval, "edit", {"params": params, "reason": reason})
+        outcome = _post(socket_, approval, "edit", {"params": params, "reason": reason})
     else:
-        told = answers.edit(open_files(ctx), approval, params, answers.Person.here(), reason=reason)
-    review = "workflow_id" in told
-    _say_how_it_goes_on("edited" if review else "edited; it needs approval again when the run continues", told)
+        outcome = answers.edit(open_files(ctx), approval, params, answers.Person.here(), reason=reason)
+    review = "workflow_id" in outcome
+    _say_outcome("edited" if review else "edited; it needs approval again when the run continues", outcome)
 
 
 @approvals.command(epilog="Example:  aishell approvals reject 1b2c --reason 'not before the release'")
@@ -165,17 +151,14 @@ def reject(ctx: click.Context, /, approval: str, reason: str, socket_: str | Non
     from aishell.serving import answers
 
     if socket_:
-        told = _answered(socket_, approval, "reject", {"reason": reason})
+        outcome = _post(socket_, approval, "reject", {"reason": reason})
     else:
-        told = answers.reject(open_files(ctx), approval, answers.Person.here(), reason=reason)
-    _say_how_it_goes_on("rejected", told)
+        outcome = answers.reject(open_files(ctx), approval, answers.Person.here(), reason=reason)
+    _say_outcome("rejected", outcome)
 
 
 def _show_review(asked: Mapping[str, Any]) -> None:
     """What a stage came to, for who reviews it."""
-    from aishell.cli.listing import title
-    from aishell.reporting.units import printable
-
     review = asked["review"]
     title(
         f"review {asked['id']}  {asked['status']}  stage {review['stage']} of {review['workflow']} on {asked['target']}"
@@ -190,7 +173,6 @@ def _show_review(asked: Mapping[str, Any]) -> None:
 
 
 def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, Any]:
-    from aishell.cli.afar import document, fitting
     from aishell.serving.answers import asked
 
     if not socket_:
@@ -203,13 +185,63 @@ def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, 
     return found
 
 
-def _answered(socket_: str, approval: str, answer: str, said: dict[str, Any]) -> dict[str, Any]:
-    from aishell.cli.afar import document
-
+def _post(socket_: str, approval: str, answer: str, said: dict[str, Any]) -> dict[str, Any]:
     return document(socket_, "approvals", approval, answer, keys={"status": str, "run_id": str}, said=said)
 
 
-def _say_how_it_goes_on(answer: str, told: Mapping[str, Any]) -> None:
-    from aishell.reporting.units import printable
+def _say_outcome(answer: str, outcome: Mapping[str, Any]) -> None:
+    say(f"{answer}; {printable(outcome['goes_on'])}" if outcome.get("goes_on") else answer)
 
-    say(f"{answer}; {printable(told['goes_on'])}" if told.get("goes_on") else answer)
+
+def _lines(asked: Mapping[str, Any]) -> Iterator[str]:
+    """What would run, on what, why it asks, who has changed it, and until when it can be answered."""
+    environment = f" ({printable(asked['environment'])})" if asked.get("environment") else ""
+    yield f"on {printable(asked['target'])}{environment}: {printable(asked['server'])}"
+    if asked.get("rationale"):
+        yield printable(asked["rationale"])
+    yield from map(printable, words.edits(asked.get("edits") or ()))
+    for statement in asked["statements"]:
+        sent = Sent(**statement)
+        yield from (f"  {line}" for line in sql_lines(sent))
+        yield f"    lock {printable(sent.lock)}  [{printable(sent.source)}]"
+    if asked["statements"]:
+        yield "  (a value with `:` is bound when it is sent; of those without one, each batch has its own)"
+    given = asked.get("parameters")  # not in what an older aishell asked
+    if given is None:
+        given = {} if asked["statements"] else asked["params"]
+    yield from words.parameters(given)
+    yield from map(printable, words.objects(asked))
+    yield from (f"measured: {printable(text)}" for text in words.figures(asked))
+    if asked.get("busy_sessions"):
+        yield f"in use by {asked['busy_sessions']} other session(s)"
+    if (takes := words.duration(asked)) is not None:
+        yield f"takes {printable(takes)}"
+    if "undo" in asked:  # not in what an older aishell asked
+        yield printable(asked["undo"])
+    yield from _why(asked)
+    yield from _who_and_when(asked)
+
+
+def _why(asked: Mapping[str, Any]) -> Iterator[str]:
+    told = set()
+    for reason in asked["reasons"]:
+        if reason["decision"] in ("confirm", "review", "deny"):
+            told.add(reason["text"])
+            yield f"needs approval because: {printable(reason['text'])} ({printable(reason['rule'])})"
+    yield from (f"risk: {printable(risk)}" for risk in asked["risks"] if risk not in told)
+
+
+def _who_and_when(asked: Mapping[str, Any]) -> Iterator[str]:
+    if asked.get("people", 1) > 1:
+        before = f"; {printable(asked['approved_by'][0])} has" if asked["approved_by"] else ""
+        editors = ", ".join(sorted({edit["by"] for edit in asked.get("edits") or ()}))
+        nor = f", nor {printable(editors)}, who edited it" if editors else ""
+        yield f"two people must approve, neither of them {printable(asked['requested_by'])}{nor}{before}"
+    if asked.get("schedule"):
+        window = (
+            f", whose window closes at {printable(nominal(asked['window_ends']))}" if asked.get("window_ends") else ""
+        )
+        yield f"of the schedule {printable(asked['schedule'])}{window}"
+    since, until = at(asked["requested_at"]), at(asked.get("until") or asked["expires_at"])
+    yield f"run {asked['run_id'][:8]}, step {printable(asked['step'])}; asked {since}, to be answered until {until}"
+    yield f"digest {asked['digest']}"

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aishell.cli.asking import confirm
 from aishell.cli.common import OUTPUT, interactive, open_site, own_target, run_options, target_options
-from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.console import write_json
+from aishell.cli.listing import show_rows
+from aishell.cli.main import LazyGroup
+from aishell.cli.run import run_all
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import ArchiveError, UsageError
+from aishell.reporting.units import printable, size
+from aishell.state.runs import who
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from aishell.archives.fates import Share
     from aishell.site import Site
+
+
+_UNKNOWN: Mapping[str, int | None] = {"rows_left_out": None, "rows_in_doubt": None}
 
 
 @click.group(cls=LazyGroup)
@@ -25,45 +34,25 @@ def archives() -> None:
     """Archived rows, in files verified against the database."""
 
 
-@archives.command(
-    "list", cls=ShowsExamples, epilog="Examples:  aishell archives list   ·   aishell archives list --output json"
-)
+@archives.command("list", epilog="Examples:  aishell archives list   ·   aishell archives list --output json")
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
     """List every archive of the site, oldest first."""
-    from aishell.agents.log_cleanup.dates import as_date
     from aishell.archives import fates, shelf
-    from aishell.cli.listing import show_rows
-    from aishell.reporting.units import printable, size
 
     site = open_site(ctx)
     rows: list[dict[str, Any]] = []
     damaged: list[tuple[Path, ArchiveError]] = []
     for folder, manifest in shelf.archives(site.archives):
-        if isinstance(manifest, ArchiveError):
-            damaged.append((folder, manifest))
-            continue
         try:
-            found, noted = fates.shares(folder, manifest)
+            if isinstance(manifest, ArchiveError):
+                raise manifest
+            row = manifest.summary() | {"path": str(folder), **_counts(*fates.shares(folder, manifest))}
         except ArchiveError as unreadable:
             damaged.append((folder, unreadable))
-            continue
-        told = fates.summed(found) if noted else {"rows_left_out": None, "rows_in_doubt": None}
-        row = manifest.summary() | {"path": str(folder)} | told
-        if output != "json":
-            row = {
-                "archive": row["archive_id"],
-                "table": f"{row['schema']}.{row['table']}",
-                "target": row["target"],
-                "older than": as_date(row["cutoff"]),
-                "rows": f"{row['rows']:,}"
-                + "".join(f" + {one['rows']:,} of {one['table']}" for one in row["relatives"])
-                + _told(told),
-                "size": size(row["bytes"] + sum(one["bytes"] for one in row["relatives"])),
-                "format": row["format"],
-            }
-        rows.append(row)
+        else:
+            rows.append(row if output == "json" else _line(row))
     show_rows(rows, output, empty=f"there is no archive in {site.archives}", least=("format", "size", "target"))
     for folder, error in damaged:
         say(f"{printable(folder.name)}: {printable(error.message)}", style="red", err=True)
@@ -76,7 +65,6 @@ def list_(ctx: click.Context, /, output: str) -> None:
 
 
 @archives.command(
-    cls=ShowsExamples,
     epilog="Examples:  aishell archives verify   ·   aishell archives verify 20261121T031500Z-1a2b3c4d-archive_app_log",
 )
 @click.argument("names", nargs=-1, metavar="[ARCHIVE]...")
@@ -88,28 +76,28 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     Exit 1 when one is damaged.
     """
     from aishell.archives import fates, reader, shelf
-    from aishell.cli.console import write_json
-    from aishell.reporting.units import printable
 
     site = open_site(ctx)
     chosen = [shelf.find(site.archives, name) for name in names] if names else list(shelf.archives(site.archives))
     results: list[dict[str, Any]] = []
     for folder, manifest in chosen:
         problem = None
-        told: dict[str, int | None] = {"rows_left_out": None, "rows_in_doubt": None}
+        counts = _UNKNOWN
         try:
             if isinstance(manifest, ArchiveError):
                 raise manifest
             rows = reader.verify(folder, manifest)
-            found, noted = fates.shares(folder, manifest)
-            told = {**told, **(fates.summed(found) if noted else {})}
+            counts = _counts(*fates.shares(folder, manifest))
         except ArchiveError as error:
             problem, rows = error.message, 0
-        results.append({"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem, **told})
+        results.append(
+            {"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem, **counts}
+        )
         if output != "json":
-            text = f"{rows:,} rows, as the database counted them{_told(told)}" if problem is None else problem
-            mark = "✓" if problem is None else "✗"
-            say(f"{mark} {printable(folder.name)}: {printable(text)}", style=None if problem is None else "red")
+            if problem is None:
+                say(f"✓ {printable(folder.name)}: {rows:,} rows, as the database counted them{_deletion(counts)}")
+            else:
+                say(f"✗ {printable(folder.name)}: {printable(problem)}", style="red")
     if output == "json":
         write_json(results)
     elif not results:
@@ -118,7 +106,6 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
 
 @archives.command(
-    cls=ShowsExamples,
     epilog="Examples:  aishell archives load 20261121T031500Z-1a2b3c4d-archive_app_log --dry-run   ·   "
     "aishell archives load 20261121T031500Z-1a2b3c4d-archive_app_log --table scratch.app_log --yes",
 )
@@ -135,7 +122,6 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
     clean-up did not delete are left out. The archive is verified while it is read. Previews and asks like `run`.
     """
     from aishell.archives import fates, shelf
-    from aishell.cli.run import run_all
 
     site = open_site(ctx)
     folder, manifest = shelf.find(site.archives, name)
@@ -164,9 +150,7 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
     ctx.exit(run_all(ctx, "archive_load", inputs, **options))
 
 
-@archives.command(
-    cls=ShowsExamples, epilog="Examples:  aishell archives prune   ·   aishell archives prune --yes --output json"
-)
+@archives.command(epilog="Examples:  aishell archives prune   ·   aishell archives prune --yes --output json")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @OUTPUT
 @click.pass_context
@@ -176,15 +160,13 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     Finished archives are kept, and so are those that a run can still resume: cancel the run first to give them up.
     """
     from aishell.backups.leftovers import ARCHIVE, leftovers
-    from aishell.cli.asking import confirm
-    from aishell.cli.listing import show_rows
-    from aishell.reporting.units import printable
 
     site = open_site(ctx)
-    rows: list[dict[str, Any]] = []
-    for one in leftovers(site.backup_store, site.archives):
-        if one.kind == ARCHIVE:
-            rows.append({"path": one.name, "run_id": one.run_id, "kept": one.kept, "removed": False})
+    rows: list[dict[str, Any]] = [
+        {"path": one.name, "run_id": one.run_id, "kept": one.kept, "removed": False}
+        for one in leftovers(site.backup_store, site.archives)
+        if one.kind == ARCHIVE
+    ]
     going = [row for row in rows if row["kept"] is None]
     if going and not yes:
         if not interactive(False, output):
@@ -197,13 +179,36 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     show_rows(rows, output, empty=f"there is no unfinished archive in {site.archives}")
 
 
-def _told(found: Mapping[str, int | None]) -> str:
-    """Behind a number of rows: those of all tables that the run left, and those that it may have left; whether that is known."""
-    if None in found.values():
+def _counts(found: Sequence[Share], noted: bool) -> Mapping[str, int | None]:
+    """Rows of all tables that the clean-up did not delete, and those that it may not have deleted; None: it is not noted."""
+    from aishell.archives.fates import summed
+
+    return summed(found) if noted else _UNKNOWN
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An archive in the list for people."""
+    from aishell.agents.log_cleanup.dates import as_date
+
+    relatives = "".join(f" + {one['rows']:,} of {one['table']}" for one in row["relatives"])
+    return {
+        "archive": row["archive_id"],
+        "table": f"{row['schema']}.{row['table']}",
+        "target": row["target"],
+        "older than": as_date(row["cutoff"]),
+        "rows": f"{row['rows']:,}{relatives}{_deletion(row)}",
+        "size": size(row["bytes"] + sum(one["bytes"] for one in row["relatives"])),
+        "format": row["format"],
+    }
+
+
+def _deletion(counts: Mapping[str, Any]) -> str:
+    """Behind a number of rows: how many of them are not known to be deleted."""
+    left, doubt = counts["rows_left_out"], counts["rows_in_doubt"]
+    if left is None or doubt is None:
         return " (deletion not noted)"
-    parts = ("not to be loaded", found["rows_left_out"]), ("in doubt", found["rows_in_doubt"])
-    told = ", ".join(f"{count:,} {what}" for what, count in parts if count)
-    return f" ({told})" if told else ""
+    parts = ", ".join(f"{count:,} {what}" for what, count in (("not to be loaded", left), ("in doubt", doubt)) if count)
+    return f" ({parts})" if parts else ""
 
 
 def _notes(found: Sequence[Share] | None) -> list[str]:
@@ -227,8 +232,6 @@ def _notes(found: Sequence[Share] | None) -> list[str]:
 def _remove(site: Site, row: dict[str, Any]) -> None:
     """Remove a folder, and say so in the audit log. Raises ArchiveError."""
     import shutil
-
-    from aishell.state.runs import who
 
     try:
         shutil.rmtree(row["path"])

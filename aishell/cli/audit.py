@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.console import write_json
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import UsageError
+from aishell.errors import StateError, UsageError
 from aishell.moments import at
+from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
@@ -46,8 +48,6 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
 
     Sealed events are verified if their files are given with --against.
     """
-    from aishell.cli.console import write_json
-    from aishell.reporting.units import printable
     from aishell.state import anchor, sealing
     from aishell.state import audit as log
     from aishell.state.audit_records import verify_records
@@ -102,7 +102,6 @@ def _heads(given: list[str]) -> list[str]:
 
 def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
     """What an export, a sealed file or an anchor holds. Raises UsageError for any other file."""
-    from aishell.errors import StateError
     from aishell.state import anchor, sealing
 
     try:
@@ -147,8 +146,6 @@ def export(ctx: click.Context, /, run_id: str | None, path: Path | None, days: f
     With --seal the older part, whole runs that are over, is moved into FILE; the log stays whole, and FILE can be checked
     against it with `audit verify --against FILE`.
     """
-    from aishell.cli.console import write_json
-
     if path is None and days is not None:
         raise UsageError("--older-than says what --seal moves", hint="add --seal FILE")
     if path is not None and run_id is not None:
@@ -169,7 +166,6 @@ def export(ctx: click.Context, /, run_id: str | None, path: Path | None, days: f
 def _seal(site: SiteFiles, path: Path, days: float) -> None:
     from datetime import UTC, datetime, timedelta
 
-    from aishell.reporting.units import printable
     from aishell.state.sealing import seal
 
     before = datetime.now(UTC) - timedelta(days=days)

@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
+from aishell.reporting.units import about, duration, printable
+from aishell.state.runs import who
 
 
 @click.group(cls=LazyGroup)
@@ -26,9 +29,6 @@ def backlog() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: str) -> None:
     """List every item: since when and why it waits, how many runs left it, and how long it should take."""
-    from aishell.cli.listing import show_rows, title
-    from aishell.reporting.units import about, duration
-
     site = open_files(ctx)
     found = site.backlog.rows(target, agent.replace("-", "_") if agent else None) if site.state_path.exists() else []
     now = datetime.now(UTC)
@@ -57,9 +57,6 @@ def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: 
 @click.pass_context
 def drop(ctx: click.Context, /, numbers: tuple[int, ...], reason: str) -> None:
     """Forget items. They come back if a later plan calls for them and its window leaves them undone."""
-    from aishell.reporting.units import printable
-    from aishell.state.runs import who
-
     for row in open_files(ctx).backlog.drop(numbers, who(), reason):
         name = row.object or "the database"
         say(f"dropped: {printable(row.tool)} of {printable(name)} on {printable(row.target)}")

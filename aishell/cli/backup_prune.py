@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.cli.common import OUTPUT, open_site, parse_inputs
+from aishell.cli.console import write_json
+from aishell.cli.keeping import agree, entries_of, keeper
+from aishell.cli.listing import show_rows
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.engines import profile
 from aishell.errors import UsageError
 from aishell.models import new_id
+from aishell.reporting.units import printable, size
+from aishell.state.runs import who
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
@@ -53,33 +58,48 @@ def prune(
     after a failed backup.
     """
     from aishell.backups.store.pruning import decisions
-    from aishell.cli.keeping import agree, entries_of, keeper
 
     site = open_site(ctx)
     rules, given = _rules(site, pairs)
     entries = {entry.backup_id: entry for entry in entries_of(site, target)}
     found = decisions(site.backup_store, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+    backups = [_document(decision, entries[decision.backup.backup_id]) for decision in found]
     left = _unfinished(site, target)
     going = [entries[decision.backup.backup_id] for decision in found if decision.goes]
     clearing = [row for row in left if row["kept"] is None]
-    removed: list[str] = []
     if output != "json":
-        _show(found, entries, left, site)
-    if (going or clearing) and not dry_run:
-        names = {entry.target: entry for entry in going}
-        verdicts = {name: keeper(site).judge_removal(entry, given) for name, entry in names.items()}
-        unfinished = f" and {len(clearing)} unfinished one(s)" if clearing else ""
-        if agree(site, verdicts, f"remove {len(going)} backup(s){unfinished}?", yes=yes, output=output):
-            removed = _remove(site, going, rules, despite_failure=despite_failure)
-            for row in clearing:
-                _clear(site, row)
-    _tell(found, entries, left, removed, dry_run=dry_run, output=output)
+        _show(backups, left, site)
+    removed: list[str] = []
+    if not dry_run and _agreed(site, going, len(clearing), given, yes=yes, output=output):
+        removed = _remove(site, going, rules, despite_failure=despite_failure)
+        for row in clearing:
+            _clear(site, row)
+    total = sum(backup["bytes"] for backup in backups if backup["backup_id"] in removed)
+    if output == "json":
+        backups = [{**backup, "removed": backup["backup_id"] in removed} for backup in backups]
+        document = {"dry_run": dry_run, "removed": removed, "removed_bytes": total}
+        write_json({**document, "backups": backups, "unfinished": left})
+    elif not dry_run:
+        say(f"{_counted(len(removed), sum(row['removed'] for row in left))} removed, {size(total)}")
+
+
+def _counted(backups: int, unfinished: int) -> str:
+    return f"{backups} backup(s)" + (f" and {unfinished} unfinished one(s)" if unfinished else "")
+
+
+def _agreed(
+    site: Site, going: Sequence[CatalogEntry], clearing: int, rules: Mapping[str, Any], *, yes: bool, output: str
+) -> bool:
+    """Whether there is anything to remove, and it may be. `clearing`: how many unfinished ones."""
+    if not going and not clearing:
+        return False
+    verdicts = {entry.target: keeper(site).judge_removal(entry, rules) for entry in going}
+    return agree(site, verdicts, f"remove {_counted(len(going), clearing)}?", yes=yes, output=output)
 
 
 def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[RetentionRules, Mapping[str, Any]]:
     """The rules that are configured, or given instead of those. Raises UsageError where there is none."""
     from aishell.backups.store.pruning import rules_of
-    from aishell.cli.keeping import keeper
 
     configured = keeper(site).config.own.get("retention")
     given = {**(configured or {}), **parse_inputs(pairs)}
@@ -96,9 +116,7 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[RetentionRules, Mapping[
 def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *, despite_failure: bool) -> list[str]:
     """Remove what was shown and may still go, with the targets' locks held: nobody builds on one meanwhile."""
     from aishell.backups.store.pruning import decisions, finish, remove
-    from aishell.cli.keeping import keeper
     from aishell.execution.locking import holding_files, target_file
-    from aishell.state.runs import who
 
     def told(entry: CatalogEntry) -> None:
         site.runs.event("backup_removed", {"backup_id": entry.backup_id, "path": entry.path, "by": who()})
@@ -140,9 +158,7 @@ def _clear(site: Site, row: dict[str, Any]) -> None:
     """Remove what a run has left, and end the program that may still write there."""
     from aishell.backups.store.pruning import bury
     from aishell.backups.store.repository import TRASH
-    from aishell.cli.keeping import keeper
     from aishell.clients.clients import end_leftover
-    from aishell.state.runs import who
 
     path = Path(row["path"])
     end_leftover(path)
@@ -156,77 +172,33 @@ def _clear(site: Site, row: dict[str, Any]) -> None:
     row["removed"] = True
 
 
-def _show(
-    found: Sequence[RetentionDecision],
-    entries: Mapping[str, CatalogEntry],
-    left: Sequence[Mapping[str, Any]],
-    site: Site,
-) -> None:
-    """The table of what stays and what goes, with the reason of each."""
-    from aishell.cli.listing import show_rows
-    from aishell.reporting.units import printable, size
+def _document(decision: RetentionDecision, entry: CatalogEntry) -> dict[str, Any]:
+    """What becomes of a backup, and why."""
+    from aishell.backups.store.pruning import reasons
 
+    return {
+        "backup_id": entry.backup_id,
+        "target": entry.target,
+        "kind": entry.kind,
+        "started_at": entry.started_at,
+        "bytes": entry.bytes,
+        "becomes": "goes" if decision.goes else "waits" if decision.waits else "stays",
+        "reasons": reasons(decision),
+    }
+
+
+def _show(backups: Sequence[Mapping[str, Any]], left: Sequence[Mapping[str, Any]], site: Site) -> None:
+    """The table of what stays and what goes, with the reason of each."""
     rows = [
         {
-            "backup": decision.backup.backup_id,
-            "target": entries[decision.backup.backup_id].target,
-            "size": size(decision.backup.bytes),
-            "becomes": "goes" if decision.goes else "waits" if decision.waits else "stays",
-            "why": "no rule keeps it" if decision.goes else _why(decision),
+            "backup": backup["backup_id"],
+            "target": backup["target"],
+            "size": size(backup["bytes"]),
+            "becomes": backup["becomes"],
+            "why": "no rule keeps it" if backup["becomes"] == "goes" else "; ".join(backup["reasons"]),
         }
-        for decision in found
+        for backup in backups
     ]
     show_rows(rows, "table", empty=f"there is no backup in {site.backup_store.repository.root}")
     for row in left:
         say(printable(f"unfinished: {row['path']}: {row['kept'] or 'goes'}"))
-
-
-def _why(decision: RetentionDecision) -> str:
-    from aishell.backups.store.pruning import reasons
-
-    return "; ".join(reasons(decision))
-
-
-def _tell(
-    found: Sequence[RetentionDecision],
-    entries: Mapping[str, CatalogEntry],
-    left: Sequence[Mapping[str, Any]],
-    removed: Sequence[str],
-    *,
-    dry_run: bool,
-    output: str,
-) -> None:
-    """What became of it."""
-    from aishell.backups.store.pruning import reasons
-    from aishell.cli.console import write_json
-    from aishell.reporting.units import size
-
-    total = sum(decision.backup.bytes for decision in found if decision.backup.backup_id in removed)
-    if output != "json":
-        cleared = sum(1 for row in left if row["removed"])
-        if not dry_run:
-            rest = f" and {cleared} unfinished one(s)" if cleared else ""
-            say(f"{len(removed)} backup(s){rest} removed, {size(total)}")
-        return
-    backups = [
-        {
-            "backup_id": decision.backup.backup_id,
-            "target": entries[decision.backup.backup_id].target,
-            "kind": decision.backup.kind,
-            "started_at": entries[decision.backup.backup_id].started_at,
-            "bytes": decision.backup.bytes,
-            "becomes": "goes" if decision.goes else "waits" if decision.waits else "stays",
-            "reasons": reasons(decision),
-            "removed": decision.backup.backup_id in removed,
-        }
-        for decision in found
-    ]
-    write_json(
-        {
-            "dry_run": dry_run,
-            "removed": list(removed),
-            "removed_bytes": total,
-            "backups": backups,
-            "unfinished": list(left),
-        }
-    )

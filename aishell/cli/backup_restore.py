@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.backups.methods import kind_of
-from aishell.cli.common import open_site, own_target, parse_inputs, run_options
+from aishell.cli.common import ENVIRONMENT, open_site, own_target, parse_inputs, run_options
+from aishell.cli.console import write_json
+from aishell.cli.keeping import agree, keeper
 from aishell.cli.main import ShowsExamples
+from aishell.cli.output import Screen
+from aishell.cli.run import run_all
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.engines import profile
 from aishell.errors import BackupError, ParameterError, TargetUnavailableError, UnknownNameError, UsageError
 from aishell.moments import at, given
+from aishell.reporting.units import printable
+from aishell.state.runs import who
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
@@ -65,7 +71,7 @@ _CUT = 34
 )
 @click.option("--target", metavar="T", help="Server to restore into (default: the backup's own target).")
 @click.option("--url", metavar="URL", help="A server that is not configured, e.g. postgresql://dba@db2/postgres.")
-@click.option("--environment", metavar="E", help="Environment of --url (default: production).")
+@ENVIRONMENT
 @run_options
 @click.pass_context
 def restore(
@@ -91,7 +97,6 @@ def restore(
     or a data directory can be restored even where the target can no longer be reached.
     """
     from aishell.backups.store.manifest import of_chain
-    from aishell.cli.run import run_all
 
     site = open_site(ctx)
     entry = site.backup_store.catalog.find(backup)
@@ -174,12 +179,6 @@ def _moment(site: Site, entry: CatalogEntry, manifest: BackupManifest, text: str
 
 def _by_hand(site: Site, entry: CatalogEntry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:
     """Without a run: the database that one would be about is gone, which is when a backup is needed."""
-    from aishell.cli.console import write_json
-    from aishell.cli.keeping import agree, keeper
-    from aishell.cli.output import Screen
-    from aishell.reporting.units import printable
-    from aishell.state.runs import who
-
     compare = inputs["compare"] and inputs["manifest"]["compared"] and "until" not in inputs
     params = {"backup_id": entry.backup_id, "place": inputs["place"], "compare": compare}
     params |= {name: inputs[name] for name in ("until", "only") if name in inputs} | inputs.get("options", {})

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aishell.cli.asking import confirm
 from aishell.cli.common import OUTPUT, interactive, open_site
-from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.console import write_json
+from aishell.cli.keeping import entries_of
+from aishell.cli.listing import show_rows, title
+from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import BackupError
 from aishell.moments import at
+from aishell.reporting.units import printable, size
+from aishell.state.runs import who
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
@@ -42,7 +48,6 @@ def backups() -> None:
 
 @backups.command(
     "list",
-    cls=ShowsExamples,
     epilog="Examples:  aishell backups list   ·   aishell backups list --target shop --output json",
 )
 @click.option("--target", metavar="T", help="Only of this target.")
@@ -53,9 +58,6 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
 
     Exit 1 if a manifest is damaged or a backup is missing.
     """
-    from aishell.cli.keeping import entries_of
-    from aishell.cli.listing import show_rows
-
     site = open_site(ctx)
     entries = entries_of(site, target)
     rows = [_row(entry) if output == "json" else _line(entry) for entry in entries]
@@ -67,7 +69,6 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
 def _tell_of_folder(site: Site, target: str | None) -> bool:
     """What the folder of backups holds beside those that are listed; whether something in it is damaged."""
     from aishell.files import folder_name
-    from aishell.reporting.units import printable
 
     known = {entry.backup_id: entry for entry in site.backup_store.entries()}
     damaged, new = False, 0
@@ -98,7 +99,6 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
 
 
 @backups.command(
-    cls=ShowsExamples,
     epilog="Examples:  aishell backups show 20261121T0315   ·   aishell backups show 20261121T0315 --output json",
 )
 @click.argument("backup", metavar="BACKUP")
@@ -106,10 +106,6 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
 @click.pass_context
 def show(ctx: click.Context, /, backup: str, output: str) -> None:
     """Show one backup: its source, its files, what it depends on, and how far it was verified."""
-    from aishell.cli.console import write_json
-    from aishell.cli.listing import title
-    from aishell.reporting.units import printable, size
-
     site = open_site(ctx)
     entry = site.backup_store.catalog.find(backup)
     document = _document(site, entry)
@@ -152,9 +148,7 @@ def _document(site: Site, entry: CatalogEntry) -> dict[str, Any]:
     return document | {"manifest": manifest.summary(), "commands": list(manifest.commands)}
 
 
-@backups.command(
-    cls=ShowsExamples, epilog="Examples:  aishell backups pin 20261121T0315   ·   aishell backups unpin 20261121T0315"
-)
+@backups.command(epilog="Examples:  aishell backups pin 20261121T0315   ·   aishell backups unpin 20261121T0315")
 @click.argument("names", nargs=-1, required=True, metavar="BACKUP...")
 @click.pass_context
 def pin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
@@ -162,7 +156,7 @@ def pin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
     _pin(open_site(ctx), names, True)
 
 
-@backups.command(cls=ShowsExamples, epilog="Example:  aishell backups unpin 20261121T0315")
+@backups.command(epilog="Example:  aishell backups unpin 20261121T0315")
 @click.argument("names", nargs=-1, required=True, metavar="BACKUP...")
 @click.pass_context
 def unpin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
@@ -171,8 +165,6 @@ def unpin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 
 
 def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
-    from aishell.state.runs import who
-
     for entry in [site.backup_store.catalog.find(name) for name in names]:
         site.backup_store.catalog.pin(entry.backup_id, pinned)
         told = {"backup_id": entry.backup_id, "pinned": pinned, "by": who()}
@@ -182,7 +174,6 @@ def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
 
 @backups.command(
     "rebuild-catalog",
-    cls=ShowsExamples,
     epilog="Examples:  aishell backups rebuild-catalog   ·   aishell backups rebuild-catalog --yes --output json",
 )
 @click.option("--yes", is_flag=True, help="Forget missing backups without asking.")
@@ -199,10 +190,6 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     from dataclasses import asdict
 
     from aishell.backups.store.backup_store import rebuild
-    from aishell.cli.asking import confirm
-    from aishell.cli.console import write_json
-    from aishell.reporting.units import printable
-    from aishell.state.runs import who
 
     site = open_site(ctx)
     told = rebuild(site.backup_store, all_gone=all_gone)
@@ -242,8 +229,6 @@ def _row(entry: CatalogEntry) -> dict[str, Any]:
 
 
 def _line(entry: CatalogEntry) -> dict[str, Any]:
-    from aishell.reporting.units import size
-
     return {
         "backup": entry.backup_id,
         "target": entry.target,

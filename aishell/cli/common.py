@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aishell.cli.console import write_json
 from aishell.cli.logs import begin
 from aishell.cli.streams import say
-from aishell.errors import AishellError, UsageError
+from aishell.errors import AishellError, UnknownNameError, UsageError
 from aishell.locations import state_file
 from aishell.models import SAFETY_LEVELS
+from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
     from aishell.site import Site
@@ -85,64 +87,59 @@ def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
     return options + (["--trust-site"] if given.get("trust_site") else [])
 
 
-def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which databases."""
-    for option in reversed(
-        (
-            click.option(
-                "--target",
-                "targets",
-                multiple=True,
-                metavar="T",
-                help="A target of config/targets.yaml; may be repeated.",
-            ),
-            click.option("--all", "every", is_flag=True, help="Every configured target."),
-            click.option("--label", metavar="L", help="Every target with this label."),
-            click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db."),
-            click.option("--environment", metavar="E", help="Environment of --url (default: production)."),
-        )
-    ):
-        command = option(command)
-    return command
+def _adds(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator that adds options, in the order in which `--help` lists them."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How to execute."""
-    for option in reversed(
-        (
-            click.option("--dry-run", is_flag=True, help="Inspect and preview; write nothing to the target."),
-            click.option(
-                "--yes",
-                is_flag=True,
-                help="Approve steps that the policy allows to be pre-approved (up to medium risk by default).",
-            ),
-            click.option(
-                "--non-interactive", is_flag=True, help="Never prompt: steps needing approval stay pending (exit 3)."
-            ),
-            click.option(
-                "--until",
-                metavar="HH:MM",
-                callback=clock_time,
-                help="Start no step expected to run past this time, in the target's time zone.",
-            ),
-            click.option(
-                "--max-duration",
-                type=click.FloatRange(min=0),
-                metavar="SECONDS",
-                help="Start no step expected to run longer than is left of this.",
-            ),
-            click.option(
-                "--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps to run at once; never two on one table."
-            ),
-            click.option(
-                "--safety-level", type=click.Choice(SAFETY_LEVELS), help="Use a stricter level than the configured one."
-            ),
-            OUTPUT,
-            click.option("-v", "--verbose", is_flag=True, help="Show every step in full."),
-        )
-    ):
-        command = option(command)
-    return command
+TARGETS = click.option(
+    "--target", "targets", multiple=True, metavar="T", help="A target of config/targets.yaml; may be repeated."
+)
+ALL = click.option("--all", "every", is_flag=True, help="Every configured target.")
+LABEL = click.option("--label", metavar="L", help="Every target with this label.")
+URL = click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db.")
+ENVIRONMENT = click.option("--environment", metavar="E", help="Environment of --url (default: production).")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Inspect and preview; write nothing to the target.")
+YES = click.option(
+    "--yes",
+    is_flag=True,
+    help="Approve steps that the policy allows to be pre-approved (up to medium risk by default).",
+)
+NON_INTERACTIVE = click.option(
+    "--non-interactive", is_flag=True, help="Never prompt: steps needing approval stay pending (exit 3)."
+)
+UNTIL = click.option(
+    "--until",
+    metavar="HH:MM",
+    callback=clock_time,
+    help="Start no step expected to run past this time, in the target's time zone.",
+)
+MAX_DURATION = click.option(
+    "--max-duration",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Start no step expected to run longer than is left of this.",
+)
+JOBS = click.option(
+    "--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps to run at once; never two on one table."
+)
+SAFETY_LEVEL = click.option(
+    "--safety-level", type=click.Choice(SAFETY_LEVELS), help="Use a stricter level than the configured one."
+)
+VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show every step in full.")
+
+#: Which databases.
+target_options = _adds(TARGETS, ALL, LABEL, URL, ENVIRONMENT)
+#: How a plan is executed.
+execution_options = _adds(YES, NON_INTERACTIVE, UNTIL, MAX_DURATION, JOBS)
+#: How a task is planned, previewed and executed.
+run_options = _adds(DRY_RUN, execution_options, SAFETY_LEVEL, OUTPUT, VERBOSE)
 
 
 def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
@@ -155,23 +152,24 @@ def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
     if sum(ways) > 1:
         raise UsageError("--target, --all, --label and --url exclude each other")
     if url is not None:
-        if "://" not in url:
-            raise UsageError(
-                "--url is not a URL",
-                hint="write e.g. sqlite:///shop.db; for a configured target use --target",
-            )
+        require_url(url)
         return [url]
     if every:
         return list(site.settings.targets)
     if label is not None:
         found = [name for name, target in site.settings.targets.items() if label in target.labels]
         if not found:
-            known = sorted({one for target in site.settings.targets.values() for one in target.labels})
-            from aishell.errors import UnknownNameError
-
-            raise UnknownNameError("label", label, known)
+            raise UnknownNameError("label", label, {one for it in site.settings.targets.values() for one in it.labels})
         return list(found)
     return list(targets) or [None]
+
+
+def require_url(text: str) -> None:
+    """Raises UsageError for a value of `--url` that is none."""
+    if "://" not in text:
+        raise UsageError(
+            "--url is not a URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
+        )
 
 
 def own_target(options: dict[str, Any], target: str) -> None:
@@ -196,9 +194,6 @@ def on_each(
     What cannot be begun on one of several targets is told, described by `failed`, and keeps no other from its turn; with a single
     target it raises.
     """
-    from aishell.cli.console import write_json
-    from aishell.reporting.units import printable
-
     documents: list[Any] = []
     codes = [0]  # --all of a site without targets: nothing to do
     for name in names:
@@ -222,7 +217,6 @@ def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextMan
     Raises SettingsError, before anything is done, where they are configured wrongly.
     """
     from aishell.notifying.telling import told_at_end
-    from aishell.reporting.units import printable
 
     return told_at_end(site, lambda text: say(printable(text), style="yellow", err=True), scheduled=scheduled)
 

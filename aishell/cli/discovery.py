@@ -97,7 +97,7 @@ def show(out: Console, found: Discovery) -> None:
     """Each table in a few lines, then the disk."""
     draws = _draws()
     title = f"{found.target}  {found.engine}: {len(found.candidates)} table(s) look like logs"
-    out.print(printable(title), style="bold", markup=False)
+    out.print(printable(title), style="bold")
     for candidate in found.candidates:
         out.print()
         _candidate(out, candidate, draws)
@@ -110,7 +110,7 @@ def show(out: Console, found: Discovery) -> None:
     growth = disk.growth_bytes_per_day
     full = "" if disk.days_until_full is None else f"; full in {_days(disk.days_until_full, '')}"
     out.print()
-    out.print(f"disk: {free}; {_grown(growth, len(found.candidates), disk.growth_unknown)}{full}", markup=False)
+    out.print(f"disk: {free}; {_grown(growth, len(found.candidates), disk.growth_unknown)}{full}")
 
 
 def _grown(growth: float, tables: int, unknown: int) -> str:
@@ -127,23 +127,23 @@ def _candidate(out: Console, one: Candidate, draws: bool) -> None:
     rows = "rows unknown" if one.rows is None else f"about {one.rows:,} rows"
     name = printable(f"{one.schema}.{one.table}")
     space = "size unknown" if one.bytes is None else size(one.bytes)
-    out.print(f"{name}  {rows}, {space}  score {one.score}", style="bold cyan", markup=False)
-    out.print(f"  {printable('; '.join(one.reasons))}", style="dim", markup=False)
+    out.print(f"{name}  {rows}, {space}  score {one.score}", style="bold cyan")
+    out.print(f"  {printable('; '.join(one.reasons))}", style="dim")
     if one.age_histogram and "age_histogram" not in one.unknown:
         bars = histogram(one.age_histogram, draws)
         methods = ", ".join(dict.fromkeys(bucket.method for bucket in one.age_histogram))
-        out.print(f"  age    {one.oldest}  |{bars}|  {one.newest}  ({methods})", markup=False)
+        out.print(f"  age    {one.oldest}  |{bars}|  {one.newest}  ({methods})")
     if one.rows_per_day is not None:
         full = _days(one.days_until_full, "") and f"; alone it fills the disk in {_days(one.days_until_full, '')}"
         word = "at most " if one.bytes_method == "at most" else ""
         space = f" and {word}{size(one.bytes_per_day)}" if one.bytes_per_day is not None else ""
         rows_ = f"{one.rows_per_day:,.{1 if one.rows_per_day < 10 else 0}f}"
-        out.print(f"  growth {rows_} rows{space} a day ({one.growth_method}){full}", markup=False)
+        out.print(f"  growth {rows_} rows{space} a day ({one.growth_method}){full}")
     for why in dict.fromkeys(one.unknown.values()):
         what = ", ".join(name.replace("_", " ") for name, reason in one.unknown.items() if reason == why)
-        out.print(f"  unknown: {what}: {printable(why)}", style="yellow", markup=False)
+        out.print(f"  unknown: {what}: {printable(why)}", style="yellow")
     if one.command:
-        out.print(f"  {printable(one.command)}", style="green", markup=False, soft_wrap=True)
+        out.print(f"  {printable(one.command)}", style="green", soft_wrap=True)
 
 
 def histogram(buckets: Sequence[Bucket], draws: bool) -> str:

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.common import OUTPUT, URL, open_site, require_url
+from aishell.cli.console import console, write_json
+from aishell.cli.listing import entry
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import AishellError, SettingsError, UsageError
+from aishell.models import OK, PROBLEM, WARNING, Finding
+from aishell.reporting.diagnosis import backup, failed, left
+from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
     from aishell.execution.target_context import Job
@@ -31,7 +36,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 )
 @click.option("--target", metavar="T", help="A target of config/targets.yaml (default: the default target).")
 @click.option("--all", "every", is_flag=True, help="Every configured target, one after another.")
-@click.option("--url", metavar="URL", help="A database that is not configured, e.g. sqlite:///shop.db.")
+@URL
 @OUTPUT
 @click.pass_context
 def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | None, output: str) -> None:
@@ -43,18 +48,14 @@ def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | No
     """
     if (target is not None) + (url is not None) + every > 1:
         raise UsageError("--target, --url and --all exclude each other")
-    if url is not None and "://" not in url:
-        raise UsageError(
-            "--url is not a URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
-        )
+    if url is not None:
+        require_url(url)
     site = open_site(ctx)
     from aishell.services.doctor import ollama
 
     findings = [*_site(site), ollama(), *(_every(site) if every else _target(site, url or target))]
     problems, warnings = (sum(1 for f in findings if f.level == level) for level in ("problem", "warning"))
     if output == "json":
-        from aishell.cli.console import write_json
-
         write_json({"problems": problems, "warnings": warnings, "findings": findings})
     else:
         _print(findings)
@@ -79,8 +80,6 @@ def _site(site: Site) -> Iterator[Finding]:
 
 
 def _looked(subject: str, look: Callable[[], Finding]) -> Finding:
-    from aishell.reporting.diagnosis import failed
-
     try:
         return look()
     except AishellError as error:
@@ -88,8 +87,6 @@ def _looked(subject: str, look: Callable[[], Finding]) -> Finding:
 
 
 def _state(site: Site) -> Finding:
-    from aishell.models import OK, PROBLEM, WARNING, Finding
-
     path = site.state_path
     if not path.exists():
         above = next(folder for folder in path.absolute().parents if folder.exists())
@@ -107,8 +104,6 @@ def _state(site: Site) -> Finding:
 
 
 def _hold(site: Site) -> Finding:
-    from aishell.models import OK, WARNING, Finding
-
     holds = site.held()
     if not holds:
         return Finding(OK, "hold", "nothing is on hold")
@@ -116,8 +111,6 @@ def _hold(site: Site) -> Finding:
 
 
 def _config(site: Site) -> Finding:
-    from aishell.models import OK, WARNING, Finding
-
     settings = site.settings
     folder = site.places.config
     if not folder.is_dir():
@@ -130,7 +123,6 @@ def _config(site: Site) -> Finding:
 def _policy(site: Site) -> Finding:
     from aishell.agents.configuration import configured
     from aishell.agents.loading import load_agent
-    from aishell.models import OK, Finding
     from aishell.safety import constraints
 
     folder = site.places.config / "agents"
@@ -143,22 +135,16 @@ def _policy(site: Site) -> Finding:
 
 
 def _schedules(site: Site) -> Finding:
-    from aishell.models import OK, Finding
-
     names = ", ".join(site.schedules.by_name)
     return Finding(OK, "schedules", f"{names}; `{command('schedule', 'next')}` tells when" if names else "none")
 
 
 def _workflows(site: Site) -> Finding:
-    from aishell.models import OK, Finding
-
     names = ", ".join(site.workflow(name).name for name in sorted(site.workflow_files))
     return Finding(OK, "workflows", names)
 
 
 def _notifications(site: Site) -> Finding:
-    from aishell.models import OK, WARNING, Finding
-
     rules, services = len(site.notifications.rules), ", ".join(site.notifications.services)
     if not rules:
         return Finding(OK, "notifications", "none: no one is notified when a run fails")
@@ -173,7 +159,6 @@ def _notifications(site: Site) -> Finding:
 
 
 def _hooks(site: Site) -> Finding:
-    from aishell.models import OK, Finding
     from aishell.registry.hooks import Hooks
 
     hooks = Hooks.load(site.settings.hooks, site.trust, site.base)
@@ -183,8 +168,6 @@ def _hooks(site: Site) -> Finding:
 
 
 def _tools(site: Site) -> Finding:
-    from aishell.models import OK, Finding
-
     registry = site.registry()
     return Finding(OK, "tools", f"{len(registry.names)} tools in {len({tool.source for tool in registry})} files")
 
@@ -198,8 +181,6 @@ def _every(site: Site) -> Iterator[Finding]:
 
 def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) -> Iterator[Finding]:
     """What concerns the target that is wanted, else the default one. `seen`: databases that were looked at, and their targets."""
-    from aishell.models import WARNING, Finding
-    from aishell.reporting.diagnosis import failed
     from aishell.services.doctor import examine, inspector
 
     target = _chosen(site, wanted)
@@ -237,7 +218,6 @@ def _agents(site: Site, job: Job) -> Iterator[Finding]:
     """What each agent has to say of a target that answers, as it is configured."""
     from aishell.agents.configuration import configured
     from aishell.agents.loading import agent_types, load_agent
-    from aishell.reporting.diagnosis import failed
 
     for name in sorted(agent_types()):
         try:
@@ -252,7 +232,6 @@ def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
     """What killed runs have left of a target: of one that does not answer, or was not asked, in files alone."""
     from aishell.backups.leftovers import leftovers
     from aishell.execution.residue import residue
-    from aishell.reporting.diagnosis import failed, left
 
     try:
         found = (
@@ -287,8 +266,6 @@ def _programs(site: Site) -> Path | None:
 def _backups(site: Site, target: Target | None, identity: str | None, *, alone: bool = False) -> Iterator[Finding]:
     """The last verified backup of the one that was looked at, where `identity` answered, and of every other but `alone`."""
     from datetime import UTC, datetime
-
-    from aishell.reporting.diagnosis import backup, failed
 
     try:
         entries, configured = site.backup_store.entries(), site.target_names
@@ -326,10 +303,6 @@ def _chosen(site: Site, wanted: str | None) -> Target | None:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    from aishell.cli.console import console
-    from aishell.cli.listing import entry
-    from aishell.reporting.units import printable
-
     out = console()
     subjects = [printable(finding.subject) for finding in findings]
     width = max(map(len, subjects)) + 2
@@ -350,6 +323,4 @@ def _print(findings: Sequence[Finding]) -> None:
             if remedy:
                 say(f"  {'':<{width}}{remedy}")
         for line in finding.sql:  # never folded: it is there to be copied
-            out.print(
-                f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan", markup=False, soft_wrap=True
-            )
+            out.print(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan", soft_wrap=True)

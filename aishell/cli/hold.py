@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.console import write_json
+from aishell.cli.daemon_client import SOCKET, Kind, document, documents
+from aishell.cli.listing import show_rows
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import UsageError
-from aishell.models import server_of
+from aishell.models import RunState, server_of
 from aishell.moments import at
+from aishell.reporting.units import printable
+from aishell.state.runs import who
 
 if TYPE_CHECKING:
-    from aishell.cli.afar import Kind
     from aishell.site_files import SiteFiles
-
-SOCKET = click.option(
-    "--socket", "socket_", metavar="PATH", help="Go through a daemon's socket as the current user; no site is opened."
-)
-
 
 #: What a hold is made of, whoever answers.
 _HOLD: dict[str, Kind] = {"reason": str, "by": str, "since": datetime}
@@ -46,11 +45,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     A running step finishes; its run then stops and can be resumed. New runs, `resume` and `apply` are refused (exit 5),
     and schedules wait. Dry runs are not affected.
     """
-    from aishell.cli.afar import document, documents
-    from aishell.cli.listing import show_rows
-    from aishell.reporting.units import printable
     from aishell.serving import control
-    from aishell.state.runs import who
 
     if reason is None:
         if target is not None:
@@ -67,8 +62,6 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
         site = open_files(ctx)
         placed, new = control.place(site, who(), reason, target)
     if output == "json":
-        from aishell.cli.console import write_json
-
         write_json(control.told(placed))
         return
     say(printable(placed.text if new else f"{placed.text}; that hold stays, and the reason given now is not recorded"))
@@ -79,9 +72,6 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
 
 def _working(site: SiteFiles, target: str | None) -> None:
     """The runs whose step comes to its end first."""
-    from aishell.models import RunState
-    from aishell.reporting.units import printable
-
     for row in site.runs.recent(limit=100, states=[RunState.EXECUTING]):
         if target not in (None, row.target, server_of(row.target)):
             continue
@@ -99,12 +89,8 @@ def _working(site: SiteFiles, target: str | None) -> None:
 @click.pass_context
 def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> None:
     """Lift a hold. Resume the runs it stopped with `runs resume`; those of schedules resume by themselves in their window."""
-    from aishell.cli.afar import document
-    from aishell.models import RunState
-    from aishell.reporting.units import printable
     from aishell.serving import control
     from aishell.state.holds import stopped
-    from aishell.state.runs import who
 
     if socket_:
         gone = control.read(document(socket_, "hold", "release", keys=_HOLD, said={"target": target}))

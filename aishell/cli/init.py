@@ -9,6 +9,8 @@ import click
 from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say
 from aishell.commands import before, command
+from aishell.errors import UsageError
+from aishell.reporting.units import printable
 
 README = """# An aishell site
 
@@ -41,9 +43,6 @@ def init(folder: Path) -> None:
 
     Existing files are kept as they are.
     """
-    from aishell.errors import UsageError
-    from aishell.reporting.units import printable
-
     made: list[str] = []
     kept: list[str] = []
     try:

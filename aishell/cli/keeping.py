@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from aishell.cli.asking import ask, confirm
 from aishell.cli.common import interactive
 from aishell.cli.streams import say
 from aishell.errors import DeniedError, UnknownNameError, UsageError
+from aishell.models import Decision
+from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
@@ -50,9 +53,6 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
 
     Raises DeniedError for what policy refuses, UsageError when there is no one to ask.
     """
-    from aishell.cli.asking import ask, confirm
-    from aishell.models import Decision
-    from aishell.reporting.units import printable
     from aishell.safety.gates import preapproved
 
     facts = {

@@ -32,6 +32,6 @@ def show(out: Console, left: Sequence[Any], *, verbose: bool = False) -> None:
 
 def _some(out: Console, lines: Sequence[str], verbose: bool, style: str) -> None:
     for line in lines[: None if verbose else SHOWN]:
-        out.print(printable(line), style=style, markup=False, soft_wrap=True)
+        out.print(printable(line), style=style, soft_wrap=True)
     if len(lines) > SHOWN and not verbose:
         out.print(f"  … and {len(lines) - SHOWN} more (--output json has all)", style="dim")

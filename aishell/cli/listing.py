@@ -56,12 +56,12 @@ def show_rows(
         return
     gone = [name.replace("_", " ") for name in least if name not in names and any(row[name] for row in shown)]
     if gone:
-        out.print(f"not shown: {', '.join(gone)} (use a wider terminal or --output json)", style="dim", markup=False)
+        out.print(f"not shown: {', '.join(gone)} (use a wider terminal or --output json)", style="dim")
 
 
 def title(text: str) -> None:
     """A line above or below a table."""
-    console().print(printable(text), style="bold", markup=False)
+    console().print(printable(text), style="bold")
 
 
 def fitted(rows: Sequence[Row], width: int) -> dict[str, int] | None:
@@ -118,7 +118,7 @@ def _line(out: Console, row: Row, widths: Mapping[str, int], *, style: str = "")
     """A row, in as many lines as its longest cell takes."""
     for cells in zip_longest(*(wrapped(row[name], width) for name, width in widths.items()), fillvalue=""):
         padded = (f"{cell}{' ' * (width - _cells(cell))}" for cell, width in zip(cells, widths.values(), strict=True))
-        out.print((" " * GAP).join(padded).rstrip(), style=style, markup=False, soft_wrap=True)
+        out.print((" " * GAP).join(padded).rstrip(), style=style, soft_wrap=True)
 
 
 def _blocks(out: Console, rows: Sequence[Row]) -> None:
@@ -128,7 +128,7 @@ def _blocks(out: Console, rows: Sequence[Row]) -> None:
     for number, row in enumerate(rows):
         if number:
             out.print()
-        out.print(row[first], style="bold", markup=False, soft_wrap=True)
+        out.print(row[first], style="bold", soft_wrap=True)
         for name in others:
             if row[name]:
                 entry(out, f"{' ' * GAP}{name.replace('_', ' ')}", row[name], width)

@@ -27,8 +27,8 @@ COMMANDS = {
     "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
     "schedule": ("aishell.cli.schedule", "schedule", "List schedules and their history; start what is due."),
-    "workflows": ("aishell.cli.workflows", "workflows", "List workflows and their runs."),
-    "digest": ("aishell.cli.digest", "digest", "Report on one night over all targets, most urgent first."),
+    "workflows": ("aishell.cli.workflow", "workflows", "List workflows and their runs."),
+    "digest": ("aishell.cli.reports", "digest", "Report on one night over all targets, most urgent first."),
     "backlog": (
         "aishell.cli.backlog",
         "backlog",

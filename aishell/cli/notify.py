@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.cli.common import OUTPUT, open_files
+from aishell.cli.listing import show_rows
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.moments import at
@@ -28,7 +29,6 @@ def notify() -> None:
 @click.pass_context
 def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
     """Send a test message to the services of every rule and the digest, or of one. Exit 1 if one fails."""
-    from aishell.cli.listing import show_rows
     from aishell.notifying.telling import try_out
 
     site = open_files(ctx)
@@ -50,8 +50,6 @@ def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None:
     """List notifications and their delivery, newest first."""
-    from aishell.cli.listing import show_rows
-
     site = open_files(ctx)
     found = site.outbox.recent(limit=limit, waiting=waiting) if site.state_path.exists() else []
     rows = [
@@ -89,8 +87,6 @@ def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None
 @click.pass_context
 def incidents(ctx: click.Context, /, closed: bool, limit: int, output: str) -> None:
     """List open incidents: each opens once and closes when its cause is gone."""
-    from aishell.cli.listing import show_rows
-
     site = open_files(ctx)
     found = site.outbox.incidents(limit=limit, every=closed) if site.state_path.exists() else []
     rows: list[dict[str, Any]] = [

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aishell.cli import left_out
 from aishell.cli.console import console
+from aishell.cli.progress import PlainProgress, RichProgress
 from aishell.cli.streams import say_lines
 from aishell.commands import command, on
 from aishell.models import RunResult
-from aishell.reporting.units import duration, printable, size
+from aishell.reporting.units import duration, holds_command, printable, size
 
 if TYPE_CHECKING:
+    from rich.markdown import Markdown
+    from rich.text import Text
+
     from aishell.cli.prompt import Prompt
     from aishell.cli.styled import Console
     from aishell.execution.preview import Preview
     from aishell.execution.run import Observer
     from aishell.safety.approval import Approver
 
+#: Columns that no line of a report has.
+_WIDE = 10_000
 _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting_approval": "yellow"}
 
 
@@ -65,15 +72,11 @@ class Screen:
     def progress(self) -> Iterator[Observer]:
         """An observer for a run: bars on a terminal, a line per step elsewhere."""
         if not self.json and self.err.is_terminal:
-            from aishell.cli.bars import RichProgress
-
             with RichProgress(self.err) as observer:
                 if self.prompt is not None:
                     self.prompt.pause, self.prompt.go_on = observer.pause, observer.go_on
                 yield observer
         else:
-            from aishell.cli.progress import PlainProgress
-
             yield PlainProgress(lambda: self.err, verbose=self.verbose or not self.json)
 
     def created(self, run_id: str) -> None:
@@ -93,19 +96,19 @@ class Screen:
         run = (result.run_id or "")[:8]
         self.out.print()
         self.out.print(f"{result.status} in {duration(result.execution_time)}  run {run}", style=f"bold {colour}")
-        self.out.print(printable(result.reasoning), markup=False)
+        self.out.print(printable(result.reasoning))
         left_out.show(self.out, result.output_data.get("left_out", ()), verbose=self.verbose)
         reclaimed = result.output_data.get("bytes_reclaimed")
         if reclaimed and reclaimed > 0:
             about = "about " if result.output_data.get("bytes_method") == "statistics" else ""
             self.out.print(f"reclaimed: {about}{size(reclaimed)}", style="bold")
         for text in result.output_data.get("waiting", ()):
-            self.out.print(f"waiting: {printable(text)}", style="yellow", markup=False)
+            self.out.print(f"waiting: {printable(text)}", style="yellow")
         for failed in result.output_data.get("hooks_failed", ()):
             text = f"hook {failed['name']} ({failed['on']}) failed: {failed['reason']}"
-            self.out.print(printable(text), style="yellow", markup=False)
+            self.out.print(printable(text), style="yellow")
         if result.exit_code in (3, 130) or result.state == "paused":
-            self.out.print(f"go on with: {command('runs', 'resume', run)}", markup=False)
+            self.out.print(f"go on with: {command('runs', 'resume', run)}")
         elif result.exit_code == 4:
             again = "the same command"
             if result.agent not in (
@@ -114,18 +117,33 @@ class Screen:
                 "one_tool",
             ):  # these are no commands of `aishell run`
                 again = f"the next `{command('run', result.agent.replace('_', '-'), *on(result.target))}`"
-            self.out.print(f"{again} begins with what was left", markup=False)
+            self.out.print(f"{again} begins with what was left")
         if result.error:
-            self.out.print(f"error: {printable(result.error['message'])}", style="red", markup=False)
+            self.out.print(f"error: {printable(result.error['message'])}", style="red")
             if result.error.get("hint"):
-                self.out.print(f"  → {printable(result.error['hint'])}", markup=False, soft_wrap=True)
+                self.out.print(f"  → {printable(result.error['hint'])}", soft_wrap=True)
         if result.audit_head:
             self.out.print(f"audit head {result.audit_head[:16]}", style="dim")
 
-    def _markdown(self, text: str) -> None:
-        if self.out.is_terminal:
-            from aishell.cli.report_text import show
+    def _markdown(self, report: str) -> None:
+        """Laid out on a terminal. A line with a command is left to the terminal to wrap, which then copies it as one line."""
+        if not self.out.is_terminal:
+            say_lines(report)
+            return
+        from rich.markdown import Markdown
 
-            show(self.out, text)
-        else:
-            say_lines(text)
+        for pasted, lines in groupby(report.split("\n"), holds_command):
+            if not pasted:
+                self.out.print(Markdown("\n".join(lines)))
+                continue
+            for line in lines:
+                self.out.print(self._unbroken(Markdown(line)), soft_wrap=True)
+
+    def _unbroken(self, line: Markdown) -> Text:
+        """A line of Markdown, laid out on one line."""
+        from rich.text import Text
+
+        segments = self.out.render(line, self.out.options.update(width=_WIDE))
+        text = Text.assemble(*((one.text.strip("\n"), one.style or "") for one in segments))
+        text.rstrip()
+        return text

@@ -11,10 +11,12 @@ import click
 from aishell.cli import run as runs
 from aishell.cli.common import chosen_targets, on_each, open_site
 from aishell.cli.main import ShowsExamples
+from aishell.cli.output import Screen
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import UsageError, worst
 from aishell.models import Task
+from aishell.reporting.units import printable
 
 #: Options of `aishell run` that say how to execute.
 _EXECUTION = ("dry_run", "yes", "non_interactive", "until", "max_duration", "jobs", "discover")
@@ -77,10 +79,8 @@ def plan_all(
     **options: Any,
 ) -> int:
     """Plan a task for every chosen target, show the plans, save the one that is to be saved; the exit code."""
-    from aishell.cli.output import Screen
     from aishell.execution import saved_plan
     from aishell.execution.result import contract
-    from aishell.reporting.units import printable
 
     site = open_site(ctx)
     names = site.servers.expand(chosen_targets(site, options))

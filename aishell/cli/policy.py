@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.common import ENVIRONMENT, OUTPUT, SAFETY_LEVEL, URL, open_site
+from aishell.cli.console import write_json
+from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
-from aishell.models import SAFETY_LEVELS
+from aishell.errors import UsageError
+from aishell.models import Subject, Tally
 
 if TYPE_CHECKING:
     from aishell.agents.base import Agent
@@ -32,12 +35,12 @@ def policy() -> None:
 )
 @click.option("--tool", "name", required=True, metavar="NAME", help="A tool of `aishell tools list`.")
 @click.option("--target", metavar="T", help="A target of config/targets.yaml (default: the site's default target).")
-@click.option("--url", metavar="URL", help="A database that is not configured.")
+@URL
 @click.option(
     "--agent", metavar="NAME", help="Agent that would use it, e.g. log-cleanup (default: one that usually does)."
 )
-@click.option("--environment", metavar="E", help="Environment of the database (default: production).")
-@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Use a stricter level than the configured one.")
+@ENVIRONMENT
+@SAFETY_LEVEL
 @OUTPUT
 @click.pass_context
 def test(
@@ -57,8 +60,6 @@ def test(
     that look at it are listed too, those of the policy and those of the agent.
     """
     from aishell.agents.loading import load_agent
-    from aishell.cli.console import write_json
-    from aishell.errors import UsageError
     from aishell.safety.policy import decide
 
     if target is not None and url is not None:
@@ -95,7 +96,6 @@ def _judged(
     site: Site, tool: Tool, target: Target, reasons: tuple[Reason, ...]
 ) -> tuple[Decision, tuple[Reason, ...], Earning | None]:
     """The decision and its reasons with what was earned, on whatever database the target was when that was counted."""
-    from aishell.models import Subject, Tally
     from aishell.safety import autonomy
 
     decision = max((reason.decision for reason in reasons), key=lambda one: one.rank)
@@ -116,7 +116,6 @@ def _judged(
 def _variants(site: Site, name: str, target: Target) -> Sequence[Tool]:
     """The files of a tool for the target's engine. Raises UnknownNameError, and UsageError where there is none."""
     from aishell.databases.connections import parse_url
-    from aishell.errors import UsageError
 
     engine = parse_url(target.url, password="").engine
     tools = site.registry().variants(name.replace("-", "_"))
@@ -141,8 +140,6 @@ def _usual(category: str) -> Agent:
 
 
 def _show(document: dict[str, Any], *, assumed: bool) -> None:
-    from aishell.cli.listing import show_rows, title
-
     where = f"{document['environment']}, {document['safety_level']}"
     title(f"{document['decision']}: {document['tool']} ({document['risk_level']}) on {document['target']} ({where})")
     rows = [{"decision": one.decision, "rule": one.rule, "why": one.text} for one in document["reasons"]]

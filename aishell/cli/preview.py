@@ -42,7 +42,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     if server.standby or server.read_only:
         head.append("  standby" if server.standby else "  read-only", style="bold red")
     out.print(head, hang=2)
-    out.print(_inventory(planned), style="dim", markup=False)
+    out.print(_inventory(planned), style="dim")
     out.print()
     shared = _shared_risks(planned.steps)
     if len(planned.steps) > SUMMARISE_ABOVE and not verbose:
@@ -51,19 +51,18 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
         for item in planned.steps:
             _step(out, item, verbose, shared)
     for risk in sorted(shared):
-        out.print(f"every step that does not run by itself: {printable(risk)}", style="yellow", markup=False, hang=2)
+        out.print(f"every step that does not run by itself: {printable(risk)}", style="yellow", hang=2)
     left_out.show(out, planned.plan.left_out, verbose=verbose)
     for warning in planned.plan.warnings[: None if verbose else 5]:
-        out.print(f"note: {printable(warning)}", style="yellow", markup=False, hang=6)
+        out.print(f"note: {printable(warning)}", style="yellow", hang=6)
     if len(planned.plan.warnings) > 5 and not verbose:
         out.print(f"… and {len(planned.plan.warnings) - 5} more notes (--verbose)", style="dim")
     if planned.called:
         out.print(
             f"hooks (not in a dry run): {printable(', '.join(one.name for one in planned.called))}",
             style="dim",
-            markup=False,
         )
-    out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", markup=False, hang=5)
+    out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", hang=5)
     out.print()
 
 
@@ -110,41 +109,41 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
     line.append(f"  {word:<8}", style=colour)
     line.append(f"  {_estimate(item)}", style="dim")
     out.print(line, hang=5)
-    out.print(f"     {printable(step.rationale)}", markup=False)
+    out.print(f"     {printable(step.rationale)}")
     for evidence in step.evidence[: None if verbose else 6]:
-        out.print(f"     · {_evidence(evidence)}", style="dim", markup=False)
+        out.print(f"     · {_evidence(evidence)}", style="dim")
     if len(step.evidence) > 6 and not verbose:
         out.print(f"     · … and {len(step.evidence) - 6} more", style="dim")
     if step.when:
-        out.print(f"     only if {printable(worded(step.when))}", style="dim", markup=False)
+        out.print(f"     only if {printable(worded(step.when))}", style="dim")
     changes = not item.tool.read_only
     if changes or verbose:
         _statements(out, item, verbose)
     if changes:
-        out.print(f"       {printable(item.tool.undo_text)}", style="dim", markup=False)
+        out.print(f"       {printable(item.tool.undo_text)}", style="dim")
     for reason in verdict.reasons:
         if reason.rule == RULE:
-            out.print(f"     · {RULE}: {printable(reason.text)}", style="dim", markup=False)
+            out.print(f"     · {RULE}: {printable(reason.text)}", style="dim")
     if changes and verdict.decision.rank >= Decision.CONFIRM.rank:
         for risk in (risk for risk in verdict.risks if risk not in shared):
-            out.print(f"     ! {printable(risk)}", style="yellow", markup=False)
+            out.print(f"     ! {printable(risk)}", style="yellow")
 
 
 def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
     for sent in item.statements[: None if verbose else MAX_STATEMENTS]:
         lines = sql_lines(sent) if verbose else _brief(sent)
         for line in lines:  # never wrapped here: where rich breaks a line, it drops the blanks of a name
-            out.print(f"       {line}", style="cyan", markup=False, soft_wrap=True)
+            out.print(f"       {line}", style="cyan", soft_wrap=True)
     if len(item.statements) > MAX_STATEMENTS and not verbose:
         out.print(f"       … and {len(item.statements) - MAX_STATEMENTS} more statements (--verbose)", style="dim")
     if item.unseen:
-        out.print(f"       cannot be previewed exactly: {printable(item.unseen)}", style="yellow", markup=False)
+        out.print(f"       cannot be previewed exactly: {printable(item.unseen)}", style="yellow")
     from aishell.safety.gates import locks_told
 
     told = list(locks_told(item.tool, item.step.found))
     for number, text in enumerate(told):
         source = f"  [{item.tool.source}]" if number == len(told) - 1 else ""
-        out.print(f"       lock {printable(text)}{source}", style="dim", markup=False)
+        out.print(f"       lock {printable(text)}{source}", style="dim")
 
 
 def _brief(sent: Sent) -> list[str]:

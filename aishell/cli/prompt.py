@@ -132,72 +132,69 @@ class Prompt:
         out.print(
             f"{request.tool.name} on {printable(request.target.name)} ({printable(request.target.environment)})",
             style="bold",
-            markup=False,
         )
-        out.print(printable(request.server), style="dim", markup=False)
-        out.print(printable(step.rationale), markup=False)
+        out.print(printable(request.server), style="dim")
+        out.print(printable(step.rationale))
         for line in (*words.edits(plain(request.edits)), *words.parameters(plain(request.parameters))):
-            out.print(printable(line), markup=False)
+            out.print(printable(line))
         most = MAX_REVIEWED if request.level == "review" else MAX_STATEMENTS
         self._statements(request.statements[:most])
         if len(request.statements) > most:
-            out.print(f"  … and {len(request.statements) - most} more: [d]etails", style="dim", markup=False)
+            out.print(f"  … and {len(request.statements) - most} more: [d]etails", style="dim")
         if not request.statements:
             out.print("  its statements cannot be previewed", style="yellow")
         for text in locks_told(request.tool, request.step.found):
-            out.print(f"lock {printable(text)}", markup=False)
+            out.print(f"lock {printable(text)}")
         for table in request.tables[:5]:
             out.print(
                 f"{exact(table.schema)}.{exact(table.table)}: {size(table.bytes)}, about {table.rows or 0:,} rows",
-                markup=False,
             )
         known = f"{about(step.estimate.seconds)} ({step.estimate.based_on})"
         estimate = "time unknown" if step.estimate.seconds is None else known
-        out.print(f"in use by {request.busy_sessions} other session(s); {estimate}", markup=False)
-        out.print(printable(request.tool.undo_text), style="" if request.tool.undo else "bold", markup=False)
+        out.print(f"in use by {request.busy_sessions} other session(s); {estimate}")
+        out.print(printable(request.tool.undo_text), style="" if request.tool.undo else "bold")
         for reason in request.verdict.reasons:
             if reason.decision.rank >= 2:
                 out.print(
                     f"needs approval because: {printable(reason.text)} ({printable(reason.rule)})",
                     style="yellow",
-                    markup=False,
                 )
         if request.others:
-            out.print(f"`all` approves this and {len(request.others)} more of {request.tool.name}:", markup=False)
+            out.print(f"`all` approves this and {len(request.others)} more of {request.tool.name}:")
             for other in request.others:
-                out.print(f"  {printable(other.step_id)}", style="dim", markup=False)
+                out.print(f"  {printable(other.step_id)}", style="dim")
                 self._statements(other.statements, indent=4)
 
     def _statements(self, statements: Iterable[Sent], *, indent: int = 2, source: bool = False) -> None:
         """Never wrapped here: where rich breaks a line, it drops the blanks of a name."""
         for sent in statements:
             for line in sql_lines(sent):
-                self._err.print(" " * indent + line, style="cyan", markup=False, soft_wrap=True)
+                self._err.print(" " * indent + line, style="cyan", soft_wrap=True)
             if source:
-                self._err.print(f"{' ' * indent}[{sent.source}]", style="dim", markup=False)
+                self._err.print(f"{' ' * indent}[{sent.source}]", style="dim")
 
     def _details(self, request: Request) -> None:
         out = self._err
-        out.print(printable(request.tool.description), markup=False)
+        out.print(printable(request.tool.description))
         self._statements(request.statements, source=True)
         for evidence in request.step.evidence:
             how = ", ".join(filter(None, (evidence.method, evidence.error, at(evidence.measured_at))))
             value = "unknown" if evidence.value is None else evidence.value
             how = f"{evidence.withheld}; {how}" if evidence.withheld else how
-            out.print(printable(f"evidence: {evidence.metric} {value} ({how})"), markup=False)
+            out.print(printable(f"evidence: {evidence.metric} {value} ({how})"))
         for name, value in request.params.items():
             if (
                 value not in (None, [], {}) and name not in request.parameters
             ):  # not those left out, and those that were shown
                 said = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
-                out.print(f"parameter {name} = {printable(said)}", markup=False)
+                out.print(f"parameter {name} = {printable(said)}")
         for risk in request.verdict.risks:
-            out.print(f"risk: {printable(risk)}", style="yellow", markup=False)
+            out.print(f"risk: {printable(risk)}", style="yellow")
         for mitigation in request.verdict.mitigations:
-            out.print(f"in force: {printable(mitigation)}", style="green", markup=False)
+            out.print(f"in force: {printable(mitigation)}", style="green")
         if request.blockers:
-            out.print(f"oldest transaction: {printable(request.blockers)}", markup=False)
-        out.print(f"digest {request.digest}", style="dim", markup=False)
+            out.print(f"oldest transaction: {printable(request.blockers)}")
+        out.print(f"digest {request.digest}", style="dim")
 
 
 def _menu(request: Request) -> str:

@@ -1,16 +1,23 @@
-"""What the commands that report share: formats, and where a report goes."""
+"""`aishell digest` and `aishell runs report`: a night or one run, as text, Markdown, JSON or HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aishell.cli.common import open_files
+from aishell.cli.console import write_json
+from aishell.cli.main import ShowsExamples
 from aishell.cli.streams import say, say_lines
 from aishell.errors import UsageError
 from aishell.files import write_whole
+from aishell.moments import given
+from aishell.reporting.units import printable
+from aishell.state.locks import is_held
 
 if TYPE_CHECKING:
     from aishell.reporting.page import Page
@@ -18,43 +25,93 @@ if TYPE_CHECKING:
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """In which format, and where to."""
-    for option in reversed(
-        (
-            click.option(
-                "--format",
-                "form",
-                type=click.Choice(["text", "markdown", "json", "html"]),
-                help="Format (default: by the ending of FILE, else text). html is a single self-contained page.",
-            ),
-            click.option(
-                "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    command = click.option(
+        "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE."
+    )(command)
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["text", "markdown", "json", "html"]),
+        help="Format (default: by the ending of FILE, else text). html is a single self-contained page.",
+    )(command)
 
 
-def deliver(page: Page, document: dict[str, Any], form: str | None, out: Path | None) -> None:
-    """Print a report, or write it to a file, mode 0600. Raises UsageError where that cannot be written."""
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell digest   ·   aishell digest -o night.html   ·   aishell digest --since 7d --format markdown",
+)
+@click.option(
+    "--since",
+    default="24h",
+    show_default=True,
+    metavar="WHEN",
+    help="Start of the report: an age (12h, 7d), or a day or time in UTC (2026-11-22, '2026-11-22 18:00').",
+)
+@report_options
+@click.pass_context
+def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None) -> None:
+    """Report on one night over all targets: what needs a person, what was done, how it compares.
+
+    Made from state.db alone; no database is contacted. Open matters are listed whenever they began.
+    """
+    from aishell.digest import night_of
+    from aishell.reporting import pages
+    from aishell.reporting.night import document
+
+    site, until = open_files(ctx), datetime.now(UTC)
+    night = night_of(site, _moment(since, until), until)
+    _deliver(pages.digest(night), document(night), form, out)
+
+
+@click.command(
+    cls=ShowsExamples,
+    epilog="Examples:  aishell runs report 3f2a   ·   aishell runs report 3f2a --format html -o run.html",
+)
+@click.argument("run_id", metavar="ID")
+@report_options
+@click.pass_context
+def report(ctx: click.Context, /, run_id: str, form: str | None, out: Path | None) -> None:
+    """Report what a run found and did, step by step, with sizes before and after, and what needs a person."""
+    from aishell.reporting import pages
+    from aishell.reporting.gathering import gather_run
+    from aishell.reporting.night import document
+
+    site = open_files(ctx)
+    now = datetime.now(UTC)
+    run = gather_run(site.store, site.runs.find(run_id).id, now, running=lambda one: is_held(site.run_lock(one)))
+    _deliver(pages.run_report(run, now.isoformat()), document(run), form, out)
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    """When `--since` is, in UTC: a duration before `now`, a day or a time. Raises UsageError."""
+    from aishell.scheduling.times import seconds
+
+    hint = "write a duration (12h, 7d), a day, or a day and a time: '2026-11-22 18:00'"
+    try:
+        begin = now - timedelta(seconds=seconds(text))
+    except OverflowError as error:
+        raise UsageError(f"--since {text!r} is out of range", hint=hint) from error
+    except ValueError:
+        begin = given(text, of="--since", hint=hint)
+    if begin >= now:
+        raise UsageError(f"--since {text!r} is in the future", hint=hint)
+    return begin
+
+
+def _deliver(page: Page, document: dict[str, Any], form: str | None, out: Path | None) -> None:
+    """Print a report, or write it to a file, mode 0600, whole or not at all. Raises UsageError if it cannot be written."""
     from aishell.reporting.formats import JSON, meant, written
-    from aishell.reporting.units import printable
 
     form = form or meant(out)
-    if out is not None:
-        _write(out, written(form, page, document))
-        say(f"written: {printable(out)}")
-    elif form == JSON:
-        from aishell.cli.console import write_json
-
+    if out is None and form == JSON:
         write_json(document)
-    else:
-        say_lines(written(form, page, document).removesuffix("\n"))
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: names and errors of databases are for their owner."""
+        return
+    text = written(form, page, document)
+    if out is None:
+        say_lines(text.removesuffix("\n"))
+        return
     try:
-        write_whole(path, text)
+        write_whole(out, text)
     except OSError as error:
-        raise UsageError(f"the report cannot be written to {path}: {error.strerror}") from error
+        raise UsageError(f"the report cannot be written to {out}: {error.strerror}") from error
+    say(f"written: {printable(out)}")

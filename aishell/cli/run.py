@@ -24,6 +24,7 @@ from aishell.cli.common import (
     target_options,
 )
 from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.output import Screen
 from aishell.commands import command as spelled
 from aishell.errors import AishellError, worst
 from aishell.models import RunResult, Task
@@ -181,8 +182,6 @@ def run_one(
     **options: Any,
 ) -> RunResult:
     """Plan, preview and execute on one target."""
-    from aishell.cli.output import Screen
-
     screen = Screen(output, verbose=verbose)
     if not dry_run:
         site.refuse_held(task.target, environment=environment)

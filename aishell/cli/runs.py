@@ -11,8 +11,9 @@ import click
 
 from aishell.cli.common import (
     OUTPUT,
-    clock_time,
+    VERBOSE,
     ends,
+    execution_options,
     hear_sigterm,
     interactive,
     notifying,
@@ -22,12 +23,19 @@ from aishell.cli.common import (
     run_options,
     target_options,
 )
-from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.console import console, write_json
+from aishell.cli.listing import show_rows, title
+from aishell.cli.main import LazyGroup
+from aishell.cli.output import Screen
 from aishell.cli.streams import say
+from aishell.codec import plain
 from aishell.commands import command
 from aishell.errors import StateError
 from aishell.models import RunState
 from aishell.moments import at
+from aishell.reporting.units import printable
+from aishell.state.locks import FileLock, FileLockHeldError
+from aishell.state.runs import RESUMABLE
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
 MAX_DATA = 160
 #: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
-    "report": ("aishell.cli.run_report", "report", "What a run found and did, as text, Markdown, JSON or HTML."),
+    "report": ("aishell.cli.reports", "report", "What a run found and did, as text, Markdown, JSON or HTML."),
     "watch": ("aishell.cli.watch", "watch", "Follow a run from elsewhere."),
 }
 
@@ -57,7 +65,6 @@ def runs() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: int, output: str) -> None:
     """List runs, newest first."""
-    from aishell.cli.listing import show_rows
     from aishell.serving import control
 
     found = control.runs(open_files(ctx), limit=limit, target=target, states=[state] if state else None)
@@ -72,7 +79,6 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
 @click.pass_context
 def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     """Show one run: its steps and its result."""
-    from aishell.cli.console import write_json
     from aishell.reporting.so_far import so_far
     from aishell.state.headway import headway
 
@@ -118,12 +124,8 @@ def _print(
 ) -> None:
     """A run for people. `begun`: how far steps have come that delete in batches, by their index."""
     from aishell.cli import left_out
-    from aishell.cli.console import console
-    from aishell.cli.listing import show_rows, title
     from aishell.reporting.so_far import far
-    from aishell.reporting.units import printable
     from aishell.state.headway import headway
-    from aishell.state.runs import RESUMABLE
 
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {at(row.created_at)}")
     show_rows(steps, "table", empty="no steps", least=("index", "attempt", "approved_by"))
@@ -145,11 +147,7 @@ def _print(
 
 @runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
 @click.argument("run_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Approve steps that the policy allows to be pre-approved.")
-@click.option("--non-interactive", is_flag=True, help="Never prompt.")
-@click.option("--until", metavar="HH:MM", callback=clock_time, help="Start no step expected to run past this time.")
-@click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS")
-@click.option("--jobs", type=click.IntRange(1, 64), metavar="N")
+@execution_options
 @click.option("--url", metavar="URL", help="The target's URL, if it held a password: passwords are not stored.")
 @click.option(
     "--in-doubt",
@@ -157,7 +155,7 @@ def _print(
     help="How to settle a step in doubt, whose outcome is not known.",
 )
 @OUTPUT
-@click.option("-v", "--verbose", is_flag=True)
+@VERBOSE
 @click.pass_context
 def resume(
     ctx: click.Context,
@@ -174,8 +172,6 @@ def resume(
     verbose: bool,
 ) -> None:
     """Resume a run where it stopped. Finished steps are not repeated; an interrupted one is looked up in the database."""
-    from aishell.cli.console import write_json
-    from aishell.cli.output import Screen
     from aishell.execution.result import contract
 
     site = open_site(ctx)
@@ -220,9 +216,6 @@ def cancel(ctx: click.Context, /, run_id: str) -> None:
 
 def _ask(site: SiteFiles, run_id: str, what: str) -> None:
     """Tell the process that drives a run; where none does, change the state at once."""
-    from aishell.state.locks import FileLock, FileLockHeldError
-    from aishell.state.runs import RESUMABLE
-
     row = site.runs.find(run_id)
     if RunState(row.state) not in RESUMABLE:
         raise StateError(f"the run {row.id[:8]} is {row.state}; there is nothing to {what}")
@@ -239,7 +232,7 @@ def _ask(site: SiteFiles, run_id: str, what: str) -> None:
     say(f"run {row.id[:8]} is {'cancelled' if what == 'cancel' else 'paused'}")
 
 
-@runs.command(cls=ShowsExamples, epilog="Examples:  aishell runs undo 3f2a --dry-run   ·   aishell runs undo 3f2a")
+@runs.command(epilog="Examples:  aishell runs undo 3f2a --dry-run   ·   aishell runs undo 3f2a")
 @click.argument("run_id", metavar="ID")
 @target_options
 @run_options
@@ -250,11 +243,9 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
     Previews and asks like `run`. `aishell tools show` and the preview of the run say what can be undone.
     """
     from aishell.cli.run import run_all
-    from aishell.codec import plain
     from aishell.execution.rollback import archives, way_back
     from aishell.registry.header import read_tool
     from aishell.state.plans import load_plan
-    from aishell.state.runs import RESUMABLE
 
     site = open_site(ctx)
     row = site.runs.find(run_id)
@@ -285,8 +276,6 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
 @click.pass_context
 def events(ctx: click.Context, /, run_id: str, output: str) -> None:
     """Show the audit log of a run, with its statements."""
-    from aishell.cli.listing import show_rows
-
     site = open_files(ctx)
     rows: list[dict[str, Any]] = [
         {
@@ -311,8 +300,6 @@ def _cut(text: str) -> str:
 @click.pass_context
 def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
     """List the checkpoints of a run."""
-    from aishell.cli.listing import show_rows
-
     site = open_files(ctx)
     rows = [
         {"name": row.name, "created_at": row.created_at, "step": row.step_index, "of": row.total_steps}

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aishell.cli.common import OUTPUT, before_command, hear_sigterm, notifying, open_files, open_site
+from aishell.cli.listing import show_rows
 from aishell.cli.main import LazyGroup
-from aishell.cli.streams import say
+from aishell.cli.output import Screen
+from aishell.cli.streams import Notices, say
 from aishell.commands import command
-from aishell.errors import DeniedError, UsageError, worst
-from aishell.moments import given, nominal
+from aishell.errors import DeniedError, SettingsError, UnknownNameError, UsageError, worst
+from aishell.models import RunResult, server_of
+from aishell.moments import at, given, nominal
+from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from aishell.scheduling.daemon import Daemon
     from aishell.scheduling.schedules import Schedule
     from aishell.scheduling.starting import Starter
     from aishell.site_files import SiteFiles
@@ -27,10 +34,7 @@ if TYPE_CHECKING:
 OVER = {"missed": 4, "skipped": 0, "failed": 1}
 
 
-@click.group(
-    cls=LazyGroup,
-    lazy={"start": ("aishell.cli.schedule_start", "start", "The daemon: start what is due, until it is told to end.")},
-)
+@click.group(cls=LazyGroup)
 def schedule() -> None:
     """Runs at times of config/schedules.yaml.
 
@@ -43,7 +47,6 @@ def schedule() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
     """List every schedule: when it runs, on what, and when next. Exit 2 if the file is invalid."""
-    from aishell.cli.listing import show_rows
     from aishell.scheduling.timetable import listed
 
     site = open_files(ctx)
@@ -62,7 +65,6 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @click.pass_context
 def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> None:
     """List the coming nominal times, without those that a blackout, a pause or `skip` removes."""
-    from aishell.cli.listing import show_rows
     from aishell.scheduling.timetable import times
 
     site = open_files(ctx)
@@ -88,8 +90,6 @@ def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> N
 @click.pass_context
 def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
     """List nominal times and their outcome, newest first; missed and skipped ones with the reason."""
-    from aishell.cli.listing import show_rows
-
     site = open_files(ctx)
     found = site.ledger.history(name, limit=limit) if site.state_path.exists() else []
     if name is not None and not found:
@@ -193,10 +193,6 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
 @click.pass_context
 def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     """Run a schedule now, paused or not, and wait for it. It ends when its window closes, if that is open."""
-    from aishell.errors import UnknownNameError
-    from aishell.models import server_of
-    from aishell.reporting.units import printable
-
     site = open_files(ctx)
     one, now = site.schedules.named(name), datetime.now(UTC)
     known = one.on(site.settings)
@@ -255,9 +251,6 @@ def run_due(ctx: click.Context, /) -> None:
 def work(ctx: click.Context, /, number: int) -> None:
     """What `run-due` and the daemon start as a process of its own: one row of the ledger."""
     from aishell.cli import workflow
-    from aishell.cli.output import Screen
-    from aishell.models import RunResult
-    from aishell.reporting.units import printable
     from aishell.scheduling import working
 
     hear_sigterm()
@@ -274,7 +267,7 @@ def work(ctx: click.Context, /, number: int) -> None:
     if isinstance(result, RunResult):
         screen.result(result)
         ctx.exit(result.exit_code)
-    workflow.show(result)
+    workflow.print_result(result)
     ctx.exit(result["exit_code"])
 
 
@@ -286,7 +279,6 @@ def _starter(ctx: click.Context, site: SiteFiles) -> Starter:
 
 def told(site: SiteFiles, row: Record, code: int = 0) -> list[str]:
     """Lines about a row that came to an end, or did not. `code` of its process: less than 0 is the signal that killed it."""
-    from aishell.reporting.units import printable
     from aishell.scheduling.starting import log_of
 
     ended = f"{row.outcome or ''} (exit {row.exit_code})" if row.exit_code is not None else row.status
@@ -319,3 +311,76 @@ def _moment(one: Schedule, text: str) -> datetime:
     hint = "write a day or a day and a time: '2026-12-24 02:30'"
     named, local = given(text, of="--until", hint=hint), datetime.fromisoformat(text)
     return named if local.tzinfo else instant(local, one.timing.zone)
+
+
+@schedule.command(epilog="Examples:  aishell schedule start   ·   aishell --site /srv/shop schedule start")
+@click.pass_context
+def start(ctx: click.Context, /) -> None:
+    """Run the daemon: start what is due, resume what was killed or approved, until SIGTERM or Ctrl-C (exit 0).
+
+    It logs to standard error. One runs in a site; a second one is told which (exit 6). Configuration that is changed is read by
+    itself; where it is wrong, that is told, and what it said before goes on. Runs do not end with the daemon.
+    """
+    from aishell.scheduling.configuration import Configuration
+    from aishell.scheduling.daemon import CHORES, Chore, Daemon
+    from aishell.scheduling.starting import Starter
+    from aishell.scheduling.telling import Telling
+    from aishell.scheduling.upkeep import Upkeep
+
+    def log(text: str) -> None:
+        if Notices.by_line is not None:
+            say(printable(text), err=True)  # its line says when
+            return
+        say(f"{at(datetime.now(UTC), seconds=True)} {printable(text)}", err=True)
+
+    def log_row(row: Record, code: int = 0) -> None:
+        for line in told(configuration.site, row, code):
+            log(line)
+
+    configuration = Configuration(open_files(ctx))
+    site = configuration.site
+    starter = Starter(site, before_command(ctx, site), log_row)
+    telling = Telling(starter)
+    chores = (
+        *CHORES,
+        Chore("telling people", timedelta(minutes=1), telling),
+        Chore("upkeep", timedelta(minutes=10), Upkeep(starter)),
+    )
+    daemon = Daemon(configuration, starter, log, log_row, chores=chores, serve=lambda daemon: _serve(daemon, log))
+
+    def hear(number: int, _: FrameType | None) -> None:
+        daemon.end(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hear)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes; files are read again by themselves
+    daemon.run()
+    telling.at_end(daemon.site)
+
+
+def _serve(daemon: Daemon, log: Callable[[str], None]) -> Callable[[], None]:
+    """Open the sockets; what closes them. Raises SettingsError.
+
+    Without the extra a daemon still runs the nights: it says that it serves nothing, unless it was configured to.
+    """
+    from importlib.util import find_spec
+
+    site = daemon.site
+    settings = site.settings.daemon
+    if not (find_spec("uvicorn") and find_spec("starlette")):
+        if settings.socket or settings.listen:
+            message = "`daemon:` in aishell.yaml names a socket or `listen`, and what serves them is not installed"
+            raise SettingsError(message, hint="pip install 'aishell[daemon]', or leave them out")
+        log("no socket: pip install 'aishell[daemon]' for approvals from other users, /health and /ready")
+        return lambda: None
+    from aishell.serving.app import application
+    from aishell.serving.server import Server, bound, listening, socket_path
+
+    settings.token()  # raises where it cannot be read
+    path = socket_path(site)
+    opened = [bound(path, settings.socket_group)]
+    port = listening(settings)
+    server = Server(application(daemon, settings.token), [*opened, *([port] if port else [])], path)
+    server.start()
+    log(f"answers at {path}{f' and {settings.listen}' if port else ''}")
+    return server.stop

@@ -7,9 +7,11 @@ from dataclasses import asdict
 import click
 
 from aishell.cli.common import OUTPUT, open_files
-from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.console import write_json
+from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.errors import StateError
+from aishell.reporting.units import duration, printable, size
 
 
 @click.group(cls=LazyGroup)
@@ -18,7 +20,6 @@ def state() -> None:
 
 
 @state.command(
-    cls=ShowsExamples,
     epilog="Examples:  aishell state maintain   ·   aishell state maintain --compact",
 )
 @click.option("--compact", is_flag=True, help="Rewrite the file even if less than a tenth of it is free.")
@@ -29,8 +30,6 @@ def maintain(ctx: click.Context, /, compact: bool, output: str) -> None:
 
     Runs continue meanwhile, but their writes wait. A damaged file is left as it is (exit 2).
     """
-    from aishell.cli.console import write_json
-    from aishell.reporting.units import duration, printable, size
     from aishell.state.upkeep import maintain as maintained
 
     site = open_files(ctx)

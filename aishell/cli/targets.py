@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.cli.common import OUTPUT, open_files, open_site
+from aishell.cli.console import write_json
+from aishell.cli.listing import show_rows
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.codec import plain
 from aishell.commands import command
 from aishell.errors import AishellError, DatabaseError, UnknownNameError, UsageError
 from aishell.moments import at
+from aishell.reporting.units import printable
+from aishell.state.runs import who
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,8 +41,6 @@ def list_(ctx: click.Context, /, output: str) -> None:
 
     Below a target that is a whole server stand the databases that it had when it was last asked; `targets test` asks it.
     """
-    from aishell.cli.listing import show_rows
-
     site = open_site(ctx)
     known = site.settings
     rows = [
@@ -77,9 +79,6 @@ def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     Of a whole server each database is tested. It tries whatever breaker is open, and closes that of a target that answers: what
     waits for it goes on at once.
     """
-    from aishell.cli.listing import show_rows
-    from aishell.reporting.units import printable
-
     site = open_site(ctx)
     wanted = site.servers.expand(names or list(site.settings.targets))
     chosen = [site.target(name) for name in wanted]
@@ -99,7 +98,6 @@ def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
 def _tested(site: Site, target: Target) -> dict[str, Any]:
     from aishell.services.doctor import contact, unreachable
-    from aishell.state.runs import who
 
     row: dict[str, Any] = {"target": target.name, "mode": "unreachable", "server": None, "database": None, "user": None}
     row |= {"connect_ms": None, "statement_ms": None, "tls": None, "error": None, "hint": None}
@@ -146,7 +144,6 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     """
     from datetime import UTC, datetime
 
-    from aishell.cli.console import write_json
     from aishell.reporting.health import health as told
     from aishell.state import readings
 
@@ -174,7 +171,6 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 
 
 def _breaker(breaker: Breaker, name: str, now: datetime) -> None:
-    from aishell.reporting.units import printable
     from aishell.state.breakers import HALF_OPEN
 
     half = breaker.state(now) == HALF_OPEN
@@ -185,8 +181,6 @@ def _breaker(breaker: Breaker, name: str, now: datetime) -> None:
 
 def _health(name: str, one: Health | None) -> None:
     """The score, and what lowers it."""
-    from aishell.reporting.units import printable
-
     if one is None:
         say(printable(f"{name}: not known: no health check among the runs that are kept"))
         return

@@ -91,18 +91,18 @@ def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
 def write(variants: Sequence[Tool]) -> None:
     """Print what the variants share once, then each with its SQL."""
     out, first = console(), variants[0]
-    out.print(first.name, style="bold", markup=False)
+    out.print(first.name, style="bold")
     _schema(out, "parameters", [_parameter(name, tool) for name, tool in _union(variants, "parameters")])
     _schema(out, "returns", [_field(name, tool) for name, tool in _union(variants, "returns")])
     for example in first.examples:
-        out.print(f"example: {printable(example.get('params', example))}", style="dim", markup=False)
+        out.print(f"example: {printable(example.get('params', example))}", style="dim")
     for tool in variants:
         out.print()
         out.rule(printable(tool.source), style="cyan", align="left")
         for paragraph in tool.description.strip().split("  "):
-            out.print(printable(paragraph), markup=False)
+            out.print(printable(paragraph))
         for name, text in zip(_VARYING, _facts(tool), strict=True):
-            out.print(f"{name + ':':<8} {printable(text)}", style="dim", markup=False)
+            out.print(f"{name + ':':<8} {printable(text)}", style="dim")
         _sql(out, tool)
 
 
@@ -115,7 +115,7 @@ def _sql(out: Console, tool: Tool) -> None:
         comment = line.startswith("-- ")
         if comment and (name := line[3:].partition(":")[0]) in tool.blocks:
             style = "yellow" if not tool.read_only and name in (*STAGES, "cleanup") else "green"
-        out.print(printable(line.expandtabs(4)), style="dim" if comment else style, markup=False, soft_wrap=True)
+        out.print(printable(line.expandtabs(4)), style="dim" if comment else style, soft_wrap=True)
 
 
 def servers(tool: Tool) -> str:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site
+from aishell.cli.common import OUTPUT, assigned, open_site, run_options, target_options
+from aishell.cli.console import console, write_json
+from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.engines import PROFILES
 from aishell.errors import ToolFileError, UsageError
 from aishell.models import CAPABILITIES, CATEGORIES, Risk
+from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
+    from aishell.models import RunResult
     from aishell.registry.tool import Tool
 
 ENGINES = tuple(PROFILES)
 _ORDER = ("common", *ENGINES)
 
 
-@click.group(
-    cls=LazyGroup, lazy={"run": ("aishell.cli.tools_run", "run", "Run one tool on a database, through every gate.")}
-)
+@click.group(cls=LazyGroup)
 def tools() -> None:
     """What aishell can do to a database: every statement it may ever send is in one of these."""
 
@@ -52,7 +54,6 @@ def list_(
     output: str,
 ) -> None:
     """List tools by name, with the highest risk of their variants."""
-    from aishell.cli.listing import show_rows
     from aishell.cli.tool_text import write_list
 
     found = (
@@ -106,7 +107,6 @@ def _described(variants: list[Tool]) -> str:
 @click.pass_context
 def show(ctx: click.Context, /, name: str, engine: str | None, output: str) -> None:
     """Show a tool's contract, its schemas and, for every engine and variant, its SQL and file."""
-    from aishell.cli.console import write_json
     from aishell.cli.tool_text import contract, write
 
     everywhere = open_site(ctx).registry().variants(name.replace("-", "_"))
@@ -134,9 +134,6 @@ def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
     DIR holds a sub-folder per engine, and is checked as a site's own tools: beside those that came with aishell. Without
     DIR all tools of the site are checked.
     """
-    from aishell.cli.console import write_json
-    from aishell.reporting.units import printable
-
     folders = [folder] if folder is not None else list(open_site(ctx).places.tools)
     good, problems = _checked(folders)
     if folder is not None and not good and not problems:
@@ -172,8 +169,6 @@ def _checked(folders: Sequence[Path]) -> tuple[int, list[ToolFileError]]:
 @click.pass_context
 def stats(ctx: click.Context, /, output: str) -> None:
     """Show calls, success rate and mean duration of each tool, over the runs in the state store."""
-    from aishell.cli.listing import show_rows
-
     site = open_site(ctx)
     rows = site.runs.tool_statistics() if site.state_path.exists() else []
     if output == "table":
@@ -182,3 +177,52 @@ def stats(ctx: click.Context, /, output: str) -> None:
             for row in rows
         ]
     show_rows(rows, output, empty="no tool has run yet")
+
+
+@tools.command(
+    "run",
+    epilog="Examples:  aishell tools run inspect_tables --target shop   ·   "
+    "aishell tools run rebuild_fragmented_indexes --param schema=public --param table=orders --dry-run",
+)
+@click.argument("name")
+@click.option(
+    "--param",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of the tool, read as YAML; `aishell tools show NAME` lists them.",
+)
+@target_options
+@run_options
+@click.pass_context
+def run_(ctx: click.Context, /, name: str, pairs: tuple[str, ...], **options: Any) -> None:
+    """Run one tool: checked, previewed, approved, executed, verified and recorded as a step of any other run.
+
+    What it returns is shown at the end, and is `output_data.output` in JSON.
+    """
+    from aishell.cli.run import run_all
+
+    tool = open_site(ctx).registry().variants(name.replace("-", "_"))[0].name
+    inputs = {"tool": tool, "params": assigned("--param", pairs)}
+    ctx.exit(run_all(ctx, "one_tool", inputs, then=_show, **options))
+
+
+def _show(result: RunResult) -> None:
+    """What the tool returned: its lists of rows as tables, all else a line each."""
+    output: Mapping[str, Any] = result.output_data.get("output") or {}
+    tables = {key: value for key, value in output.items() if _is_rows(value)}
+    for key in output.keys() - tables.keys():
+        console().print(printable(f"{key}: {output[key]}"))
+    for key, rows in tables.items():
+        title(key.replace("_", " "))
+        show_rows(rows, "table", empty="")
+
+
+def _is_rows(value: Any) -> bool:
+    """Whether a value is rows of the same columns."""
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and bool(value)
+        and all(isinstance(row, Mapping) and row.keys() == value[0].keys() for row in value)
+    )

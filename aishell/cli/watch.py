@@ -18,6 +18,7 @@ from aishell.commands import command
 from aishell.models import RunState, StepStatus
 from aishell.moments import at
 from aishell.reporting.units import duration, printable
+from aishell.state.locks import is_held
 
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
@@ -88,8 +89,6 @@ def _over(row: Record, state: RunState) -> int:
 def _gone(site: SiteFiles, row: Record) -> bool:
     """Whether the process that drove a run has ended, as far as this host can tell. Its lock is looked at only then: who looks
     holds it for a moment, and could be in the way of a `resume`."""
-    from aishell.state.locks import is_held
-
     if row.host != socket.gethostname():
         return False
     try:

@@ -1,4 +1,4 @@
-"""`aishell run workflow`: stages over agents and targets, previewed, run side by side, and gone on with."""
+"""`aishell run workflow` and `aishell workflows`: stages over agents and targets, previewed, run, resumed and listed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,32 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.cli.common import (
+    ALL,
+    JOBS,
+    LABEL,
     OUTPUT,
+    SAFETY_LEVEL,
+    TARGETS,
+    VERBOSE,
+    YES,
     before_command,
     chosen_targets,
     clock_time,
     ends,
     hear_sigterm,
     notifying,
+    open_files,
     open_site,
 )
-from aishell.cli.main import ShowsExamples
+from aishell.cli.console import write_json
+from aishell.cli.listing import show_rows, title
+from aishell.cli.main import LazyGroup, ShowsExamples
+from aishell.cli.output import Screen
 from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import AishellError, StateError, UsageError, worst
-from aishell.models import SAFETY_LEVELS, new_id
+from aishell.models import new_id
+from aishell.moments import at
 from aishell.planning.variables import worded
 from aishell.reporting.units import printable
 
@@ -43,21 +55,17 @@ _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting
 )
 @click.argument("name", metavar="NAME", required=False)
 @click.option("--resume", "again", metavar="ID", help="Resume a run of a workflow; failed stages are tried again.")
-@click.option("--target", "targets", multiple=True, metavar="T", help="Only on this target; may be repeated.")
-@click.option("--all", "every", is_flag=True, help="On every configured target.")
-@click.option("--label", metavar="L", help="On every target with this label.")
+@TARGETS
+@ALL
+@LABEL
 @click.option("--dry-run", is_flag=True, help="Preview every stage on every target; write nothing to them.")
-@click.option(
-    "--yes",
-    is_flag=True,
-    help="Approve steps that the policy allows to be pre-approved (up to medium risk by default).",
-)
+@YES
 @click.option("--until", metavar="HH:MM", callback=clock_time, help="End by this time, in the workflow's time zone.")
 @click.option("--max-duration", type=click.FloatRange(min=0), metavar="SECONDS", help="Start no stage after this.")
-@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps of a stage to run at once.")
-@click.option("--safety-level", type=click.Choice(SAFETY_LEVELS), help="Use a stricter level than the configured one.")
+@JOBS
+@SAFETY_LEVEL
 @OUTPUT
-@click.option("-v", "--verbose", is_flag=True, help="Show every step of a preview in full.")
+@VERBOSE
 @click.option("--stage", "number", type=click.IntRange(1), hidden=True)
 @click.pass_context
 def workflow(
@@ -143,7 +151,6 @@ def _drive(
     ctx: click.Context, site: Site, workflow_id: str, output: str, resumed: Callable[[], None] = lambda: None
 ) -> int:
     """Drive a workflow to its end and show what became of it; the exit code."""
-    from aishell.cli.console import write_json
     from aishell.processes import remove_old_logs
     from aishell.workflows.driving import LOGS, Driver, log_of, result_of
 
@@ -160,7 +167,7 @@ def _drive(
     if output == "json":
         write_json(result)
     else:
-        show(result)
+        print_result(result)
         if code:
             say(f"go on with: {command('run', 'workflow', '--resume', workflow_id[:8])}")
     return code
@@ -174,10 +181,8 @@ def _became(row: Record) -> str:
     return f"{ended}{run}{attempt}{f': {row.reason}' if row.reason else ''}"
 
 
-def show(result: Mapping[str, Any]) -> None:
+def print_result(result: Mapping[str, Any]) -> None:
     """A workflow's result as a table, and its outcome in a line."""
-    from aishell.cli.listing import show_rows
-
     rows = [
         {
             "stage": one["stage"],
@@ -197,7 +202,6 @@ def show(result: Mapping[str, Any]) -> None:
 
 def _work(site: Site, number: int) -> int:
     """What a driver starts as a process of its own: one stage on one target."""
-    from aishell.cli.output import Screen
     from aishell.workflows.working import work
 
     screen = Screen("table")
@@ -212,10 +216,6 @@ def _work(site: Site, number: int) -> int:
 
 def _preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], options: dict[str, Any]) -> int:
     """Preview each stage on each target, as far as it is known before the others have run; the exit code."""
-    from aishell.cli.console import write_json
-    from aishell.cli.listing import title
-    from aishell.cli.output import Screen
-
     screen = Screen(options["output"], verbose=options["verbose"])
     codes, documents = [0], []
     for name, target in placed:
@@ -256,3 +256,69 @@ def _planned(site: Site, screen: Screen, stage: Stage, target: str, safety_level
         planned = site.plan(known, safety_level=safety_level, look_only=True)
     screen.preview(planned)
     return as_contract(planned), None
+
+
+@click.group(cls=LazyGroup)
+def workflows() -> None:
+    """Workflows of this site; `aishell run workflow NAME` runs one. An id may be abbreviated as long as it is unambiguous."""
+
+
+@workflows.command("list", epilog="Examples:  aishell workflows list   ·   aishell workflows list --output json")
+@OUTPUT
+@click.pass_context
+def list_(ctx: click.Context, /, output: str) -> None:
+    """List every workflow with its stages in order. Exit 2 if a file is invalid."""
+    site = open_files(ctx)
+    found = [(site.workflow(name), path) for name, path in sorted(site.workflow_files.items())]
+    rows = [
+        {
+            "workflow": one.name,
+            "stages": [stage.name for stage in one.stages]
+            if output == "json"
+            else " → ".join(s.name for s in one.stages),
+            "description": one.description or None,
+            "file": str(path),
+        }
+        for one, path in found
+    ]
+    show_rows(rows, output, empty="no workflows", least=("file", "description"))
+
+
+@workflows.command(epilog="Examples:  aishell workflows history   ·   aishell workflows history nightly --limit 100")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@OUTPUT
+@click.pass_context
+def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
+    """List runs of workflows, newest first. One that did not end and has no process any more is `interrupted`."""
+    site = open_files(ctx)
+    found = site.workflow_runs.recent(name, limit=limit) if site.state_path.exists() else []
+    rows = []
+    for row in found:
+        rows.append(
+            {
+                "workflow_id": row.id if output == "json" else row.id[:8],
+                "workflow": row.workflow,
+                "status": site.workflow_status(row),
+                "exit_code": row.exit_code,
+                "created_at": row.created_at[:19] if output == "json" else at(row.created_at),
+                "requested_by": row.requested_by,
+            }
+        )
+    show_rows(rows, output, empty="no workflow ran yet", least=("requested_by",), limit=limit)
+
+
+@workflows.command(epilog="Examples:  aishell workflows show 3f2a   ·   aishell workflows show 3f2a --output json")
+@click.argument("workflow_id", metavar="ID")
+@OUTPUT
+@click.pass_context
+def show(ctx: click.Context, /, workflow_id: str, output: str) -> None:
+    """Show one run of a workflow: each stage on each target, with its run."""
+    from aishell.workflows.driving import result_of
+
+    site = open_site(ctx)
+    result = result_of(site, site.workflow_runs.find(workflow_id).id)
+    if output == "json":
+        write_json(result)
+    else:
+        print_result(result)

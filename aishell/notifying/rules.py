@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,16 +17,18 @@ from aishell.agents.loading import load_agent
 from aishell.agents.monitoring import ADMIN, INCIDENT, alerts
 from aishell.errors import UnknownNameError, UsageError
 from aishell.models import server_of
+from aishell.moments import at
 from aishell.notifying.conditions import RUN, SCHEDULE, SITE, TARGET, Condition
-from aishell.notifying.digests import Digest
 from aishell.notifying.events import CRITICAL, EVENTS, WARNING, reaches
-from aishell.scheduling.times import Window, seconds
+from aishell.scheduling.times import Window, instant, seconds
 from aishell.settings.files import checked, read
 from aishell.settings.schemas import NOTIFICATIONS
 from aishell.settings.validation import Known, wrong
 from aishell.settings.yamlfile import Document
 
 FILE = "notifications.yaml"
+#: Sent later than this, a digest says so.
+LATE = timedelta(minutes=15)
 _UTC = ZoneInfo("UTC")
 #: The keys of a rule that choose among what happens.
 CHOOSING = ("target", "label", "schedule")
@@ -94,13 +97,42 @@ class NotificationRule:
 
 
 @dataclass(frozen=True)
+class NightlyDigest:
+    """`digest:` of notifications.yaml: one report for each local day of the zone, due `at` a time of day."""
+
+    at: time
+    to: tuple[str, ...]
+    format: str
+    zone: ZoneInfo
+
+    def due(self, now: datetime) -> tuple[date, datetime]:
+        """The newest day whose digest has come, and when it was due.
+
+        Each day has one instant, whatever its clocks do: the first of two where the time is repeated, the end of the gap where
+        it is left out.
+        """
+        today = now.astimezone(self.zone).date() + timedelta(days=1)  # a day that is left out ends with the next
+        for day in (today - number * timedelta(days=1) for number in count()):
+            moment = instant(datetime.combine(day, self.at), self.zone)
+            if moment <= now:
+                return day, moment
+        raise AssertionError("days go back without an end")
+
+    def told(self, day: date, due: datetime, now: datetime) -> str:
+        """Which day it is of, for its heading: `2026-11-23`, and what it is too late by."""
+        if now - due <= LATE:
+            return f"{day}"
+        return f"{day}, late: due at {at(due.astimezone(self.zone))}, made at {at(now.astimezone(self.zone))}"
+
+
+@dataclass(frozen=True)
 class Notifications:
     """Services by name, rules (those of the file, and the alerts of the agents' files), and who gets the digest of a night."""
 
     services: Mapping[str, Service] = field(default_factory=dict)
     rules: tuple[NotificationRule, ...] = ()
     quiet_hours: Window | None = None
-    digest: Digest | None = None
+    digest: NightlyDigest | None = None
     zone: ZoneInfo = _UTC
     path: str = FILE
 
@@ -159,10 +191,10 @@ def _service(document: Document, name: str, data: Mapping[str, Any] | None) -> S
     return Service(name, given.get("url_env"), given.get("url_file"), tuple(given.get("url_command") or ()))
 
 
-def _digest(document: Document, data: Mapping[str, Any], services: Collection[str], zone: ZoneInfo) -> Digest:
+def _digest(document: Document, data: Mapping[str, Any], services: Collection[str], zone: ZoneInfo) -> NightlyDigest:
     _check_services(document, ("digest",), data["to"], services)
     hour, minute = data["at"].split(":")
-    return Digest(time(int(hour), int(minute)), tuple(data["to"]), data.get("format") or "html", zone)
+    return NightlyDigest(time(int(hour), int(minute)), tuple(data["to"]), data.get("format") or "html", zone)
 
 
 def _check_services(

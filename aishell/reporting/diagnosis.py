@@ -12,6 +12,7 @@ from aishell.databases.quoting import pattern, quote
 from aishell.engines import profile
 from aishell.errors import AishellError
 from aishell.models import OK, PROBLEM, WARNING, Finding, Residue, Server
+from aishell.moments import at
 from aishell.planning.backup_rights import (
     Account,
     Lack,
@@ -25,7 +26,6 @@ from aishell.planning.backup_rights import (
 )
 from aishell.planning.privileges import Access, account_of, execution, in_force
 from aishell.reporting import roles
-from aishell.reporting.residue import described
 from aishell.reporting.units import duration, size
 
 if TYPE_CHECKING:
@@ -322,6 +322,17 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:
     """The part of a version that counts."""
     return version[: profile(server.engine).release]
+
+
+def described(one: Residue) -> str:
+    """`scratch database aishell_scratch_1a2b3c4d, 8.0 MB, since 2026-11-21T03:15:00, of the run 1a2b3c4d`."""
+    parts = [
+        f"{one.kind} {one.name}",
+        size(one.bytes) if one.bytes is not None else "",
+        f"since {at(one.since)}" if one.since else "",
+        f"of the run {one.run_id[:8]}" if one.run_id else "",
+    ]
+    return ("" if one.certain else "perhaps: ") + ", ".join(filter(None, parts))
 
 
 def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Finding]:

@@ -1,26 +1,32 @@
-"""The formats of a report, and how the names of their files end."""
+"""The formats of a report: plain text and Markdown, where a plot is its table; HTML and JSON. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from aishell.reporting.page import Page
+from aishell.reporting import html
+from aishell.reporting.page import Block, Facts, Figure, Items, Page, Paragraph, Section, Table, Verbatim
+from aishell.reporting.units import exact, literal, printable, visible
 
 TEXT, MARKDOWN, JSON, HTML = "text", "markdown", "json", "html"
 #: Format -> the ends of its files' names.
 ENDINGS = {TEXT: (".txt", ".text"), MARKDOWN: (".md", ".markdown"), JSON: (".json",), HTML: (".html", ".htm")}
+#: Columns of sentences, and the most of a table; a command is never broken.
+WIDTH, WIDEST = 100, 110
+_GAP = "  "
 
 
 def written(form: str, page: Page, document: Mapping[str, Any]) -> str:
     """A report in one of the formats, a line end at its end. HTML and JSON are ASCII."""
-    from aishell.reporting import html, plain_page
-
     if form == JSON:
         return json.dumps(document, indent=2) + "\n"
-    render = {TEXT: plain_page.text, MARKDOWN: plain_page.markdown, HTML: html.html}
+    render = {TEXT: text, MARKDOWN: markdown, HTML: html.html}
     return render[form](page)
 
 
@@ -28,3 +34,136 @@ def meant(path: PurePath | None) -> str:
     """The format that the name of a file ends with; text without one."""
     end = path.suffix.lower() if path is not None else ""
     return next((form for form, endings in ENDINGS.items() if end in endings), TEXT)
+
+
+def text(page: Page) -> str:
+    """Plain text, a line end at its end."""
+    lines = [exact(page.title), exact(page.subtitle)]
+    for section in page.sections:
+        title = exact(section.title)
+        lines += ["", title if section.level > 2 else title.upper(), ""]
+        for number, block in enumerate(section.blocks):
+            lines += [*([""] if number else []), *_text(block)]
+    return "\n".join([*lines, "", *_wrapped(page.foot)]) + "\n"
+
+
+def _text(block: Block) -> Iterator[str]:
+    match block:
+        case Paragraph():
+            yield from _wrapped(block.text)
+        case Facts():
+            width = max(len(exact(one.value)) for one in block.facts)
+            yield from (f"{exact(one.value):>{width}}  {exact(one.name)}" for one in block.facts)
+        case Items():
+            for number, one in enumerate(block.items):
+                if number:
+                    yield ""
+                yield f"! {exact(one.mark)}{f' ({exact(one.place)})' if one.place else ''}"
+                yield from _wrapped(one.text, "  ")
+                if one.command:
+                    yield f"  → {printable(one.command)}"
+        case Table():
+            yield from _aligned(block)
+        case Figure():
+            yield exact(block.title)
+            yield from _wrapped(block.about)
+            yield from _aligned(block.table)
+        case Verbatim():
+            yield f"{block.title}; not repeated here"
+
+
+def _aligned(table: Table) -> Iterator[str]:
+    """Columns, or a block a row where they do not fit; those that say nothing are left out."""
+    kept = [n for n, _ in enumerate(table.columns) if n == 0 or any(row[n] for row in table.rows)]
+    rows = [[exact(row[n]) for n in kept] for row in table.rows]
+    names = [table.columns[n] for n in kept]
+    widths = [max(map(_cells, column)) for column in zip(names, *rows, strict=True)]
+    if sum(widths) + len(_GAP) * (len(widths) - 1) <= WIDEST:
+        for row in (names, *rows):
+            cells = [_padded(cell, width, n in table.numbers) for n, cell, width in zip(kept, row, widths, strict=True)]
+            yield _GAP.join(cells).rstrip()
+    else:
+        for row in rows:
+            yield row[0]
+            for name, cell in zip(names[1:], row[1:], strict=True):
+                yield from (_fill(f"{name}: {cell}", _GAP) if cell else ())
+    if table.more:
+        yield f"… and {table.more:,} more"
+
+
+def _padded(cell: str, width: int, number: bool) -> str:
+    blanks = " " * (width - _cells(cell))
+    return f"{blanks}{cell}" if number else f"{cell}{blanks}"
+
+
+def _cells(shown: str) -> int:
+    """Columns that a text takes; what cannot be seen was named before."""
+    if shown.isascii():
+        return len(shown)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in shown)
+
+
+def _wrapped(words: str, before: str = "") -> list[str]:
+    return _fill(exact(words), before)
+
+
+def _fill(shown: str, before: str = "") -> list[str]:
+    """A text in lines; one with a command to paste stays whole."""
+    if "`aishell " in shown:
+        return [f"{before}{shown}"]
+    wrapper = textwrap.TextWrapper(
+        WIDTH, initial_indent=before, subsequent_indent=before, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(shown) or [""]
+
+
+def markdown(page: Page) -> str:
+    """CommonMark with tables, a line end at its end."""
+    lines = [f"# {_marked(page.title)}", "", _marked(page.subtitle)]
+    for section in page.sections:
+        lines += ["", f"{'#' * section.level} {_marked(section.title)}"]
+        for block in section.blocks:
+            lines += ["", *_markdown(block, section)]
+    return "\n".join([*lines, "", "---", "", _marked(page.foot)]) + "\n"
+
+
+def _markdown(block: Block, section: Section) -> Iterator[str]:
+    match block:
+        case Paragraph():
+            yield _marked(block.text)
+        case Facts():
+            yield from (f"- **{_marked(one.value)}** {_marked(one.name)}" for one in block.facts)
+        case Items():
+            for one in block.items:
+                yield f"- **{_marked(one.mark)}**{f' ({_marked(one.place)})' if one.place else ''}: {_marked(one.text)}"
+                if one.command:
+                    yield f"  {code(printable(one.command))}"
+        case Table():
+            yield from _rows(block, _marked)
+        case Figure():
+            yield f"{'#' * (section.level + 1)} {_marked(block.title)}"
+            yield from ("", _marked(block.about), "", *_rows(block.table, _marked))
+        case Verbatim():
+            yield from (f"> {visible(line)}".rstrip() for line in block.text.split("\n"))
+
+
+def _rows(table: Table, cell: Callable[[str], str]) -> Iterator[str]:
+    def row(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    yield row([cell(name) for name in table.columns])
+    yield row(["---:" if n in table.numbers else "---" for n, _ in enumerate(table.columns)])
+    yield from (row([cell(one) for one in line]) for line in table.rows)
+    if table.more:
+        yield from ("", f"… and {table.more:,} more")
+
+
+def code(shown: str) -> str:
+    """A span of code that holds any text: its fence is longer than each run of backticks in it."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    blank = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{blank}{shown}{blank}{fence}"
+
+
+def _marked(words: str) -> str:
+    return literal(exact(words))

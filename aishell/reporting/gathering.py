@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from aishell.models import RunState, StepStatus
+from aishell.models import OK, RunState, StepStatus, timestamp
 from aishell.planning.backlog import sentences
 from aishell.reporting import needs
+from aishell.reporting.diagnosis import backup
 from aishell.reporting.night import (
+    COUNTS,
     BacklogTold,
     BackupTold,
     Effect,
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
 #: Days that sums and trends go back.
 LONG = 30
 DAY = timedelta(days=1)
-#: Figures of a step that count something else than rows.
-COUNTS = ("indexes_rebuilt", "statistics_updated", "indexes_dropped", "partitions_dropped")
 _AT_WORK = (RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING)
 
 Period = tuple[str, str]
@@ -68,8 +68,8 @@ def gather_night(
     needs a person; `site`: whose night it is; `day`: which; `daemon`: whether one runs;
     `workflow_status`: what stands of a run of a workflow.
     """
-    first, last = _stamp(since), _stamp(until)
-    rows, past = nights.night(store, first, last, _stamp(until - LONG * DAY))
+    first, last = timestamp(since), timestamp(until)
+    rows, past = nights.night(store, first, last, timestamp(until - LONG * DAY))
     runs = _runs(rows, (first, last), running)
     kept = [_backup(name, [one for one in backups if one.target == name], until) for name in targets]
     counted = [step for run in runs for step in run.steps if step.counted]
@@ -101,7 +101,7 @@ def gather_run(store: Store, run_id: str, until: datetime, *, running: Callable[
     outputs = [(row, _object(row.output)) for row in rows.steps]
     return RunReport(
         run=run,
-        needs=tuple(needs.sorted_needs(needs.of_runs([run], rows, _stamp(until), whole=True))),
+        needs=tuple(needs.sorted_needs(needs.of_runs([run], rows, timestamp(until), whole=True))),
         sizes=tuple(_sizes(rows.objects)),
         tools=tuple(_tools(run.steps)),
         left=tuple(_left(rows.runs)),
@@ -253,9 +253,6 @@ def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
 
 def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> BackupTold:
     """The newest backup of a target that counts, with the judgement of `doctor`."""
-    from aishell.models import OK
-    from aishell.reporting.diagnosis import backup
-
     found = backup(name, entries, until)
     good = [one for one in entries if one.verified and not one.replaced]
     if not good:
@@ -277,7 +274,7 @@ def _sums(effects: Sequence[Record], until: datetime) -> Iterator[NightSum]:
             row for row in told if row.status == StepStatus.DONE and None not in (row.bytes_before, row.bytes_after)
         ]
         yield NightSum(
-            until=_stamp(until - number * DAY),
+            until=timestamp(until - number * DAY),
             steps=len(told),
             failed=sum(1 for row in told if row.status == StepStatus.FAILED),
             execution_time=sum(row.seconds for row in told),
@@ -313,9 +310,3 @@ def _object(text: str | None) -> dict[str, Any]:
 
 def _whole(value: Any) -> int | None:
     return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _stamp(moment: datetime) -> str:
-    from aishell.models import timestamp
-
-    return timestamp(moment)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from aishell.codec import plain
+
 #: What needs a person, the most urgent first; the words stand in the digest.
 KINDS = {
     "damage": "damage",
@@ -30,6 +32,15 @@ KINDS = {
     "notification": "not delivered",
     "backlog": "backlog",
     "privileges": "privileges",
+}
+
+
+#: Figures of a step that count something else than rows, and their words.
+COUNTS = {
+    "indexes_rebuilt": "index(es) rebuilt",
+    "statistics_updated": "table(s) analysed",
+    "indexes_dropped": "left-over index(es) dropped",
+    "partitions_dropped": "partition(s) dropped",
 }
 
 
@@ -294,8 +305,6 @@ class RunReport:
 
 def document(told: Night | RunReport) -> dict[str, Any]:
     """The same as JSON types, with the sums that the pages show. Fields are added and never renamed."""
-    from aishell.codec import plain
-
     found: dict[str, Any] = plain(told)
     if isinstance(told, RunReport):
         found["run"] |= _sums(told.run.effect)
@@ -315,13 +324,4 @@ def document(told: Night | RunReport) -> dict[str, Any]:
 
 
 def _sums(effect: Effect) -> dict[str, Any]:
-    names = (
-        "bytes_before",
-        "bytes_after",
-        "bytes_reclaimed",
-        "bytes_method",
-        "rows_deleted",
-        "rows_at_least",
-        "counts",
-    )
-    return {name: getattr(effect, name) for name in names}
+    return {**plain(effect), "bytes_reclaimed": effect.bytes_reclaimed}

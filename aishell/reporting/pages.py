@@ -10,7 +10,9 @@ from aishell.commands import command
 from aishell.moments import at
 from aishell.reporting import figures
 from aishell.reporting.figures import deleted, given_back
+from aishell.reporting.health import SEVERITIES
 from aishell.reporting.night import (
+    COUNTS,
     KINDS,
     BacklogTold,
     Effect,
@@ -26,19 +28,12 @@ from aishell.reporting.night import (
 from aishell.reporting.page import Block, Fact, Facts, Item, Items, Page, Paragraph, Section, Table, Verbatim
 from aishell.reporting.units import duration, size
 
-_SEVERITIES = ("critical", "warning", "info")
 #: What a status is called in a report; the others are called what they are.
 _WORDS = {"waiting_approval": "waits", "failure": "failed", "in_doubt": "in doubt"}
 #: How far a stage can be.
 _STAGES = ("done", "failed", "skipped", "waiting", "running", "pending")
 #: Needs of a gist, and characters of each.
 _FIRST, _SHORT = 8, 240
-_COUNTED = {
-    "indexes_rebuilt": "index(es) rebuilt",
-    "statistics_updated": "table(s) analysed",
-    "indexes_dropped": "left-over index(es) dropped",
-    "partitions_dropped": "partition(s) dropped",
-}
 
 
 def digest(night: Night) -> Page:
@@ -288,13 +283,13 @@ def _effect(effect: Effect) -> str:
         parts.append(f"{about}{size(effect.bytes_before)} → {size(effect.bytes_after)}")
     if deleted(effect):
         parts.append(f"{deleted(effect)} row(s) deleted")
-    parts += [f"{number:,} {_COUNTED[name]}" for name, number in effect.counts.items()]
+    parts += [f"{number:,} {COUNTS[name]}" for name, number in effect.counts.items()]
     return ", ".join(parts)
 
 
 def _findings(found: Sequence[NightFinding]) -> Iterator[Section]:
     if found:
-        order = {name: number for number, name in enumerate(_SEVERITIES)}
+        order = {name: number for number, name in enumerate(SEVERITIES)}
         worst = sorted(found, key=lambda one: order.get(one.severity, len(order)))
         rows = [(one.severity, one.finding, one.object or "", one.value, one.detail) for one in worst]
         yield Section(

@@ -11,24 +11,18 @@ from aishell.models import Evidence, Plan, Server, StepResult, StepStatus, now
 from aishell.moments import at
 from aishell.planning.hooking import worth_telling
 from aishell.reporting.deletions import DROPS, cascaded, left_of, worked
-from aishell.reporting.markdown import literal
-from aishell.reporting.units import about, exact, gain, printable, roughly, size
+from aishell.reporting.health import SEVERITIES
+from aishell.reporting.night import COUNTS
+from aishell.reporting.units import about, exact, gain, literal, printable, roughly, size
 from aishell.running.context import Context
 
-_SEVERITIES = ("critical", "warning", "info")
 _MARKS = {
     StepStatus.DONE: "done",
     StepStatus.SKIPPED: "skipped",
     StepStatus.FAILED: "FAILED",
     StepStatus.REJECTED: "refused",
 }
-_COUNTS = {
-    "indexes_rebuilt": "index(es) rebuilt",
-    "statistics_updated": "table(s) analysed",
-    "indexes_dropped": "left-over index(es) dropped",
-    "rows_deleted": "row(s) deleted",
-    "partitions_dropped": "partition(s) dropped",
-}
+_COUNTS = {**COUNTS, "rows_deleted": "row(s) deleted"}
 #: What a step of SQLite works on that names no table.
 WHOLE_FILE = "whole file"
 #: The finding that damage shows in no catalog: it is out of date where the run has read the tables.
@@ -61,7 +55,7 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
     found = [f for r in results if r.tool == "analyze_database_health" for f in (r.output or {}).get("findings", [])]
     if not found:
         return ["## Findings", "", "None.", ""]
-    found.sort(key=lambda f: _SEVERITIES.index(f["severity"]) if f["severity"] in _SEVERITIES else len(_SEVERITIES))
+    found.sort(key=lambda f: SEVERITIES.index(f["severity"]) if f["severity"] in SEVERITIES else len(SEVERITIES))
     acted = _acted_on(results)
     if any(r.tool == "check_table_corruption" and (r.output or {}).get("checked") for r in results):
         acted[UNSEEN_DAMAGE] = ["the tables were read, see below"]

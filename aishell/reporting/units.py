@@ -23,6 +23,11 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 
+#: What CommonMark and its tables read as mark-up within a line. A code of `printable` and a `_` inside of a word are none.
+_MARKS = re.compile(r"[\\`*~|]|\](?=\()|<(?!U\+[0-9A-F]{4,6}>)|&(?=[#A-Za-z])|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])")
+#: What begins a list, a heading, a quotation or the definition of a link.
+_BEGINNINGS = re.compile(r"^(\s*)([-+>#=\[]|(\d{1,9})([.)])(?!\S))")
+
 _COMMAND = re.compile(r"(?<!\. )aishell ")
 
 
@@ -112,6 +117,12 @@ def _is_seen(found: re.Match[str]) -> bool:
 def exact(name: str) -> str:
     """A name or a value inside of a statement: blanks in a row are named too, which a screen may fold."""
     return re.sub(" {2,}", lambda blanks: "<U+0020>" * len(blanks[0]), printable(name))
+
+
+def literal(text: str) -> str:
+    """Markdown: a text of one line that a reader of Markdown sees as it is, wherever it stands in a line of the document."""
+    marked = _MARKS.sub(lambda found: "".join(f"\\{c}" for c in found[0]), text)
+    return _BEGINNINGS.sub(lambda b: f"{b[1]}{b[3]}\\{b[4]}" if b[3] else f"{b[1]}\\{b[2]}", marked)
 
 
 def definition(text: str) -> str:

@@ -8,16 +8,21 @@ import pwd
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aishell.commands import command
 from aishell.errors import DeniedError, StateError, UsageError
 from aishell.scheduling.going_on import outlook, window_ends
 from aishell.scheduling.times import wall_clock
-from aishell.serving.people import require_user
 from aishell.site_files import SiteFiles
 from aishell.state.approvals import STAGE, expired, shown
 from aishell.state.connection import Record
+
+#: Whom the kernel names where it knows no user: of another namespace, of NFS. Several people may be behind it.
+NOBODY = 65534
+#: The uids that users may have in namespaces of their own: `name:first:count`, a line each.
+SUBORDINATE = Path("/etc/subuid")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,46 @@ class Person:
         except KeyError:  # no entry, as in a bare container
             name = f"uid{self.uid}"
         return f"{name}@{socket.gethostname()} (uid {self.uid})"
+
+
+def require_user(uid: int, *, at_socket: bool) -> None:
+    """Raises DeniedError for a uid that is no user of this host, and so may be anybody.
+
+    `at_socket`: a uid without an entry in the passwd database is refused there. Who can open the site needs none, as in a bare
+    container: they could write its files.
+    """
+    if uid == NOBODY:
+        raise DeniedError(f"uid {NOBODY} cannot decide: the kernel does not know who that is")
+    whose = _lent(uid)
+    if whose is not None:
+        raise DeniedError(
+            f"uid {uid} cannot decide: {SUBORDINATE} lends it to {whose}, who may be many in a namespace of their own",
+            hint="answer as the user you are, outside of a container",
+        )
+    if at_socket:
+        try:
+            pwd.getpwuid(uid)
+        except KeyError:
+            raise DeniedError(
+                f"uid {uid} cannot decide: it is not a user of this host (no entry in its passwd database)",
+                hint="answer as a user that `getent passwd` knows",
+            ) from None
+
+
+def _lent(uid: int) -> str | None:
+    """To whom a uid is lent. Raises DeniedError where that cannot be read."""
+    try:
+        lines = SUBORDINATE.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DeniedError(f"uid {uid} cannot decide: {SUBORDINATE} cannot be read: {error.strerror}") from error
+    for line in lines:
+        name, _, range_ = line.partition(":")
+        first, _, count = range_.partition(":")
+        if first.isdecimal() and count.isdecimal() and int(first) <= uid < int(first) + int(count):
+            return name
+    return None
 
 
 def waiting(site: SiteFiles) -> list[dict[str, Any]]:
@@ -122,10 +167,7 @@ def approve(
         raise UsageError("a review requires the target's name", hint=f"--confirm-target {name}")
     if row.level == "review" and target != name:
         raise DeniedError("that is not the target's name, and nothing was approved")
-    status = site.approvals.decide(
-        row.id, "approved", by=person.text, uid=person.uid, reason=reason, place=person.place
-    )
-    return _told(site, row, status)
+    return _decided(site, row, person, "approved", reason)
 
 
 def reject(site: SiteFiles, approval: str, person: Person, *, reason: str, digest: str | None = None) -> dict[str, Any]:
@@ -135,10 +177,7 @@ def reject(site: SiteFiles, approval: str, person: Person, *, reason: str, diges
     _require_shown(row, digest)
     if not reason.strip():
         raise UsageError("a rejection needs a reason", hint="--reason 'not before the release'")
-    status = site.approvals.decide(
-        row.id, "rejected", by=person.text, uid=person.uid, reason=reason, place=person.place
-    )
-    return _told(site, row, status)
+    return _decided(site, row, person, "rejected", reason)
 
 
 def edit(
@@ -166,21 +205,14 @@ def edit(
     if row.level == STAGE:
         from aishell.workflows.reviewing import edited as values_of
 
-        values = values_of(site, row, params)
-        status = site.approvals.decide(
-            row.id, "modified", by=person.text, uid=person.uid, reason=reason, modifications=values, place=person.place
-        )
-        return _told(site, row, status)
+        return _decided(site, row, person, "modified", reason, values_of(site, row, params))
     texts: dict[str, str] = json.loads(site.runs.find(row.run_id).tools)
     tools = (read_tool(text, source, source.split("/")[1]) for source, text in texts.items())
     tool = next(one for one in tools if one.name == asked["tool"])
     values = edited(tool, asked["params"], {**asked["params"], **params})
     if values == asked["params"]:
         raise UsageError("these are the parameters it has", hint=f"`{command('approvals', 'show', row.id)}` shows them")
-    status = site.approvals.decide(
-        row.id, "modified", by=person.text, uid=person.uid, reason=reason, modifications=values, place=person.place
-    )
-    return _told(site, row, status)
+    return _decided(site, row, person, "modified", reason, values)
 
 
 def _require_shown(row: Record, digest: str | None) -> None:
@@ -192,8 +224,27 @@ def _require_shown(row: Record, digest: str | None) -> None:
         )
 
 
-def _told(site: SiteFiles, row: Record, status: str) -> dict[str, Any]:
-    """What became of a request. `scheduled`: a schedule has begun its run; `goes_on`: how that goes on, in words."""
+def _decided(
+    site: SiteFiles,
+    row: Record,
+    person: Person,
+    decision: str,
+    reason: str,
+    modifications: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Record a decision; what became of the request.
+
+    `scheduled`: a schedule has begun its run; `goes_on`: how that goes on, in words.
+    """
+    status = site.approvals.decide(
+        row.id,
+        decision,
+        by=person.text,
+        uid=person.uid,
+        reason=reason,
+        modifications=modifications,
+        place=person.place,
+    )
     workflow = shown(row)["review"]["workflow_id"] if row.level == STAGE else None
     scheduled = site.ledger.of_run(workflow or row.run_id) is not None
     goes_on = None if status == "pending" else outlook(site, row.run_id, wall_clock())

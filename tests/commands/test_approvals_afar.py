@@ -23,9 +23,9 @@ from typing import Any
 
 import pytest
 
-from aishell.cli.afar import call
+from aishell.cli.daemon_client import call
 from aishell.errors import AishellError
-from aishell.serving.people import NOBODY
+from aishell.serving.answers import NOBODY
 from tests.commands.test_daemon import fill, over, started
 from tests.fix_aishell import Aishell, Running
 from tests.scheduled import back, nightly, rows
@@ -332,7 +332,7 @@ def test_an_answer_of_another_shape_is_none_of_a_daemons(aishell: Aishell, odd, 
 
 
 def test_a_daemon_that_is_stopped_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, odd):
-    monkeypatch.setattr("aishell.cli.afar._PATIENCE", 0.2)
+    monkeypatch.setattr("aishell.cli.daemon_client._PATIENCE", 0.2)
     with pytest.raises(AishellError, match="has not answered within"):
         call(odd(None), "approvals")
 

@@ -12,7 +12,7 @@ from signal import SIGTERM
 
 import pytest
 
-from aishell.cli.afar import call
+from aishell.cli.daemon_client import call
 from aishell.errors import AishellError
 from tests.backups.in_place import InPlace
 from tests.commands.test_approvals_afar import ALICE, BOB, answers, as_root, as_user, place, waits

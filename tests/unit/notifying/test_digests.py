@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aishell.notifying.digests import Digest
+from aishell.notifying.rules import NightlyDigest
 from aishell.state.digests import LONGEST, Digests
 from aishell.state.outbox import Outbox
 from aishell.state.store import Store
@@ -22,8 +22,8 @@ ZONES = (
 TIMES = (time(0, 0), time(0, 15), time(1, 59), time(2, 0), time(2, 30), time(3, 0), time(7, 0), time(23, 59))
 
 
-def digest(at: time, zone: str) -> Digest:
-    return Digest(at, ("admin",), "html", ZoneInfo(zone))
+def digest(at: time, zone: str) -> NightlyDigest:
+    return NightlyDigest(at, ("admin",), "html", ZoneInfo(zone))
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from aishell.reporting.markdown import literal
-from aishell.reporting.units import exact
+from aishell.reporting.units import exact, literal
 from tests.hostile_text import PIECES
 
 #: As rich reads it.

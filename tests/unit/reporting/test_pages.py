@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from aishell.reporting import pages
+from aishell.reporting.formats import code, markdown, text
 from aishell.reporting.html import html
 from aishell.reporting.night import (
     BacklogTold,
@@ -34,7 +35,6 @@ from aishell.reporting.night import (
     document,
 )
 from aishell.reporting.page import Page, Table
-from aishell.reporting.plain_page import code, markdown, text
 from aishell.reporting.units import exact, visible
 from tests.hostile_text import PIECES, TEXT, raw
 from tests.unit.reporting.page_reader import Node, read

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from aishell.errors import DeniedError
-from aishell.serving import people
-from aishell.serving.people import NOBODY, require_user
+from aishell.serving import answers
+from aishell.serving.answers import NOBODY, require_user
 
 #: Nobody has an entry with it.
 STRANGER = 4_000_000
@@ -17,7 +17,7 @@ STRANGER = 4_000_000
 
 @pytest.fixture
 def lent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(people, "SUBORDINATE", tmp_path / "subuid")
+    monkeypatch.setattr(answers, "SUBORDINATE", tmp_path / "subuid")
     return tmp_path / "subuid"
 
 

@@ -1,4 +1,4 @@
-"""Asking a daemon at its socket: for those who cannot read the site. Nothing of a site is opened."""
+"""Ask a daemon at its socket, for users who cannot read the site: no site is opened."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from types import UnionType
 from typing import Any
 from urllib.parse import quote
 
+import click
+
 from aishell.codec import plain
 from aishell.commands import command
 from aishell.errors import AishellError, UsageError
 
+SOCKET = click.option(
+    "--socket", "socket_", metavar="PATH", help="Go through a daemon's socket as the current user; no site is opened."
+)
 #: What a value of an answer has to be.
 Kind = type | UnionType
 #: Seconds that an answer is waited for.
