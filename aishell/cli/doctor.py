@@ -42,18 +42,16 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | None, output: str) -> None:
     """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk, backups.
 
-    And what killed runs have left. Each finding comes with its remedy; for roles and grants, the SQL to copy. Nothing is
-    changed. Exit 1 with a problem. Without --target, --url and --all the default target is connected to, and the
-    backups of every target are looked at.
+    And the language model, where one is configured, and what killed runs have left. Each finding comes with its remedy; for
+    roles and grants, the SQL to copy. Nothing is changed. Exit 1 with a problem. Without --target, --url and --all the
+    default target is connected to, and the backups of every target are looked at.
     """
     if (target is not None) + (url is not None) + every > 1:
         raise UsageError("--target, --url and --all exclude each other")
     if url is not None:
         require_url(url)
     site = open_site(ctx)
-    from aishell.services.doctor import ollama
-
-    findings = [*_site(site), ollama(), *(_every(site) if every else _target(site, url or target))]
+    findings = [*_site(site), *_models(site), *(_every(site) if every else _target(site, url or target))]
     problems, warnings = (sum(1 for f in findings if f.level == level) for level in ("problem", "warning"))
     if output == "json":
         write_json({"problems": problems, "warnings": warnings, "findings": findings})
@@ -170,6 +168,32 @@ def _hooks(site: Site) -> Finding:
 def _tools(site: Site) -> Finding:
     registry = site.registry()
     return Finding(OK, "tools", f"{len(registry.names)} tools in {len({tool.source for tool in registry})} files")
+
+
+def _models(site: Site) -> Iterator[Finding]:
+    """The language models that are configured, each once; nobody is asked where none is."""
+    from aishell.agents.configuration import configured
+    from aishell.agents.loading import agent_types, load_agent
+    from aishell.models import OK, Finding
+    from aishell.reporting.diagnosis import failed
+    from aishell.settings.language_models import ModelSettings
+
+    try:
+        models = [site.settings.llm] if site.settings.llm is not None else []
+        agents = (configured(site.places.config, load_agent(name)) for name in sorted(agent_types()))
+        models += [ModelSettings.of(agent.llm_config) for agent in agents if agent.llm_config is not None]
+    except AishellError:
+        return  # told as a finding about the configuration
+    if not models:
+        yield Finding(OK, "ollama", "no language model is configured (llm in aishell.yaml); plans are made by rules")
+        return
+    from aishell.llm.examination import examine
+
+    for model in dict.fromkeys(models):
+        try:
+            yield from examine(model)
+        except AishellError as error:
+            yield failed("ollama", error)
 
 
 def _every(site: Site) -> Iterator[Finding]:

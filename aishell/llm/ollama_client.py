@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from aishell.errors import (
@@ -33,12 +34,23 @@ if TYPE_CHECKING:
 _LINE_BYTES = 1024
 #: Bytes that any answer may take beside those, and that what is told of models may take.
 _SPARE_BYTES = 2**20
+#: Ollama's unit of time, in a second.
+_NANO = 1e9
 #: Characters of what a server says that a message repeats.
 _SAID = 300
 #: What reading lines of JSON raises where they are none, or none of Ollama's: the package takes each for what it should be.
 _NO_OLLAMA = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 #: How the server begins when the request itself is wrong, which it says with status 500: the same again would not help.
 _OUR_FAULT = ("invalid format", "invalid JSON schema", "option ")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An answer, the seconds that loading the model took, and how many tokens it then made a second; None: not told."""
+
+    completion: Completion
+    load_seconds: float
+    tokens_per_second: float | None
 
 
 class OllamaClient:
@@ -70,6 +82,16 @@ class OllamaClient:
         return self.stream(prompt, lambda piece: None)
 
     def stream(self, prompt: Prompt, show: Callable[[str], None]) -> Completion:
+        return self._asked(prompt, show)[0]
+
+    def measured(self, prompt: Prompt) -> Measured:
+        """Ask, and tell how fast the server says that it was. Raises ModelError."""
+        completion, last = self._asked(prompt, lambda piece: None)
+        seconds = (last.eval_duration or 0) / _NANO
+        speed = completion.answer_tokens / seconds if seconds > 0 else None
+        return Measured(completion, (last.load_duration or 0) / _NANO, speed)
+
+    def _asked(self, prompt: Prompt, show: Callable[[str], None]) -> tuple[Completion, ollama.ChatResponse]:
         most = min(prompt.max_tokens, self.settings.max_tokens)
         self._fits(prompt, most)
         gathered, began = Gathered(most), time.monotonic()
@@ -80,7 +102,7 @@ class OllamaClient:
         except ModelError as error:
             error.answer = gathered.text
             raise
-        return Completion(
+        completion = Completion(
             text=text,
             model=self.model,
             provider=self.provider_name,
@@ -91,6 +113,7 @@ class OllamaClient:
             seconds=time.monotonic() - began,
             model_digest=self.digest(),
         )
+        return completion, last
 
     def _gather(
         self,
@@ -144,6 +167,11 @@ class OllamaClient:
         """What the server tells of the model. Raises ModelError."""
         with self._looking() as (client, faults), faults():
             return client.show(self.model)
+
+    def missing(self) -> ModelMissingError:
+        """That the server does not have the model, with what to run."""
+        message = f"{self.server} does not have the model {self.model!r}"
+        return ModelMissingError(message, hint=f"run `ollama pull {self.model}`")
 
     def version(self) -> str:
         """The server's version, for which the package has no call. Raises ModelError."""
@@ -234,9 +262,7 @@ class OllamaClient:
         """An error that the server told. -1: in the middle of an answer."""
         said = "a page of HTML" if said.lstrip().startswith("<") else short(said.splitlines())
         if status == 404 and "not found" in said and "model" in said:
-            return ModelMissingError(
-                f"{self.server} does not have the model {self.model!r}", hint=f"run `ollama pull {self.model}`"
-            )
+            return self.missing()
         if status == -1:
             return ModelUnavailableError(f"{self.server} broke off its answer: {said}", hint="see the server's log")
         hint = "see the server's log"

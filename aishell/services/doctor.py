@@ -31,7 +31,7 @@ _UNREACHED = "check host, port, firewall, and that the server runs"
 _POOLER = "give aishell a URL that leads to the server itself; the application can keep its pooler"
 #: What only PgBouncer says: it refuses startup options before it asks for a password, and lets clients queue for a pool.
 _PGBOUNCER = ("unsupported startup parameter", "query_wait_timeout")
-#: Seconds a program may take to say its version, and the local model server to answer.
+#: Seconds a program may take to say its version.
 PATIENCE = 2.0
 
 
@@ -173,16 +173,3 @@ def _version_of(name: str, folder: Path | None) -> str | None:
         return None
     found = re.search(r"\d+(\.\d+)+", said.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"
     return found[0] if found else None
-
-
-def ollama() -> Finding:
-    """Whether a local model server answers; no command asks one, so its absence is no fault."""
-    import ollama as client
-
-    try:
-        models = [model.model for model in client.Client(timeout=PATIENCE).list().models]
-    except Exception:  # whatever httpx raises for a server that is no Ollama: none of it is a fault here
-        return Finding(OK, "ollama", "no server answers; no command of aishell asks one")
-    return Finding(
-        OK, "ollama", f"{len(models)} model(s): {', '.join(filter(None, models[:5]))}" if models else "no model yet"
-    )

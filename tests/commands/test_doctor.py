@@ -7,11 +7,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
 
+from tests import ollama_double as double
+from tests.ollama_double import Model
 from tests.servers import HOST, free_port, wait_until
 
 
@@ -180,19 +181,89 @@ def doctor_in(aishell, db, path):
     return findings(aishell("doctor", "--url", db.url, "--output", "json", PATH=path), 0)
 
 
-def test_ollama_is_never_a_fault(aishell, sqlite):
-    """Nobody there, somebody who hangs up, and somebody who never answers."""
-    assert doctor_with(aishell, sqlite, f"127.0.0.1:{free_port()}")["level"] == "ok"
-    with socket.create_server((HOST, 0)) as silent:
-        silent.listen()
-        assert doctor_with(aishell, sqlite, f"{HOST}:{silent.getsockname()[1]}")["level"] == "ok"
-    with socket.create_server((HOST, 0)) as rude:
-        threading.Thread(target=lambda: rude.accept()[0].close(), daemon=True).start()
-        assert doctor_with(aishell, sqlite, f"{HOST}:{rude.getsockname()[1]}")["level"] == "ok"
+def test_without_a_language_model_nobody_is_asked(aishell, sqlite, ollama):
+    ended = aishell("doctor", "--url", sqlite.url, "--output", "json", OLLAMA_HOST=ollama.url)
+    found = findings(ended, 0)["ollama"]
+    assert (found["level"], "no language model is configured" in found["text"]) == ("ok", True)
+    assert ollama.requests == []
 
 
-def doctor_with(aishell, db, host):
-    return findings(aishell("doctor", "--url", db.url, "--output", "json", OLLAMA_HOST=host), 0)["ollama"]
+def with_model(aishell, sqlite, ollama, more="", **environment):
+    """The findings with a model that is configured; none of them is a problem."""
+    aishell.configure("aishell.yaml", f"llm: {{model: 'small:1b', host: '{ollama.url}', timeout: 20{more}}}\n")
+    return findings(aishell("doctor", "--url", sqlite.url, "--output", "json", **environment), 0)
+
+
+def test_a_language_model_is_looked_at(aishell, sqlite, ollama):
+    found = with_model(aishell, sqlite, ollama, ", max_tokens: 500")
+    told = {name: found[name]["text"] for name in ("ollama", "model", "context", "structured output", "speed")}
+    assert told == {
+        "ollama": f"Ollama 0.12.6 at {ollama.url}",
+        "model": "small:1b is there (1.2B, Q4_K_M)",
+        "context": "small:1b holds 32,768 tokens, num_ctx is 8,192",
+        "structured output": "small:1b answers in the form that is asked for",
+        "speed": "50.0 tokens a second, 1.0 s to load",
+    }
+    assert {found[name]["level"] for name in told} == {"ok"}
+    assert len(ollama.asked) == 1
+
+
+@pytest.mark.parametrize("behaviour", [double.HANG, double.RESET, double.HTML, double.GARBAGE, double.page(502)])
+def test_a_server_that_is_none_is_a_warning(aishell, sqlite, ollama, behaviour):
+    ollama.at["/api/version"] = behaviour
+    found = with_model(aishell, sqlite, ollama, ", connect_timeout: 0.5")
+    assert found["ollama"]["level"] == "warning"
+    assert "plans are made by rules" in found["ollama"]["text"]
+    assert found["ollama"]["remedy"]
+    assert "model" not in found
+
+
+def test_a_server_that_is_not_there_is_a_warning_with_what_to_start(aishell, sqlite):
+    aishell.configure("aishell.yaml", "llm: {model: small}\n")
+    host = f"127.0.0.1:{free_port()}"
+    found = findings(aishell("doctor", "--url", sqlite.url, "--output", "json", OLLAMA_HOST=host), 0)["ollama"]
+    assert f"Ollama at http://{host} cannot be reached" in found["text"]
+    assert "ollama serve" in found["remedy"]
+
+
+def test_a_model_that_is_missing_is_named_with_its_pull(aishell, sqlite, ollama):
+    ollama.models = [Model("other:latest")]
+    found = with_model(aishell, sqlite, ollama)
+    assert (found["model"]["level"], found["model"]["remedy"]) == ("warning", "run `ollama pull small:1b`")
+    assert "structured output" not in found
+
+
+def test_a_context_that_the_model_does_not_hold(aishell, sqlite, ollama):
+    ollama.models = [Model(context_length=4096)]
+    found = with_model(aishell, sqlite, ollama)["context"]
+    assert found["level"] == "warning"
+    assert "holds 4,096 tokens, less than num_ctx (8,192)" in found["text"]
+
+
+@pytest.mark.parametrize("behaviour", [double.PROSE, double.WRONG_SCHEMA, double.BLANK, double.TRUNCATED])
+def test_a_build_that_ignores_the_form_is_found_out(aishell, sqlite, ollama, behaviour):
+    ollama.says(behaviour)
+    found = with_model(aishell, sqlite, ollama)
+    assert found["structured output"]["level"] == "warning"
+    assert "another model" in found["structured output"]["remedy"]
+    assert "speed" not in found
+
+
+def test_an_answer_that_would_take_longer_than_its_timeout(aishell, sqlite, ollama):
+    found = with_model(aishell, sqlite, ollama, ", max_tokens: 2000")["speed"]
+    assert found["level"] == "warning"
+    assert "an answer of 2,000 tokens takes 41 s, and timeout is 20 s" in found["text"]
+
+
+def test_an_agents_model_is_looked_at_too_and_each_once(aishell, sqlite, ollama):
+    of_agent = f"llm_config: {{model: 'big:70b', host: '{ollama.url}'}}"
+    aishell.configure("agents/maintenance.yaml", f"maintenance_agent: {{{of_agent}}}\n")
+    aishell.configure("agents/backup.yaml", f"backup_agent: {{{of_agent}}}\n")
+    aishell.configure("aishell.yaml", f"llm: {{model: 'small:1b', host: '{ollama.url}'}}\n")
+    ended = aishell("doctor", "--url", sqlite.url, "--output", "json").expect(0)
+    told = [one["text"] for one in ended.json["findings"] if one["subject"] == "model"]
+    assert len(told) == 2
+    assert "does not have the model 'big:70b'" in told[1]
 
 
 def listens(port: int) -> bool:

@@ -197,7 +197,8 @@ except SystemExit as ended:
 """
 #: What drives runs, reaches servers, or has the last word on what seldom comes up.
 HEAVY = set(
-    """sqlalchemy psycopg pymysql jsonschema tenacity apscheduler ollama pydantic rich.progress rich.markdown prometheus_client
+    """sqlalchemy psycopg pymysql jsonschema tenacity apscheduler ollama httpx httpcore pydantic rich.progress rich.markdown
+    prometheus_client
     structlog opentelemetry
     aishell.execution.orchestrator aishell.agents.log_cleanup.agent aishell.agents.backup.agent""".split()
 )
@@ -228,6 +229,29 @@ def test_a_dry_run_on_sqlite_imports_no_more_than_it_needs(tmp_path: Path, outpu
     names = imported(tmp_path, "run", "maintenance", "--type", "quick", "--dry-run", "--url", url, *output)
     assert "aishell.execution.preview" in names
     assert names & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["doctor", "--help"]], ids=" ".join)
+def test_help_imports_nothing_of_language_models(tmp_path: Path, arguments: list[str]):
+    names = imported(tmp_path, *arguments)
+    assert names & HEAVY == set()
+    assert not {name for name in names if name.startswith("aishell.llm")}
+
+
+def test_a_run_at_a_site_with_a_language_model_imports_nothing_of_it(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "shop.db") as shop:
+        shop.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
+    shop.close()
+    (tmp_path / "config" / "agents").mkdir(parents=True)
+    (tmp_path / "config" / "aishell.yaml").write_text("llm: {model: 'small:1b'}\n")
+    (tmp_path / "config" / "agents" / "maintenance.yaml").write_text(
+        "maintenance_agent: {llm_config: {model: small}}\n"
+    )
+    url = f"sqlite:///{tmp_path}/shop.db"
+    names = imported(tmp_path, "run", "maintenance", "--type", "quick", "--yes", "--url", url, "--output", "json")
+    assert "aishell.execution.orchestrator" in names
+    assert not names & {"ollama", "httpx", "httpcore", "pydantic", "jsonschema"}
+    assert not {name for name in names if name.startswith("aishell.llm")}
 
 
 def test_the_list_of_runs_imports_no_more_than_the_store(tmp_path: Path, output: tuple[str, str]):

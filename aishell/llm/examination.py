@@ -1,0 +1,100 @@
+"""Whether a language model is fit for its work, for `aishell doctor`: reached, there, large, obedient and fast enough.
+
+Nothing of it is a problem: without a model everything works, by rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from aishell.errors import ModelAnswerError, ModelError, ModelMissingError
+from aishell.llm.client import Prompt
+from aishell.llm.ollama_client import Measured, OllamaClient, same_model
+from aishell.models import OK, WARNING, Finding
+from aishell.settings.language_models import ModelSettings
+
+#: Asks for no JSON: what comes back as JSON was made so by the schema alone.
+_QUESTION = Prompt(
+    (("user", "Which fruit is yellow and long? Tell it in a sentence, and why."),),
+    {
+        "type": "object",
+        "properties": {"fruit": {"enum": ["apple", "banana", "cherry"]}, "sure": {"type": "boolean"}},
+        "required": ["fruit", "sure"],
+        "additionalProperties": False,
+    },
+    max_tokens=64,
+    purpose="doctor",
+)
+
+
+def examine(settings: ModelSettings) -> Iterator[Finding]:
+    """Every finding on one model; those that need what was not found are left out. Raises SettingsError, of OLLAMA_HOST."""
+    client = OllamaClient(settings)
+    try:
+        yield Finding(OK, "ollama", f"Ollama {client.version()} at {client.url}")
+    except ModelError as error:
+        yield _failed("ollama", error)
+        return
+    try:
+        here = next((one for one in client.models() if same_model(one.model, client.model)), None)
+        if here is None:
+            yield _failed("model", client.missing())
+            return
+        details = [here.details.parameter_size, here.details.quantization_level] if here.details else []
+        told = ", ".join(filter(None, details))
+        yield Finding(OK, "model", f"{client.model} is there{f' ({told})' if told else ''}")
+        yield _context(client)
+    except ModelError as error:
+        yield _failed("model", error)
+        return
+    yield from _asked(client)
+
+
+def _context(client: OllamaClient) -> Finding:
+    """The model's own limit of context against what is asked for: Ollama lowers `num_ctx` to it, and tells nobody."""
+    asked, holds = client.settings.num_ctx, _context_length(client.shown().modelinfo or {})
+    if holds is None:
+        return Finding(OK, "context", f"num_ctx {asked:,}; the server does not tell how much {client.model} holds")
+    if holds < asked:
+        text = f"{client.model} holds {holds:,} tokens, less than num_ctx ({asked:,}): long prompts would be cut off"
+        return Finding(WARNING, "context", text, f"write num_ctx: {holds}, or use a model that holds more")
+    return Finding(OK, "context", f"{client.model} holds {holds:,} tokens, num_ctx is {asked:,}")
+
+
+def _context_length(told: Mapping[str, object]) -> int | None:
+    """`llama.context_length` and the like: the key begins with the model's architecture."""
+    found = told.get(f"{told.get('general.architecture')}.context_length")
+    return found if isinstance(found, int) else None
+
+
+def _asked(client: OllamaClient) -> Iterator[Finding]:
+    """Whether it answers in the form that is asked for, and how fast."""
+    try:
+        measured = client.measured(_QUESTION)
+    except ModelMissingError as error:
+        yield _failed("model", error)
+    except ModelAnswerError as error:
+        text = f"{client.model} does not answer in the form that is asked for: {error.message}"
+        remedy = "use another model, or another version of Ollama: some ignore `format` when thinking is off"
+        yield Finding(WARNING, "structured output", text, remedy)
+    except ModelError as error:
+        yield _failed("structured output", error)
+    else:
+        yield Finding(OK, "structured output", f"{client.model} answers in the form that is asked for")
+        yield _speed(client, measured)
+
+
+def _speed(client: OllamaClient, measured: Measured) -> Finding:
+    settings, speed = client.settings, measured.tokens_per_second
+    if speed is None:
+        return Finding(OK, "speed", f"an answer in {measured.completion.seconds:.1f} s; the server tells no more")
+    longest = measured.load_seconds + settings.max_tokens / speed
+    text = f"{speed:.1f} tokens a second, {measured.load_seconds:.1f} s to load"
+    if longest > settings.timeout:
+        slow = f"{text}: an answer of {settings.max_tokens:,} tokens takes {longest:.0f} s, and timeout is {settings.timeout:g} s"
+        return Finding(WARNING, "speed", slow, "raise timeout, lower max_tokens, or use a smaller model")
+    return Finding(OK, "speed", text)
+
+
+def _failed(subject: str, error: ModelError) -> Finding:
+    return Finding(WARNING, subject, f"{error.message}; plans are made by rules", error.hint)
