@@ -11,7 +11,7 @@ from aishell.errors import SettingsError, StateError
 from aishell.reporting.gathering import gather_night
 from aishell.reporting.needs import overlooked
 from aishell.reporting.night import Need, Night
-from aishell.scheduling.going_on import paused
+from aishell.scheduling.outlook import paused
 from aishell.site_files import SiteFiles
 from aishell.state.locks import is_held
 

@@ -23,10 +23,10 @@ from aishell.errors import StateError, UsageError
 from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
-from aishell.scheduling.going_on import paused
+from aishell.scheduling.outlook import paused
 from aishell.state.breakers import CLOSED, HALF_OPEN, OPEN
 from aishell.state.readings import Readings, read
-from aishell.state.schedule_runs import Known
+from aishell.state.schedule_runs import ScheduleState
 from aishell.version import VERSION
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _schedules(
 ) -> None:
     known = site.ledger.known() if schedules and site.state_path.exists() else {}
     for name, one in schedules.items():
-        row: Known | None = known.get(name)
+        row: ScheduleState | None = known.get(name)
         pause = paused(row)
         skipped = site.ledger.left_out(name) if row is not None else set[datetime]()
         found.set("aishell_schedule_paused", pause is not None and pause.holds(at), schedule=name)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aishell.state.autonomy import Autonomy
     from aishell.state.backlog import Backlog
     from aishell.state.breakers import Breakers
-    from aishell.state.connection import Record, Told
+    from aishell.state.connection import AuditEvent, Record
     from aishell.state.holds import Hold, Holds
     from aishell.state.notes import Notes
     from aishell.state.outbox import Outbox
@@ -48,7 +48,7 @@ class SiteFiles:
         #: Called with the store before anything is written to it.
         self.at_opening: Callable[[Store], None] | None = None
         #: Hears of each event of the audit log; as `Store.hears`, which it becomes, given the store.
-        self.hears: Callable[[Store, Sequence[Told]], None] | None = None
+        self.hears: Callable[[Store, Sequence[AuditEvent]], None] | None = None
         self._check()
 
     @classmethod

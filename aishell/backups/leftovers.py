@@ -28,7 +28,7 @@ from aishell.errors import BackupError
 from aishell.files import folder_name
 from aishell.models import Residue
 from aishell.running.context import Context
-from aishell.state.fates import Fate, Fates, Told
+from aishell.state.run_fates import KnownRun, RunFate, RunFates
 
 TOOL = "remove_leftovers"
 BACKUP, DELETED, WORKED, ARCHIVE = "unfinished backup", "half-removed backup", "work folder", "unfinished archive"
@@ -39,9 +39,9 @@ QUIET = 3600.0
 BY_HAND = "by-hand"
 
 
-def fates_of(backup_store: BackupStore) -> Fates:
+def fates_of(backup_store: BackupStore) -> RunFates:
     """The runs of a site; none where nothing was recorded yet."""
-    return Fates(backup_store.store()) if backup_store.recorded() else Fates()
+    return RunFates(backup_store.store()) if backup_store.recorded() else RunFates()
 
 
 def leftovers(backup_store: BackupStore, archives: Path, target: str | None = None) -> list[Residue]:
@@ -108,10 +108,10 @@ def _remove(backup_store: BackupStore, one: Residue) -> None:
         raise BackupError(f"{path} is there again: somebody still writes to it")
 
 
-_Found = Iterator[tuple[Told, Path, Residue]]
+_Found = Iterator[tuple[KnownRun, Path, Residue]]
 
 
-def _in_repository(backup_store: BackupStore, fates: Fates) -> _Found:
+def _in_repository(backup_store: BackupStore, fates: RunFates) -> _Found:
     """What hides in the folder of backups: begun, or about to be deleted, or worked in."""
     for path in [*backup_store.repository.unfinished(), *backup_store.repository.trash()]:
         told = fates.of(begun_by(path))
@@ -120,44 +120,44 @@ def _in_repository(backup_store: BackupStore, fates: Fates) -> _Found:
         )
         if kind == DELETED or abandoned(path):  # that it goes was decided, or nobody can go on with it
             yield told, path, replace(_residue(kind, path, told), kept=None, certain=True)
-        elif told.fate is not Fate.ALIVE and not path.name.endswith(f"-{BY_HAND}"):
+        elif told.fate is not RunFate.ALIVE and not path.name.endswith(f"-{BY_HAND}"):
             yield told, path, _residue(kind, path, told)
 
 
-def _copies(backup_store: BackupStore, fates: Fates) -> _Found:
+def _copies(backup_store: BackupStore, fates: RunFates) -> _Found:
     """Copies that did not arrive whole, in the second places that are folders."""
     for name in backup_store.copies:
         root = Path(name)
         for path in Repository(root).unfinished() if "://" not in name and root.is_dir() else ():
             told = fates.of(begun_by(path))
-            if told.fate is not Fate.ALIVE and time.time() - _changed(path) > QUIET:
+            if told.fate is not RunFate.ALIVE and time.time() - _changed(path) > QUIET:
                 yield told, path, _residue(COPY, path, told)
 
 
-def _servers(backup_store: BackupStore, fates: Fates) -> _Found:
+def _servers(backup_store: BackupStore, fates: RunFates) -> _Found:
     """Where servers were started to prove physical backups: beside the backups, and among temporary files."""
     for folder in (backup_store.repository.root.resolve(), Path(tempfile.gettempdir()).resolve()):
         for path in folder.iterdir() if folder.is_dir() else ():
             run = run_of_scratch(path.name.removeprefix("."))
             told = fates.of(run) if run and path.is_dir() and not path.is_symlink() else None
             # Among temporary files lie those of other sites too: what this one knows nothing of is not its business.
-            if told is not None and told.fate not in (Fate.ALIVE, Fate.UNKNOWN):
+            if told is not None and told.fate not in (RunFate.ALIVE, RunFate.UNKNOWN):
                 yield told, path, _residue(SERVER, path, told)
 
 
-def _archives(archives: Path, fates: Fates) -> _Found:
+def _archives(archives: Path, fates: RunFates) -> _Found:
     for path in shelf.unfinished(archives):
         begun = shelf.begun_by(path)
         told = fates.of(begun)
-        if told.fate is not Fate.ALIVE:
+        if told.fate is not RunFate.ALIVE:
             one = _residue(ARCHIVE, path, told)
             yield told, path, one if begun else replace(one, kept="its name is not that of an archive")
 
 
-def _restores(fates: Fates, target: str) -> Iterator[Residue]:
+def _restores(fates: RunFates, target: str) -> Iterator[Residue]:
     """What stands beside a place on this host while that is filled: its name is in the plan of the run."""
     for told in fates.on(target, "backup_restore"):
-        steps = json.loads(told.run.plan)["steps"] if told.run and told.fate is not Fate.ALIVE else ()
+        steps = json.loads(told.run.plan)["steps"] if told.run and told.fate is not RunFate.ALIVE else ()
         places = {step["params"].get(name) for step in steps for name in ("place", "kept")}
         for place in (Path(one) for one in places if isinstance(one, str) and Path(one).is_absolute()):
             for ending in ("restoring", "tablespaces"):
@@ -166,7 +166,7 @@ def _restores(fates: Fates, target: str) -> Iterator[Residue]:
                     yield _residue(RESTORE, path, told)
 
 
-def _residue(kind: str, path: Path, told: Told) -> Residue:
+def _residue(kind: str, path: Path, told: KnownRun) -> Residue:
     return Residue(
         kind=kind,
         name=str(path),
@@ -174,13 +174,13 @@ def _residue(kind: str, path: Path, told: Told) -> Residue:
         since=datetime.fromtimestamp(_changed(path), UTC).isoformat(timespec="seconds"),
         bytes=total(one for one in (path, *path.rglob("*")) if one.is_file()),
         kept=told.kept,
-        certain=told.fate is not Fate.UNKNOWN,
+        certain=told.fate is not RunFate.UNKNOWN,
         tool=TOOL,
         params={"paths": [str(path)]},
     )
 
 
-def _of(target: str, told: Told, folder: Path) -> bool:
+def _of(target: str, told: KnownRun, folder: Path) -> bool:
     """Whether it is of this target: by its run, or by the folder of the target's backups that it lies in."""
     if told.run is not None:
         return bool(told.run.target == target)

@@ -50,8 +50,8 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     """
     from aishell.state import anchor, sealing
     from aishell.state import audit as log
+    from aishell.state.audit import newest_seal
     from aishell.state.audit_records import verify_records
-    from aishell.state.seals import newest_seal
 
     copies = [_copy(Path(given)) for given in against if Path(given).is_file()]
     heads = _heads([*([] if head is None else [head]), *(given for given in against if not Path(given).is_file())])

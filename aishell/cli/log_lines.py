@@ -24,9 +24,9 @@ from aishell.databases.urls import without_urls
 from aishell.errors import AishellError, SettingsError
 from aishell.models import now
 from aishell.state.audit import redact
-from aishell.state.connection import Told
+from aishell.state.connection import AuditEvent
+from aishell.state.run_names import RunNames
 from aishell.state.store import Store
-from aishell.state.whereabouts import Whereabouts
 from aishell.telemetry.logs import LOGGER, current_context
 
 OURS = "aishell"
@@ -76,7 +76,7 @@ class LogLines:
             wrapper_class=structlog.stdlib.BoundLogger,
             processors=[structlog.stdlib.filter_by_level, ProcessorFormatter.wrap_for_formatter],
         )
-        self._known: dict[Path, Whereabouts] = {}
+        self._known: dict[Path, RunNames] = {}
 
     @classmethod
     def open(cls, level: str, file: str | None) -> Self:
@@ -90,9 +90,9 @@ class LogLines:
             Notices.by_line = made.said
         return made
 
-    def hear(self, store: Store, told: Sequence[Told]) -> None:
+    def hear(self, store: Store, told: Sequence[AuditEvent]) -> None:
         """Events were committed to the audit log."""
-        known = self._known.setdefault(store.path, Whereabouts(store))
+        known = self._known.setdefault(store.path, RunNames(store))
         for one in told:
             data = json.loads(one.data)
             level = _level(one.type, data)

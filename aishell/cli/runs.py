@@ -80,13 +80,13 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
 def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     """Show one run: its steps and its result."""
     from aishell.reporting.so_far import so_far
-    from aishell.state.headway import headway
+    from aishell.state.progress import progress_of
 
     site = open_files(ctx)
     row = site.runs.find(run_id)
     rows = site.runs.steps(row.id)
     begun = {step.step_index: done for step in rows if (done := so_far(step)) is not None}
-    under_way = {step.step_index: done for step in rows if (done := headway(step)) is not None}
+    under_way = {step.step_index: done for step in rows if (done := progress_of(step)) is not None}
     steps = [
         {
             "index": step.step_index,
@@ -125,7 +125,7 @@ def _print(
     """A run for people. `begun`: how far steps have come that delete in batches, by their index."""
     from aishell.cli import left_out
     from aishell.reporting.so_far import far
-    from aishell.state.headway import headway
+    from aishell.state.progress import progress_of
 
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {at(row.created_at)}")
     show_rows(steps, "table", empty="no steps", least=("index", "attempt", "approved_by"))
@@ -139,7 +139,7 @@ def _print(
             least = "at least " if done["at_least"] else ""
             say(f"{printable(step['step'])} has deleted {least}{done['rows_deleted']:,} row(s) so far")
     for one in rows:
-        if one.step_index not in begun and headway(one) is not None:
+        if one.step_index not in begun and progress_of(one) is not None:
             say(f"{printable(one.step_id)} is at {printable(far(one))}")
     if RunState(row.state) in RESUMABLE:
         say(f"go on with: {command('runs', 'resume', row.id[:8])}")

@@ -47,7 +47,7 @@ def schedule() -> None:
 @click.pass_context
 def list_(ctx: click.Context, /, output: str) -> None:
     """List every schedule: when it runs, on what, and when next. Exit 2 if the file is invalid."""
-    from aishell.scheduling.timetable import listed
+    from aishell.scheduling.outlook import listed
 
     site = open_files(ctx)
     rows = listed(site, datetime.now(UTC))
@@ -65,7 +65,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @click.pass_context
 def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> None:
     """List the coming nominal times, without those that a blackout, a pause or `skip` removes."""
-    from aishell.scheduling.timetable import times
+    from aishell.scheduling.outlook import times
 
     site = open_files(ctx)
     chosen = [site.schedules.named(name)] if name is not None else list(site.schedules.by_name.values())
@@ -147,8 +147,8 @@ def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> N
 @click.pass_context
 def resume(ctx: click.Context, /, name: str) -> None:
     """End a pause. Times that passed meanwhile are not made up."""
+    from aishell.scheduling.outlook import times
     from aishell.scheduling.starting import settle_one
-    from aishell.scheduling.timetable import times
 
     site = open_files(ctx)
     one = site.schedules.named(name)
@@ -168,7 +168,7 @@ def resume(ctx: click.Context, /, name: str) -> None:
 @click.pass_context
 def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
     """Skip one nominal time: the next, or the one named."""
-    from aishell.scheduling.timetable import times
+    from aishell.scheduling.outlook import times
 
     site = open_files(ctx)
     one = site.schedules.named(name)
@@ -321,11 +321,10 @@ def start(ctx: click.Context, /) -> None:
     It logs to standard error. One runs in a site; a second one is told which (exit 6). Configuration that is changed is read by
     itself; where it is wrong, that is told, and what it said before goes on. Runs do not end with the daemon.
     """
+    from aishell.scheduling.chores import Notifying, Upkeep
     from aishell.scheduling.configuration import Configuration
     from aishell.scheduling.daemon import CHORES, Chore, Daemon
     from aishell.scheduling.starting import Starter
-    from aishell.scheduling.telling import Telling
-    from aishell.scheduling.upkeep import Upkeep
 
     def log(text: str) -> None:
         if Notices.by_line is not None:
@@ -340,7 +339,7 @@ def start(ctx: click.Context, /) -> None:
     configuration = Configuration(open_files(ctx))
     site = configuration.site
     starter = Starter(site, before_command(ctx, site), log_row)
-    telling = Telling(starter)
+    telling = Notifying(starter)
     chores = (
         *CHORES,
         Chore("telling people", timedelta(minutes=1), telling),

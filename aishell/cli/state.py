@@ -30,7 +30,7 @@ def maintain(ctx: click.Context, /, compact: bool, output: str) -> None:
 
     Runs continue meanwhile, but their writes wait. A damaged file is left as it is (exit 2).
     """
-    from aishell.state.upkeep import maintain as maintained
+    from aishell.state.pruning import maintain as maintained
 
     site = open_files(ctx)
     if not site.state_path.exists():

@@ -152,7 +152,7 @@ def _drive(
 ) -> int:
     """Drive a workflow to its end and show what became of it; the exit code."""
     from aishell.processes import remove_old_logs
-    from aishell.workflows.driving import LOGS, Driver, log_of, result_of
+    from aishell.workflows.driving import LOGS, WorkflowDriver, log_of, result_of
 
     def told(row: Record) -> None:
         said = f"{row.stage} {row.target}: {_became(row)}"
@@ -161,7 +161,7 @@ def _drive(
             say(printable(f"  → {log_of(site, row.id)}"), err=True)
 
     say(f"workflow run {workflow_id[:8]}", err=True)
-    _, code = Driver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
+    _, code = WorkflowDriver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
     remove_old_logs(log_of(site, 0).parent, LOGS)
     result = result_of(site, workflow_id)
     if output == "json":

@@ -18,7 +18,7 @@ from aishell.execution.target_context import INSPECTION, Job
 from aishell.models import Residue, Row, RunState
 from aishell.running import dispatch
 from aishell.running.context import Context
-from aishell.state.fates import Fate, Fates, Told
+from aishell.state.run_fates import KnownRun, RunFate, RunFates
 
 TOOL = "inspect_residue"
 SCRATCH, MARK, UNFINISHED, KEPT, SLOT, INDEX = (
@@ -55,7 +55,7 @@ def in_database(job: Job, backup_store: BackupStore) -> list[Residue]:
     ]
 
 
-def _scratch(row: Row, fates: Fates) -> Residue | None:
+def _scratch(row: Row, fates: RunFates) -> Residue | None:
     run, mark = run_of_scratch(row["name"]), row["mark"]
     if run is None:
         return None
@@ -63,26 +63,26 @@ def _scratch(row: Row, fates: Fates) -> Residue | None:
     claim = None if mark is None else Claim.of(mark)
     if mark is not None and (claim is None or claim.run_id != told.run_id):
         return replace(_of(row, told), kept=_OTHERS, certain=False)
-    return None if told.fate is Fate.ALIVE else _of(row, told, "drop_scratch_database", database=row["name"])
+    return None if told.fate is RunFate.ALIVE else _of(row, told, "drop_scratch_database", database=row["name"])
 
 
-def _marked(row: Row, fates: Fates, tool: str) -> Residue | None:
+def _marked(row: Row, fates: RunFates, tool: str) -> Residue | None:
     """A database with the claim of a restore; a comment goes to `tool` with its words, where it is dropped by them."""
     claim = Claim.of(row["mark"])
     if claim is None:
-        return replace(_of(row, Told(Fate.UNKNOWN)), kept=_OTHERS)
+        return replace(_of(row, KnownRun(RunFate.UNKNOWN)), kept=_OTHERS)
     told = fates.of(claim.run_id)
     mark = row["mark"] if row["kind"] == UNFINISHED else str(claim)
-    return None if told.fate is Fate.ALIVE else _of(row, told, tool, database=row["name"], mark=mark)
+    return None if told.fate is RunFate.ALIVE else _of(row, told, tool, database=row["name"], mark=mark)
 
 
-def _kept(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+def _kept(job: Job, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
     """Where a restore in place keeps what it replaces: it is wanted, once the run was completed, and never dropped from here."""
     names = {row["name"]: row for row in rows}
     for told in fates.on(job.target.name, "backup_restore") if names else ():
         steps = json.loads(told.run.plan)["steps"] if told.run else ()
         row = next((names[kept] for step in steps if (kept := step["params"].get("kept")) in names), None)
-        if row is None or told.run is None or told.fate is Fate.ALIVE or told.run.state == RunState.COMPLETED:
+        if row is None or told.run is None or told.fate is RunFate.ALIVE or told.run.state == RunState.COMPLETED:
             continue
         why = (
             f"it is where the run {told.run.id[:8]} was to keep what it replaced: look what is in it before you drop it"
@@ -90,7 +90,7 @@ def _kept(job: Job, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
         yield replace(_of(row, told), kept=told.kept or why)
 
 
-def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
     """Slots that no backup needs. That of a backup which is under way is not used yet, nor does a backup name it."""
     if not rows:
         return
@@ -103,9 +103,9 @@ def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fate
     ours = {slot_name(identity, job.target.name, root), *(slot_name(one.identity, one.target, root) for one in whole)}
     runs = list(fates.on(job.target.name, "backup"))
     for row in rows:
-        if row["name"] in needed or any(told.fate is Fate.ALIVE for told in runs):
+        if row["name"] in needed or any(told.fate is RunFate.ALIVE for told in runs):
             continue
-        one = _of(row, Told(Fate.OVER), "drop_replication_slot", slot=row["name"])
+        one = _of(row, KnownRun(RunFate.OVER), "drop_replication_slot", slot=row["name"])
         if row["name"] not in ours:
             one = replace(
                 one, certain=False, kept="it is of another target or another site; if of none, drop it by hand"
@@ -116,7 +116,7 @@ def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fate
                 kept=f"the manifest of a backup cannot be read: it may need it; {command('backups', 'verify')} tells",
             )
         else:  # one that is resumed may have made its backup
-            waits = next((told for told in runs if told.fate is Fate.RESUMABLE), None)
+            waits = next((told for told in runs if told.fate is RunFate.RESUMABLE), None)
             one = replace(one, kept=waits.kept, run_id=waits.run_id) if waits else one
         yield one
 
@@ -129,11 +129,11 @@ def rebuilt(backup_store: BackupStore, target: str) -> dict[tuple[str, str], tup
     return {table: tuple(sorted(some)) for table, some in names.items()}
 
 
-def _indexes(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fates) -> Iterator[Residue]:
+def _indexes(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
     """Copies that a rebuild of ours made, by what `drop_invalid_indexes` itself finds; others may be anybody's."""
     if not rows:
         return
-    runs: dict[tuple[str, str], list[Told]] = defaultdict(list)
+    runs: dict[tuple[str, str], list[KnownRun]] = defaultdict(list)
     for told, params, _ in fates.rebuilding(job.target.name):
         runs[params["schema"], params["table"]].append(told)
     names = rebuilt(backup_store, job.target.name)
@@ -145,18 +145,18 @@ def _indexes(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Fa
         if table not in ours:
             context = Context(job.inspector or job.database, f"aishell:inspect {tool.source}", INSPECTION)
             ours[table] = {str(one["oid"]) for one in dispatch.find(tool, tool.prepare(params), context) or ()}
-        if any(told.fate is Fate.ALIVE for told in runs[table]):
+        if any(told.fate is RunFate.ALIVE for told in runs[table]):
             continue
-        one = replace(_of(row, Told(Fate.OVER), tool.name, **params), name=".".join((*table, row["name"])))
+        one = replace(_of(row, KnownRun(RunFate.OVER), tool.name, **params), name=".".join((*table, row["name"])))
         if row["oid"] not in ours[table]:
             yield replace(one, certain=False, kept="no rebuild of an index is recorded here that would have left it")
             continue
-        waits = next((told for told in runs[table] if told.fate is Fate.RESUMABLE), None)
+        waits = next((told for told in runs[table] if told.fate is RunFate.RESUMABLE), None)
         told = waits or runs[table][0]
         yield replace(one, run_id=told.run_id, since=told.since, kept=waits.kept if waits else None)
 
 
-def _of(row: Row, told: Told, tool: str = "", **params: object) -> Residue:
+def _of(row: Row, told: KnownRun, tool: str = "", **params: object) -> Residue:
     return Residue(
         kind=row["kind"],
         name=row["name"],
@@ -164,7 +164,7 @@ def _of(row: Row, told: Told, tool: str = "", **params: object) -> Residue:
         since=row["since"] or told.since,
         bytes=int(row["bytes"]) if row["bytes"] is not None else None,
         kept=told.kept,
-        certain=told.fate is not Fate.UNKNOWN,
+        certain=told.fate is not RunFate.UNKNOWN,
         tool=tool,
         params=params,
     )

@@ -21,13 +21,13 @@ from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
 from aishell.safety.approval import Answer, Approve, Later, Request, Standing
 from aishell.state.approvals import Approvals
-from aishell.state.backlog import Facts
+from aishell.state.backlog import PlannedWork
 from aishell.state.runs import Runs
 from aishell.telemetry.spans import Spans
 from aishell.telemetry.tracebacks import unexpected
 
 if TYPE_CHECKING:
-    from aishell.state.headway import Headway
+    from aishell.state.progress import Progress
 
 
 class Observer(Protocol):
@@ -135,13 +135,13 @@ class Run:
         self._agreed: dict[str, tuple[str, frozenset[str], str | None]] = {}
 
     @cached_property
-    def facts(self) -> Facts | None:
+    def facts(self) -> PlannedWork | None:
         """The run as the backlog sees it, when it begins; None where no later plan would take up what it leaves."""
         if self.job.agent.by_hand:
             return None
         # What the role may not do is needed all the same.
         kept = {(work_of(one.tool), name): None for one in self.plan.left_out for name in (one.object, "")}
-        return Facts(
+        return PlannedWork(
             target=self.job.target.name,
             agent=self.job.agent.type,
             inputs=digest(self.plan.task.input_data),
@@ -150,11 +150,11 @@ class Run:
         )
 
     @cached_property
-    def headway(self) -> Headway:
+    def headway(self) -> Progress:
         """How far its steps are, for who looks from elsewhere."""
-        from aishell.state.headway import Headway  # a dry run needs none
+        from aishell.state.progress import Progress  # a dry run needs none
 
-        return Headway(self.runs.store, self.id, self.owner)
+        return Progress(self.runs.store, self.id, self.owner)
 
     @property
     def task_id(self) -> str:

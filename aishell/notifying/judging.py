@@ -10,7 +10,7 @@ from aishell.notifying.conditions import RUN, SCHEDULE, TARGET
 from aishell.notifying.happenings import Happening, Labels, figures, read, worded
 from aishell.notifying.rules import Facets, NotificationRule, Notifications
 from aishell.state.connection import Record
-from aishell.state.outbox import HEARTBEAT, Message, Standing, data_of
+from aishell.state.outbox import HEARTBEAT, IncidentState, Notification, data_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Judge:
     schedules: Collection[str] = ()
     heartbeats: Collection[str] = ()
 
-    def happened(self, event: Record) -> Iterator[Message | Standing]:
+    def happened(self, event: Record) -> Iterator[Notification | IncidentState]:
         """What every rule says of an event of the audit log."""
         yield from self._heartbeat(event)
         labels: Labels = lambda target: self.targets.get(target, ())  # noqa: E731
@@ -33,7 +33,7 @@ class Judge:
                 elif rule.when.of == RUN and happening.metrics is not None and rule.chooses(happening.about):
                     yield from _measured(rule, happening)
 
-    def _heartbeat(self, event: Record) -> Iterator[Message]:
+    def _heartbeat(self, event: Record) -> Iterator[Notification]:
         """A success of a schedule: once, when the last target of a nominal time has ended well."""
         if event.type != "schedule_decided" or not event.all_well:
             return
@@ -41,14 +41,16 @@ class Judge:
         name, nominal = data.get("schedule"), data.get("nominal")
         if data.get("decision") == "ended" and name in self.heartbeats:
             cause = f"success of {nominal}"
-            yield Message("", cause, str(name), (str(name),), "info", f"heartbeat of {name}", "", kind=HEARTBEAT)
+            yield Notification("", cause, str(name), (str(name),), "info", f"heartbeat of {name}", "", kind=HEARTBEAT)
 
     @property
     def watching(self) -> list[NotificationRule]:
         """The rules about how things stand, whatever happens."""
         return [rule for rule in self.notifications.rules if rule.when is not None and rule.when.of != RUN]
 
-    def standing(self, rule: NotificationRule, values: Mapping[str, float], absent: float | None) -> Iterator[Standing]:
+    def standing(
+        self, rule: NotificationRule, values: Mapping[str, float], absent: float | None
+    ) -> Iterator[IncidentState]:
         """How it stands with a rule of `watching`; `values` of its metric, `absent` where there is none."""
         assert rule.when is not None  # noqa: S101  it is one of `watching`
         for subject, about in self._subjects(rule):
@@ -57,7 +59,7 @@ class Judge:
             told = f"{rule.when.metric}{f' of {subject}' if subject else ''}: {worded(rule.when.metric, value)}"
             body = f"{told}\ncondition: {rule.when.text}\nrule: {rule.name}\n{_more(rule.when.metric)}"
             title = f"{f'{subject}: ' if subject else ''}{rule.when.text}"
-            yield Standing(rule.name, subject, holds, rule.own_severity, title, body, rule.to, rule.every, about)
+            yield IncidentState(rule.name, subject, holds, rule.own_severity, title, body, rule.to, rule.every, about)
 
     def _subjects(self, rule: NotificationRule) -> Iterator[tuple[str, dict[str, str]]]:
         kind = rule.when.of if rule.when is not None else ""
@@ -73,18 +75,20 @@ class Judge:
             yield "", {}
 
 
-def _told(rule: NotificationRule, happening: Happening) -> Iterator[Message]:
+def _told(rule: NotificationRule, happening: Happening) -> Iterator[Notification]:
     for event in happening.events:
         severity = happening.severity_of(event)
         if rule.wants(event, severity, happening.about):
             about = happening.about
             subject = " ".join(word for word in (event, about.agent, about.target, about.schedule) if word)
             body = f"{happening.body}\nrule: {rule.name}"
-            yield Message(rule.name, happening.cause, subject, rule.to, severity, happening.title, body, rule.every)
+            yield Notification(
+                rule.name, happening.cause, subject, rule.to, severity, happening.title, body, rule.every
+            )
             return  # one message, by whatever names it goes
 
 
-def _measured(rule: NotificationRule, happening: Happening) -> Iterator[Message | Standing]:
+def _measured(rule: NotificationRule, happening: Happening) -> Iterator[Notification | IncidentState]:
     """A condition on runs: told of each run where it holds, or an incident until a run where it does not."""
     assert rule.when is not None  # noqa: S101  the caller looked
     assert happening.metrics is not None  # noqa: S101
@@ -102,10 +106,10 @@ def _measured(rule: NotificationRule, happening: Happening) -> Iterator[Message 
     body = "\n".join(dict.fromkeys("\n".join(told).splitlines()))  # what a run tells of itself may be among its figures
     if rule.incident:
         facets = {"target": about.target, "schedule": about.schedule, "agent": about.agent}
-        yield Standing(rule.name, about.target, holds, rule.own_severity, title, body, rule.to, rule.every, facets)
+        yield IncidentState(rule.name, about.target, holds, rule.own_severity, title, body, rule.to, rule.every, facets)
     elif holds:
         subject = f"{about.agent} {about.target}"
-        yield Message(rule.name, happening.cause, subject, rule.to, rule.own_severity, title, body, rule.every)
+        yield Notification(rule.name, happening.cause, subject, rule.to, rule.own_severity, title, body, rule.every)
 
 
 def _more(metric: str) -> str:

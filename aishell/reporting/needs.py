@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aishell.scheduling.schedules import Schedule
     from aishell.state.connection import Record
     from aishell.state.nights import Rows
-    from aishell.state.schedule_runs import Known
+    from aishell.state.schedule_runs import ScheduleState
 
 _ORDER = list(KINDS)
 #: Tools whose output may tell of something that needs a person.
@@ -164,7 +164,10 @@ def of_daemon(rows: Rows, alive: Callable[[], bool]) -> Iterator[Need]:
 
 
 def overlooked(
-    schedules: Iterable[Schedule], known: Mapping[str, Known], paused: Callable[[Known], Pause | None], until: datetime
+    schedules: Iterable[Schedule],
+    known: Mapping[str, ScheduleState],
+    paused: Callable[[ScheduleState], Pause | None],
+    until: datetime,
 ) -> Iterator[Need]:
     """Times of schedules that have come and that nothing has looked for: cron, or what else is to call `run-due`, is silent."""
     run_due = command("schedule", "run-due")

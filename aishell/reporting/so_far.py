@@ -9,7 +9,7 @@ from aishell.reporting.deletions import DELETES, at_least
 from aishell.reporting.units import duration
 from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.state.connection import Record
-from aishell.state.headway import headway
+from aishell.state.progress import progress_of
 
 
 def so_far(step: Record) -> dict[str, Any] | None:
@@ -27,7 +27,7 @@ def so_far(step: Record) -> dict[str, Any] | None:
 def far(step: Record) -> str:
     """How far a step that runs is, in words, e.g. `43 % (vacuuming heap), about 2 min 5 s left`; empty where nothing is known."""
     parts = []
-    deleted, now = so_far(step), headway(step)
+    deleted, now = so_far(step), progress_of(step)
     if deleted is not None and deleted["rows_deleted"]:
         parts.append(f"{deleted['rows_deleted']:,} row(s) deleted so far")
     if now is not None:

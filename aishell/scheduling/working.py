@@ -21,7 +21,7 @@ from aishell.state.connection import Record
 from aishell.state.holds import stopped
 from aishell.state.locks import soon
 from aishell.state.schedule_runs import MOST_ATTEMPTS, SHUTDOWN
-from aishell.workflows.driving import Driver, result_of
+from aishell.workflows.driving import WorkflowDriver, result_of
 
 #: A run that a signal ended, as at a shutdown, is gone on with by whoever looks next.
 _INTERRUPTED = 130
@@ -150,7 +150,7 @@ def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Coll
     if not there:
         chosen = site.workflow(name)
         runs.begin(row.run_id, name, chosen.data, chosen.placed([row.target], site.settings), approved, row.until)
-    status, code = Driver(site, row.run_id, options).drive(resumed if there else lambda: None)
+    status, code = WorkflowDriver(site, row.run_id, options).drive(resumed if there else lambda: None)
     stages = runs.stages(row.run_id)
     waiting = [stage for stage in stages if stage.status == "waiting"]
     if waiting and site.ledger.row(row.id).reason == SHUTDOWN:

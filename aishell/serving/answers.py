@@ -13,7 +13,7 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.errors import DeniedError, StateError, UsageError
-from aishell.scheduling.going_on import outlook, window_ends
+from aishell.scheduling.outlook import outlook, window_ends
 from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
 from aishell.state.approvals import STAGE, expired, shown

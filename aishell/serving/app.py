@@ -19,10 +19,10 @@ from starlette.routing import Route
 
 from aishell.errors import AishellError, DeniedError, StateError, UnknownNameError, UsageError
 from aishell.scheduling.daemon import TICK, Daemon
-from aishell.scheduling.timetable import listed
+from aishell.scheduling.outlook import listed
 from aishell.serving import answers, control
 from aishell.serving.answers import Person
-from aishell.state.heartbeat import beat
+from aishell.state.probes import beat
 from aishell.telemetry.tracebacks import unexpected
 
 #: What people say is short.

@@ -17,14 +17,16 @@ from aishell.codec import canonical, digest
 from aishell.models import now
 from aishell.moments import at as shown
 from aishell.state.anchor import Anchor
-from aishell.state.connection import Connection, Record, Told, beginning
-from aishell.state.seals import Seal, newest_seal
+from aishell.state.connection import AuditEvent, Connection, Record, beginning
 
 GENESIS = "0" * 64
 #: The columns of an event.
 EVENT = "id, run_id, step_index, type, at, data, previous, hash"
 #: The event by which a run tells that the log was not what the anchor says; it stays in the log.
 BROKEN = "audit_broken"
+#: The newest of these events has all that the log keeps of what was moved out of it into sealed files.
+SEALED = "audit_sealed"
+_SEALS = "SELECT data FROM events WHERE type = 'audit_sealed'"
 #: Not what changes without an event of the step's own: how far it has come, and times.
 _STEP_SEALED = (
     "step_id", "tool", "status", "attempt", "params", "digest", "output", "error", "reason", "approved_by", "deferred", "cause",
@@ -52,6 +54,66 @@ class Problem:
     text: str
 
 
+@dataclass(frozen=True)
+class SealedPart:
+    """One sealed file: its first event and its last, the hash of that, and when and by whom it was sealed."""
+
+    first: int
+    through: int
+    head: str
+    file: str  # as it was named; it may have been moved since
+    at: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Seal:
+    """All that was sealed until now. `runs`: those of it that were still in the store; `missing`: how many were not."""
+
+    parts: Sequence[SealedPart]
+    runs: frozenset[str]
+    missing: int
+    pruned: int  # so many runs the sealed events tell to have been pruned
+    broken: Sequence[Mapping[str, Any]]  # {event, text}: what runs had found wrong with the log
+    earned: Sequence[Mapping[str, Any]]  # {subject, counted}: supervised runs, as `state.autonomy` counts them
+
+    @property
+    def through(self) -> int:
+        """The number of the last event that was sealed."""
+        return self.parts[-1].through
+
+    @property
+    def head(self) -> str:
+        """Its hash: the first event that is left follows from it."""
+        return self.parts[-1].head
+
+
+def newest_seal(connection: Connection) -> Seal | None:
+    """What was sealed until now, None where the log still begins with its first event.
+
+    Each seal takes the events before it away, so that one alone ends where the log begins. Where none does, or two, there is
+    none: the chain then does not begin where it should, and shows it.
+    """
+    first = connection.value("SELECT min(id) FROM events")
+    if first is None or first == 1:
+        return None
+    found = [
+        one for row in connection.all(_SEALS) if (one := _read_seal(row.data)) is not None and one.through == first - 1
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _read_seal(text: str) -> Seal | None:
+    """A seal as its event tells it; None for what is none."""
+    try:
+        data = json.loads(text)
+        parts = [SealedPart(**part) for part in data["parts"]]
+        seal = Seal(parts, frozenset(data["runs"]), data["missing"], data["pruned"], data["broken"], data["earned"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return seal if parts else None
+
+
 def append(
     connection: Connection,
     kind: str,
@@ -76,7 +138,7 @@ def append(
     connection.insert("events", row)
     if connection.told is not None:
         number = int(connection.value("SELECT last_insert_rowid()"))
-        connection.told.append(Told(number, kind, at, run_id, step_index, text))
+        connection.told.append(AuditEvent(number, kind, at, run_id, step_index, text))
     return value
 
 

@@ -11,9 +11,8 @@ from typing import Any
 from aishell.codec import canonical, digest
 from aishell.models import StepStatus
 from aishell.state import audit
-from aishell.state.audit import EVENTS, Problem
+from aishell.state.audit import EVENTS, Problem, newest_seal
 from aishell.state.connection import Connection, Record
-from aishell.state.seals import newest_seal
 
 Step = tuple[str, int]
 

@@ -16,8 +16,8 @@ from aishell.codec import plain
 from aishell.errors import StateError
 from aishell.models import Subject, Tally
 from aishell.state import anchor, audit
+from aishell.state.audit import Seal, newest_seal
 from aishell.state.connection import Connection
-from aishell.state.seals import Seal, newest_seal
 from aishell.state.store import Store
 
 #: As many are counted as a rule can ask for.

@@ -33,7 +33,7 @@ _MEASURED = f"""SELECT * FROM backlog_nights WHERE {_ON} AND "window" IS NOT NUL
 
 
 @dataclass(frozen=True)
-class Facts:
+class PlannedWork:
     """A run as its backlog sees it: of which inputs (a digest), and what its plan calls for (tool, object), with the seconds
     that it expects that to take.
 
@@ -48,7 +48,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Night:
+class BacklogNight:
     """How a run found the backlog and left it. `short`: (seconds that arose, seconds that were done) of each of the last
     nights, where they show that the window is too small; else nothing."""
 
@@ -58,7 +58,7 @@ class Night:
     short: tuple[tuple[float, float], ...] = ()
 
 
-def begin(connection: Connection, run_id: str, facts: Facts) -> None:
+def begin(connection: Connection, run_id: str, facts: PlannedWork) -> None:
     """Take out what is no longer needed, and write down how the run found the backlog, by what is expected of it now.
 
     No longer needed is what a plan by the inputs of the run that left it does not call for: that one looked for it.
@@ -86,7 +86,7 @@ def begin(connection: Connection, run_id: str, facts: Facts) -> None:
     connection.insert("backlog_nights", night)
 
 
-def change(connection: Connection, run_id: str, facts: Facts, shift: Shift) -> None:
+def change(connection: Connection, run_id: str, facts: PlannedWork, shift: Shift) -> None:
     """What a step of a run makes of the backlog, in the transaction of its outcome."""
     which = {"target": facts.target, "agent": facts.agent}
     for tool, name in shift.gone:
@@ -133,7 +133,7 @@ class Backlog:
             name: standing(row for row in rows if row.target == name) for name in dict.fromkeys(r.target for r in rows)
         }
 
-    def nights(self, since: str) -> dict[tuple[str, str], Night]:
+    def nights(self, since: str) -> dict[tuple[str, str], BacklogNight]:
         """How the backlog of each target and agent stands that has one or had one since then, and how the first run since
         then had found it; where none ran, as it stands."""
         sql = "SELECT * FROM backlog_nights WHERE at > :since AND worked IS NOT NULL ORDER BY at"
@@ -143,14 +143,14 @@ class Backlog:
                 connection.all(sql, {"since": since}),
             )
             stand, began = _by_agent(items), _by_agent(ran)
-            found = dict[tuple[str, str], Night]()
+            found = dict[tuple[str, str], BacklogNight]()
             for key in sorted(stand.keys() | began.keys()):
                 nights, after = began[key], standing(stand[key])
                 before = Standing(nights[0].items_before, nights[0].seconds_before) if nights else after
                 if before.items or after.items:
                     measured = connection.all(_MEASURED, {"target": key[0], "agent": key[1]})
                     window = nights[-1].window if nights else None
-                    found[key] = Night(before, after, window, _short(measured) if after.items else ())
+                    found[key] = BacklogNight(before, after, window, _short(measured) if after.items else ())
         return found
 
     def drop(self, numbers: Collection[int], by: str, reason: str = "") -> list[Record]:
@@ -168,7 +168,7 @@ class Backlog:
                 audit.append(connection, "backlog_dropped", {**told, "by": by, "reason": reason})
         return rows
 
-    def ended(self, run_id: str, worked: float, *, cut: bool) -> Night | None:
+    def ended(self, run_id: str, worked: float, *, cut: bool) -> BacklogNight | None:
         """Write down how a run left the backlog, and how it found it; None for a run that never looked at it.
 
         `worked`: seconds of its steps together; `cut`: it left something undone.
@@ -184,7 +184,7 @@ class Backlog:
             short = _short(measured) if cut else ()
             if short:
                 _tell(connection, run_id, short, night.window)
-        return Night(Standing(night.items_before, night.seconds_before), after, night.window, short)
+        return BacklogNight(Standing(night.items_before, night.seconds_before), after, night.window, short)
 
 
 def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:

@@ -27,7 +27,7 @@ class Record(sqlite3.Row):
             raise AttributeError(f"the row has no column {name!r}") from None
 
 
-class Told(NamedTuple):
+class AuditEvent(NamedTuple):
     """An event of the audit log, as those hear it who want to know of each that was committed. `data`: JSON, redacted."""
 
     number: int
@@ -42,7 +42,7 @@ class Connection(sqlite3.Connection):
     """Used by one thread at a time. Names of tables and columns are our own; values are always bound."""
 
     #: What was appended to the audit log in this transaction, where anybody wants to hear of it when it is committed.
-    told: list[Told] | None = None
+    told: list[AuditEvent] | None = None
     #: Whether nobody else can open the file while this is open.
     alone: bool = False
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from aishell.models import timestamp
 from aishell.state.connection import Record
-from aishell.state.outbox import DIGEST, Message, put
+from aishell.state.outbox import DIGEST, Notification, put
 from aishell.state.store import Store
 
 #: A digest goes no further back, however long none was made.
@@ -71,7 +71,7 @@ class Digests:
             connection.insert("digests", row, known="ON CONFLICT (night) DO NOTHING")
             if connection.total_changes == before:
                 return 0
-            told = Message("", f"night {night}", "", tuple(to), severity, title, brief, kind=DIGEST)
+            told = Notification("", f"night {night}", "", tuple(to), severity, title, brief, kind=DIGEST)
             return put(connection, told, now)
 
     def of(self, cause: str) -> Record | None:

@@ -55,7 +55,7 @@ _DUE = """SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= :now ORDE
 
 
 @dataclass(frozen=True)
-class Message:
+class Notification:
     """What a rule tells its services, once of a cause. `subject`: after one about it, `every` has to pass before the next."""
 
     rule: str
@@ -70,7 +70,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Standing:
+class IncidentState:
     """How it stands with what opens an incident: one of a rule and a subject is open as long as it `holds`.
 
     `about`: target, schedule and agent, where it has them. `body`: why it holds, or why no more.
@@ -87,7 +87,7 @@ class Standing:
     about: Mapping[str, str] = field(default_factory=dict)
 
 
-Judge = Callable[[Record], Iterable[Message | Standing]]
+Judge = Callable[[Record], Iterable[Notification | IncidentState]]
 
 
 class Outbox:
@@ -131,7 +131,7 @@ class Outbox:
                     events += connection.all(_EXPIRED, {"since": cursor.at, "now": timestamp(at)})
                 for event in events:
                     for said in judge(event):
-                        if isinstance(said, Standing):
+                        if isinstance(said, IncidentState):
                             made += self._stand(connection, said, at)
                         else:
                             made += put(connection, said, at)
@@ -144,7 +144,7 @@ class Outbox:
                     return made
 
     def watch(
-        self, standings: Iterable[Standing], rules: Collection[str], watched: Collection[str], at: datetime
+        self, standings: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime
     ) -> int:
         """Open and close incidents as it stands now; how many messages that made.
 
@@ -163,7 +163,7 @@ class Outbox:
                     _close(connection, open_, gone, at)
         return made
 
-    def _stand(self, connection: Connection, one: Standing, at: datetime) -> int:
+    def _stand(self, connection: Connection, one: IncidentState, at: datetime) -> int:
         place = {"rule": one.rule, "subject": one.subject}
         there = "SELECT * FROM incidents WHERE rule = :rule AND subject = :subject AND closed_at IS NULL"
         known = connection.first(there, place)
@@ -181,7 +181,7 @@ class Outbox:
         )
         return put(connection, still, at) if times else 0
 
-    def _open(self, connection: Connection, one: Standing, place: Mapping[str, str], at: datetime) -> int:
+    def _open(self, connection: Connection, one: IncidentState, place: Mapping[str, str], at: datetime) -> int:
         row = {**place, "severity": one.severity, "title": one.title, "about": canonical(one.about)}
         row["opened_at"] = timestamp(at)
         connection.insert("incidents", row)
@@ -276,11 +276,11 @@ def result_of(event: Record) -> dict[str, Any] | None:
     return found
 
 
-def _about(one: Standing, cause: str, title: str, severity: str) -> Message:
-    return Message(one.rule, cause, one.subject, one.to, severity, title, one.body)
+def _about(one: IncidentState, cause: str, title: str, severity: str) -> Notification:
+    return Notification(one.rule, cause, one.subject, one.to, severity, title, one.body)
 
 
-def put(connection: Connection, message: Message, at: datetime) -> int:
+def put(connection: Connection, message: Notification, at: datetime) -> int:
     """Put a message into the outbox, once for each service; whether anything is new."""
     if message.every is not None:
         after = timestamp(at - message.every)
@@ -300,7 +300,7 @@ def put(connection: Connection, message: Message, at: datetime) -> int:
     return 1
 
 
-def _rows(message: Message, at: str) -> Iterator[dict[str, Any]]:
+def _rows(message: Notification, at: str) -> Iterator[dict[str, Any]]:
     for service in dict.fromkeys(message.to):
         yield {
             "kind": message.kind,

@@ -1,10 +1,13 @@
-"""What grows in the store, and goes when it is old: runs, workflows, the ledger, the memory of objects and of nights."""
+"""The store kept small and whole: old runs, workflows and memories removed, the file checked, free pages given back."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
+from aishell.commands import command
+from aishell.errors import StateError
 from aishell.models import RunState, StepStatus, timestamp
 from aishell.state import audit
 from aishell.state.connection import marks
@@ -13,6 +16,9 @@ from aishell.state.store import Store
 
 #: Of each object and tool, and of each agent on a target, so many rows stay, however old: plans and measures go by the last ones.
 KEPT = 10
+
+#: The share of free pages from which on the file is written anew: it takes as long as all that is in it, and writers wait.
+WORTH = 0.1
 
 #: Steps and checkpoints go with their runs, and so do answered requests.
 _RUNS = """DELETE FROM runs WHERE state IN ({states}) AND created_at < :before
@@ -73,3 +79,35 @@ def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
         told = {"pruned_runs": removed.runs, "by": who()}
         audit.append(connection, "state_changed", {**told, "pruned": asdict(removed)} if removed.rows else told)
     return removed
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What was found and done: bytes of the file before and after, those that were free, and seconds in which writers waited."""
+
+    bytes_before: int
+    bytes_after: int
+    free_before: int
+    compacted: bool
+    seconds: float
+
+
+def maintain(store: Store, *, compact: bool = False) -> Maintained:
+    """Check the store, write it anew where much of it is free (`compact`: in any case), and empty its write-ahead log.
+
+    Raises StateError for a store that is damaged, of which nothing is changed then, and where there is no room to write it.
+    """
+    problems = store.check()
+    if problems:
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise StateError(
+            f"{store.path} is damaged: {problems[0]}{more}",
+            hint=f"restore it from a copy; {command('audit', 'verify')} tells what of the log is whole",
+        )
+    with store.read() as connection:
+        size, pages, free = (
+            int(connection.value(f"PRAGMA {name}")) for name in ("page_size", "page_count", "freelist_count")
+        )
+    began, worth = time.monotonic(), compact or free > WORTH * pages
+    after = store.compact(vacuum=worth)
+    return Maintained(pages * size, after, free * size, worth, round(time.monotonic() - began, 3))

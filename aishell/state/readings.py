@@ -35,7 +35,7 @@ _STEPS = """SELECT step_index, step_id, tool, status, attempt, seconds, error, r
 
 
 @dataclass(frozen=True)
-class Total:
+class MetricTotal:
     """A total with its labels."""
 
     metric: str
@@ -47,7 +47,7 @@ class Total:
 class Readings:
     """Rows by what they are about. Times are texts, ISO 8601 in UTC."""
 
-    totals: tuple[Total, ...] = ()
+    totals: tuple[MetricTotal, ...] = ()
     waiting: tuple[Record, ...] = ()  # target, waiting, oldest: approvals that are asked for
     health: tuple[Record, ...] = ()  # target, run_id, output, at
     unbegun: Mapping[str, str] | None = (
@@ -64,7 +64,7 @@ def read(store: Store) -> Readings:
     """All that metrics are made of, as of one moment. Raises StateError."""
     with store.read() as connection:
         return Readings(
-            totals=tuple(Total(row.metric, json.loads(row.labels), row.value) for row in connection.all(_TOTALS)),
+            totals=tuple(MetricTotal(row.metric, json.loads(row.labels), row.value) for row in connection.all(_TOTALS)),
             waiting=tuple(connection.all(_WAITING, {"now": now()})),
             health=tuple(connection.all(_HEALTH)),
             unbegun={row.schedule: row.nominal_at for row in connection.all(_UNBEGUN)},

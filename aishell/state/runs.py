@@ -17,8 +17,8 @@ from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
 from aishell.models import RunState, Shift, StepStatus, Subject, now
 from aishell.state import anchor, audit, backlog, history, holds
+from aishell.state.audit import newest_seal
 from aishell.state.connection import Connection, Record, beginning, find_by_beginning, marks
-from aishell.state.seals import newest_seal
 from aishell.state.store import Store
 from aishell.telemetry.logs import log_detail, log_warning
 
@@ -76,7 +76,7 @@ class Runs:
         tools: Mapping[str, str],
         request: Mapping[str, Any],
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
-        facts: backlog.Facts | None = None,
+        facts: backlog.PlannedWork | None = None,
     ) -> None:
         """Record a run with its plan and all steps pending: the checkpoint `plan_created`; `happened` until then.
 
@@ -222,7 +222,7 @@ class Runs:
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
         objects: Iterable[Mapping[str, Any]] = (),
         cost: Mapping[str, Any] | None = None,
-        shift: tuple[backlog.Facts, Shift] | None = None,
+        shift: tuple[backlog.PlannedWork, Shift] | None = None,
         subject: Subject | None = None,
     ) -> str | None:
         """Outcome, checkpoint, history and audit events in one transaction; what another process asks of the run.

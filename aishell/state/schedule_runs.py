@@ -76,7 +76,7 @@ class Decided(Protocol):
 
 
 @dataclass(frozen=True)
-class Known:
+class ScheduleState:
     """What the store knows of a schedule: up to when its times are decided, and whether it is paused."""
 
     settled: datetime
@@ -86,7 +86,7 @@ class Known:
     pause_reason: str = ""
 
 
-Decide = Callable[[Known], Iterable[Decided]]
+Decide = Callable[[ScheduleState], Iterable[Decided]]
 
 
 class ScheduleRuns:
@@ -234,7 +234,7 @@ class ScheduleRuns:
                 _tell(connection, name, "resumed", by=who())
         return bool(there)
 
-    def known(self) -> dict[str, Known]:
+    def known(self) -> dict[str, ScheduleState]:
         """What the store knows of each schedule."""
         return {row.name: _known(row) for row in self.store.all("SELECT * FROM schedules")}
 
@@ -387,9 +387,9 @@ class ScheduleRuns:
         return self.store.all(sql, {"name": name, "limit": limit})
 
 
-def _known(row: Record) -> Known:
+def _known(row: Record) -> ScheduleState:
     at, until = (datetime.fromisoformat(text) if text else None for text in (row.paused_at, row.paused_until))
-    return Known(datetime.fromisoformat(row.settled), at, until, row.paused_by or "", row.pause_reason or "")
+    return ScheduleState(datetime.fromisoformat(row.settled), at, until, row.paused_by or "", row.pause_reason or "")
 
 
 def _tell(connection: Connection, schedule: str, decision: str, **told: Any) -> None:

@@ -17,11 +17,11 @@ from aishell.codec import canonical, plain
 from aishell.errors import StateError
 from aishell.models import RunState, new_id, now
 from aishell.state import anchor, audit
+from aishell.state.audit import SEALED, Seal, SealedPart, newest_seal
 from aishell.state.audit_records import verify_records
 from aishell.state.autonomy import Book
 from aishell.state.connection import Connection
 from aishell.state.runs import who
-from aishell.state.seals import SEALED, Part, Seal, newest_seal
 from aishell.state.store import Store
 
 _OVER = (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
@@ -63,7 +63,7 @@ def find_cut(connection: Connection, before: str, kept: anchor.Anchor | None) ->
     return Cut(first, through, f"{held} keeps what came after event {through} in the log" if held else None)
 
 
-def seal(store: Store, path: Path, before: str) -> tuple[Cut, Part | None]:
+def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]:
     """Move what is older than `before` into a new file; what was cut, and the sealed part (None: there is nothing to seal).
 
     Raises StateError where the log is not whole, and where the file is there and holds something else.
@@ -95,13 +95,13 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, Part | None]:
         there = connection.value("SELECT count(*) FROM events WHERE id <= :through", {"through": cut.through})
         if last is None or there != cut.count:
             raise StateError("another process sealed the audit log meanwhile", hint=f"look at it, and remove {path}")
-        part = Part(cut.first, cut.through, last.hash, path.name, now(), who())
+        part = SealedPart(cut.first, cut.through, last.hash, path.name, now(), who())
         audit.append(connection, SEALED, _carried(connection, part))
         connection.execute("DELETE FROM events WHERE id <= :through", {"through": cut.through})
     return cut, part
 
 
-def _carried(connection: Connection, part: Part) -> dict[str, Any]:
+def _carried(connection: Connection, part: SealedPart) -> dict[str, Any]:
     """What the log keeps of the events that go: all that counts further on."""
     before = newest_seal(connection)
     book, runs, pruned = Book.after(before), set(before.runs if before else ()), before.pruned if before else 0
@@ -200,7 +200,7 @@ def verify_files(
     return problems, [events[number] for number in sorted(events)] if whole else []
 
 
-def _verify_part(part: Part, events: Sequence[Mapping[str, Any]]) -> Iterator[audit.Problem]:
+def _verify_part(part: SealedPart, events: Sequence[Mapping[str, Any]]) -> Iterator[audit.Problem]:
     """From the last event, whose hash the log has, to the first: each names the hash of the one before it."""
     name = f"the sealed events {part.first} to {part.through} ({part.file})"
     missing = part.through - part.first + 1 - len(events)

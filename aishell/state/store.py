@@ -22,7 +22,7 @@ from aishell.models import new_id
 from aishell.moments import at
 from aishell.sqlite_pool import Pool
 from aishell.state import anchor
-from aishell.state.connection import BUSY_TIMEOUT, Connection, Record, Told, connect, is_store
+from aishell.state.connection import BUSY_TIMEOUT, AuditEvent, Connection, Record, connect, is_store
 from aishell.state.schema import VERSION, migrate
 from aishell.state.turns import turn
 from aishell.telemetry.logs import log_detail
@@ -40,7 +40,7 @@ class Store:
         self._inode = _inode(path)
         self._writer = threading.RLock()
         #: Hears of the events of the audit log, when they are committed and others may write again. It may not raise.
-        self.hears: Callable[[Sequence[Told]], None] | None = None
+        self.hears: Callable[[Sequence[AuditEvent]], None] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -128,7 +128,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One immediate transaction, committed durably at the end. Raises StateError when state cannot be written."""
-        hears, told = self.hears, list[Told]()
+        hears, told = self.hears, list[AuditEvent]()
         with uninterrupted():
             # A deferred transaction that turns into a writer fails at once, whatever the timeout.
             with self._writer, turn(self.path, PATIENCE), self._transaction("BEGIN IMMEDIATE") as connection:

@@ -12,9 +12,9 @@ from aishell.codec import canonical, digest
 from aishell.errors import UnknownNameError
 from aishell.models import now
 from aishell.state import audit
+from aishell.state.audit import newest_seal
 from aishell.state.connection import Connection, Record, find_by_beginning
 from aishell.state.runs import who
-from aishell.state.seals import newest_seal
 from aishell.state.store import Store
 
 #: What is claimed has a process that holds its lock; the id of its run is kept, unless another is given.

@@ -35,7 +35,7 @@ GRACE = 60.0
 
 
 @dataclass
-class Driver:
+class WorkflowDriver:
     """Drives one workflow. `options`: those before the command; `told` hears of each stage that has ended on a target."""
 
     site: Site

@@ -16,15 +16,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from aishell.errors import TargetBusyError
-from aishell.scheduling import clockwork, working
+from aishell.scheduling import daemon, working
 from aishell.scheduling.configuration import Configuration
 from aishell.scheduling.daemon import TICK, Chore, Daemon
 from aishell.scheduling.starting import Starter
 from aishell.site_files import SiteFiles
 from aishell.state import audit
-from aishell.state.changes import Changes
 from aishell.state.connection import Record
 from aishell.state.locks import FileLock
+from aishell.state.probes import Changes
 from tests.seed import dice
 
 SPRING, AUTUMN, NEW_YEAR = date(2026, 3, 28), date(2026, 10, 24), date(2026, 12, 30)
@@ -406,7 +406,7 @@ def test_what_goes_wrong_beside_is_told_once_and_tried_again(machine: Machine):
 
 def test_the_clockwork_does_what_was_missed_once(machine: Machine):
     done: list[datetime] = []
-    works = clockwork.Clockwork()
+    works = daemon.Clockwork()
     works.start()
     works.every(timedelta(seconds=30), lambda: done.append(machine.now), machine.now)
     for seconds in (0, 10, 30, 3600, 3601, 3630):

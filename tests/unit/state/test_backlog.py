@@ -10,7 +10,7 @@ from aishell.codec import plain
 from aishell.errors import UnknownNameError
 from aishell.models import Left, Shift, StepStatus
 from aishell.state import backlog
-from aishell.state.backlog import Backlog, Facts
+from aishell.state.backlog import Backlog, PlannedWork
 from aishell.state.runs import Runs
 from aishell.state.store import Store
 from tests.unit.making import make_plan, start_run
@@ -27,12 +27,14 @@ def store(tmp_path):
 
 def facts(
     *called: str, inputs: str = "these", window: float | None = 60.0, seconds: float | None = None, **where: str
-) -> Facts:
+) -> PlannedWork:
     calls = {("touch", f"public.{name}"): seconds for name in called}
-    return Facts(**{"target": "shop", "agent": "maintenance", **where}, inputs=inputs, called_for=calls, window=window)
+    return PlannedWork(
+        **{"target": "shop", "agent": "maintenance", **where}, inputs=inputs, called_for=calls, window=window
+    )
 
 
-def begin(store: Store, run_id: str, one: Facts) -> None:
+def begin(store: Store, run_id: str, one: PlannedWork) -> None:
     with store.write() as connection:
         backlog.begin(connection, run_id, one)
 
@@ -41,7 +43,7 @@ def left(*names: str, seconds: float | None = 10.0, reason: str = "the window ha
     return tuple(Left("touch", f"public.{name}", reason, seconds=seconds) for name in names)
 
 
-def change(store: Store, run_id: str, *items: Left, gone: tuple[str, ...] = (), one: Facts | None = None) -> None:
+def change(store: Store, run_id: str, *items: Left, gone: tuple[str, ...] = (), one: PlannedWork | None = None) -> None:
     with store.write() as connection:
         backlog.change(connection, run_id, one or facts(), Shift(tuple(("touch", f"public.{n}") for n in gone), items))
 

@@ -11,7 +11,7 @@ import pytest
 from aishell.errors import UnknownNameError
 from aishell.models import RunState
 from aishell.state import backlog
-from aishell.state.backlog import Facts
+from aishell.state.backlog import PlannedWork
 from aishell.state.pruning import KEPT, Pruned, prune
 from aishell.state.store import Store
 from tests.unit.making import start_run
@@ -90,7 +90,7 @@ def test_of_each_object_the_newest_stay_and_all_of_a_run_that_is_still_there(sto
 def test_old_nights_go_but_the_newest_of_each_agent(store):
     for number in range(KEPT + 3):
         with store.write() as connection:
-            backlog.begin(connection, f"n{number}", Facts("shop", "maintenance", ""))
+            backlog.begin(connection, f"n{number}", PlannedWork("shop", "maintenance", ""))
             connection.execute(
                 "UPDATE backlog_nights SET at = :at WHERE run_id = :run", {"at": ago(OLD), "run": f"n{number}"}
             )

@@ -11,7 +11,7 @@ import pytest
 from aishell.models import StepStatus
 from aishell.reporting.so_far import far
 from aishell.state.connection import Record
-from aishell.state.headway import EVERY, SEEN, Headway, headway
+from aishell.state.progress import EVERY, SEEN, Progress, progress_of
 from aishell.state.runs import Runs
 from aishell.state.store import Store
 
@@ -45,7 +45,7 @@ def told(runs: Runs) -> Any:
 
 def test_it_is_written_every_other_second_and_not_audited(runs: Runs):
     clock = Clock()
-    made = Headway(runs.store, "r1", "me", clock)
+    made = Progress(runs.store, "r1", "me", clock)
     head = runs.head()
     written = []
     for done in range(100):
@@ -58,39 +58,39 @@ def test_it_is_written_every_other_second_and_not_audited(runs: Runs):
 
 def test_what_is_left_is_foretold_by_what_was_seen_of_this_count(runs: Runs):
     clock = Clock()
-    made = Headway(runs.store, "r1", "me", clock)
+    made = Progress(runs.store, "r1", "me", clock)
     made.note(0, 1000, 2000, "scanning")
     clock.now += SEEN - EVERY
     made.note(0, 1100, 2000, "scanning")
-    assert headway(step(runs))["eta_seconds"] is None, "too little was seen"  # type: ignore[index]
+    assert progress_of(step(runs))["eta_seconds"] is None, "too little was seen"  # type: ignore[index]
     clock.now += 10.0 - SEEN + EVERY
     made.note(0, 1500, 2000, "scanning")  # 500 in 10 s
-    assert headway(step(runs)) | {"at": ""} == {  # type: ignore[operator]
+    assert progress_of(step(runs)) | {"at": ""} == {  # type: ignore[operator]
         "done": 1500, "total": 2000, "percent": 75.0, "label": "scanning", "at": "", "eta_seconds": 10.0
     }  # fmt: skip
     assert far(step(runs)) == "75 % (scanning), about 10.0 s left"
     clock.now += EVERY
     made.note(0, 10, 2000, "vacuuming")  # another phase counts anew
-    assert headway(step(runs))["eta_seconds"] is None  # type: ignore[index]
+    assert progress_of(step(runs))["eta_seconds"] is None  # type: ignore[index]
     clock.now += EVERY
     made.note(0, 20, 0, "")
     assert far(step(runs)) == "20"
 
 
 def test_behind_the_end_of_a_step_and_by_an_older_process_nothing_is_written(runs: Runs):
-    Headway(runs.store, "r1", "somebody else", Clock()).note(0, 1, 2, "")
+    Progress(runs.store, "r1", "somebody else", Clock()).note(0, 1, 2, "")
     assert told(runs) is None
-    Headway(runs.store, "r1", "me", Clock()).note(0, 1, 2, "")
+    Progress(runs.store, "r1", "me", Clock()).note(0, 1, 2, "")
     assert told(runs) == 1
     runs.step_started("r1", "me", 0, {"attempt": 2}, task_id="t", total=1)
     assert told(runs) is None, "another attempt begins anew"
     runs.step_ended("r1", "me", 0, {"status": StepStatus.DONE}, task_id="t", total=1)
-    Headway(runs.store, "r1", "me", Clock()).note(0, 2, 2, "")
+    Progress(runs.store, "r1", "me", Clock()).note(0, 2, 2, "")
     assert told(runs) is None
-    assert headway(step(runs)) is None
+    assert progress_of(step(runs)) is None
     assert far(step(runs)) == ""
 
 
 def test_a_store_that_cannot_be_written_stops_no_step(runs: Runs):
     runs.store.path.rename(runs.store.path.with_suffix(".gone"))
-    Headway(runs.store, "r1", "me", Clock()).note(0, 1, 2, "")
+    Progress(runs.store, "r1", "me", Clock()).note(0, 1, 2, "")

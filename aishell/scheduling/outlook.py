@@ -1,19 +1,22 @@
-"""What becomes of a run after a person's answer: who goes on with it, when, or why nobody does by themselves."""
+"""What is to come: when each schedule runs next, how a waiting run goes on after an answer, or why it does not by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from aishell.commands import command
 from aishell.moments import nominal
-from aishell.scheduling.due import Pause, left_out
+from aishell.scheduling.due import Pause, coming, left_out
+from aishell.scheduling.schedules import Schedule
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.locks import is_held
-from aishell.state.schedule_runs import Known
+from aishell.state.schedule_runs import ScheduleState
 
 
-def paused(known: Known | None) -> Pause | None:
+def paused(known: ScheduleState | None) -> Pause | None:
     """The pause that the store knows of a schedule."""
     if known is None or known.paused_at is None:
         return None
@@ -84,3 +87,35 @@ def outlook(site: SiteFiles, run_id: str, now: datetime) -> str:
         return f"{run} goes on when the schedule {row.schedule} runs again{end} ({why}); `{resume}` goes on by hand"
     who = "the daemon" if is_held(site.daemon_lock) else "the daemon, or the next `schedule run-due`,"
     return f"{who} goes on with {run}{end}"
+
+
+def pauses(site: SiteFiles) -> dict[str, Pause]:
+    """The pauses there are, by schedule; a store is not made for that."""
+    known = site.ledger.known() if site.state_path.exists() else {}
+    return {name: found for name, one in known.items() if (found := paused(one)) is not None}
+
+
+def times(site: SiteFiles, one: Schedule, after: datetime) -> Iterator[datetime]:
+    """The times of a schedule at which it will run."""
+    skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[datetime]()
+    return coming(one, after, pauses(site).get(one.name), skipped)
+
+
+def listed(site: SiteFiles, now: datetime) -> list[dict[str, Any]]:
+    """Every schedule: when it runs, on what, and when next."""
+    known, rows = pauses(site), []
+    for one in site.schedules.by_name.values():
+        pause, following = known.get(one.name), next(times(site, one, now), None)
+        rows.append(
+            {
+                "schedule": one.name,
+                "when": one.timing.shown,
+                "agent": one.agent or None,
+                "workflow": one.workflow,
+                "targets": one.on(site.settings),
+                "missed": one.missed,
+                "next": None if following is None else one.timing.local(following),
+                "paused": pause.told(one.timing) if pause is not None and pause.holds(now) else None,
+            }
+        )
+    return rows

@@ -1,4 +1,4 @@
-"""What a daemon has done for the site's own store: old runs pruned, `state.db` checked. By processes, as from cron."""
+"""What a daemon has done by processes, as from cron: notifications sent, old runs pruned, `state.db` checked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from subprocess import Popen
 
 from aishell import processes
 from aishell.errors import StateError
+from aishell.notifying.telling import wanted
 from aishell.scheduling.starting import Starter, log_of
 from aishell.scheduling.times import seconds
 from aishell.settings.settings import DaemonSettings
@@ -15,7 +16,7 @@ from aishell.site_files import SiteFiles
 
 
 @dataclass(frozen=True)
-class Task:
+class StoreTask:
     """A command that is run again and again; its log is named `name`. `quiet`: while no run goes on, for runs wait for it."""
 
     name: str
@@ -28,7 +29,7 @@ class Task:
 
 
 #: What is pruned leaves free pages, which are then given back.
-TASKS = (Task("prune", ("runs", "prune")), Task("maintain", ("state", "maintain"), quiet=True))
+TASKS = (StoreTask("prune", ("runs", "prune")), StoreTask("maintain", ("state", "maintain"), quiet=True))
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Upkeep:
 
     starter: Starter
     _child: Popen[bytes] | None = None
-    _task: Task = TASKS[0]
+    _task: StoreTask = TASKS[0]
 
     def __call__(self, site: SiteFiles) -> None:
         """Raises StateError for one that has failed."""
@@ -57,7 +58,7 @@ class Upkeep:
                 log.touch()
                 return
 
-    def _due(self, site: SiteFiles, task: Task) -> bool:
+    def _due(self, site: SiteFiles, task: StoreTask) -> bool:
         every, log = task.every(site.settings.daemon), log_of(site, task.name)
         if not every:
             return False
@@ -69,3 +70,24 @@ class Upkeep:
         busy = task.quiet and bool(self.starter.running or self.starter.others)
         # Where something always runs it is done all the same; a time that is to come was written by a clock that was put back.
         return age < 0 or age >= every * (2 if busy else 1)
+
+
+@dataclass
+class Notifying:
+    """A chore: decide and deliver notifications, one process at a time: a service that hangs must not hold the nights up."""
+
+    starter: Starter
+    _child: Popen[bytes] | None = None
+
+    def __call__(self, site: SiteFiles) -> None:
+        if (self._child is None or self._child.poll() is not None) and wanted(site):
+            self._start(site)
+
+    def at_end(self, site: SiteFiles) -> None:
+        """Have it told that the daemon was stopped, where a rule asks for that, by a process that outlives it."""
+        if any("daemon_stopped" in rule.events for rule in site.notifications.rules):
+            self._start(site)
+
+    def _start(self, site: SiteFiles) -> None:
+        words = [*self.starter.words, "notify", "send"]
+        self._child = processes.start(words, log_of(site, "notifications"))

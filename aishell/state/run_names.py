@@ -14,7 +14,7 @@ _SCHEDULE = "SELECT schedule FROM schedule_runs WHERE run_id IN (:run, :workflow
 _STEP = "SELECT step_id, tool FROM steps WHERE run_id = :run AND step_index = :step"
 
 
-class Whereabouts:
+class RunNames:
     """What a store knows of runs and steps; each is looked up once."""
 
     def __init__(self, store: Store) -> None:

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from aishell.errors import StateError
+from aishell.state.pruning import maintain
 from aishell.state.store import Store
-from aishell.state.upkeep import maintain
 
 FILL = "INSERT INTO events (type, at, data, previous, hash) VALUES ('x', '', hex(zeroblob(4000)), '', '')"
 

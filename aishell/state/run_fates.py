@@ -17,7 +17,7 @@ from aishell.state.runs import Runs
 from aishell.state.store import Store
 
 
-class Fate(StrEnum):
+class RunFate(StrEnum):
     """A process drives it; none does and it can be resumed; it was completed or cancelled; this site knows no such run."""
 
     ALIVE = "alive"
@@ -27,10 +27,10 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Told:
+class KnownRun:
     """The fate of a run, with the run where it is known."""
 
-    fate: Fate
+    fate: RunFate
     run: Record | None = None
 
     @property
@@ -44,7 +44,7 @@ class Told:
     @property
     def kept(self) -> str | None:
         """Why what it left has to stay; None where it may go."""
-        if self.fate is Fate.OVER:
+        if self.fate is RunFate.OVER:
             return None
         if self.run is None:
             return "this site knows no such run: another one's, or pruned; if nobody uses it, remove it by hand"
@@ -53,21 +53,21 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Fates:
+class RunFates:
     """The runs of a store; without one, nothing was ever recorded."""
 
     store: Store | None = None
 
-    def of(self, begins: str | None) -> Told:
+    def of(self, begins: str | None) -> KnownRun:
         """What became of the run whose id is, or begins with, this."""
         if self.store is None or not begins:
-            return Told(Fate.UNKNOWN)
+            return KnownRun(RunFate.UNKNOWN)
         try:
             return self._told(Runs(self.store).find(begins))
         except (UnknownNameError, AmbiguousNameError):
-            return Told(Fate.UNKNOWN)
+            return KnownRun(RunFate.UNKNOWN)
 
-    def on(self, target: str, agent: str | None = None) -> Iterator[Told]:
+    def on(self, target: str, agent: str | None = None) -> Iterator[KnownRun]:
         """Every run on a target, of all agents or of one, the newest first."""
         if self.store is None:
             return
@@ -77,7 +77,7 @@ class Fates:
         for row in rows:
             yield self._told(row)
 
-    def rebuilding(self, target: str) -> Iterator[tuple[Told, Mapping[str, Any], list[Mapping[str, Any]]]]:
+    def rebuilding(self, target: str) -> Iterator[tuple[KnownRun, Mapping[str, Any], list[Mapping[str, Any]]]]:
         """Every step on a target that has begun to rebuild indexes: its run, its parameters, and the rows it was to work on."""
         if self.store is None:
             return
@@ -88,9 +88,9 @@ class Fates:
         for row in rows:
             yield self.of(row.run_id), json.loads(row.params), json.loads(row.found)
 
-    def _told(self, row: Record) -> Told:
+    def _told(self, row: Record) -> KnownRun:
         if row.state in (RunState.COMPLETED, RunState.CANCELLED):
-            return Told(Fate.OVER, row)
+            return KnownRun(RunFate.OVER, row)
         assert self.store is not None  # noqa: S101  the row came out of it
         held = is_held(folder_of(self.store.path) / f"run-{row.id}.lock")
-        return Told(Fate.ALIVE if held else Fate.RESUMABLE, row)
+        return KnownRun(RunFate.ALIVE if held else RunFate.RESUMABLE, row)

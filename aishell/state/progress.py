@@ -34,7 +34,7 @@ class _Count:
     told: float = float("-inf")
 
 
-class Headway:
+class Progress:
     """How far the steps of one run are, as their process hears it, from whichever thread."""
 
     def __init__(self, store: Store, run_id: str, owner: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,7 +76,7 @@ def _left(count: _Count, at: float) -> float | None:
     return round(max(0.0, count.total - count.last) * went / gone, 1)
 
 
-def headway(step: Record) -> dict[str, Any] | None:
+def progress_of(step: Record) -> dict[str, Any] | None:
     """`{done, total, percent, label, at, eta_seconds}` of a step that runs; None where nothing is known of it.
 
     `done` and `total` are in the unit of what runs: blocks, rows, bytes. `eta_seconds` is of the phase, where it has several.

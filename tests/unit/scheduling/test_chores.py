@@ -12,8 +12,8 @@ import pytest
 
 from aishell import processes
 from aishell.errors import StateError
+from aishell.scheduling.chores import Upkeep
 from aishell.scheduling.starting import Starter, log_of, remove_old_logs
-from aishell.scheduling.upkeep import Upkeep
 from aishell.site_files import SiteFiles
 
 DAY = 86_400
