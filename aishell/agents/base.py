@@ -30,6 +30,7 @@ from aishell.models import (
 from aishell.planning.backlog import first
 from aishell.planning.estimates import remembered
 from aishell.planning.leaving_out import leave_out
+from aishell.settings.schemas import TEXT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,21 @@ if TYPE_CHECKING:
     from aishell.settings.settings import Settings
     from aishell.settings.targets import Target
     from aishell.settings.validation import Fault
+
+#: Schemas that inputs share.
+FLAG: dict[str, Any] = {"type": "boolean"}
+NAMES: dict[str, Any] = {"type": "array", "items": TEXT}
+
+
+def described(schema: Mapping[str, Any], description: str) -> dict[str, Any]:
+    """The schema of an input, with what `--help` says of it."""
+    return {**schema, "description": description}
+
+
+def defaults_of(agent_type: str, capabilities: str, **more: Any) -> AgentConfig:
+    """How an agent is configured where no file says otherwise. `capabilities` are separated by blanks."""
+    return AgentConfig(f"{agent_type}_agent", agent_type, frozenset(capabilities.split()), **more)
+
 
 #: What every agent takes: what the failure of a step means for the run, other than the agent has it.
 COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {

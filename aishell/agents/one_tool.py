@@ -12,6 +12,7 @@ from aishell.errors import ParameterError, UsageError
 from aishell.models import CAPABILITIES, AgentConfig, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import named_tables
+from aishell.settings.schemas import TEXT
 
 if TYPE_CHECKING:
     from aishell.registry.tool import Tool
@@ -27,7 +28,7 @@ class OneToolAgent(Agent):
         agent_id="one_tool_agent", agent_type="one_tool", capabilities=frozenset(CAPABILITIES)
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "tool": {"type": "string", "minLength": 1},
+        "tool": TEXT,
         "params": {"type": "object"},
         "exclude": {"type": "array", "items": {"type": "string"}},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft
+from aishell.agents.base import Agent, Draft, defaults_of
 from aishell.agents.summary import left_over
 from aishell.codec import canonical
 from aishell.models import (
@@ -35,18 +35,13 @@ class ResidueAgent(Agent):
 
     type: ClassVar[str] = "residue"
     clears: ClassVar[bool] = True
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="residue_agent",
-        agent_type="residue",
-        capabilities=frozenset(
-            {"database_read", "database_write", "schema_analyze", "index_manage", "file_write", "backup_restore"}
-        ),
+    defaults: ClassVar[AgentConfig] = defaults_of(
+        "residue",
+        "database_read database_write schema_analyze index_manage file_write backup_restore",
         max_duration=3600,
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {}
-    help: ClassVar[
-        str
-    ] = """Remove what killed and abandoned runs left behind: scratch databases, replication slots, unfinished files.
+    help = """Remove what killed and abandoned runs left behind: scratch databases, replication slots, unfinished files.
 
     Only what certainly belongs to this site and to a run that is over, and is not in use. A run that can be resumed keeps
     what it has: `aishell runs cancel` gives it up.

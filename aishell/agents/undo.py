@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from aishell.agents.base import Agent, Draft
 from aishell.commands import command
 from aishell.models import CAPABILITIES, AgentConfig, Estimate, Inventory, Step, StepResult, StepStatus, Task
+from aishell.settings.schemas import TEXT
 
 
 class UndoAgent(Agent):
@@ -20,7 +21,7 @@ class UndoAgent(Agent):
         agent_id="undo_agent", agent_type="undo", capabilities=frozenset(CAPABILITIES)
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "run": {"type": "string", "minLength": 1},
+        "run": TEXT,
         "steps": {"type": "array", "items": {"type": "object"}, "minItems": 1},
         "left": {"type": "array", "items": {"type": "string"}},
         "archives": {"type": "array", "items": {"type": "string"}},

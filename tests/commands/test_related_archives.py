@@ -320,5 +320,5 @@ def test_a_limit_is_refused_where_rows_of_the_table_itself_go_with_others(aishel
     db.execute("INSERT INTO app_tree SELECT id, created_at, NULL FROM app_log")
     words = ("run", "log-cleanup", "--table", "app_tree", "--retention-days", "90", "--max-rows", "10")
     refused = aishell(*words, "--url", db.url, "--environment", "test", "--yes").expect(2)
-    assert "max_rows cannot bound what goes" in refused.err
+    assert "max_rows cannot limit what is deleted" in refused.err
     assert db.execute("SELECT count(*) FROM app_tree") == [(200,)]

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 from aishell.agents.backup.steps import read, sized
-from aishell.agents.base import Agent, Draft, Option, Surroundings
+from aishell.agents.base import FLAG, Agent, Draft, Option, Surroundings, defaults_of, described
 from aishell.agents.summary import left_over
 from aishell.engines import profile
 from aishell.errors import ParameterError
@@ -15,7 +15,7 @@ from aishell.models import AgentConfig, Evidence, Inventory, Params, Step, StepR
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
-from aishell.settings.schemas import mapping, number, whole
+from aishell.settings.schemas import TEXT, mapping, number, whole
 from aishell.settings.validation import Fault
 
 #: What copies the files of a whole server rather than the rows of a database.
@@ -41,11 +41,8 @@ class BackupAgent(Agent):
     """One backup of the target, kept in the site's folder of backups."""
 
     type: ClassVar[str] = "backup"
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="backup_agent",
-        agent_type="backup",
-        capabilities=frozenset({"database_read", "file_read", "file_write", "backup_create", "backup_restore"}),
-        max_duration=6 * 3600,
+    defaults: ClassVar[AgentConfig] = defaults_of(
+        "backup", "database_read file_read file_write backup_create backup_restore", max_duration=6 * 3600
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "backup_type": {
@@ -53,31 +50,20 @@ class BackupAgent(Agent):
             "title": "backup type",
             "description": "Type of backup (default: full).",
         },
-        "destination": {"type": "string", "minLength": 1, "description": "Subfolder of the backup store."},
-        "parent": {
-            "type": "string",
-            "minLength": 1,
-            "description": "Backup that an incremental one builds on (default: the newest verified one).",
-        },
-        "physical": {
-            "type": "boolean",
-            "description": "Copy the files of the whole server instead of the rows of this database; not for SQLite.",
-        },
-        "compare": {
-            "type": "boolean",
-            "description": "Record a fingerprint of every table, to compare a restored copy with.",
-        },
-        "restore_test": {
-            "type": "boolean",
-            "description": "Restore it into a scratch place, compare, and remove the copy.",
-        },
-        "cleanup_old": {"type": "boolean", "description": "Then remove backups past their retention."},
+        "destination": described(TEXT, "Subfolder of the backup store."),
+        "parent": described(TEXT, "Backup that an incremental one builds on (default: the newest verified one)."),
+        "physical": described(
+            FLAG, "Copy the files of the whole server instead of the rows of this database; not for SQLite."
+        ),
+        "compare": described(FLAG, "Record a fingerprint of every table, to compare a restored copy with."),
+        "restore_test": described(FLAG, "Restore it into a scratch place, compare, and remove the copy."),
+        "cleanup_old": described(FLAG, "Then remove backups past their retention."),
         "options": {
             "type": "object",
             "description": "A parameter of the engine's tool, e.g. jobs=4; `aishell tools show backup_database_full` lists them.",
         },
-        "retention": {**RETENTION, "description": "A retention rule in place of the configured ones, e.g. count=7."},
-        "copy": {"type": "boolean"},  # to the second places of the site
+        "retention": described(RETENTION, "A retention rule in place of the configured ones, e.g. count=7."),
+        "copy": FLAG,  # to the second places of the site
         "copies_days": {"type": "number", "exclusiveMinimum": 0, "maximum": 366},  # older copies are read again
         "pgbackrest": {"type": "object"},  # as the target's configuration has it (see `settings.PgBackRest`)
     }
@@ -93,7 +79,7 @@ class BackupAgent(Agent):
         "copy": Option(""),
         "copies_days": Option(""),
     }
-    help: ClassVar[str] = "Back up a database, read the backup in full, and on request restore and compare it."
+    help = "Back up a database, read the backup in full, and on request restore and compare it."
     examples: ClassVar[tuple[str, ...]] = (
         "aishell run backup --type full --dry-run",
         "aishell run backup --type full --restore-test --yes",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aishell.agents.backup import restore_in_place
-from aishell.agents.base import Agent, Draft
+from aishell.agents.base import FLAG, Agent, Draft, defaults_of
 from aishell.agents.summary import left_over
 from aishell.backups.methods import kind_of
 from aishell.engines import profile
@@ -16,6 +16,7 @@ from aishell.moments import at
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
+from aishell.settings.schemas import TEXT
 
 #: What takes the mark of a restore out of a database.
 RESET = "reset_restore_mark"
@@ -26,25 +27,22 @@ class BackupRestoreAgent(Agent):
 
     type: ClassVar[str] = "backup_restore"
     by_hand: ClassVar[bool] = True
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="backup_restore_agent",
-        agent_type="backup_restore",
-        capabilities=frozenset(
-            {"database_read", "database_write", "file_read", "file_write", "backup_create", "backup_restore"}
-        ),
+    defaults: ClassVar[AgentConfig] = defaults_of(
+        "backup_restore",
+        "database_read database_write file_read file_write backup_create backup_restore",
         max_duration=24 * 3600,
     )
     categories: ClassVar[frozenset[str]] = frozenset({"restore"})
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "backup": {"type": "string", "minLength": 1},
-        "place": {"type": "string", "minLength": 1},
-        "until": {"type": "string", "minLength": 1},
-        "only": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
-        "compare": {"type": "boolean"},
-        "in_place": {"type": "boolean"},
-        "kept": {"type": "string", "minLength": 1},  # in place: where what is replaced goes
-        "without_safety_backup": {"type": "boolean"},
-        "terminate": {"type": "boolean"},  # in place, PostgreSQL: end the sessions that are in the database
+        "backup": TEXT,
+        "place": TEXT,
+        "until": TEXT,
+        "only": {"type": "array", "items": TEXT, "minItems": 1},
+        "compare": FLAG,
+        "in_place": FLAG,
+        "kept": TEXT,  # in place: where what is replaced goes
+        "without_safety_backup": FLAG,
+        "terminate": FLAG,  # in place, PostgreSQL: end the sessions that are in the database
         "options": {"type": "object"},  # further parameters of the engine's restore tool
         "manifest": {"type": "object"},  # what the backup says of itself, for the plan (see `Manifest.summary`)
         "rung": {"type": "string"},

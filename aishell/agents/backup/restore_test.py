@@ -5,35 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft, Option
+from aishell.agents.base import Agent, Draft, Option, defaults_of, described
 from aishell.agents.summary import left_over
 from aishell.engines import profile
 from aishell.models import AgentConfig, Inventory, Step, StepResult, StepStatus, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
+from aishell.settings.schemas import TEXT
 
 
 class RestoreTestAgent(Agent):
     """A backup is chosen when the run begins, or named; it comes back into a scratch place, which goes again."""
 
     type: ClassVar[str] = "restore_test"
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="restore_test_agent",
-        agent_type="restore_test",
-        capabilities=frozenset({"database_read", "file_read", "file_write", "backup_restore"}),
-        max_duration=24 * 3600,
+    defaults: ClassVar[AgentConfig] = defaults_of(
+        "restore_test", "database_read file_read file_write backup_restore", max_duration=24 * 3600
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "backup": {
-            "type": "string",
-            "minLength": 1,
-            "description": "Test this backup, given by its id or the beginning of it.",
-        }
+        "backup": described(TEXT, "Test this backup, given by its id or the beginning of it.")
     }
     options: ClassVar[dict[str, Option]] = {"backup": Option(metavar="BACKUP")}
-    help: ClassVar[
-        str
-    ] = """Restore the backup that has gone longest without a restore test, compare it, and remove the copy.
+    help = """Restore the backup that has gone longest without a restore test, compare it, and remove the copy.
 
     The copy is a scratch database or file; the target is not changed. Exit 1 if there is no backup.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft, Option, Question, Surroundings
+from aishell.agents.base import FLAG, NAMES, Agent, Draft, Option, Question, Surroundings, defaults_of, described
 from aishell.agents.log_cleanup import plan, questions, summary
 from aishell.agents.log_cleanup.retention_rules import CONFIGURED, RETENTION_DAYS, fits, named, rules_of
 from aishell.archives.shelf import inside
@@ -26,7 +26,7 @@ from aishell.models import (
     Verdict,
 )
 from aishell.registry.tool import PARAMETER_TYPES
-from aishell.settings.schemas import MOST_BYTES, TEXTS, number, whole
+from aishell.settings.schemas import MOST_BYTES, TEXT, TEXTS, number, whole
 
 #: Keeping rows for less than this asks (agents.md).
 CAREFUL_DAYS = 7
@@ -36,65 +36,42 @@ class LogCleanupAgent(Agent):
     """Retention of log tables: preconditions, deletion in batches, what follows from it, and a look at what is left."""
 
     type: ClassVar[str] = "log_cleanup"
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="log_cleanup_agent",
-        agent_type="log_cleanup",
-        capabilities=frozenset(
-            {"database_read", "database_write", "schema_analyze", "query_optimize", "file_write", "schema_modify"}
-        ),
+    defaults: ClassVar[AgentConfig] = defaults_of(
+        "log_cleanup",
+        "database_read database_write schema_analyze query_optimize file_write schema_modify",
         max_duration=3600,
-        constraints=({"type": "production_hours"},),
     )
-    _globs: ClassVar[dict[str, Any]] = {"type": "array", "items": {"type": "string", "minLength": 1}}
     _rule: ClassVar[dict[str, Any]] = {
         "retention_days": RETENTION_DAYS,
-        "date_column": {"type": "string", "minLength": 1},
+        "date_column": TEXT,
         "filters": PARAMETER_TYPES["filters"],
-        "archive": {"type": "boolean"},
+        "archive": FLAG,
     }
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "table": {"type": "string", "minLength": 1},
-        "tables": {**_globs, "description": "The table; globs and schema.table allowed."},
-        "exclude": {
-            **_globs,
-            "description": "Delete nothing from these tables; globs and schema.table allowed.",
-        },
-        "retention_days": {**RETENTION_DAYS, "description": "Delete rows older than this many days."},
-        "date_column": {
-            "type": "string",
-            "minLength": 1,
-            "description": "Column that holds a row's date (default: found by type and name).",
-        },
-        "filters": {
-            **PARAMETER_TYPES["filters"],
-            "description": "Only rows that match; operators: = != < <= > >=.",
-        },
-        "archive": {"type": "boolean", "description": "Archive the rows in a verified file before deleting them."},
-        "archive_to": {
-            "type": "string",
-            "minLength": 1,
-            "description": "Subfolder of the archive folder; implies --archive.",
-        },
+        "table": TEXT,
+        "tables": described(NAMES, "The table; globs and schema.table allowed."),
+        "exclude": described(NAMES, "Delete nothing from these tables; globs and schema.table allowed."),
+        "retention_days": described(RETENTION_DAYS, "Delete rows older than this many days."),
+        "date_column": described(TEXT, "Column that holds a row's date (default: found by type and name)."),
+        "filters": described(PARAMETER_TYPES["filters"], "Only rows that match; operators: = != < <= > >=."),
+        "archive": described(FLAG, "Archive the rows in a verified file before deleting them."),
+        "archive_to": described(TEXT, "Subfolder of the archive folder; implies --archive."),
         "archive_format": {
             "enum": ["jsonl", "csv", "parquet"],
             "title": "archive format",
             "description": "Format of the archive (default: jsonl); implies --archive.",
         },
-        "max_rows": {**whole(1, MOST_BYTES), "description": "Delete at most this many rows."},
-        "batch_target_ms": {
-            **number(1, 60_000),
-            "description": "Target duration of a batch in milliseconds (default: 50).",
-        },
-        "sleep": {**number(0, 3600), "description": "Pause between batches."},
-        "shrink": {
-            "type": "boolean",
-            "description": "Afterwards rewrite a SQLite file, or a MariaDB or MySQL table, that lost 30 % or more.",
-        },
+        "max_rows": described(whole(1, MOST_BYTES), "Delete at most this many rows."),
+        "batch_target_ms": described(number(1, 60_000), "Target duration of a batch in milliseconds (default: 50)."),
+        "sleep": described(number(0, 3600), "Pause between batches."),
+        "shrink": described(
+            FLAG, "Afterwards rewrite a SQLite file, or a MariaDB or MySQL table, that lost 30 % or more."
+        ),
         "rules": {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"tables": {"type": "string", "minLength": 1}, "exclude": _globs, **_rule},
+                "properties": {"tables": TEXT, "exclude": NAMES, **_rule},
                 "required": ["tables", "retention_days"],
                 "additionalProperties": False,
             },
@@ -116,13 +93,13 @@ class LogCleanupAgent(Agent):
         "sleep": Option(metavar="SECONDS"),
         "shrink": Option("--shrink"),
     }
-    help: ClassVar[str] = "Delete rows of log tables past their retention, in small batches."
+    help = "Delete rows of log tables past their retention, in small batches."
     examples: ClassVar[tuple[str, ...]] = (
         "aishell run log-cleanup --discover",
         "aishell run log-cleanup --table app_log --retention-days 90 --dry-run",
         "aishell run log-cleanup --table app_log --retention-days 30 --where level=debug --until 05:30 --yes",
     )
-    extends_command: ClassVar[str] = "aishell.cli.discovery:add"
+    extends_command = "aishell.cli.discovery:add"
     categories: ClassVar[frozenset[str]] = frozenset({"database_read", "database_write", "database_ddl"})
     settings: ClassVar[dict[str, dict[str, Any]]] = {"exclude": TEXTS, "retention": CONFIGURED}
 
@@ -160,7 +137,7 @@ class LogCleanupAgent(Agent):
         return questions.questions(task, inventory)
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
-        return plan.Planner(task, inventory).draft()
+        return plan.LogCleanupPlanner(task, inventory).draft()
 
     def validate_safety(self, step: Step) -> Verdict | None:
         kept = next((item.value for item in step.evidence if item.metric == "retention_days"), CAREFUL_DAYS)

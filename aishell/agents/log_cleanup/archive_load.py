@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft, Question
+from aishell.agents.base import Agent, Draft, Question, defaults_of
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
-from aishell.settings.schemas import MOST_BYTES, whole
+from aishell.settings.schemas import MOST_BYTES, TEXT, whole
 
 LOADS, RESTORES, INSPECT = "load_archive", "restore_references", "inspect_relatives"
 #: Why rows of an archive are not loaded.
@@ -25,15 +25,12 @@ class ArchiveLoadAgent(Agent):
 
     type: ClassVar[str] = "archive_load"
     by_hand: ClassVar[bool] = True
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="archive_load_agent",
-        agent_type="archive_load",
-        capabilities=frozenset({"database_read", "database_write", "schema_analyze", "query_optimize"}),
-        max_duration=3600,
+    defaults: ClassVar[AgentConfig] = defaults_of(
+        "archive_load", "database_read database_write schema_analyze query_optimize", max_duration=3600
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
-        "archive": {"type": "string", "minLength": 1},
-        "table": {"type": "string", "minLength": 1},
+        "archive": TEXT,
+        "table": TEXT,
         "columns": {"type": "array", "items": {"type": "object"}, "minItems": 1},
         "rows": whole(0, MOST_BYTES),
         "product": {"type": "string"},

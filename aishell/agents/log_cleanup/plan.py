@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from aishell.agents.base import Draft, Question, is_excluded
 from aishell.agents.log_cleanup import partitions
-from aishell.agents.log_cleanup.archives import columns_of, key_of
-from aishell.agents.log_cleanup.delete_strategy import ALONG, way_of
-from aishell.agents.log_cleanup.evidence import evidence_of
+from aishell.agents.log_cleanup.delete_strategy import ALONG, archive_columns, archive_key, way_of
 from aishell.agents.log_cleanup.questions import aged_leaves, aged_tables, alongs, divided
 from aishell.agents.log_cleanup.relatives import Relatives, relatives_of
 from aishell.agents.log_cleanup.tables import LogTable, child_name, references
 from aishell.agents.maintenance.agent import OFFLINE_ENGINES
-from aishell.engines import profile
+from aishell.agents.planner import Planner, full_size, named
 from aishell.errors import ParameterError
-from aishell.models import Estimate, Evidence, Inventory, LeftOut, Row, Step, Task
+from aishell.models import Estimate, Inventory, LeftOut, Row, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.privileges import privileges_of
 from aishell.planning.variables import escaped
@@ -37,16 +34,15 @@ ALONE = ("archive_old_records", "delete_archived_records")
 RELATED = ("archive_related_records", "delete_related_records")
 
 
-class Planner:
+class LogCleanupPlanner(Planner):
     """Collects the steps of one plan."""
 
     def __init__(self, task: Task, inventory: Inventory) -> None:
-        self.task, self.inventory, self.engine = task, inventory, profile(inventory.server.engine)
-        self.steps: list[Step] = []
-        self.warnings: list[str] = list(inventory.absent)
+        super().__init__(task, inventory)
+        self.warnings += inventory.absent
+        self.limited = "max_rows" in task.input_data
         self.cutoffs: dict[str, str] = {}
         self.deletions: dict[str, tuple[str, ...]] = {}  # table -> its steps
-        self.left_out: list[LeftOut] = []
         self.role = privileges_of(inventory)
 
     def draft(self) -> Draft:
@@ -55,67 +51,67 @@ class Planner:
             self._table(log)
         if self.deletions and self.engine.rewrites_whole:
             self._shrink_file()
-        self._report()
-        return Draft(
-            tuple(self.steps), tuple(self.warnings), {"cutoffs": self.cutoffs}, self._serving(), tuple(self.left_out)
-        )
-
-    def _serving(self) -> frozenset[str]:
-        """Counting and archiving are for the deletion alone."""
-        return frozenset(step.id for step in self.steps if step.tool in ("count_table_rows", ALONE[0], RELATED[0]))
+        self.report([], "log cleanup", "Report what was deleted from each table, and what is left.")
+        # Counting and archiving are for the deletion alone.
+        serving = frozenset(step.id for step in self.steps if step.tool in ("count_table_rows", ALONE[0], RELATED[0]))
+        summary = {"cutoffs": self.cutoffs}
+        return Draft(tuple(self.steps), tuple(self.warnings), summary, serving, tuple(self.left_out))
 
     def _table(self, log: LogTable) -> None:
         self.cutoffs[log.name] = str(log.cutoff)
-        limited = "max_rows" in self.task.input_data
-        parts = partitions.decide(log, self.inventory, limited=limited)
-        leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=limited) if leaf.has_old]
+        parts = partitions.decide(log, self.inventory, limited=self.limited)
+        leaves = [leaf for leaf in aged_leaves(log, self.inventory, limited=self.limited) if leaf.has_old]
         self.left_out += parts.left_out
-        if not leaves and not parts.dropped:
-            if not parts.left_out:
-                young = f"has nothing older than {log.cutoff}; its oldest row is from {log.oldest}"
-                self.warnings.append(f"{log.name} {young if log.oldest else 'is empty'}")
-            return
-        self.warnings += parts.notes
-        if self._is_left_out(log):
-            return
-        self._require_possible(log, limited=limited)
-        self.warnings += self._costs(log)
+        if leaves or parts.dropped:
+            self.warnings += parts.notes
+            if not self._is_left_out(log):
+                self._require_possible(log)
+                self.warnings += self._costs(log)
+                self.deletions[log.name] = tuple(self._deletions(log, parts, leaves))
+        elif not parts.left_out:
+            young = f"has nothing older than {log.cutoff}; its oldest row is from {log.oldest}"
+            self.warnings.append(f"{log.name} {young if log.oldest else 'is empty'}")
+
+    def _deletions(self, log: LogTable, parts: partitions.Partitions, leaves: Sequence[LogTable]) -> list[str]:
+        """The steps that take old rows out of a table, with those that serve them."""
         counted = self._add(log, "count", "count_table_rows", {}, "Count the rows before.")
         before = (counted, *(step for child in log.blockers for step in self.deletions[child_name(child)]))
         steps = [self._drop(log, parts, before)] if parts.dropped else []
-        # MariaDB deletes from the whole table: after its partitions have gone, so that their rows are not deleted one by one.
-        needs = before if parts.tables is not None else (*before, *steps)
+        needs = before
         if parts.tables is None:
+            # MariaDB deletes from the whole table: after its partitions, so that their rows are not deleted one by one.
+            needs = (*before, *steps)
             leaves = [replace(leaf, elsewhere=parts.rows) for leaf in leaves]
-        for leaf in leaves[: 1 if limited else None]:
+        if self.limited and len(leaves) > 1:
+            self.warnings.append(
+                f"{log.name}: max_rows is for {leaves[0].name}; later runs continue with other partitions"
+            )
+            leaves = leaves[:1]
+        for leaf in leaves:
             steps.append(self._archive(log, leaf, needs) if leaf.rule.archive else self._delete(leaf, needs))
             self._afterwards(leaf, steps[-1])
-        if limited and len(leaves) > 1:
-            self.warnings.append(
-                f"{log.name}: max_rows is for {leaves[0].name}; the next runs go on with its other partitions"
-            )
-        self.deletions[log.name] = tuple(steps)
+        return steps
 
     def _blockers(self, log: LogTable) -> list[Row]:
         """The foreign keys by which rows that stay keep its own from being deleted."""
         return [child for child in log.blockers if child_name(child) not in self.deletions]
 
     def _is_left_out(self, log: LogTable) -> bool:
-        """Whether a table that has to be cleaned up before it was left out, and it is, too."""
+        """Whether a table that has to be cleaned up first is left out: then this one is left out, too."""
         aside = {one.object for one in self.left_out} & {child_name(child) for child in self._blockers(log)}
         if aside:
             why = f"rows of {min(aside)} reference it, and that table is left out"
             self.left_out.append(LeftOut("delete", ALONG, log.name, why))
         return bool(aside)
 
-    def _require_possible(self, log: LogTable, *, limited: bool) -> None:
+    def _require_possible(self, log: LogTable) -> None:
         """Raises ParameterError where the database would refuse to delete its rows, or more would go than was asked for."""
         blockers = self._blockers(log)
         if blockers:
-            named = ", ".join(map(references, blockers))
+            referring = ", ".join(map(references, blockers))
             words = shlex.join([w for name in dict.fromkeys(map(child_name, blockers)) for w in ("--table", name)])
             raise ParameterError(
-                f"rows of {log.name} are referenced by {named}, so the database refuses to delete them",
+                f"rows of {log.name} are referenced by {referring}, so the database refuses to delete them",
                 hint=f"clean them up in the same run by adding {words}; rows without a date must be deleted by hand first",
             )
         kept = [c for c in log.cascading if is_excluded(c["child_schema"], c["child_table"], log.rule.exclude)]
@@ -125,9 +121,9 @@ class Planner:
                 hint=f"exclude {log.name} too, or take the other table out of `exclude`",
             )
         own = [c for c in log.cascading if child_name(c) == log.name and c["on_delete"] == "cascade"]
-        if limited and own:
+        if self.limited and own:
             raise ParameterError(
-                f"max_rows cannot bound what goes of {log.name}: with a row go the rows of it that refer to it"
+                f"max_rows cannot limit what is deleted from {log.name}: deleting a row also deletes rows that reference it"
                 f" by {', '.join(map(references, own))}",
                 hint="leave max_rows out, or choose the rows with --where",
             )
@@ -137,8 +133,7 @@ class Planner:
         if not log.indexed and self.engine.walked_along != "pages":
             yield f"{log.name}: no index starts with {log.column!r}, so the whole table is read"
         if log.triggers:
-            named = ", ".join(str(row["name"]) for row in log.triggers)
-            yield f"{log.name}: each deleted row fires {named}"
+            yield f"{log.name}: each deleted row fires {', '.join(str(row['name']) for row in log.triggers)}"
 
     def _cascades(self, log: LogTable) -> dict[str, Any]:
         """Rows of other tables that go or change with the old ones, and of these those that only change, by table; nothing
@@ -167,14 +162,14 @@ class Planner:
             which,
             f"{len(parts.dropped)} partition(s) can only hold rows whose {log.column!r} is before {log.cutoff}.",
             needs=needs,
-            evidence=(*parts.evidence(self.inventory.measured_at), *self._evidence(log)),
+            evidence=(*parts.evidence(self.inventory.measured_at), *log.evidence(self.inventory.measured_at)),
             estimate=parts.estimate(log, self.inventory),
             found=parts.dropped,
             on_error="fail" if self.engine.partitions_are_tables else "continue",
         )
 
     def _delete(self, log: LogTable, needs: tuple[str, ...]) -> str:
-        way = way_of(log, self.inventory, limited="max_rows" in self.task.input_data)
+        way = way_of(log, self.inventory, limited=self.limited)
         if way.note:
             self.warnings.append(f"{log.name}: {way.note}")
         walk: dict[str, Any] = {"key": [escaped(column) for column in way.key]} if way.key else {}
@@ -187,7 +182,7 @@ class Planner:
             {**walk, **self._which(log), **self._pace("batch_target_ms", "max_rows", "sleep"), **self._cascades(log)},
             f"Rows whose {log.column!r} is before {log.cutoff} are older than {log.rule.retention_days} days.",
             needs=needs,
-            evidence=self._evidence(log),
+            evidence=log.evidence(self.inventory.measured_at),
             estimate=self._estimate(log, way.tool, self.engine.rows_deleted_per_second),
         )
 
@@ -197,44 +192,42 @@ class Planner:
         `base`: the table that others refer to, where `log` is a partition of it.
         """
         data = self.task.input_data
-        answer = self.inventory.answers[f"columns of {log.name}"]
-        columns, key = columns_of(answer), key_of(log, answer, self.engine.name)
+        answer, evidence = self.inventory.answers[f"columns of {log.name}"], log.evidence(self.inventory.measured_at)
+        key = archive_key(log, answer, self.engine.name)
         family = relatives_of(base, log, self.inventory, self.deletions)
         self._tell_of(log, family)
-        related = bool(family.params)
-        walk: dict[str, Any] = {"key": key} if key else {}
-        bounded = {"indexed": True} if log.indexed else {}
-        where = {"path": data.get("archive_to", ""), "format": data.get("archive_format", "jsonl")}
-        relatives = {"relatives": family.params} if related else {}
+        archives, deletes = RELATED if family.params else ALONE
+        rows: dict[str, Any] = {
+            **self._which(log),
+            **({"key": key} if key else {}),
+            # For the deletion: MariaDB and SQLite compare them; everywhere the way back needs them.
+            "columns": archive_columns(answer["columns"]),
+            **({"relatives": family.params} if family.params else {}),
+        }
         archived = self._add(
             log,
             "archive",
-            RELATED[0] if related else ALONE[0],
+            archives,
             {
-                **self._which(log),
-                **walk,
-                **bounded,
-                "columns": columns,
-                **relatives,
-                **where,
+                **rows,
+                **({"indexed": True} if log.indexed else {}),
+                "path": data.get("archive_to", ""),
+                "format": data.get("archive_format", "jsonl"),
                 **self._pace("batch_target_ms", "max_rows", "sleep"),
             },
             f"Rows whose {log.column!r} is before {log.cutoff} are archived in a file, counted and verified, before they are "
             f"deleted{family.told}.",
             needs=needs,
-            evidence=self._evidence(log),
-            estimate=self._estimate(log, RELATED[0] if related else ALONE[0], self.engine.rows_archived_per_second),
+            evidence=evidence,
+            estimate=self._estimate(log, archives, self.engine.rows_archived_per_second),
         )
         output = f"${{steps.{archived}.output"
         return self._add(
             log,
             "delete",
-            RELATED[1] if related else ALONE[1],
+            deletes,
             {
-                **self._which(log),
-                **walk,
-                "columns": columns,  # MariaDB and SQLite compare them; everywhere the way back needs them
-                **relatives,
+                **rows,
                 **family.watched,
                 "archive": f"{output}.archive_path}}",
                 **self._pace("sleep"),
@@ -243,8 +236,8 @@ class Planner:
             "Only rows that are in the archive, and have not changed since, are deleted.",
             needs=(archived,),
             when=f"{output}.rows_archived}} > 0",
-            evidence=self._evidence(log),
-            estimate=self._estimate(log, RELATED[1] if related else ALONE[1], self.engine.rows_deleted_per_second),
+            evidence=evidence,
+            estimate=self._estimate(log, deletes, self.engine.rows_deleted_per_second),
         )
 
     def _tell_of(self, log: LogTable, family: Relatives) -> None:
@@ -272,48 +265,48 @@ class Planner:
             rows = most if rows is None else min(rows, most)
         return estimate(self.inventory, tool, log.name, rows, unit="rows", rate=rate)
 
-    def _evidence(self, log: LogTable) -> tuple[Evidence, ...]:
-        return evidence_of(log, self.inventory.measured_at)
-
     def _afterwards(self, log: LogTable, deleted: str) -> None:
         """Give the space to new rows, or back to the disk where so much went that a rewrite pays."""
-        rows = log.table.rows or 0
-        gone = f"${{steps.{deleted}.output.rows_deleted}}"
         if self.engine.vacuums:
-            tool = "optimize_table"
-            lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires(tool))
-            if lacks is not None:  # what was asked for, the deletion, can be done
-                self.warnings.append(f"{log.name} is left to autovacuum: {lacks.reason}")
-                return
-            self._add(
-                log,
-                "vacuum",
-                "optimize_table",
-                {},
-                "Vacuum, so that the deleted rows' space can be reused and the query planner has fresh statistics.",
-                needs=(deleted,),
-                when=f"{gone} > {max(1000, round(rows * WORTH_VACUUM))}",
-                estimate=estimate(self.inventory, "optimize_table", log.name, log.table.bytes),
-            )
-        elif not self.engine.rewrites_whole and rows and log.table.storage.lower() not in OFFLINE_ENGINES:
-            if not self.task.input_data.get(
-                "shrink"
-            ):  # at its end an online rewrite keeps writers waiting (0.6 s for 250 MB)
-                if self._may(log, deleted) and (log.share_by_rows or 0) >= WORTH_REWRITE:
-                    what = f"what stays of {log.name}" if log.elsewhere else log.name
-                    self.warnings.append(f"{what} keeps its size, {KEPT_SPACE}")
-                return
-            size = (log.table.bytes or 0) + (log.table.index_bytes or 0)
-            self._add(
-                log,
-                "optimize",
-                "optimize_table",
-                {},
-                "Rewrite the table: enough was deleted to return the space to the disk.",
-                needs=(deleted,),
-                when=f"{gone} >= {max(1, round(rows * WORTH_REWRITE))}",
-                estimate=estimate(self.inventory, "optimize_table", log.name, size, scratch=size),
-            )
+            self._vacuum(log, deleted)
+        elif not self.engine.rewrites_whole and log.table.rows and log.table.storage.lower() not in OFFLINE_ENGINES:
+            self._rewrite(log, deleted, log.table.rows)
+
+    def _vacuum(self, log: LogTable, deleted: str) -> None:
+        tool, rows = "optimize_table", log.table.rows or 0
+        lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires(tool))
+        if lacks is not None:  # what was asked for, the deletion, can be done
+            self.warnings.append(f"{log.name} is left to autovacuum: {lacks.reason}")
+            return
+        self._add(
+            log,
+            "vacuum",
+            tool,
+            {},
+            "Vacuum, so that the deleted rows' space can be reused and the query planner has fresh statistics.",
+            needs=(deleted,),
+            when=f"${{steps.{deleted}.output.rows_deleted}} > {max(1000, round(rows * WORTH_VACUUM))}",
+            estimate=estimate(self.inventory, tool, log.name, log.table.bytes),
+        )
+
+    def _rewrite(self, log: LogTable, deleted: str, rows: int) -> None:
+        """A rewrite has to be asked for: at its end writers wait (0.6 s for 250 MB)."""
+        if not self.task.input_data.get("shrink"):
+            if self._may(log, deleted) and (log.share_by_rows or 0) >= WORTH_REWRITE:
+                what = f"what stays of {log.name}" if log.elsewhere else log.name
+                self.warnings.append(f"{what} keeps its size, {KEPT_SPACE}")
+            return
+        size = full_size(log.table) or 0
+        self._add(
+            log,
+            "optimize",
+            "optimize_table",
+            {},
+            "Rewrite the table: enough was deleted to return the space to the disk.",
+            needs=(deleted,),
+            when=f"${{steps.{deleted}.output.rows_deleted}} >= {max(1, round(rows * WORTH_REWRITE))}",
+            estimate=estimate(self.inventory, "optimize_table", log.name, size, scratch=size),
+        )
 
     def _may(self, log: LogTable, deleted: str) -> bool:
         """Whether the role has what a deletion of the draft needs; else the plan leaves it out."""
@@ -349,53 +342,10 @@ class Planner:
             cost = estimate(self.inventory, "checkpoint_wal", "", total)
             self._add(None, "checkpoint", "checkpoint_wal", _FILE, reason, needs=(shrunk,), estimate=cost)
 
-    def _report(self) -> None:
-        self.steps.append(
-            Step(
-                id="report",
-                tool="generate_maintenance_report",
-                params={"tables": [], "maintenance_type": "log cleanup"},
-                rationale="Report what was deleted from each table, and what is left.",
-                needs=tuple(step.id for step in self.steps),
-                always=True,
-                on_error="continue",
-            )
-        )
-
     def _add(
-        self,
-        log: LogTable | None,
-        name: str,
-        tool: str,
-        params: Mapping[str, Any],
-        rationale: str,
-        *,
-        needs: tuple[str, ...] = (),
-        when: str | None = None,
-        evidence: tuple[Evidence, ...] = (),
-        estimate: Estimate = Estimate(),  # noqa: B008  frozen
-        found: tuple[Row, ...] | None = None,
-        on_error: str = "continue",
+        self, log: LogTable | None, name: str, tool: str, params: Mapping[str, Any], rationale: str, **fields: Any
     ) -> str:
-        words = re.sub(r"[^a-z0-9]+", "_", log.table.table.lower()).strip("_")[:30] or "table" if log else "file"
-        names = {"schema": escaped(log.table.schema), "table": escaped(log.table.table)} if log else {}
-        made, number = f"{name}_{words}", 1
-        while any(step.id == made for step in self.steps):
-            number += 1
-            made = f"{name}_{words}_{number}"
-        self.steps.append(
-            Step(
-                id=made,
-                tool=tool,
-                params={**names, **params},
-                index=len(self.steps),
-                rationale=rationale,
-                evidence=evidence,
-                needs=needs,
-                when=when,
-                on_error=on_error,
-                estimate=estimate,
-                found=found,
-            )
-        )
-        return made
+        """Append a step on a log table, or on the whole file."""
+        if log is None:
+            return self.add(f"{name}_file", tool, params, rationale, **fields)
+        return self.add(name, tool, {**named(log.table), **params}, rationale, table=log.table, **fields)

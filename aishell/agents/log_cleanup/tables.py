@@ -12,8 +12,9 @@ from typing import Any
 from aishell.agents.log_cleanup.dates import Cutoff, could_be_time, kind_of, refuse_type, seconds_of, written
 from aishell.agents.log_cleanup.filters import fitted
 from aishell.agents.log_cleanup.retention_rules import RetentionRule
+from aishell.agents.planner import full_size
 from aishell.errors import ParameterError, UnknownNameError
-from aishell.models import Inventory, Row, Table
+from aishell.models import Evidence, Inventory, Row, Table
 
 _TEXTS = re.compile(r"char|text|clob", re.IGNORECASE)
 #: Kinds of relations that hold rows which can be deleted, and what to say of the others.
@@ -60,9 +61,6 @@ class LogTable:
     children: tuple[Row, ...] = ()
     triggers: tuple[Row, ...] = ()
     columns: tuple[Row, ...] = field(default=(), repr=False)
-    cascades: Mapping[str, int] = field(
-        default_factory=dict
-    )  # rows of other tables that go or change with the old ones
     elsewhere: int = 0  # old rows that go with whole partitions
     old: Old = Old(None, "nobody asked")
     in_order: bool = False  # whether the rows were seen to lie in the order of their dates, few of them under one
@@ -122,6 +120,41 @@ class LogTable:
     def old_rows(self) -> int | None:
         """Rows that are to be deleted one by one; None where nobody knows."""
         return None if self.old.rows is None else max(0, self.old.rows - self.elsewhere)
+
+    def evidence(self, at: str) -> tuple[Evidence, ...]:
+        """The figures that its steps rest on: the age of its rows, how many of them are old, and what they take."""
+        rule, size = self.rule, full_size(self.table)
+        return (
+            Evidence("oldest", self.oldest, f"least {self.column}", at),
+            Evidence("newest", self.newest, f"greatest {self.column}", at),
+            Evidence("cutoff", str(self.cutoff), f"{rule.retention_days} days before the database's clock", at),
+            Evidence("retention_days", rule.retention_days, "as asked", at),
+            self._old_rows(at),
+            self._old_days(at),
+            self._row_bytes(at),
+            Evidence("table_bytes", size, "size of the table and its indexes", at),
+        )
+
+    def _old_rows(self, at: str) -> Evidence:
+        old = self.old
+        if old.rows is None:
+            least = f"at least {old.least:,}: " if old.least else ""
+            return Evidence("old_rows", None, "unknown", at, withheld=f"{least}{old.method}")
+        return Evidence("old_rows", self.old_rows, old.method, at, None if old.exact else "an estimate")
+
+    def _old_days(self, at: str) -> Evidence:
+        """In how many days the old rows came, or why nobody knows."""
+        method = "as the old rows came, but for a few far before the others"
+        why = None if self.old.days is not None else "there is no sample of its dates, or too few of them are old"
+        return Evidence("old_days", self.old.days, method, at, withheld=why)
+
+    def _row_bytes(self, at: str) -> Evidence:
+        """What a row takes, or why nobody knows."""
+        size, method = self.table.row_bytes, "size of the table less what is free, by its rows"
+        if size is None:
+            why = self.table.withheld or "how much is free was not looked at"
+            return Evidence("bytes_per_row", None, method, at, withheld=why)
+        return Evidence("bytes_per_row", round(size), method, at, self.table.row_bytes_method)
 
 
 def choose(table: Table, rule: RetentionRule, answer: Mapping[str, list[Row]], engine: str = "") -> LogTable:

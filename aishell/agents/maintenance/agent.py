@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from aishell.agents import summary
-from aishell.agents.base import Agent, Draft, Option, Surroundings
+from aishell.agents.base import FLAG, NAMES, Agent, Draft, Option, Surroundings, defaults_of, described
 from aishell.agents.maintenance.backup_first import backed_up, guard
-from aishell.engines import profile
-from aishell.models import AgentConfig, Evidence, Index, Inventory, LeftOut, Params, Step, StepResult, Table, Task
+from aishell.agents.planner import Planner, full_size, named
+from aishell.models import AgentConfig, Evidence, Index, Inventory, Params, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.leaving_out import as_allowed
 from aishell.planning.privileges import privileges_of
@@ -46,14 +45,10 @@ class MaintenanceAgent(Agent):
     """Statistics, vacuum, index rebuilds, rewrites and checks, by evidence."""
 
     type: ClassVar[str] = "maintenance"
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="maintenance_agent",
-        agent_type="maintenance",
-        capabilities=frozenset(
-            "database_read database_write schema_analyze index_manage query_optimize file_write backup_create".split()
-        ),
+    defaults: ClassVar[AgentConfig] = defaults_of(
+        "maintenance",
+        "database_read database_write schema_analyze index_manage query_optimize file_write backup_create",
         max_duration=3600,
-        constraints=({"type": "max_table_size", "max_rows": 5_000_000}, {"type": "production_hours"}),
     )
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "maintenance_type": {
@@ -61,45 +56,22 @@ class MaintenanceAgent(Agent):
             "title": "maintenance type",
             "description": "quick (statistics), standard (and vacuum), full (and indexes, rewrite, check), emergency.",
         },
-        "tables": {
-            "type": "array",
-            "items": {"type": "string", "minLength": 1},
-            "description": "Only these tables; globs and schema.table allowed.",
-        },
-        "exclude": {
-            "type": "array",
-            "items": {"type": "string", "minLength": 1},
-            "description": "Skip these tables; globs and schema.table allowed.",
-        },
-        "all_tables": {"type": "boolean", "description": "Refresh the statistics of every table, not only stale ones."},
-        "create_backup": {
-            "type": "boolean",
-            "description": "Make and verify a full backup first, unless a recent verified one exists.",
-        },
-        "rebuild_indexes": {
-            "type": "boolean",
-            "description": "Rebuild fragmented indexes (default: only in a full run).",
-        },
-        "update_stats": {
-            "type": "boolean",
-            "description": "Refresh statistics (default: in all but an emergency run).",
-        },
-        "rebuild_tables": {
-            "type": "boolean",
-            "description": "Rewrite tables on PostgreSQL, which locks them (default: those with much to gain, in a full run).",
-        },
-        "fragmentation_threshold": {
-            **number(0, 100),
-            "description": "Fragmentation in percent from which an index is rebuilt (default: 30).",
-        },
-        "optimize_threshold": {
-            **number(0, 100),
-            "description": "Free or dead space in percent from which a table is vacuumed or rewritten (default: 20).",
-        },
-        "min_index_size": {
-            **whole(0, MOST_BYTES),
-            "description": "Leave smaller indexes alone, bytes (default: 1 MiB).",
-        },
+        "tables": described(NAMES, "Only these tables; globs and schema.table allowed."),
+        "exclude": described(NAMES, "Skip these tables; globs and schema.table allowed."),
+        "all_tables": described(FLAG, "Refresh the statistics of every table, not only stale ones."),
+        "create_backup": described(FLAG, "Make and verify a full backup first, unless a recent verified one exists."),
+        "rebuild_indexes": described(FLAG, "Rebuild fragmented indexes (default: only in a full run)."),
+        "update_stats": described(FLAG, "Refresh statistics (default: in all but an emergency run)."),
+        "rebuild_tables": described(
+            FLAG, "Rewrite tables on PostgreSQL, which locks them (default: those with much to gain, in a full run)."
+        ),
+        "fragmentation_threshold": described(
+            number(0, 100), "Fragmentation in percent from which an index is rebuilt (default: 30)."
+        ),
+        "optimize_threshold": described(
+            number(0, 100), "Free or dead space in percent from which a table is vacuumed or rewritten (default: 20)."
+        ),
+        "min_index_size": described(whole(0, MOST_BYTES), "Leave smaller indexes alone, bytes (default: 1 MiB)."),
         "binlog": {
             "enum": ["", "LOCAL"],
             "description": "MySQL and MariaDB: LOCAL keeps maintenance statements out of the binary log.",
@@ -116,14 +88,14 @@ class MaintenanceAgent(Agent):
         "min_index_size": Option(metavar="BYTES"),
         "binlog": Option(metavar="LOCAL"),
     }
-    help: ClassVar[str] = "Statistics, vacuum, index rebuilds, corruption check and report."
+    help = "Statistics, vacuum, index rebuilds, corruption check and report."
     examples: ClassVar[tuple[str, ...]] = (
         "aishell run maintenance --type full --dry-run",
         "aishell run maintenance --url sqlite:///shop.db --yes",
     )
     categories: ClassVar[frozenset[str]] = frozenset({"analysis", "maintenance", "repair", "report"})
 
-    settings: ClassVar[dict[str, dict[str, Any]]] = {"create_backup": {"type": "boolean"}, "exclude": TEXTS}
+    settings: ClassVar[dict[str, dict[str, Any]]] = {"create_backup": FLAG, "exclude": TEXTS}
 
     def completed(self, inputs: Params, around: Surroundings) -> dict[str, Any]:
         given = super().completed(inputs, around)
@@ -138,13 +110,13 @@ class MaintenanceAgent(Agent):
         if kind not in ("standard", "full"):
             return ()
         return [
-            t
-            for t in inventory.tables
-            if t.kind in STORED and (t.bytes is None or t.bytes + (t.index_bytes or 0) >= MIN_TABLE_BYTES)
+            table
+            for table in inventory.tables
+            if table.kind in STORED and ((size := full_size(table)) is None or size >= MIN_TABLE_BYTES)
         ]
 
     def draft(self, task: Task, inventory: Inventory) -> Draft:
-        return backed_up(_Planner(task, inventory).draft(), task, inventory)
+        return backed_up(_MaintenancePlanner(task, inventory).draft(), task, inventory)
 
     def joined(self, step: Step, draft: Draft, inventory: Inventory, *, changes: bool) -> Step:
         checks = [one for one in draft.steps if changes and one.id == "corruption"]
@@ -162,12 +134,10 @@ class MaintenanceAgent(Agent):
         return any(item.metric == "freeze_age_percent" for item in step.evidence)
 
 
-class _Planner:
-    """Collects the steps of one plan."""
-
+class _MaintenancePlanner(Planner):
     def __init__(self, task: Task, inventory: Inventory) -> None:
+        super().__init__(task, inventory)
         data = task.input_data
-        self.task, self.inventory, self.engine = task, inventory, profile(inventory.server.engine)
         self.kind = data.get("maintenance_type", "standard")
         self.threshold = float(data.get("fragmentation_threshold", 30))
         self.optimize_threshold = float(data.get("optimize_threshold", 20))
@@ -182,11 +152,7 @@ class _Planner:
         self.indexes: dict[tuple[str, str], list[Index]] = defaultdict(list)
         for index in inventory.indexes:
             self.indexes[index.schema, index.table].append(index)
-        self.steps: list[Step] = []
-        self.warnings: list[str] = []
-        self.ids: dict[str, int] = {}
         self.corruption: str | None = None  # the step that changes must wait for
-        self.left_out: list[LeftOut] = []
 
     def draft(self) -> Draft:
         thorough = self.kind in ("full", "emergency")
@@ -209,7 +175,9 @@ class _Planner:
             self.warnings.append(_unwritten(self.unwritten))
         if self.update_stats:
             self._statistics()
-        self._report()
+        tables = self._named(self.inventory.tables) if self.chosen else []
+        cost = estimate(self.inventory, "generate_maintenance_report", "", None)
+        self.report(tables, self.kind, "Report what was found and done, before and after.", estimate=cost)
         return Draft(
             tuple(self.steps),
             tuple(self.warnings),
@@ -234,40 +202,44 @@ class _Planner:
         blind = self._blind(table)
         # A rewrite of PostgreSQL makes every index of the table anew as well.
         rewrites = bool(rewritten or blind) or (self.engine.rebuilds_indexes_together and bool(reasons))
-        reasons = reasons or blind
-        if reasons or rewritten:
-            first = (self._refresh(table),) if blind else ()
-            measured = self._add(
-                "measure",
-                "analyze_table_fragmentation",
-                self._of(table),
-                "Measure exactly, just before the change.",
-                table=table,
-                needs=first,
-                size=None if table.bytes is None else table.bytes + (table.index_bytes or 0),
-            )
-            vacuumed = (self._optimize(table, reasons, measured),) if reasons else ()
-            if rewritten:
-                self._rewrite(table, rewritten, (measured, *vacuumed))
+        if reasons or rewritten or blind:
+            self._measured_change(table, reasons or blind, rewritten, unknown=bool(blind))
         if bloated and not rewrites:
             self._rebuild(table, bloated)
         invalid = [index for index in self.indexes[table.key] if not index.valid]
         if invalid and self.kind == "full" and "drop_invalid_indexes" in self.inventory.tools:
             self._drop_invalid(table, invalid)
 
+    def _measured_change(
+        self, table: Table, reasons: list[Evidence], rewritten: list[Evidence], *, unknown: bool
+    ) -> None:
+        """Measure the table, then vacuum it for some reasons and rewrite it for others. `unknown`: its statistics are stale."""
+        measured = self._add(
+            "measure",
+            "analyze_table_fragmentation",
+            named(table),
+            "Measure exactly, just before the change.",
+            table=table,
+            needs=(self._refresh(table),) if unknown else (),
+            size=full_size(table),
+        )
+        vacuumed = (self._optimize(table, reasons, measured),) if reasons else ()
+        if rewritten:
+            self._rewrite(table, rewritten, (measured, *vacuumed))
+
     def _drop_invalid(self, table: Table, invalid: list[Index]) -> None:
-        """Drop what rebuilds of ours left. Whose the others are nobody knows, so they are told and stay."""
+        """Drop what our own rebuilds left. Other invalid indexes may be somebody's, so they are reported and stay."""
         names, recorded = ", ".join(index.index_name for index in invalid), self.inventory.rebuilt.get(table.key, ())
         if not recorded:
             self.warnings.append(
                 f"{table.schema}.{table.table}: invalid indexes left as they are: {names}; no run of this site has rebuilt an "
-                "index of the table: if nobody builds them now, DROP INDEX CONCURRENTLY removes them"
+                "index of the table: unless they are being built right now, DROP INDEX CONCURRENTLY removes them"
             )
             return
         self._change(
             "invalid",
             "drop_invalid_indexes",
-            {**self._of(table), "recorded": [escaped(name) for name in recorded]},
+            {**named(table), "recorded": [escaped(name) for name in recorded]},
             f"Invalid indexes on the table: {names}. Only those that aishell's own failed rebuilds left are dropped; others are "
             "reported.",
             table=table,
@@ -291,12 +263,12 @@ class _Planner:
         return [self._evidence("fragmentation_percent", percent, table.fragmentation_method or "estimate")]
 
     def _rewrite(self, table: Table, reasons: list[Evidence], needs: tuple[str, ...]) -> None:
-        """VACUUM FULL, if the table is still worth it when it is measured; it asks, since nobody can use the table meanwhile."""
-        size = (table.bytes or 0) + (table.index_bytes or 0)
+        """VACUUM FULL, if the table is still worth it when it is measured; it needs approval: the table is locked meanwhile."""
+        size = full_size(table) or 0
         self._change(
             "rewrite",
             "rebuild_table",
-            self._of(table),
+            named(table),
             f"Rewrite the table and its indexes: about {reasons[0].value:.0f} % of it is unused, and VACUUM does not "
             "return that to the disk. Nobody can read or write it meanwhile.",
             table=table,
@@ -309,21 +281,15 @@ class _Planner:
 
     def _blind(self, table: Table) -> list[Evidence]:
         """MySQL: why a table is measured anew though nothing is known of it: its statistics are from before a clean-up."""
-        if not (
-            self.engine.fragmentation_by_statistics
-            and self.kind == "full"
-            and table.withheld
-            and stale_statistics(table)
-        ):
+        unknown = self.engine.fragmentation_by_statistics and table.withheld and stale_statistics(table)
+        if not unknown or self.kind != "full" or (full_size(table) or 0) < MIN_TABLE_BYTES:
             return []
-        if (table.bytes or 0) + (table.index_bytes or 0) < MIN_TABLE_BYTES or self._useless("optimize_table", table):
+        if self._useless("optimize_table", table):
             return []
-        return [
-            Evidence("fragmentation_percent", None, "not known yet", self.inventory.measured_at, None, table.withheld)
-        ]
+        return [replace(self._evidence("fragmentation_percent", None, "not known yet"), withheld=table.withheld)]
 
     def _refresh(self, table: Table) -> str:
-        """The statistics first: what the table's figure is told by."""
+        """The statistics first: the table's figure comes from them."""
         self.fresh.add(table.key)
         return self._change(
             "refresh",
@@ -336,38 +302,35 @@ class _Planner:
 
     def _optimize_reasons(self, table: Table) -> list[Evidence]:
         """Why a table should be vacuumed (PostgreSQL) or rewritten (MySQL); nothing when it should not."""
-        found = []
-        if (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT:
-            found.append(
-                self._evidence("freeze_age_percent", round(table.freeze_age_percent or 0, 1), "age of relfrozenxid")
-            )
+        found, age, percent = [], table.freeze_age_percent or 0, table.fragmentation_percent or 0
+        if age >= WRAPAROUND_PERCENT:
+            found.append(self._evidence("freeze_age_percent", round(age, 1), "age of relfrozenxid"))
         if self.engine.vacuums:
-            dead, live = table.dead_rows or 0, _live(table)
-            share = 100 * dead / (dead + live) if dead else 0.0
-            if share >= self.optimize_threshold or (self.kind == "full" and dead >= FULL_DEAD_ROWS):
-                found.append(self._evidence("dead_rows", dead, "cumulative statistics", error="since the last vacuum"))
-                found.append(self._evidence("dead_percent", round(share, 1), "dead / (dead + live)"))
-        elif self.kind == "full" and (table.fragmentation_percent or 0) > self.optimize_threshold:
-            if self._useless("optimize_table", table):
-                return []
-            found.append(
-                self._evidence(
-                    "fragmentation_percent", table.fragmentation_percent, table.fragmentation_method or "estimate"
-                )
-            )
-        return found
+            return [*found, *self._dead_rows(table)]
+        if self.kind != "full" or percent <= self.optimize_threshold:
+            return found
+        if self._useless("optimize_table", table):
+            return []
+        return [*found, self._evidence("fragmentation_percent", percent, table.fragmentation_method or "estimate")]
+
+    def _dead_rows(self, table: Table) -> Iterator[Evidence]:
+        dead, live = table.dead_rows or 0, _live(table)
+        share = 100 * dead / (dead + live) if dead else 0.0
+        if share >= self.optimize_threshold or (self.kind == "full" and dead >= FULL_DEAD_ROWS):
+            yield self._evidence("dead_rows", dead, "cumulative statistics", error="since the last vacuum")
+            yield self._evidence("dead_percent", round(share, 1), "dead / (dead + live)")
 
     def _optimize(self, table: Table, reasons: list[Evidence], measured: str) -> str:
         vacuum = self.engine.vacuums
         at_risk = any(item.metric == "freeze_age_percent" for item in reasons)
         condition = f"${{steps.{measured}.output.fragmentation_percent}} > {self.optimize_threshold:g}"
-        size = None if table.bytes is None else table.bytes + (table.index_bytes or 0)
+        size = full_size(table)
         if vacuum:
             self.fresh.add(table.key)  # VACUUM (ANALYZE)
         return self._change(
             "optimize",
             "optimize_offline_table" if table.storage.lower() in OFFLINE_ENGINES else "optimize_table",
-            self._of(table),
+            named(table),
             "Vacuum: dead rows slow queries and delay freezing. The application can use the table meanwhile."
             if vacuum
             else "Rewrite the table: enough space can be reclaimed to be worth it.",
@@ -402,7 +365,7 @@ class _Planner:
         self._change(
             "rebuild",
             "rebuild_fragmented_indexes",
-            {**self._of(table), "fragmentation_threshold": self.threshold, "min_index_size": self.min_index_size},
+            {**named(table), "fragmentation_threshold": self.threshold, "min_index_size": self.min_index_size},
             f"{len(bloated)} index(es) above {self.threshold:g} %: about {gain:,} bytes to reclaim.",
             table=table,
             evidence=evidence,
@@ -465,20 +428,17 @@ class _Planner:
             self._change("checkpoint", "checkpoint_wal", {"schema": "main"}, reason, needs=(shrink,), size=total)
 
     def _statistics(self) -> None:
-        stale = (
-            self.stored if self.task.input_data.get("all_tables") else [t for t in self.stored if stale_statistics(t)]
-        )
-        stale = [table for table in stale if table.key not in self.fresh]
+        every = self.task.input_data.get("all_tables")
+        stale = [t for t in self.stored if t.key not in self.fresh and (every or stale_statistics(t))]
         if not stale:
             return
-        counts = [self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")]
         whole = "update_all_statistics" in self.inventory.tools and len(stale) > ANALYZE_ALL_ABOVE and not self.chosen
         self._change(
             "statistics",
             "update_all_statistics" if whole else "batch_update_statistics",
             {"schema": "main"} if whole else {"tables": self._named(stale)},
             f"{len(stale)} table(s) have missing or stale statistics, so the query planner works with wrong row counts.",
-            evidence=counts,
+            evidence=[self._evidence("stale_tables", len(stale), "rows changed since the last ANALYZE")],
             size=sum(t.bytes or 0 for t in stale),
         )
 
@@ -491,11 +451,10 @@ class _Planner:
             "check_table_corruption",
             {"tables": self._named(self.stored)},
             "Check for corruption first: nothing is rewritten in a damaged database.",
-            size=sum((t.bytes or 0) + (t.index_bytes or 0) for t in self.stored),
+            size=sum(full_size(table) or 0 for table in self.stored),
         )
-        allowed, lacks = as_allowed(
-            self.steps[-1], self.inventory.requires("check_table_corruption"), privileges_of(self.inventory)
-        )
+        needed, role = self.inventory.requires("check_table_corruption"), privileges_of(self.inventory)
+        allowed, lacks = as_allowed(self.steps[-1], needed, role)
         if allowed is not None:
             self.corruption = checks
             extension = self.engine.checked_by
@@ -507,16 +466,6 @@ class _Planner:
         self.steps.pop()
         self.left_out += lacks
         self.warnings.append(f"{UNCHECKED}: the role lacks the privilege for the check, which is left out")
-
-    def _report(self) -> None:
-        self._add(
-            "report",
-            "generate_maintenance_report",
-            {"tables": self._named(self.inventory.tables) if self.chosen else [], "maintenance_type": self.kind},
-            "Report what was found and done, before and after.",
-            needs=tuple(step.id for step in self.steps),
-            always=True,
-        )
 
     def _change(
         self, name: str, tool: str, params: dict[str, Any], rationale: str, *, needs: tuple[str, ...] = (), **rest: Any
@@ -542,34 +491,19 @@ class _Planner:
         scratch: int | None = None,
         **rest: Any,
     ) -> str:
-        """Append a step; `rest` are fields of Step as they are. Every step waits for the health check."""
+        """Append a step, which waits for the health check, with the estimate for an object of `size` bytes."""
         label = f"{table.schema}.{table.table}" if table else ""
-        step = Step(
-            id=self._id(name, table),
-            tool=tool,
-            params=params,
-            index=len(self.steps),
-            rationale=rationale,
-            evidence=tuple(rest.pop("evidence", ())),
+        return self.add(
+            name,
+            tool,
+            params,
+            rationale,
+            table=table,
             needs=tuple(dict.fromkeys(("health", *needs) if self.steps else needs)),
             on_error="fail" if name == "health" else "continue",
             estimate=estimate(self.inventory, tool, label, size, scratch),
             **rest,
         )
-        self.steps.append(step)
-        return step.id
-
-    def _id(self, name: str, table: Table | None) -> str:
-        """A readable id, unique in the plan: `rebuild_orders`."""
-        words = re.sub(r"[^a-z0-9]+", "_", table.table.lower()).strip("_")[:30] if table else ""
-        base = f"{name}_{words or 'table'}" if table else name
-        made, number = base, self.ids.get(base, 1)
-        while made in self.ids:
-            number += 1
-            made = f"{base}_{number}"
-        self.ids[base] = number
-        self.ids.setdefault(made, 1)
-        return made
 
     def _useless(self, tool: str, table: Table | None, name: str | None = None) -> bool:
         label = f"{table.schema}.{name or table.table}" if table else "main"
@@ -582,11 +516,8 @@ class _Planner:
     def _evidence(self, metric: str, value: Any, method: str, error: str | None = None) -> Evidence:
         return Evidence(metric, value, method, self.inventory.measured_at, error)
 
-    def _of(self, table: Table) -> dict[str, Any]:
-        return {"schema": escaped(table.schema), "table": escaped(table.table)}
-
     def _named(self, tables: Sequence[Table]) -> list[dict[str, Any]]:
-        return [self._of(table) for table in tables]
+        return [named(table) for table in tables]
 
 
 def _sound(check: str) -> str:
@@ -595,12 +526,12 @@ def _sound(check: str) -> str:
 
 
 def _unwritten(found: Sequence[tuple[Table, float]]) -> str:
-    """What nobody asked for, those with most to gain first: with what it would bring, and how to ask."""
+    """The tables that a rewrite would shrink but that was not asked for, those with most to gain first; and how to ask for it."""
     worst = sorted(found, key=lambda one: -(one[0].bytes or 0) * one[1])
-    named = ", ".join(f"{t.schema}.{t.table} {percent:.0f} % of {size(t.bytes)}" for t, percent in worst[:5])
+    shown = ", ".join(f"{t.schema}.{t.table} {percent:.0f} % of {size(t.bytes)}" for t, percent in worst[:5])
     more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
     return (
-        f"{len(worst)} table(s) are mostly unused space, which VACUUM does not give back: {named}{more}; "
+        f"{len(worst)} table(s) are mostly unused space, which VACUUM does not give back: {shown}{more}; "
         "--set rebuild_tables=true plans a rewrite, which needs approval: nobody can use a table meanwhile"
     )
 

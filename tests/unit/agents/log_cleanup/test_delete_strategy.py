@@ -1,4 +1,4 @@
-"""Which tool deletes a table's old rows and what it goes by, and what is done with the space afterwards."""
+"""Which tool deletes a table's old rows and what it and an archive go by, and what is done with the space afterwards."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from aishell.agents.log_cleanup.agent import LogCleanupAgent
+from aishell.agents.log_cleanup.delete_strategy import archive_columns, archive_key
+from aishell.agents.log_cleanup.retention_rules import RetentionRule
+from aishell.agents.log_cleanup.tables import LogTable
 from aishell.errors import ParameterError
 from aishell.models import Table
 from tests.unit.agents.test_log_cleanup_plans import AGE, column, inventory, task
-from tests.unit.making import make_server
+from tests.unit.making import make_server, make_table
 
 PLAIN, BY_DATE, WITHOUT_KEY = "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key"
 #: One day of ninety is old.
@@ -104,7 +107,7 @@ def test_a_date_that_leads_the_key_stands_in_it_once():
 
 def test_with_neither_key_nor_index_the_plan_says_what_it_costs():
     _, _, warnings = deletion("mysql", [column("created_at", "datetime")])
-    assert any("every batch reads it anew" in warning for warning in warnings)
+    assert any("every batch reads the table from its start" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(
@@ -218,3 +221,35 @@ def test_rows_that_the_catalog_does_not_know_come_from_the_measurement():
     known.answers["old rows of public.app_log"]["counted"][0]["rows"] = 20_000
     evidence = {e.metric: e.value for step in LogCleanupAgent().draft(task(), known).steps for e in step.evidence}
     assert evidence["old_rows"] == 50_000
+
+
+LOG = LogTable(make_table("app_log"), RetentionRule("app_log", 90), "at", "datetime", indexed=True)
+
+
+def answer(*key, columns=1):
+    return {
+        "columns": [{"column": f"c{n}", "type": "int", "form": "plain"} for n in range(columns)],
+        "key_columns": [{"column": name, "type": kind} for name, kind in key],
+    }
+
+
+def test_names_that_look_like_references_are_escaped():
+    assert archive_columns([{"column": "${x}", "type": "int", "form": "plain"}])[0]["column"] != "${x}"
+    assert archive_key(LOG, answer(("${x}", "int")), "mysql") != ["${x}"]
+
+
+def test_postgresql_goes_by_pages_and_the_others_by_their_key():
+    assert archive_key(LOG, {"columns": []}, "postgresql") == []
+    assert archive_key(LOG, answer(("tenant", "varchar"), ("id", "bigint")), "mysql") == ["tenant", "id"]
+    assert archive_key(LOG, answer(("rowid", "INTEGER")), "sqlite") == ["rowid"]
+
+
+def test_without_a_key_there_is_no_archive():
+    with pytest.raises(ParameterError, match="has no primary key"):
+        archive_key(LOG, answer(), "mysql")
+
+
+@pytest.mark.parametrize("kind", ["enum", "set", "float", "double", "timestamp", "bit"])
+def test_a_key_that_is_not_sorted_as_it_compares_is_refused(kind):
+    with pytest.raises(ParameterError, match=f"'k'.*{kind}"):
+        archive_key(LOG, answer(("k", kind)), "mysql")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aishell.agents.log_cleanup.agent import LogCleanupAgent
-from aishell.agents.log_cleanup.plan import Planner
+from aishell.agents.log_cleanup.plan import LogCleanupPlanner
 from aishell.models import Inventory, Step, Table, Task
 from aishell.reporting.deletions import DROPS
 from tests.unit.agents.test_log_cleanup_plans import AGE, CUTOFF, child, column, old_rows
@@ -60,7 +60,7 @@ def inventory(
 def draft(known: Inventory, **inputs: Any) -> tuple[dict[str, Step], str]:
     """The steps by their ids, and the warnings."""
     task = Task("log_cleanup", "shop", {"table": "app_log", "retention_days": 90, **inputs})
-    made = Planner(task, known).draft()
+    made = LogCleanupPlanner(task, known).draft()
     return {step.id: step for step in made.steps}, " / ".join(made.warnings)
 
 

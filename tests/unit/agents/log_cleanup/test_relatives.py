@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aishell.agents.log_cleanup.load_order import ForeignKey, order_of
+from aishell.agents.log_cleanup.relatives import ForeignKey, order_of
 from aishell.errors import ParameterError
 
 
