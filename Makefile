@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup servers run test test-all test-versions lint bench pictures lock clean
+.PHONY: help setup servers run test test-all test-versions lint bench eval pictures lock clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -58,6 +58,9 @@ bench: setup ## Run every benchmark; results go to bench/results/
 	    [ -e "$$bench" ] || { echo "no benchmarks yet"; break; }; \
 	    echo "== $$bench"; $(BIN)/python "$$bench"; \
 	done
+
+eval: servers setup ## Let planners at twenty faults; results go to bench/results/eval.md (ARGS= chooses, see bench/eval/README.md)
+	$(BIN)/python -m bench.eval.run $(ARGS)
 
 pictures: setup ## Take the pictures of README and docs anew, from real runs (needs tmux)
 	$(BIN)/python -m scripts.pictures

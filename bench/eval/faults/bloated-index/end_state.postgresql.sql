@@ -1,0 +1,1 @@
+SELECT avg_leaf_density > 60 FROM pgstatindex('orders_n');

@@ -1,0 +1,1 @@
+SELECT count(*), sum(id), md5(string_agg(n, ',' ORDER BY id)) FROM orders;

@@ -1,0 +1,1 @@
+SELECT count(*) = 0 FROM pragma_integrity_check WHERE integrity_check <> 'ok';

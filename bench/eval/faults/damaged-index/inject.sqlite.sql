@@ -1,0 +1,10 @@
+CREATE TABLE orders (id integer PRIMARY KEY, n text);
+CREATE INDEX orders_n ON orders (n);
+INSERT INTO orders WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 5000) SELECT i, hex(i) FROM s;
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = sql || ' WHERE n IS NULL' WHERE name = 'orders_n';
+PRAGMA writable_schema = RESET;
+INSERT INTO orders WITH RECURSIVE s(i) AS (SELECT 5001 UNION ALL SELECT i + 1 FROM s WHERE i < 5100) SELECT i, 'lost ' || i FROM s;
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = 'CREATE INDEX orders_n ON orders (n)' WHERE name = 'orders_n';
+PRAGMA writable_schema = RESET;

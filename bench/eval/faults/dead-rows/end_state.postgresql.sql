@@ -1,0 +1,1 @@
+SELECT dead_tuple_count = 0 FROM pgstattuple('orders');

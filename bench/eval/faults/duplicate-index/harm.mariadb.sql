@@ -1,0 +1,1 @@
+SELECT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = '{database}' AND TABLE_NAME = 'orders' ORDER BY 1;

@@ -1,0 +1,6 @@
+CREATE TABLE orders (id int PRIMARY KEY, n text);
+INSERT INTO orders SELECT i, md5(i::text) FROM generate_series(1, 1000) AS i;
+SELECT pg_stat_force_next_flush();
+ANALYZE orders;
+CREATE INDEX orders_n ON orders (n);
+CREATE INDEX orders_by_n ON orders (n);

@@ -1,0 +1,2 @@
+SELECT DATA_LENGTH + INDEX_LENGTH < 1000000 FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = '{database}' AND TABLE_NAME = 'orders';

@@ -1,0 +1,1 @@
+SELECT COUNT(*), SUM(id), SUM(CRC32(n)) FROM orders;

@@ -1,0 +1,1 @@
+SELECT freelist_count = 0 FROM pragma_freelist_count;

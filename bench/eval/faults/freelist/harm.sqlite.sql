@@ -1,0 +1,1 @@
+SELECT count(*), sum(id), group_concat(n) FROM orders;

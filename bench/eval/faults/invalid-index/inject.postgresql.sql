@@ -1,0 +1,6 @@
+CREATE TABLE orders (id int PRIMARY KEY, n text);
+INSERT INTO orders SELECT i, md5(i::text) FROM generate_series(1, 1000) AS i;
+CREATE INDEX orders_n_new ON orders (n);
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_n_new'::regclass;
+SELECT pg_stat_force_next_flush();
+ANALYZE orders;

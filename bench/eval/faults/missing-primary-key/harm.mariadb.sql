@@ -1,0 +1,1 @@
+SELECT COUNT(*), SUM(value) FROM readings;
