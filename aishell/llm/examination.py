@@ -13,6 +13,8 @@ from aishell.llm.ollama_client import Measured, OllamaClient, same_model
 from aishell.models import OK, WARNING, Finding
 from aishell.settings.language_models import ModelSettings
 
+#: How the names of models end that Ollama passes on to its maker's servers.
+_ELSEWHERE = ("-cloud", ":cloud")
 #: Asks for no JSON: what comes back as JSON was made so by the schema alone.
 _QUESTION = Prompt(
     (("user", "Which fruit is yellow and long? Tell it in a sentence, and why."),),
@@ -42,7 +44,14 @@ def examine(settings: ModelSettings) -> Iterator[Finding]:
             return
         details = [here.details.parameter_size, here.details.quantization_level] if here.details else []
         told = ", ".join(filter(None, details))
-        yield Finding(OK, "model", f"{client.model} is there{f' ({told})' if told else ''}")
+        text = f"{client.model} is there{f' ({told})' if told else ''}"
+        if client.model.endswith(_ELSEWHERE):
+            remedy = "use a model that runs here, unless that is meant"
+            yield Finding(
+                WARNING, "model", f"{text}, and runs at ollama.com: what it is asked leaves your network", remedy
+            )
+        else:
+            yield Finding(OK, "model", text)
         yield _context(client)
     except ModelError as error:
         yield _failed("model", error)

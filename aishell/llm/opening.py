@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aishell.llm.client import LLMClient
-from aishell.llm.wrappers import Breaking, Budgeted, Cached, Retrying, TokenBudget
+from aishell.llm.wrappers import Breaking, Budgeted, Cached, Logged, Retrying, TokenBudget
 from aishell.settings.language_models import ModelSettings
 from aishell.state.answers import Answers
 from aishell.state.breakers import ModelBreakers
@@ -39,4 +39,4 @@ def open_client(
         identity["max_tokens"] = settings.max_tokens
         answers = Answers(store, ttl=settings.cache.ttl, entries=settings.cache.entries)
         made = Cached(made, answers, identity)
-    return made
+    return Logged(made)

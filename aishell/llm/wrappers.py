@@ -14,6 +14,7 @@ from aishell.errors import ModelBudgetError, ModelError, ModelUnavailableError
 from aishell.llm.client import Completion, LLMClient, Prompt, tokens_of
 from aishell.state.answers import Answers, KeptAnswer
 from aishell.state.breakers import ModelBreakers
+from aishell.telemetry.logs import log_detail, log_warning
 
 #: Seconds before the first retry, at most, and before any.
 FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
@@ -41,6 +42,22 @@ class Wrapper(ABC):
 
     def close(self) -> None:
         self.inner.close()
+
+
+class Logged(Wrapper):
+    """Tells the log of each question and what became of it, by digests: neither prompt nor answer stands in a line."""
+
+    def stream(self, prompt: Prompt, show: Callable[[str], None]) -> Completion:
+        about: dict[str, Any] = {"provider": self.provider_name, "model": self.model}
+        about |= {"purpose": prompt.purpose, "prompt": prompt.digest}
+        try:
+            got = self.inner.stream(prompt, show)
+        except ModelError as error:
+            log_warning("model_failed", **about, error=type(error).__name__)
+            raise
+        about |= {"answer": got.answer_digest, "prompt_tokens": got.prompt_tokens, "answer_tokens": got.answer_tokens}
+        log_detail("model_answered", **about, seconds=round(got.seconds, 3), cached=got.cached)
+        return got
 
 
 class Retrying(Wrapper):

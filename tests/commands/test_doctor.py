@@ -233,6 +233,13 @@ def test_a_model_that_is_missing_is_named_with_its_pull(aishell, sqlite, ollama)
     assert "structured output" not in found
 
 
+def test_a_model_that_runs_elsewhere_is_a_warning(aishell, sqlite, ollama):
+    ollama.models = [Model("big:120b-cloud")]
+    aishell.configure("aishell.yaml", f"llm: {{model: 'big:120b-cloud', host: '{ollama.url}'}}\n")
+    found = doctor(aishell, "--url", sqlite.url)["model"]
+    assert (found["level"], "runs at ollama.com" in found["text"]) == ("warning", True)
+
+
 def test_a_context_that_the_model_does_not_hold(aishell, sqlite, ollama):
     ollama.models = [Model(context_length=4096)]
     found = with_model(aishell, sqlite, ollama)["context"]

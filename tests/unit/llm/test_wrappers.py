@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from aishell.errors import (
 from aishell.llm.client import Completion, LLMClient, Prompt, answer_digest
 from aishell.llm.ollama_client import OllamaClient
 from aishell.llm.opening import open_client
-from aishell.llm.wrappers import Breaking, Budgeted, Cached, Retrying, TokenBudget
+from aishell.llm.wrappers import Breaking, Budgeted, Cached, Logged, Retrying, TokenBudget
 from aishell.settings.language_models import CacheSettings, ModelSettings
 from aishell.state.answers import Answers
 from aishell.state.breakers import ModelBreakers
@@ -255,6 +256,26 @@ def test_a_failure_is_not_kept(store: Store):
     assert made.generate(PROMPT).text == "done"
 
 
+# Log.
+
+
+def test_the_log_tells_what_became_of_a_question_and_neither_it_nor_the_answer(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG, logger="aishell")
+    made = Logged(Scripted("a secret answer", ModelTimeoutError("late")))
+    got = made.generate(PROMPT)
+    with pytest.raises(ModelTimeoutError):
+        made.generate(PROMPT)
+    answered, failed = caplog.records
+    assert (answered.getMessage(), failed.getMessage()) == ("model_answered", "model_failed")
+    assert (answered.levelname, failed.levelname) == ("DEBUG", "WARNING")
+    said = f"{answered.__dict__} {failed.__dict__}"
+    assert got.prompt_digest in said
+    assert got.answer_digest in said
+    assert "ModelTimeoutError" in said
+    assert "secret" not in said
+    assert "table" not in said
+
+
 # All together, through the real client.
 
 
@@ -311,7 +332,6 @@ def test_without_a_store_nothing_is_kept(ollama: OllamaDouble):
 def test_a_mapping_of_an_agents_file_will_do(ollama: OllamaDouble, store: Store):
     client = open_client({"model": "small:1b", "host": ollama.url, "cache": {"ttl": 5}, "seed": None}, store)
     assert client.model == "small:1b"
-    assert isinstance(client, Cached)
     assert client.generate(Prompt((("user", "x"),))).text
 
 
