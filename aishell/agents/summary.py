@@ -153,6 +153,11 @@ def _unchecked(results: Sequence[StepResult]) -> list[str]:
     return [f"{len(left)} object(s) were not checked for corruption: {reason}."]
 
 
+def outputs_of(results: Sequence[StepResult]) -> dict[str, Mapping[str, Any]]:
+    """What each finished step came to, by its id."""
+    return {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
+
+
 def left_over(results: Sequence[StepResult]) -> list[str]:
     """A sentence each for what was left out, skipped, refused and failed, with the reasons of the first."""
     sentences = []

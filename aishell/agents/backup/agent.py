@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, ClassVar
 
-from aishell.agents.backup.steps import read, sized
+from aishell.agents.backup.steps import chained, meant, proof, read, sized
 from aishell.agents.base import FLAG, Agent, Draft, Option, Surroundings, defaults_of, described
-from aishell.agents.summary import left_over
-from aishell.engines import profile
+from aishell.agents.summary import left_over, outputs_of
 from aishell.errors import ParameterError
-from aishell.models import AgentConfig, Evidence, Inventory, Params, Step, StepResult, StepStatus, Task
+from aishell.models import AgentConfig, Evidence, Inventory, Params, Step, StepResult, Task
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
 from aishell.reporting.units import size
@@ -29,12 +28,7 @@ RULES: dict[str, Any] = {
     "days": number(0, 36_525),
     "at_most": _KEPT,
 }
-RETENTION = {
-    "type": "object",
-    "properties": RULES,
-    "additionalProperties": False,
-    "minProperties": 1,
-}
+RETENTION = {**mapping(RULES), "minProperties": 1}
 
 
 class BackupAgent(Agent):
@@ -108,9 +102,6 @@ class BackupAgent(Agent):
             around.backups.repository.folder(around.target.name, given["destination"])
         return given
 
-    def tables(self, task: Task) -> Sequence[str]:
-        return ()
-
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         data = task.input_data
         if data.get("cleanup_old") and not data.get("retention"):
@@ -121,24 +112,10 @@ class BackupAgent(Agent):
         if data.get("parent") and data.get("backup_type") != "incremental":
             raise ParameterError("parent is for incremental backups", hint="add --type incremental")
         warnings = []
-        made = {"backup_id": "${steps.backup.output.backup_id}"}
-        steps = [
-            sized("size"),
-            _backup(task, inventory),
-            read("validate", "backup"),
-        ]
+        made = "${steps.backup.output.backup_id}"
+        steps = [sized("size"), _backup(task, inventory), read("validate", "backup")]
         if data.get("restore_test"):
-            bytes_ = inventory.server.database_bytes
-            room = None if profile(inventory.server.engine).is_file else bytes_  # a file is restored where backups are
-            steps.append(
-                Step(
-                    id="restore_test",
-                    tool="restore_test",
-                    params=made,
-                    rationale="Only a restore that matches proves a backup.",
-                    estimate=estimate(inventory, "restore_test", "", bytes_, room),
-                )
-            )
+            steps.append(proof(made, inventory))
         if data.get("copy") and steps[1].tool == PGBACKREST:
             warnings.append("it is not copied to the second places: a second repository of pgbackrest's is for that")
         elif data.get("copy"):
@@ -146,7 +123,7 @@ class BackupAgent(Agent):
                 Step(
                     id="copy",
                     tool="copy_backup",
-                    params=made,
+                    params={"backup_id": made},
                     rationale="A second copy, in case the first place is lost.",
                 )
             )
@@ -169,11 +146,10 @@ class BackupAgent(Agent):
                 )
             )
         # Each needs the one before it: what failed is neither copied nor a reason to remove another.
-        chained = [replace(step, index=n, needs=(steps[n - 1].id,) if n else ()) for n, step in enumerate(steps)]
-        return Draft(tuple(chained), tuple(warnings), serving=frozenset({"size"}))
+        return Draft(tuple(chained(steps)), tuple(warnings), serving=frozenset({"size"}))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
-        outputs = {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
+        outputs = outputs_of(results)
         made, proof = outputs.get("backup", {}), outputs.get("restore_test") or outputs.get("validate") or {}
         removed = outputs.get("cleanup", {}).get("removed", [])
         data = {
@@ -186,15 +162,13 @@ class BackupAgent(Agent):
             "copies": [copied["place"] for copied in outputs.get("copy", {}).get("copied", [])],
             "removed": removed,
         }
-        if not made:
-            sentences = ["No backup was made."]
-        else:
+        sentences = ["No backup was made."]
+        if made:
             sentences = [f"{made['backup_id']} has {size(made['bytes'])} and is {data['rung'].replace('-', ' ')}."]
         again = outputs.get("copies", {})
         if again.get("read"):
-            sentences.append(
-                f"{len(again['read'])} older cop{'y was' if len(again['read']) == 1 else 'ies were'} read again."
-            )
+            number = len(again["read"])
+            sentences.append(f"{number} older {'copy was' if number == 1 else 'copies were'} read again.")
         for one in again.get("copied", ()):
             sentences.append(f"Note: the copy of {one['backup_id']} in {one['place']} was damaged, and was made anew.")
         if data["copies"]:
@@ -212,7 +186,7 @@ def _backup(task: Task, inventory: Inventory) -> Step:
         return _by_pgbackrest(task, inventory, kind)
     bytes_, tool = server.database_bytes, f"backup_database_{kind}"
     chosen = {name: escaped(data[name]) for name in ("destination", "parent") if name in data}
-    chosen |= {name: _plain(value) for name, value in data.get("options", {}).items()}
+    chosen |= {name: meant(value) for name, value in data.get("options", {}).items()}
     if "compare" in data:
         chosen["compare"] = data["compare"]
     if kind == "full" and data.get("physical"):
@@ -248,13 +222,8 @@ def _by_pgbackrest(task: Task, inventory: Inventory, kind: str) -> Step:
     return Step(
         id="backup",
         tool=PGBACKREST,
-        params={name: _plain(value) for name, value in chosen.items()} | {"type": "full" if kind == "full" else "incr"},
+        params={name: meant(value) for name, value in chosen.items()} | {"type": "full" if kind == "full" else "incr"},
         rationale=f"{what}, by pgbackrest: the target is configured for its stanza {data['pgbackrest']['stanza']}.",
         evidence=(Evidence("database_bytes", server.database_bytes, "as the server tells it", inventory.measured_at),),
         estimate=estimate(inventory, PGBACKREST, "", server.database_bytes, None),
     )
-
-
-def _plain(value: Any) -> Any:
-    """An option as a value that means itself."""
-    return escaped(value) if isinstance(value, str) else value

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from aishell.agents.backup import restore_in_place
+from aishell.agents.backup.steps import BackupSteps, chained, meant
 from aishell.agents.base import FLAG, Agent, Draft, defaults_of
 from aishell.agents.summary import left_over
 from aishell.backups.methods import kind_of
 from aishell.engines import profile
 from aishell.errors import ParameterError
-from aishell.models import AgentConfig, Estimate, Evidence, Inventory, Server, Step, StepResult, StepStatus, Task
+from aishell.models import (
+    SAFETY_STEP,
+    AgentConfig,
+    Estimate,
+    Evidence,
+    Inventory,
+    Server,
+    Step,
+    StepResult,
+    StepStatus,
+    Task,
+)
 from aishell.moments import at
 from aishell.planning.estimates import estimate
 from aishell.planning.variables import escaped
@@ -20,6 +32,13 @@ from aishell.settings.schemas import TEXT
 
 #: What takes the mark of a restore out of a database.
 RESET = "reset_restore_mark"
+_EXCHANGE, _TOOL = "replace", "replace_database"
+_SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the present state.")
+#: Options of the restore that the exchange has to know too.
+_SHARED = ("owners", "jobs")
+#: The identity of a PostgreSQL database: the number in it is another one for every database that is made.
+_NUMBERED = re.compile(r"(system .* database )\d+( .*)", re.DOTALL)
+_BESIDE = "restore it beside the database with --to, and look at it"
 
 
 class BackupRestoreAgent(Agent):
@@ -49,56 +68,14 @@ class BackupRestoreAgent(Agent):
         "rung_at": {"type": "string"},
     }
 
-    def tables(self, task: Task) -> Sequence[str]:
-        return ()
-
     def draft(self, task: Task, inventory: Inventory) -> Draft:
         data, server = task.input_data, inventory.server
-        for name in ("backup", "place", "manifest", *(("kept",) if data.get("in_place") else ())):
-            if name not in data:
-                raise ParameterError(
-                    f"the backup_restore task needs {name}", hint="the command `backups restore` fills it in"
-                )
-        made, place = data["manifest"], data["place"]
-        if made["engine"] != server.engine:
-            raise ParameterError(
-                f"{data['backup']} is of {made['product']} and cannot be restored into {server.product}",
-                hint="name a server of its kind with --target or --url",
-            )
-        _check_place(place, server)
-        chosen: dict[str, Any] = {"backup_id": escaped(data["backup"]), "place": escaped(place)}
-        chosen |= {name: escaped(data[name]) for name in ("until",) if name in data}
-        chosen |= {name: [escaped(one) for one in data[name]] for name in ("only",) if name in data}
-        if profile(server.engine).is_file and len(chosen) > 2:
-            raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
-        _check_tables(data.get("only", ()), made["method"])
-        # A part of a backup, or a later moment, is not what its fingerprints are of.
-        chosen["compare"] = bool(data.get("compare", True)) and made.get("compared", False) and len(chosen) == 2
-        options = data.get("options", {})
-        chosen |= {name: escaped(value) if isinstance(value, str) else value for name, value in options.items()}
-        bytes_, increments = _needs(made), made.get("rests_on", 0)
-        which = f", with the {increments + 1} that it is made of" if increments else ""
-        step = Step(
-            id="restore",
-            tool="restore_backup",
-            params=chosen,
-            rationale=f"Into {place}, a new place; nothing that exists is touched. The backup is verified again first.",
-            evidence=(
-                Evidence(
-                    "backup_bytes",
-                    made.get("chain_bytes", made["bytes"]),
-                    f"the backup's manifest{which}",
-                    made["finished_at"],
-                ),
-                Evidence("proven", data.get("rung", "written"), "the catalog", data.get("rung_at") or "never"),
-            ),
-            # A path lies on this host, of whose disks nothing is known here.
-            estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
-        )
-        if not data.get("in_place"):
-            return Draft(tuple(_with_reset(step, made, place, inventory)), tuple(_warnings(data, server)))
-        steps = restore_in_place.steps(data, inventory, step)
-        return Draft(tuple(steps), (*restore_in_place.warnings(data, server), *_warnings(data, server)))
+        _require_fitting(data, server)
+        restore, warnings = _restore(data, inventory), _warnings(data, server)
+        if data.get("in_place"):
+            steps = _exchanging(data, inventory, restore)
+            return Draft(tuple(steps), (*_exchange_warnings(data, server), *warnings))
+        return Draft(tuple(_with_reset(restore, data["manifest"], data["place"], inventory)), tuple(warnings))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         outputs = {r.step_id: r.output for r in results if r.status is StepStatus.DONE and r.output is not None}
@@ -112,14 +89,66 @@ class BackupRestoreAgent(Agent):
             "compared": bool(output.get("compared")),
             "differences": list(output.get("differences") or ()),
         }
-        if not output:
-            sentences = ["Nothing was restored."]
-        else:
-            sentences = [f"{data['backup_id']} was restored into {data['place']}."]
-            if data["compared"]:
-                sentences.append("Every object matches the backup.")
-            sentences += [f"Note: {note}." for note in output.get("notes") or ()]
+        sentences = [f"{data['backup_id']} was restored into {data['place']}." if output else "Nothing was restored."]
+        if data["compared"]:
+            sentences.append("Every object matches the backup.")
+        sentences += [f"Note: {note}." for note in output.get("notes") or ()]
         return data, " ".join([*sentences, *left_over(results)])
+
+
+def _require_fitting(data: Mapping[str, Any], server: Server) -> None:
+    """Raises ParameterError for what is missing, for a backup of another engine and for a place that cannot be restored into."""
+    for name in ("backup", "place", "manifest", *(("kept",) if data.get("in_place") else ())):
+        if name not in data:
+            raise ParameterError(
+                f"the backup_restore task needs {name}", hint="the command `backups restore` fills it in"
+            )
+    made, place = data["manifest"], data["place"]
+    if made["engine"] != server.engine:
+        raise ParameterError(
+            f"{data['backup']} is a backup of {made['product']} and cannot be restored into {server.product}",
+            hint="name a server of its kind with --target or --url",
+        )
+    if profile(server.engine).is_file and "/" not in place:
+        raise ParameterError(f"{place!r} is not a file path", hint="write it with its folder, e.g. ./restored.db")
+    if place == server.database:
+        raise ParameterError(
+            f"{place} is the database itself: a backup is restored beside it, never over it",
+            hint="name another place with --to, look at what came back, then rename",
+        )
+
+
+def _restore(data: Mapping[str, Any], inventory: Inventory) -> Step:
+    """The step that restores. Raises ParameterError for a part of the backup that its method cannot restore."""
+    made, place = data["manifest"], data["place"]
+    part: dict[str, Any] = {"until": escaped(data["until"])} if "until" in data else {}
+    if "only" in data:
+        part["only"] = [escaped(table) for table in data["only"]]
+    if part and profile(inventory.server.engine).is_file:
+        raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
+    _check_tables(data.get("only", ()), made["method"])
+    bytes_, increments = _needs(made), made.get("rests_on", 0)
+    which = f"the backup's manifest{f', with the {increments + 1} that it is made of' if increments else ''}"
+    size_ = made.get("chain_bytes", made["bytes"])
+    return Step(
+        id="restore",
+        tool="restore_backup",
+        params={
+            "backup_id": escaped(data["backup"]),
+            "place": escaped(place),
+            **part,
+            # The fingerprints are those of the whole backup, at its own time.
+            "compare": bool(data.get("compare", True)) and made.get("compared", False) and not part,
+            **{name: meant(value) for name, value in data.get("options", {}).items()},
+        },
+        rationale=f"Into {place}, a new place; nothing that exists is touched. The backup is verified again first.",
+        evidence=(
+            Evidence("backup_bytes", size_, which, made["finished_at"]),
+            Evidence("proven", data.get("rung", "written"), "the catalog", data.get("rung_at") or "never"),
+        ),
+        # A path lies on this host, of whose disks nothing is known here.
+        estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
+    )
 
 
 def _check_tables(only: Sequence[str], method: str) -> None:
@@ -157,7 +186,7 @@ def _summarised(
     task: Task, outputs: Mapping[str, Mapping[str, Any]], results: Sequence[StepResult]
 ) -> tuple[dict[str, Any], str]:
     """What became of a restore in place."""
-    done, restored = outputs.get(restore_in_place.STEP), outputs.get("restore", {})
+    done, restored = outputs.get(_EXCHANGE), outputs.get("restore", {})
     data: dict[str, Any] = {
         "actions_count": len(outputs),
         "backup_id": task.input_data.get("backup"),
@@ -170,7 +199,7 @@ def _summarised(
     }
     if done is None:
         told = ["Nothing was replaced.", *([f"It is restored beside it: {data['place']}."] if restored else [])]
-        if any(one.step_id == restore_in_place.STEP and one.status is StepStatus.FAILED for one in results):
+        if any(one.step_id == _EXCHANGE and one.status is StepStatus.FAILED for one in results):
             told = ["The exchange failed; its error says what stands where."]  # it may have been in the midst of it
         return data, " ".join([*told, *left_over(results)])
     sentences = [f"{data['backup_id']} replaced {data['place']}."]
@@ -186,16 +215,6 @@ def _summarised(
     if not profile(task.input_data["manifest"]["engine"]).is_file:  # its increments compare files, whoever wrote them
         sentences.append("Make a full backup now: no increment goes on across this.")
     return data, " ".join([*sentences, *left_over(results)])
-
-
-def _check_place(place: str, server: Server) -> None:
-    if profile(server.engine).is_file and "/" not in place:
-        raise ParameterError(f"{place!r} is not a file path", hint="write it with its folder, e.g. ./restored.db")
-    if place == server.database:
-        raise ParameterError(
-            f"{place} is the database itself: a backup is restored beside it, never over it",
-            hint="name another place with --to, look at what came back, then rename",
-        )
 
 
 def _needs(made: Mapping[str, Any]) -> int:
@@ -219,3 +238,92 @@ def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
         told.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
     told.append(f"{size(_needs(made))} as of {at(made['started_at'])}")
     return told
+
+
+def _exchanging(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[Step]:
+    """A restore in place: a backup of what is about to be lost, the restore beside it, then the exchange.
+
+    Raises ParameterError for what cannot be done in place.
+    """
+    _require_exchangeable(data, inventory)
+    server, made = inventory.server, data["manifest"]
+    before = [] if data.get("without_safety_backup") else _SAFETY.of(inventory)
+    params: dict[str, Any] = {
+        "backup_id": "${steps.restore.output.backup_id}",
+        "database": escaped(server.database),
+        "place": "${steps.restore.output.place}",
+        "kept": escaped(data["kept"]),
+        "safety": "${steps.validate.output.backup_id}" if before else None,
+        "compare": restore.params["compare"],
+    }
+    engine = profile(server.engine)
+    if engine.exchanged_by_name:
+        options = data.get("options", {})
+        prefix, suffix = map(escaped, (_NUMBERED.fullmatch(server.identity) or _unknown(server)).groups())
+        params |= {name: options[name] for name in _SHARED if name in options}
+        params |= {"oid": "${steps.restore.output.identity}", "terminate": bool(data.get("terminate"))}
+        params["becomes"] = f"{prefix}${{steps.restore.output.identity}}{suffix}"
+    bytes_ = _needs(made)
+    exchange = Step(
+        id=_EXCHANGE,
+        tool=_TOOL,
+        params=params,
+        rationale=f"The restored copy replaces {server.database}; the present one is kept as {data['kept']}.",
+        # A file's pages go through its journal; elsewhere nothing is copied.
+        estimate=estimate(inventory, _TOOL, "", bytes_, 2 * bytes_ if engine.is_file else None),
+    )
+    return chained([*before, restore, exchange])
+
+
+def _exchange_warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
+    """What a person has to know before they agree."""
+    made = data["manifest"]
+    if made["identity"] != server.identity:
+        yield f"{server.database} is a later database of this name on the same server than the one the backup is of"
+    yield f"stop the application first: what it writes to {server.database} after the safety backup began is not in it"
+    if data.get("without_safety_backup"):
+        yield f"no safety backup is made of what is there now: {profile(server.engine).last_copy.format(data['kept'])}"
+    if data.get("until"):
+        yield "a moment between two backups has no fingerprints: what comes back is not compared with anything"
+    elif not data.get("compare", True):
+        yield "the restored data is not compared with the backup, as was asked"
+    if profile(server.engine).exchanged_by_name and data.get("terminate"):
+        yield f"all sessions that are in {server.database} then are ended"
+
+
+def _require_exchangeable(data: Mapping[str, Any], inventory: Inventory) -> None:
+    made, server = data["manifest"], inventory.server
+    if not kind_of(made["method"]).in_place:
+        raise ParameterError(
+            f"{data['backup']} is of the files of a whole server, which nothing can replace while it runs",
+            hint="restore it into a new data directory with --to, stop the server, and start it on that one",
+        )
+    if _TOOL not in inventory.tools:
+        raise ParameterError(f"a database of {server.product} cannot be replaced by aishell", hint=_BESIDE)
+    if "only" in data:
+        raise ParameterError("single tables cannot replace a database", hint=_BESIDE)
+    if not _same(made["identity"], server.identity):
+        raise ParameterError(
+            f"{data['backup']} is of another database: {made['identity']}; this is {server.identity}", hint=_BESIDE
+        )
+    if data.get("compare", True) and not made.get("compared") and not data.get("until"):
+        raise ParameterError(
+            f"{data['backup']} was made without fingerprints, so a restored copy cannot be compared with it",
+            hint="take another backup, or use --no-compare",
+        )
+    owners = profile(server.engine).keeps_owners and data.get("options", {}).get("owners") is not False
+    if owners and not server.superuser:
+        raise ParameterError(
+            "only a superuser can restore owners and privileges",
+            hint="connect as one; with --option owners=false all of it belongs to this role, and to nobody else",
+        )
+
+
+def _same(then: str, now: str) -> bool:
+    """Whether two identities are of one database: the same, or on PostgreSQL of the same name on the same server."""
+    old, new = _NUMBERED.fullmatch(then), _NUMBERED.fullmatch(now)
+    return then == now or (old is not None and new is not None and old.groups() == new.groups())
+
+
+def _unknown(server: Server) -> re.Match[str]:
+    raise ParameterError(f"it is not known which database this is: {server.identity}")

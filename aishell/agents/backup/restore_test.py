@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from aishell.agents.backup.steps import chained, proof
 from aishell.agents.base import Agent, Draft, Option, defaults_of, described
-from aishell.agents.summary import left_over
-from aishell.engines import profile
-from aishell.models import AgentConfig, Inventory, Step, StepResult, StepStatus, Task
-from aishell.planning.estimates import estimate
+from aishell.agents.summary import left_over, outputs_of
+from aishell.models import AgentConfig, Inventory, Step, StepResult, Task
 from aishell.planning.variables import escaped
 from aishell.settings.schemas import TEXT
 
@@ -31,32 +30,20 @@ class RestoreTestAgent(Agent):
     """
     examples: ClassVar[tuple[str, ...]] = ("aishell run restore-test --dry-run", "aishell run restore-test --all --yes")
 
-    def tables(self, task: Task) -> Sequence[str]:
-        return ()
-
     def draft(self, task: Task, inventory: Inventory) -> Draft:
-        named, server = task.input_data.get("backup"), inventory.server
+        named = task.input_data.get("backup")
+        if named is not None:
+            return Draft((proof(escaped(named), inventory),))
         choose = Step(
             id="choose",
             tool="find_unproven_backup",
-            params={},
             rationale="Choose the backup that has gone longest without a restore test, or never had one.",
         )
-        # A file is restored where backups are, of whose disk nothing is known here: that is looked at when it begins.
-        room = None if profile(server.engine).is_file else server.database_bytes
-        prove = Step(
-            id="restore_test",
-            tool="restore_test",
-            params={"backup_id": "${steps.choose.output.backup_id}" if named is None else escaped(named)},
-            index=int(named is None),
-            rationale="Only a restore that matches proves a backup. It goes into a scratch place, which is removed again.",
-            needs=("choose",) if named is None else (),
-            estimate=estimate(inventory, "restore_test", "", server.database_bytes, room),
-        )
-        return Draft((choose, prove) if named is None else (prove,), serving=frozenset({"choose"}))
+        steps = chained([choose, proof("${steps.choose.output.backup_id}", inventory)])
+        return Draft(tuple(steps), serving=frozenset({"choose"}))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
-        outputs = {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
+        outputs = outputs_of(results)
         chosen, proof = outputs.get("choose", {}), outputs.get("restore_test", {})
         data = {
             "actions_count": len(outputs),

@@ -1,16 +1,22 @@
-"""The steps of a full backup that counts: how much it will take, the backup, and its reading from beginning to end. Pure."""
+"""The steps that the plans of backups, restores and risky maintenance share. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from aishell.models import Inventory, Step
+from aishell.agents.base import Draft
+from aishell.engines import profile
+from aishell.models import Inventory, Step, Task
+from aishell.moments import at
 from aishell.planning.estimates import estimate
+from aishell.planning.variables import escaped
 
 
 @dataclass(frozen=True)
 class BackupSteps:
-    """What its three steps are called in a plan, and what the backup is for."""
+    """A full backup that counts: its size, the backup, and its reading from beginning to end; what the three steps are called."""
 
     size: str
     backup: str
@@ -35,6 +41,12 @@ class BackupSteps:
         return [sized(self.size), backup, read(self.read, self.backup)]
 
 
+#: A backup before risky maintenance (`create_backup`). Steps that can do no harm run without it.
+FIRST = BackupSteps("backup_size", "backup", "backup_read", "A way back, made before any risky change.")
+#: The condition of a step that waits for that backup; where the backup was put off, it has no output, and the step does not run.
+_FIRST_READ = "${steps.backup_read.output.valid} == True"
+
+
 def sized(step_id: str) -> Step:
     """How much a full backup will take."""
     return Step(
@@ -54,3 +66,53 @@ def read(step_id: str, backup: str) -> Step:
         rationale="Only a backup that was read in full counts.",
         needs=(backup,),
     )
+
+
+def proof(backup_id: str, inventory: Inventory) -> Step:
+    """A restore test of a backup."""
+    bytes_ = inventory.server.database_bytes
+    # A file is restored where backups are, and nothing is known here of the disk there: that is looked at when it begins.
+    room = None if profile(inventory.server.engine).is_file else bytes_
+    return Step(
+        id="restore_test",
+        tool="restore_test",
+        params={"backup_id": backup_id},
+        rationale="Only a restore that matches proves a backup. It goes into a scratch place, which is removed again.",
+        estimate=estimate(inventory, "restore_test", "", bytes_, room),
+    )
+
+
+def meant(value: Any) -> Any:
+    """An option as a value that means itself, with no reference in it."""
+    return escaped(value) if isinstance(value, str) else value
+
+
+def chained(steps: Sequence[Step]) -> list[Step]:
+    """The steps, each needing the one before it."""
+    return [replace(step, index=n, needs=(steps[n - 1].id,) if n else ()) for n, step in enumerate(steps)]
+
+
+def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
+    """The draft with a backup before the steps that can do harm, unless none was asked for or a recent one counts already."""
+    if not task.input_data.get("create_backup"):
+        return draft
+    known = inventory.last_backup
+    if known is not None:
+        told = f"no backup is made: {known['backup_id']}, begun {at(str(known['started_at']))}, is verified and recent enough"
+        return replace(draft, warnings=(*draft.warnings, told))
+    first = [replace(step, on_error="continue") for step in FIRST.of(inventory)]
+    steps = [*first, *(guard(step, first) if step.tool in inventory.guarded else step for step in draft.steps)]
+    return replace(
+        draft,
+        steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
+        serving=draft.serving | {step.id for step in first},
+    )
+
+
+def guard(step: Step, steps: Sequence[Step]) -> Step:
+    """The step, if the backup that is among `steps` was made and could be read; as it is where there is none."""
+    first = [one.id for one in steps if one.id in FIRST.ids]
+    if not first:
+        return step
+    condition = _FIRST_READ if step.when is None else f"{_FIRST_READ} and {step.when}"
+    return replace(step, needs=(*step.needs, *first), when=condition)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from aishell.agents import summary
+from aishell.agents.backup.steps import backed_up, guard
 from aishell.agents.base import FLAG, NAMES, Agent, Draft, Option, Surroundings, defaults_of, described
-from aishell.agents.maintenance.backup_first import backed_up, guard
 from aishell.agents.planner import Planner, full_size, named
 from aishell.models import AgentConfig, Evidence, Index, Inventory, Params, Step, StepResult, Table, Task
 from aishell.planning.estimates import estimate
