@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aishell.errors import UnknownNameError
@@ -35,6 +36,7 @@ from aishell.settings.schemas import TEXT
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aishell.agents.vocabulary import Vocabulary
     from aishell.backups.store.backup_store import BackupStore
     from aishell.registry.tool import Tool
     from aishell.settings.settings import Settings
@@ -141,6 +143,8 @@ class Agent(ABC):
     categories: ClassVar[frozenset[str]] = frozenset()
     #: What `agents/<type>.yaml` may say beside what any agent may be told: the schema of each key (`settings.validation`).
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    #: `module:NAME` of the words that ask for it (`agents.vocabulary.Vocabulary`), by default made of its type, inputs and help.
+    vocabulary: ClassVar[str] = ""
     #: Whether its inventory is to tell what killed runs have left.
     clears: ClassVar[bool] = False
     #: Whether its work is about one backup, archive or run, so that no later plan takes up what a window left of it.
@@ -245,9 +249,22 @@ class Agent(ABC):
         """Raises UsageError for a tool that this agent's plans may not use, whoever wrote them."""
         return
 
+    def words(self) -> Vocabulary:
+        """The words that people ask for it by."""
+        from aishell.agents.vocabulary import derived
+
+        if not self.vocabulary:
+            return derived(self.type, self.inputs, self.help or self.__doc__ or "")
+        module, _, name = self.vocabulary.partition(":")
+        found: Vocabulary = getattr(import_module(module), name)
+        return found
+
     def can_handle(self, task: Task) -> tuple[bool, float]:
-        """Whether this agent fits a task, and how sure that is (0-1)."""
-        return task.agent == self.type, 1.0 if task.agent == self.type else 0.0
+        """Whether this agent fits a task, and how sure that is (0-1): by the agent it names, else by its description's words."""
+        if task.agent or not task.description:
+            return task.agent == self.type, 1.0 if task.agent == self.type else 0.0
+        sure = self.words().bid(task.description)
+        return sure > 0, sure
 
 
 class Onlooker(Agent):

@@ -34,6 +34,7 @@ class ResidueAgent(Agent):
     """A step for each thing in the database, and one for all files. Every step asks."""
 
     type: ClassVar[str] = "residue"
+    vocabulary: ClassVar[str] = "aishell.agents.residue_words:WORDS"
     clears: ClassVar[bool] = True
     defaults: ClassVar[AgentConfig] = defaults_of(
         "residue",

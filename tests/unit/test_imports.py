@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backups",),
     ("reporting",),
     ("agents",),
+    ("asking.dates", "asking.names", "asking.reading", "asking.requests", "asking.routing", "asking.words"),
     ("scheduling", "workflows"),
     ("reporting.gathering", "reporting.needs"),
     ("notifying",),

@@ -35,6 +35,7 @@ class BackupAgent(Agent):
     """One backup of the target, kept in the site's folder of backups."""
 
     type: ClassVar[str] = "backup"
+    vocabulary: ClassVar[str] = "aishell.agents.backup.words:WORDS"
     defaults: ClassVar[AgentConfig] = defaults_of(
         "backup", "database_read file_read file_write backup_create backup_restore", max_duration=6 * 3600
     )

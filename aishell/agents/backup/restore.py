@@ -45,6 +45,7 @@ class BackupRestoreAgent(Agent):
     """One backup into one new database of a server, for SQLite into a new file; `in_place`: and that into the old one's place."""
 
     type: ClassVar[str] = "backup_restore"
+    vocabulary: ClassVar[str] = "aishell.agents.backup.words:RESTORE"
     by_hand: ClassVar[bool] = True
     defaults: ClassVar[AgentConfig] = defaults_of(
         "backup_restore",

@@ -17,6 +17,7 @@ class RestoreTestAgent(Agent):
     """A backup is chosen when the run begins, or named; it comes back into a scratch place, which goes again."""
 
     type: ClassVar[str] = "restore_test"
+    vocabulary: ClassVar[str] = "aishell.agents.backup.words:TEST"
     defaults: ClassVar[AgentConfig] = defaults_of(
         "restore_test", "database_read file_read file_write backup_restore", max_duration=24 * 3600
     )

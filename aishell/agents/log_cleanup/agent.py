@@ -36,6 +36,7 @@ class LogCleanupAgent(Agent):
     """Retention of log tables: preconditions, deletion in batches, what follows from it, and a look at what is left."""
 
     type: ClassVar[str] = "log_cleanup"
+    vocabulary: ClassVar[str] = "aishell.agents.log_cleanup.words:WORDS"
     defaults: ClassVar[AgentConfig] = defaults_of(
         "log_cleanup",
         "database_read database_write schema_analyze query_optimize file_write schema_modify",

@@ -24,6 +24,7 @@ class ArchiveLoadAgent(Agent):
     """
 
     type: ClassVar[str] = "archive_load"
+    vocabulary: ClassVar[str] = "aishell.agents.log_cleanup.words:LOAD"
     by_hand: ClassVar[bool] = True
     defaults: ClassVar[AgentConfig] = defaults_of(
         "archive_load", "database_read database_write schema_analyze query_optimize", max_duration=3600

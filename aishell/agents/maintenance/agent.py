@@ -45,6 +45,7 @@ class MaintenanceAgent(Agent):
     """Statistics, vacuum, index rebuilds, rewrites and checks, by evidence."""
 
     type: ClassVar[str] = "maintenance"
+    vocabulary: ClassVar[str] = "aishell.agents.maintenance.words:WORDS"
     defaults: ClassVar[AgentConfig] = defaults_of(
         "maintenance",
         "database_read database_write schema_analyze index_manage query_optimize file_write backup_create",

@@ -1,0 +1,302 @@
+"""Names in a text: targets, labels and tables, those to work on and those to leave alone. Pure.
+
+A name is known, or the text makes it one: it is quoted, written like an identifier, or stands where a table's name stands.
+A name that is nearly a known one is never taken for it: the person is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from aishell.agents.vocabulary import CLASSES, COMMON, FILLERS, Word, find, fits, near
+
+_TABLE = frozenset(CLASSES["table"].split("|"))
+_ROWS = frozenset(one for one in CLASSES["rows"].split("|") if "*" not in one)
+_BEFORE_TARGET = frozenset("database db target server instance datenbank ziel instanz servidor datos".split())
+_BEHIND_TARGET = frozenset("database db server databases servers targets target instance".split())
+#: Words that are a server's or a database's kind and no name, where one could stand.
+_KINDS = frozenset("test scratch production postgres postgresql mysql mariadb sqlite live main sample demo".split())
+_ALL_DATABASES = (
+    "all|every|each|alle|allen|aller|jede|jeder|jedem|todas|todos|cada|both|beide|beiden (configured|my|our) databases|database"
+    "|targets|target|servers|server|datenbanken|datenbank|ziele|zielen|servern|bases|servidores|base_de_datos|dbs|instances"
+)
+_LABEL = frozenset(
+    """label labelled labeled labels tagged tag etikett gekennzeichnet markiert etiqueta etiquetado etiquetados etiquetada
+    etiquetadas""".split()
+)
+_ALL_TABLES = frozenset("everything all alles alle todo todas every anything jede cada".split())
+#: What leaves the names behind it alone, and what does that from behind them.
+_EXCEPT = tuple(CLASSES["except"].split("|"))
+_ALONE = tuple(
+    """alone untouched as_it_is as_they_are out in_peace in_ruhe nicht auslassen weglassen unangetastet unberuhrt aussen_vor
+    stehen fuera en_paz intacta intacto intactas excluded ausgenommen aus stays stay off_limits tabu must_not should_not must_stay
+    bleibt bleiben se_queda excluida excluido is_off are_off""".split()
+)
+_BUT = frozenset("but ausser menos salvo excepto".split())
+#: Before a name of a table that nobody knows: what it is of, what leaves it out, what asks for it.
+_OBJECT = frozenset("from of in on within aus von vom auf de del en for fur sobre".split())
+_LEFT_OUT = frozenset(
+    "leave lass except excluding without skip spare ausser ohne ausgenommen excepto salvo menos sin but".split()
+)
+_ASKED = frozenset("is are does was ist sind esta estan need needs wird did".split())
+_AGED = frozenset("older alter aelter anteriores anterior".split())
+_VERBS = tuple(
+    """vacuum analyze analyse need keep brauch* necesit* reindex optimi* rewrite defragment* purge clean clear trim prune wipe
+    delete limpia purga depura borra bereinige losche analiza""".split()
+)
+_ARTICLES = FILLERS - frozenset("of von vom de del".split())
+_JOINS = frozenset("and or nor & , und oder y e o ni sowie plus as well".split())
+_ENDS = frozenset(".;!?\n,:(") | frozenset("but aber sondern pero".split())
+#: Columns end so, and tables seldom; identifiers; and words that could be names.
+_COLUMN = re.compile(r".*_(?:at|on|date|time|ts|timestamp|datetime|datum|fecha)")
+_IDENTIFIER = re.compile(r"[a-z_][\w$]*_[\w$]*(?:\.[\w$]+)?|[a-z_][\w$]*\.[a-z_][\w$*]*|(?=.*\w)[\w.]*\*[\w.*]*")
+_PLAIN = re.compile(r"[a-z_][\w$]{1,62}")
+_NAMED = re.compile(r"[a-z_][\w$.-]{1,62}")
+#: Words between a name and what leaves it alone.
+_REACH = 5
+
+
+@dataclass(slots=True)
+class Names:
+    """What words of a text name, by their place in it."""
+
+    tables: dict[int, str] = field(default_factory=dict)
+    excluded: set[int] = field(default_factory=set)
+    targets: dict[int, str] = field(default_factory=dict)
+    labels: dict[int, str] = field(default_factory=dict)
+    everywhere: set[int] = field(default_factory=set)
+    around: set[int] = field(default_factory=set)  # words that belong to a name: `the table …`, `leave … alone`
+    doubts: dict[str, str] = field(default_factory=dict)  # of a table's name
+    unknown: list[str] = field(default_factory=list)
+    together: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def places(self) -> set[int]:
+        return {*self.tables, *self.targets, *self.labels, *self.everywhere}
+
+
+def names_in(
+    words: Sequence[Word],
+    targets: Mapping[str, Collection[str]],
+    tables: Collection[str] | None,
+    spoken: Callable[[Word], bool],
+    taken: Collection[int],
+) -> Names:
+    """The names of a text.
+
+    `tables`: None where they are not known; `spoken`: whether a word is one of a vocabulary; `taken`: places that are read
+    already, of folders.
+    """
+    return _Finder(words, targets, tables, spoken, taken).found()
+
+
+class _Finder:
+    """Looks at each word of a text with those around it."""
+
+    def __init__(
+        self,
+        words: Sequence[Word],
+        targets: Mapping[str, Collection[str]],
+        tables: Collection[str] | None,
+        spoken: Callable[[Word], bool],
+        taken: Collection[int],
+    ) -> None:
+        self.words, self.tables, self.spoken, self.taken = words, tables, spoken, taken
+        self.targets = {name.casefold(): name for name in targets}
+        self.labels = {label.casefold(): label for several in targets.values() for label in several}
+        self.names = Names()
+
+    def found(self) -> Names:
+        names = self.names
+        for match in find(_ALL_DATABASES, self.words):
+            names.everywhere |= set(range(match.first, match.last))
+        for place, word in enumerate(self.words):
+            if not (word.sign or place in self.taken or place in names.everywhere or word.number is not None):
+                self._name(place)
+        self._groups()
+        for place in range(len(self.words)):
+            if place not in names.places and place not in self.taken:
+                self._unknown(place)
+        return names
+
+    def _form(self, place: int) -> str:
+        """A word as a name is compared: without the `'s` of an owner."""
+        word = self.words[place]
+        return word.form.casefold() if word.quoted else word.form.removesuffix("'s")
+
+    def _near(self, place: int, step: int) -> str:
+        """The next word that matters, before or behind."""
+        at = place + step
+        while 0 <= at < len(self.words) and self.words[at].form in _ARTICLES:
+            at += step
+        return self.words[at].form if 0 <= at < len(self.words) and not self.words[at].quoted else ""
+
+    def _beside(self, place: int, kinds: Collection[str]) -> set[int]:
+        return {at for at in (place - 1, place + 1) if 0 <= at < len(self.words) and self.words[at].form in kinds}
+
+    def _after_verb(self, place: int) -> bool:
+        """Whether a word stands where the object of a verb does: `vacuum orders`, `limpia events`."""
+        at = place - 1
+        while at >= 0 and (self.words[at].form in FILLERS or self.words[at].form in ("up", "out", "old")):
+            at -= 1
+        return at >= 0 and not self.words[at].quoted and any(fits(self.words[at], one) for one in _VERBS)
+
+    def _name(self, place: int) -> None:
+        form, before, behind = self._form(place), self._near(place, -1), self._near(place, 1)
+        if form in self.targets and before not in _TABLE and behind not in _TABLE:
+            self.names.targets[place] = self.targets[form]
+            self.names.around |= self._beside(place, _BEFORE_TARGET | _BEHIND_TARGET)
+        elif form in self.labels and (before in _LABEL or behind in _BEHIND_TARGET or behind in _LABEL):
+            self.names.labels[place] = self.labels[form]
+            self.names.around |= self._beside(place, _LABEL | _BEHIND_TARGET)
+        elif form not in _TABLE and (form not in COMMON or self.words[place].quoted):
+            name = self._unseen_table(place) if self.tables is None else self._known_table(place)
+            if name is not None:
+                self.names.tables[place] = name
+                self.names.around |= self._beside(place, _TABLE)
+
+    def _is_said(self, place: int) -> bool:
+        """Whether a word is a table's name by what stands beside it."""
+        return self.words[place].quoted or self._near(place, -1) in _TABLE or self._near(place, 1) in _TABLE
+
+    def _unseen_table(self, place: int) -> str | None:
+        """The name of a table by where and how it is written, where no table is known."""
+        word, form, before, behind = self.words[place], self._form(place), self._near(place, -1), self._near(place, 1)
+        said = self._is_said(place)
+        if _COLUMN.fullmatch(form) and not said:
+            return None
+        if (word.quoted and " " not in form) or _IDENTIFIER.fullmatch(form):
+            return _written(word)
+        if not _PLAIN.fullmatch(form) or self.spoken(word):
+            return None
+        if said:
+            return _written(word)
+        stands = (
+            before in _OBJECT | _LEFT_OUT
+            or behind in _AGED
+            or self._after_verb(place)
+            or (before in _JOINS and any(at in self.names.tables for at in range(max(0, place - 3), place)))
+            or (before in _ASKED and place <= 4)
+        )
+        if not stands or behind in _ROWS or form.endswith(("ing", "ando", "iendo")):
+            return None
+        return _written(word)
+
+    def _known_table(self, place: int) -> str | None:
+        word, form, before = self.words[place], self._form(place), self._near(place, -1)
+        said = self._is_said(place)
+        found = self._known(form)
+        if not found and "*" in form and len(form) > 1:
+            return _written(word)
+        if not found and said and not self.spoken(word):
+            found = self._known(f"{form}s") or self._known(form.removesuffix("s"))
+        stands = said or before in _OBJECT or self._near(place, 1) in _AGED or self._after_verb(place)
+        if not found or (self.spoken(word) and not stands):
+            return None
+        name = found[0] if len(found) == 1 and form not in (found[0].casefold(), _short(found[0])) else _written(word)
+        if len(found) > 1:
+            self.names.doubts[name] = f"{word.text!r} is the name of several tables: {', '.join(sorted(found))}"
+        return name
+
+    def _known(self, form: str) -> list[str]:
+        """The tables that a name is of: `orders` is `public.orders`, too."""
+        exact = [table for table in self.tables or () if table.casefold() == form]
+        last = form.rpartition(".")[2]
+        return exact or [
+            table
+            for table in self.tables or ()
+            if _short(table) == form or ("." not in table and table.casefold() == last)
+        ]
+
+    def _groups(self) -> None:
+        """Names in a row share what is said of the first or behind the last: `without the tables a, b and c`."""
+        group: list[int] = []
+        for place in [*sorted(self.names.tables), None]:
+            if group and (place is None or not self._joined(group[-1], place)):
+                self.names.together.append((group[0], group[-1] + 1))
+                if self._left_out_before(group[0], group[-1]) or self._left_out_behind(group[-1]):
+                    self.names.excluded |= set(group)
+                group = []
+            if place is not None:
+                group.append(place)
+
+    def _joined(self, first: int, second: int) -> bool:
+        between = [word.form for word in self.words[first + 1 : second]]
+        return 0 < len(between) <= 4 and all(one in _JOINS or one in FILLERS or one in _TABLE for one in between)
+
+    def _left_out_before(self, first: int, last: int) -> bool:
+        for at in range(first - 1, max(-1, first - 1 - _REACH), -1):
+            everything = at > 0 and self.words[at - 1].form in _ALL_TABLES | _TABLE
+            if everything and self.words[at].form in _BUT:  # which begins a clause elsewhere
+                return self._leave(at - 1, first, last)
+            if at in self.names.places or self.words[at].form in _ENDS:
+                return False
+            if any(self._says(at, cue) for cue in _EXCEPT):
+                return self._leave(at - int(everything), first, last)
+        return False
+
+    def _leave(self, start: int, first: int, last: int) -> bool:
+        self.names.around |= set(range(start, first))
+        self.names.together.append((start, last + 1))
+        return True
+
+    def _left_out_behind(self, last: int) -> bool:
+        for skipped in range(3):
+            at = last + 1 + skipped
+            cue = next((one for one in _ALONE if self._says(at, one)), None)
+            if cue is not None:
+                self.names.around |= set(range(last + 1, at + len(cue.split("_"))))
+                return True
+            if at >= len(self.words) or self.words[at].form not in FILLERS | {"is", "are", "should", "must", "table"}:
+                return False
+        return False
+
+    def _says(self, at: int, cue: str) -> bool:
+        parts = cue.split("_")
+        span = self.words[at : at + len(parts)]
+        return len(span) == len(parts) and all(fits(word, part) for word, part in zip(span, parts, strict=True))
+
+    def _unknown(self, place: int) -> None:
+        """Notes a word that is meant as a name and is none that is known."""
+        word, form, before, behind = self.words[place], self._form(place), self._near(place, -1), self._near(place, 1)
+        if word.sign or word.number is not None or form in COMMON or form in _LABEL or self.spoken(word):
+            return
+        if not _NAMED.fullmatch(form):
+            return
+        close = [name for key, name in self.targets.items() if near(form, key) or sorted(form) == sorted(key)]
+        called = (before in _BEFORE_TARGET or behind in ("database", "db", "datenbank")) and form not in _KINDS
+        if close or called:
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(self.targets.values())[:12])}"
+            self.names.unknown.append(f"unknown target {word.text!r}: {hint}")
+        elif self.tables is not None:
+            self._unknown_table(place, form)
+
+    def _unknown_table(self, place: int, form: str) -> None:
+        word, before, behind = self.words[place], self._near(place, -1), self._near(place, 1)
+        close = sorted(name for name in self.tables or () if near(form, _short(name)))
+        stands = before in _OBJECT | _TABLE or behind in _TABLE or self._after_verb(place) or "_" in form
+        ends = place + 1 >= len(self.words) or self.words[place + 1].sign or self.words[place + 1].form in _JOINS
+        if close and stands:
+            self.names.unknown.append(f"unknown table {word.text!r}: did you mean {close[0]!r}?")
+        elif before in _TABLE or (_IDENTIFIER.fullmatch(form) and not _COLUMN.fullmatch(form)):
+            self.names.unknown.append(f"unknown table {word.text!r}")
+        elif ends and place and self.words[place - 1].form in ("on", "auf", "in", "en", "at"):
+            self.names.unknown.append(f"{word.text!r} is neither a known target nor a known table")
+
+
+def _written(word: Word) -> str:
+    return re.sub(r"['’]s$", "", word.form if word.quoted else word.text)
+
+
+def _short(table: str) -> str:
+    return table.casefold().rpartition(".")[2]
+
+
+def quoted(words: Sequence[Word], names: Names) -> tuple[Word, ...]:
+    """The words with those that name something quoted: no word of a vocabulary is found in them. Targets become signs."""
+    return tuple(
+        replace(word, quoted=True, form=names.tables.get(place, "")) if place in names.places else word
+        for place, word in enumerate(words)
+    )

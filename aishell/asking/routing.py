@@ -1,0 +1,137 @@
+"""Which part of a text is whose work: clauses, and the agents that bid for them by `can_handle`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from aishell.agents.base import Agent
+from aishell.agents.vocabulary import Word, find
+from aishell.models import Task
+
+#: An agent is given a clause from this confidence on; below, the person is asked.
+SURE = 0.6
+#: Below this an agent is not even in question.
+POSSIBLE = 0.3
+_ENDS = frozenset(".;!?\n")
+_SIGNS = _ENDS | frozenset(",:()&+")
+_JOINS = frozenset(
+    """and then but also plus und dann danach anschliessend sowie aber sondern y e luego despues pero ademas
+    afterwards finally
+    while""".split()
+)
+#: Where a clause with the work of two agents is cut, between the words of one and of the other.
+_CUTS = frozenset(
+    """make do run take perform start create have with before after mach mache erstell erstelle nimm starte vor nach
+    mit bevor nachdem
+    haz hacer haga ejecuta realiza crea con antes tras incl including once when sobald""".split()
+)
+_SOFT = frozenset("then also plus dann danach anschliessend luego despues finally afterwards ademas e".split())
+_FIRST = frozenset("first before beforehand upfront vorher zuvor davor zuerst vorab antes primero previamente".split())
+_BEFORE = ("before|bevor|vor|ehe|antes_de|prior_to",)
+_AFTER = frozenset("after nach nachdem tras following once when sobald".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A part of a text: words `first` up to `last`, and the agent whose work it asks for, None where it only adds to
+    another's."""
+
+    first: int
+    last: int
+    agent: str | None = None
+    confidence: float = 0.0
+    bids: tuple[tuple[str, float], ...] = ()
+
+    def __contains__(self, place: int) -> bool:
+        return self.first <= place < self.last
+
+
+def clauses(words: Sequence[Word], together: Sequence[tuple[int, int]], agents: Mapping[str, Agent]) -> list[Clause]:
+    """The clauses of a text in its order, each given to the agent that bids most. `together`: spans that are not cut."""
+    kept = {place for first, last in together for place in range(first, last)}
+    found: list[Clause] = []
+    for first, last in _pieces(words, kept):
+        found += _routed(words, first, last, agents)
+    return found
+
+
+def _pieces(words: Sequence[Word], kept: set[int]) -> Iterator[tuple[int, int]]:
+    first = 0
+    for place, word in enumerate(words):
+        if place in kept or word.quoted or not (word.form in _SIGNS or word.form in _JOINS):
+            continue
+        if place - first < 2 and word.form in _SOFT:
+            continue  # `räum dann app_log auf`
+        if first < place:
+            yield first, place
+        first = place + 1
+    if first < len(words):
+        yield first, len(words)
+
+
+def described(words: Sequence[Word]) -> str:
+    """A clause as an agent gets it: the text, with names quoted so that no word of a vocabulary is found in them."""
+    return " ".join(f'"{word.form}"' if word.quoted and word.form else word.text for word in words)
+
+
+def bids(words: Sequence[Word], agents: Mapping[str, Agent]) -> tuple[tuple[str, float], ...]:
+    """Every agent in question for a clause with its confidence, the surest first."""
+    task = Task("", "", description=described(words))
+    made = [(name, agent.can_handle(task)[1]) for name, agent in agents.items()]
+    return tuple(sorted(((name, sure) for name, sure in made if sure >= POSSIBLE), key=lambda one: (-one[1], one[0])))
+
+
+def _routed(words: Sequence[Word], first: int, last: int, agents: Mapping[str, Agent]) -> Iterator[Clause]:
+    """A piece as a clause of one agent; or of several, cut where the words of the next begin."""
+    part = words[first:last]
+    made = bids(part, agents)
+    sure = [name for name, confidence in made if confidence >= SURE]
+    if not sure:
+        yield Clause(first, last, None, made[0][1] if made else 0.0, made)
+        return
+    cut = _cut(part, made, agents) if len(sure) > 1 else None
+    if cut is None:
+        yield Clause(first, last, made[0][0], made[0][1], made)
+        return
+    yield from _routed(words, first, first + cut, agents)
+    yield from _routed(words, first + cut, last, agents)
+
+
+def _cut(words: Sequence[Word], made: Sequence[tuple[str, float]], agents: Mapping[str, Agent]) -> int | None:
+    """Where another agent's words begin, if each side is then for a different one as surely as it was before."""
+    best = made[0][0]
+    inputs = {reads for name, _ in made for reads in _read_spans(words, agents[name])} if made else set()
+    for place in range(1, len(words)):
+        if words[place].form not in _CUTS or any(first < place < last for first, last in inputs):
+            continue
+        left, right = bids(words[:place], agents), bids(words[place:], agents)
+        sides = [side[0] for side in (left, right) if side and side[0][1] >= SURE]
+        if len(sides) == 2 and sides[0][0] != sides[1][0] and best in (sides[0][0], sides[1][0]):
+            return place
+    return None
+
+
+def _read_spans(words: Sequence[Word], agent: Agent) -> Iterator[tuple[int, int]]:
+    """Where an input of an agent is told by words that could be another's: `with a backup`."""
+    for reads in agent.words().inputs.values():
+        if reads.kind == "flag":
+            for several in reads.words.values():
+                for pattern in several:
+                    yield from ((match.first, match.last) for match in find(pattern, words))
+
+
+def comes_first(words: Sequence[Word]) -> bool:
+    """Whether a clause says that its work goes before what the text asked for already: `but back up first`."""
+    forms = [word.form for word in words]
+    return any(form in _FIRST for form in forms[-2:]) or (bool(forms) and forms[0] in _FIRST)
+
+
+def comes_later(words: Sequence[Word]) -> bool:
+    """Whether a clause says that the next one's work goes before its own: `before the maintenance, …`."""
+    return next((match.first for match in find(_BEFORE[0], words)), 9) <= 1
+
+
+def follows(words: Sequence[Word]) -> bool:
+    """Whether a clause names what the work told before it comes after: `… after a backup`."""
+    return bool(words) and words[0].form in _AFTER
