@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.codec import plain
 from aishell.errors import ModelError
+from aishell.llm.answers import parsed
 from aishell.llm.client import Completion, LLMClient, Prompt
-from aishell.llm.correcting import audited, mark, parsed, settle
+from aishell.llm.correcting import audited, mark, settle
 from aishell.llm.fitting import Section, fitted
 from aishell.models import Step, Table
 from aishell.planning import proposals

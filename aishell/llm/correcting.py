@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -56,24 +55,6 @@ def _corrected(prompt: Prompt, answer: str, problem: str) -> Prompt:
     said = f"This answer was refused: {problem[:QUOTED]}\nAnswer again, in the same form."
     given = (("assistant", answer[:QUOTED]),) if answer.strip() else ()
     return replace(prompt, messages=(*prompt.messages, *given, ("user", said)))
-
-
-def parsed(text: str) -> Any:
-    """An answer's JSON. Raises ModelAnswerError for what is none, for a key that is there twice, and for NaN."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a key is there twice")
-        return found
-
-    def refused(constant: str) -> Any:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=refused)
-    except (ValueError, RecursionError) as error:
-        raise ModelAnswerError(f"the answer is not JSON: {error}") from error
 
 
 def audited(prompt: Prompt, completion: Completion, problem: str | None) -> dict[str, Any]:

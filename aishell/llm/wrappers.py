@@ -56,7 +56,7 @@ class Logged(Wrapper):
             log_warning("model_failed", **about, error=type(error).__name__)
             raise
         about |= {"answer": got.answer_digest, "prompt_tokens": got.prompt_tokens, "answer_tokens": got.answer_tokens}
-        log_detail("model_answered", **about, seconds=round(got.seconds, 3), cached=got.cached)
+        log_detail("model_called", **about, seconds=round(got.seconds, 3), cached=got.cached)
         return got
 
 

@@ -266,7 +266,7 @@ def test_the_log_tells_what_became_of_a_question_and_neither_it_nor_the_answer(c
     with pytest.raises(ModelTimeoutError):
         made.generate(PROMPT)
     answered, failed = caplog.records
-    assert (answered.getMessage(), failed.getMessage()) == ("model_answered", "model_failed")
+    assert (answered.getMessage(), failed.getMessage()) == ("model_called", "model_failed")
     assert (answered.levelname, failed.levelname) == ("DEBUG", "WARNING")
     said = f"{answered.__dict__} {failed.__dict__}"
     assert got.prompt_digest in said
