@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,15 +16,16 @@ from aishell.databases.base import TargetLock
 from aishell.errors import AishellError, HookError, InterruptedRunError, OutgrownError, StateError
 from aishell.execution import hooking, recovery, rollback
 from aishell.execution.authorize import refusal
-from aishell.execution.executor import Earlier, record
+from aishell.execution.executor import Earlier
 from aishell.execution.locking import holding
-from aishell.execution.orchestrator import Orchestrator, Outcome
+from aishell.execution.orchestrator import Orchestrator
 from aishell.execution.preview import Preview, as_contract
-from aishell.execution.result import concluded
-from aishell.execution.run import Observer, Options, Run, Silent
+from aishell.execution.recording import record
+from aishell.execution.result import Ending, concluded
+from aishell.execution.run import Observer, Options, Run, Silent, blank
 from aishell.execution.target_context import Job
 from aishell.execution.tracing import tracing
-from aishell.models import Plan, RunResult, RunState, StepResult, StepStatus, new_id
+from aishell.models import Plan, RunResult, RunState, StepStatus, new_id
 from aishell.safety.approval import Approver, Standing
 from aishell.settings.schemas import ON_ERROR
 from aishell.site_files import SiteFiles
@@ -147,15 +148,15 @@ class Driver:
             told.hint = f"{told.hint}; go on with `{command('runs', 'resume', run.id[:8])}`"
             raise told from error
 
-    def _allowed(self, run: Run) -> Outcome | None:
+    def _allowed(self, run: Run) -> Ending | None:
         """Call what comes before a run, whenever one begins or is gone on with; how it ends where that does not let it."""
         try:
             hooking.guard(run, "before_run")
         except HookError as error:
-            return Outcome(refused=((None, error),))
+            return Ending(refused=((None, error),))
         except InterruptedRunError:
             asked = {"cancel": "cancelled", "pause": "paused"}
-            return Outcome(stopped=asked[run.asked_to] if run.asked_to else "interrupted")
+            return Ending(stopped=asked[run.asked_to] if run.asked_to else "interrupted")
         return None
 
     def _broken(self, run: Run, error: AishellError) -> None:
@@ -212,6 +213,6 @@ class Driver:
         refused = refusal(run, step)
         if refused is not None:
             reason, cause = refused
-            result = StepResult(row.step_index, row.step_id, row.tool, plain(step.params), StepStatus.REJECTED)
-            result = replace(result, reason=reason, cause=cause, attempts=row.attempt, started_at=row.started_at)
+            known = {"attempts": row.attempt, "started_at": row.started_at}
+            result = blank(step, StepStatus.REJECTED, reason=reason, cause=cause, **known)
             run.results[row.step_id] = record(run, step, result)

@@ -156,5 +156,5 @@ def _stopping(run: Run, interrupted: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def _asked_to(run: Run) -> bool:
-    run.asked_to = run.asked_to or run.runs.requested(run.id)
+    run.heed(run.asked_to or run.runs.requested(run.id))
     return run.asked_to is not None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -20,8 +20,10 @@ from aishell.engines import profile
 from aishell.errors import AishellError, DatabaseError, HeldError, HookError, InterruptedRunError, WaitingError
 from aishell.execution import hooking, rollback
 from aishell.execution.closing import CLOSED
-from aishell.execution.executor import Earlier, InterruptedStepError, execute, skipped
-from aishell.execution.run import Run
+from aishell.execution.executor import Earlier, InterruptedStepError, execute
+from aishell.execution.recording import skipped
+from aishell.execution.result import Ending
+from aishell.execution.run import Run, blank
 from aishell.models import Cause, Step, StepResult, StepStatus
 from aishell.planning.hooking import due
 from aishell.planning.variables import named_tables
@@ -36,17 +38,6 @@ EVERYTHING: Key = ("*", "*")
 #: Seconds after which a wait for messages looks up. A Ctrl-C that comes just before the thread goes to sleep does not wake it
 #: (the handler of C has run, that of Python runs when the thread does): it would be heard when the step ends, hours later.
 LOOK_UP = 1.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the walk ended. `stopped`: None | paused | held | cancelled | interrupted."""
-
-    waiting: tuple[str, ...] = ()
-    stopped: str | None = None
-    broken: AishellError | None = None
-    error_step: str | None = None
-    refused: tuple[tuple[str | None, HookError], ...] = ()  # by hooks: steps, None for the whole run
 
 
 class Orchestrator:
@@ -67,7 +58,7 @@ class Orchestrator:
         self._interrupts = 0
         self._asked: queue.SimpleQueue[Answer] | None = None  # who waits for the answer to the question on the screen
 
-    def walk(self) -> Outcome:
+    def walk(self) -> Ending:
         """Run everything that can run. Returns when nothing runs and nothing more may start."""
         self.graph = self.run.graph.sorter()
         self.failed_step = self._failed_before()
@@ -83,7 +74,7 @@ class Orchestrator:
             pool.shutdown(wait=False, cancel_futures=True)  # a second Ctrl-C leaves at once
         if self.stopped is None and self.run.asked_to:
             self.stopped = "cancelled" if self.run.asked_to == "cancel" else "paused"
-        return Outcome(tuple(self.waiting), self.stopped, self.broken, self.failed_step, tuple(self.refused))
+        return Ending(tuple(self.waiting), self.stopped, self.broken, self.failed_step, tuple(self.refused))
 
     def _failed_before(self) -> str | None:
         """The step whose failure an earlier process, which was killed right then, has written down and not acted on."""
@@ -173,18 +164,14 @@ class Orchestrator:
             self._end(step, what)
         elif isinstance(what, WaitingError):
             self.waiting.append(f"{what.message} ({what.hint})")
-        elif isinstance(what, InterruptedStepError):
-            self.run.results[step.id] = what.result
-            if self.run.asked_to is None:
-                self.stopped = "interrupted"
-        elif isinstance(what, InterruptedRunError):  # while a hook ran: nothing was begun
+        elif isinstance(what, (InterruptedStepError, InterruptedRunError)):
+            if isinstance(what, InterruptedStepError):  # else a hook ran, and nothing was begun
+                self.run.results[step.id] = what.result
             if self.run.asked_to is None:
                 self.stopped = "interrupted"
         elif isinstance(what, HookError):
             self.refused.append((step.id, what))
-            known = self.run.begun.get(step.id) or StepResult(
-                step.index, step.id, step.tool, step.params, StepStatus.PENDING
-            )
+            known = self.run.begun.get(step.id) or blank(step, StepStatus.PENDING)
             self.run.begun[step.id] = replace(known, reason=what.message)
         elif isinstance(what, HeldError):  # it was placed while the step was judged, or asked about
             self._held(what)
@@ -252,18 +239,22 @@ class Orchestrator:
         """Why a step whose turn it is must not start."""
         if step.undoes is not None:
             return rollback.hindered(self.run.plan, step, self.run.results, self.run.job.pick(step.tool))
-        if step.hook is not None and not due(self.run.plan, self.run.results):
-            return Cause.CONDITION, "no step failed"
-        if self.failed_step is not None and not step.always and step.hook is None:
+        if step.hook is not None:
+            return self._no_time(step) if due(self.run.plan, self.run.results) else (Cause.CONDITION, "no step failed")
+        return None if step.always else self._failed_need(step) or self._no_time(step)
+
+    def _failed_need(self, step: Step) -> tuple[Cause, str] | None:
+        """What failed, or was refused, that a step cannot run without."""
+        if self.failed_step is not None:
             return Cause.STOPPED, f"step {self.failed_step!r} failed before it"
-        if not step.always and step.hook is None:
-            for need in sorted(self.run.graph.needs[step.id]):
-                earlier = self.run.results[need].status
-                if earlier in (StepStatus.FAILED, StepStatus.REJECTED):
-                    became = "failed" if earlier is StepStatus.FAILED else "was refused"
-                    return Cause.NEED, f"needs step {need!r}, which {became}"
-        if step.always:
-            return None
+        became = {StepStatus.FAILED: "failed", StepStatus.REJECTED: "was refused"}
+        for need in sorted(self.run.graph.needs[step.id]):
+            if (status := self.run.results[need].status) in became:
+                return Cause.NEED, f"needs step {need!r}, which {became[status]}"
+        return None
+
+    def _no_time(self, step: Step) -> tuple[Cause, str] | None:
+        """That a step does not fit into what is left of the window."""
         left = self.run.options.left
         if left <= 0:
             return Cause.DEFERRED, f"deferred: {CLOSED}"
@@ -292,9 +283,8 @@ class Orchestrator:
     def _hearing_signals(self) -> Iterator[None]:
         """Ctrl-C, SIGTERM and SIGHUP are messages: an exception at any moment could lose a worker's question or a step's end."""
         ours: list[int] = []
-        if (
-            threading.current_thread() is threading.main_thread()
-        ):  # elsewhere, and with other handlers, they are the caller's
+        # Elsewhere, and with other handlers, they are the caller's.
+        if threading.current_thread() is threading.main_thread():
             every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             ours = [number for number in every if signal.getsignal(number) is signal.default_int_handler]
         for number in ours:

@@ -14,11 +14,10 @@ from aishell.planning.estimates import remembered, total
 from aishell.planning.hooking import on_errors, with_hooks
 from aishell.planning.undoing import with_undos
 from aishell.planning.variables import Reference, named_tables, references, resolve
-from aishell.registry.render import foreseen as partly
-from aishell.registry.render import foreseen_blocks
 from aishell.registry.tool import FROZEN, Tool
+from aishell.running import dispatch
 from aishell.running.context import label_of
-from aishell.running.undoing import sorted_out, told
+from aishell.running.per_object import undoable, why_not_undone
 from aishell.settings.hooks import Hook
 from aishell.settings.schemas import ON_ERROR
 
@@ -131,24 +130,28 @@ def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> t
     `before`: the steps of its plan, whose parameters tell some of what it is given.
     """
     open_references = [r.told for r in references(dict(step.params))]
+    way = dispatch.runner(tool)
     if open_references:
-        unseen = f"depends on {open_references[0]}"
-        if not tool.way.calls or tool.way.unseen:
-            return (), unseen
-        sent = foreseen_blocks(tool, known_values(tool, step, before), job.database)
-        return tuple(as_sent(tool, statement) for statement in sent), unseen
+        sent = way.statements_without(tool, lambda: known_values(tool, step, before), job.database)
+        return tuple(as_sent(tool, statement) for statement in sent), f"depends on {open_references[0]}"
     values = tool.prepare(resolve(dict(step.params), lambda reference: None))
-    found = known_objects(tool, step, values)
+    found = way.planned(tool, values, step.found)
     if tool.undoing and found:
-        with job.database.session(INSPECTION) as session:
-            found, gone = sorted_out(tool, values, found, job.database, session)
-        if gone:
-            can = [row for row in found if label_of(tool, values, row) not in gone]
-            return tuple(job.sent(tool, values, can) if can else ()), f"cannot be undone: {told(gone, len(found))}"
-    if tool.way.looked_up and found is None:
-        statement = partly(tool, tool.blocks["do"], values, job.database)
-        return (as_sent(tool, statement),), "the objects are looked up when the step runs"
-    return tuple(job.sent(tool, values, found)), None
+        return _foreseen_undo(job, tool, values, found)
+    unseen = "the objects are looked up when the step runs" if found is None else None
+    return tuple(job.sent(tool, values, found)), unseen
+
+
+def _foreseen_undo(
+    job: Job, tool: Tool, values: dict[str, Any], found: list[Row]
+) -> tuple[tuple[Sent, ...], str | None]:
+    """The same of what undoes a step: for those of its objects that are not as they were."""
+    with job.database.session(INSPECTION) as session:
+        left, lost = undoable(tool, values, found, job.database, session)
+    if not lost:
+        return tuple(job.sent(tool, values, left)), None
+    can = [row for row in left if label_of(tool, values, row) not in lost]
+    return tuple(job.sent(tool, values, can) if can else ()), f"cannot be undone: {why_not_undone(lost, len(left))}"
 
 
 def known_values(tool: Tool, step: Step, steps: Sequence[Step]) -> dict[str, Any]:
@@ -170,20 +173,6 @@ def _whole(value: object) -> bool:
     """Whether a value is one reference and nothing else."""
     found = list(references(value)) if isinstance(value, str) else []
     return len(found) == 1 and value == f"${{{found[0].text}}}"
-
-
-def known_objects(tool: Tool, step: Step, values: Mapping[str, Any]) -> list[Row] | None:
-    """The rows a step's `do` can be rendered with before it runs: the frozen ones, or those its parameters name."""
-    if tool.way.single:
-        needs_find = "find" in tool.blocks and any(n not in tool.parameters for n in tool.blocks["do"].names)
-        return None if needs_find else [{}]
-    if tool.way.batches:
-        return [{}]
-    if step.found is not None:
-        return [dict(row) for row in step.found]
-    if set(tool.key) <= {"schema", "table"} and tool.key:
-        return [{"schema": schema, "table": table} for schema, table in named_tables(values)]
-    return None if tool.way.looked_up else [{}]
 
 
 def as_result(planned: Preview) -> RunResult:

@@ -9,11 +9,12 @@ from typing import Any
 
 from aishell.codec import plain, unpack
 from aishell.execution import rollback
-from aishell.execution.executor import Earlier, record
+from aishell.execution.executor import Earlier
+from aishell.execution.recording import record
 from aishell.execution.run import Run
 from aishell.models import Cause, Plan, Row, StepResult, StepStatus
-from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.running import dispatch
 from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.context import ALL_OR_NONE, Context, ObjectResult, label_of
 from aishell.running.per_object import clean, wait_for_end
@@ -23,8 +24,6 @@ from aishell.state.runs import who
 
 #: What a person may say of a step in doubt.
 DECISIONS = ("retry", "done", "abort")
-#: Batches that may have run after the last one that was written down: one while that was done, and the next.
-UNSEEN = 2
 #: Why a step was skipped that may be called for when what failed is tried once more: a condition may look at that.
 _LEFT_OUT = (Cause.STOPPED, Cause.NEED, Cause.CONDITION)
 UNKNOWN = "whether the statement took effect is not known"
@@ -96,14 +95,14 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     unseen = not ended or (checkpoint is not None and checkpoint.unseen > 0)
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, checkpoint, interrupted=unseen)
     # Written down before the first batch is through: the one transaction of rows that no key tells apart was being committed.
-    committing = tool.archives == "load" and checkpoint is not None and not checkpoint.batches and not ended
+    committing = not ended and dispatch.runner(tool).committing(tool, checkpoint)
     if not committing and (ended or tool.repeatable):
         for item in left:
             clean(tool, {**values, **item}, context)
         return earlier
     doubtful = []
     for item in left:
-        state = None if committing else _look(run, tool, {**values, **item, "group": [item]}, context)
+        state = None if committing else _look(tool, {**values, **item, "group": [item]}, context)
         if state is None:
             doubtful.append(item)
         elif state.get("ok"):
@@ -127,24 +126,15 @@ def _checkpoint(run: Run, row: Record, tool: Tool, *, ended: bool) -> BatchCheck
 
     A doubt is written down before anything else is done: the step may fail before it comes to the batch in question.
     """
-    checkpoint = BatchCheckpoint.of(row.reached) if row.reached else None
-    if not ended and tool.way.batches and tool.archives != "write":  # of an archive's chunks the files tell
-        if checkpoint is None and tool.archives != "load":
-            checkpoint = BatchCheckpoint(None)
-        if checkpoint is not None:
-            checkpoint = checkpoint.looked_up(UNSEEN) if tool.archives == "delete" else checkpoint.interrupted()
-            asked = run.runs.step_cut_off(run.id, run.owner, row.step_index, checkpoint.text())
-            run.asked_to = run.asked_to or asked
-    if checkpoint is not None:
-        output = plain(so_far(tool, checkpoint.figures()))
-        run.begun[row.step_id] = replace(
-            result_of(run.plan, row),
-            status=StepStatus.PENDING,
-            output=output,
-            error=None,
-            reason="interrupted",
-            cause=None,
-        )
+    reached = BatchCheckpoint.of(row.reached) if row.reached else None
+    checkpoint = reached if ended else dispatch.runner(tool).cut_off(tool, reached)
+    if checkpoint is None:
+        return None
+    if checkpoint is not reached:
+        run.heed(run.runs.step_cut_off(run.id, run.owner, row.step_index, checkpoint.text()))
+    known = replace(result_of(run.plan, row), error=None, cause=None)
+    output = plain(so_far(tool, checkpoint.figures()))
+    run.begun[row.step_id] = replace(known, status=StepStatus.PENDING, output=output, reason="interrupted")
     return checkpoint
 
 
@@ -175,10 +165,6 @@ def _recorded(run: Run, row: Record, found: list[Row], tool: Tool, values: dict[
     ]
 
 
-def _look(run: Run, tool: Tool, values: dict[str, Any], context: Context) -> Row | None:
+def _look(tool: Tool, values: dict[str, Any], context: Context) -> Row | None:
     """What `verify` says of one object now; None when the tool has no such block."""
-    if "verify" not in tool.blocks:
-        return None
-    with context.reading() as session:
-        rows = session.query(render(tool, tool.blocks["verify"], values, run.job.database))
-    return rows[0] if rows else {}
+    return next(iter(context.ask(tool, "verify", values)), {}) if "verify" in tool.blocks else None

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from aishell.codec import plain
 from aishell.commands import command
-from aishell.errors import AishellError, StateError
-from aishell.execution import hooking, nights, rollback
-from aishell.execution.nights import deferred
+from aishell.errors import AishellError, HookError, StateError
+from aishell.execution import hooking, rollback
+from aishell.execution.run import Run
 from aishell.interrupts import uninterrupted
 from aishell.models import Cause, Plan, RunResult, RunState, StepResult, StepStatus
+from aishell.planning import backlog
 from aishell.planning.hooking import due, still_to_run, worth_telling
 from aishell.settings.schemas import ON_ERROR
-
-if TYPE_CHECKING:
-    from aishell.execution.orchestrator import Outcome
-    from aishell.execution.run import Run
+from aishell.state.backlog import Backlog
 
 #: (status, run state, exit code), by what happened; model.md, Exit codes.
 _STOPPED = {
@@ -30,7 +28,18 @@ _STOPPED = {
 }
 
 
-def concluded(run: Run, outcome: Outcome, plan: dict[str, Any], started: float) -> RunResult:
+@dataclass(frozen=True)
+class Ending:
+    """How the walk over a run's steps ended. `stopped`: None | paused | held | cancelled | interrupted."""
+
+    waiting: tuple[str, ...] = ()
+    stopped: str | None = None
+    broken: AishellError | None = None
+    error_step: str | None = None
+    refused: tuple[tuple[str | None, HookError], ...] = ()  # by hooks: steps, None for the whole run
+
+
+def concluded(run: Run, outcome: Ending, plan: dict[str, Any], started: float) -> RunResult:
     """The result of a finished walk, written down. `started` in seconds of the monotonic clock; waiting for people is no work."""
     with uninterrupted():  # all is done: what is left is to write that down
         result, state = build(run, outcome, plan, time.monotonic() - started - run.waited)
@@ -64,28 +73,30 @@ def _anchored(run: Run) -> str:
         return run.runs.head()[1]
 
 
-def conclude(run: Run, outcome: Outcome, *, alarming: bool = False) -> tuple[str, RunState, int]:
+def conclude(run: Run, outcome: Ending, *, alarming: bool = False) -> tuple[str, RunState, int]:
     """Status, state and exit code of a walk. `alarming`: it is no success, although every step was."""
-    results = list(run.results.values())
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
     if outcome.broken is not None or outcome.error_step is not None:
         if outcome.waiting and outcome.broken is None and _goes_on(run):
             return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is done after a failure waits for a person
         return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
-    if alarming or any(result.status is StepStatus.FAILED for result in results):
-        code, status = 1, "partial"
-    elif outcome.refused or any(result.status is StepStatus.REJECTED for result in results):
-        code, status = 5, "rejected"
-    elif any(deferred(result) for result in results):
-        code, status = 4, "partial"
-    else:
-        code, status = 0, "success"
+    code, status = _by_steps(list(run.results.values()), refused=bool(outcome.refused), alarming=alarming)
     if outcome.waiting:
         return "waiting_approval", RunState.WAITING_APPROVAL, code if code in (1, 5) else 3
     if outcome.refused:
-        return status, RunState.FAILED, code  # not completed: it can be gone on with
+        return status, RunState.FAILED, code  # not completed: it can be resumed
     return status, RunState.COMPLETED, code
+
+
+def _by_steps(results: Sequence[StepResult], *, refused: bool, alarming: bool) -> tuple[int, str]:
+    """Exit code and status of a run that came to its end, by what became of its steps."""
+    statuses = {result.status for result in results}
+    if alarming or StepStatus.FAILED in statuses:
+        return 1, "partial"
+    if refused or StepStatus.REJECTED in statuses:
+        return 5, "rejected"
+    return (4, "partial") if any(map(deferred, results)) else (0, "success")
 
 
 def _goes_on(run: Run) -> bool:
@@ -93,31 +104,30 @@ def _goes_on(run: Run) -> bool:
     return rollback.rolling(run.plan, run.results) or still_to_run(run.plan, run.results)
 
 
-def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
+def build(run: Run, outcome: Ending, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
     """The result of the JSON contract."""
     known = {**run.begun, **run.results}  # a step that was begun and not come to again has done something too
     results = tuple(known[step.id] for step in run.plan.steps if step.id in known)
     data, reasoning = run.job.agent.summarise(run.plan.task, (*worth_telling(run.plan, results), *without(run.plan)))
     alarming = run.job.agent.alarming(data) or bool(run.plan.left_out)
     status, state, code = conclude(run, outcome, alarming=alarming)
-    left = [item for result in results for item in _deferred(result)]
-    failures = [r for r in results if r.status is StepStatus.FAILED]
-    warnings = [*run.plan.warnings, *run.warnings]
-    data |= {"deferred": left, "warnings": warnings, "waiting": list(outcome.waiting)}
+    data |= {
+        "deferred": [item for result in results for item in _deferred(result)],
+        "warnings": [*run.plan.warnings, *run.warnings],
+        "waiting": list(outcome.waiting),
+        "left_out": list(run.plan.left_out),
+        **({"held": True} if outcome.stopped == "held" else {}),
+    }
+    data.setdefault("actions_count", sum(result.status is StepStatus.DONE for result in results))
     if (back := rollback.outcome(run.plan, run.results, run.job.pick)) is not None:
         data |= {"rolled_back": list(back.undone), "not_rolled_back": list(back.left)}
         reasoning = f"{reasoning} {rollback.sentence(back)}"
-    data["left_out"] = list(run.plan.left_out)
-    if outcome.stopped is None and outcome.broken is None and (told := nights.told(run, results)) is not None:
-        data["backlog"], sentences = told
+    if outcome.stopped is None and outcome.broken is None and (night := _backlog(run, results)) is not None:
+        data["backlog"], sentences = night
         reasoning = " ".join([reasoning, *sentences])
     if outcome.refused:
         data["refused"] = [refusal.message for _, refusal in outcome.refused]
-        done = reasoning if known else "Nothing was sent."
-        reasoning = f"{done} Not done: {'; '.join(data['refused'])}."
-    if outcome.stopped == "held":
-        data["held"] = True
-    data.setdefault("actions_count", sum(1 for r in results if r.status is StepStatus.DONE))
+        reasoning = f"{reasoning if known else 'Nothing was sent.'} Not done: {'; '.join(data['refused'])}."
     result = RunResult(
         run_id=run.id,
         task_id=run.task_id,
@@ -134,7 +144,7 @@ def build(run: Run, outcome: Outcome, plan: dict[str, Any], seconds: float) -> t
         reasoning=reasoning,
         execution_time=round(seconds, 3),
         checkpoints=tuple(row.name for row in run.runs.checkpoints(run.id)),
-        error=_error(run, outcome, failures),
+        error=_error(run, outcome, results),
         exit_code=code,
         audit_head=run.runs.head()[1],
     )
@@ -176,24 +186,51 @@ def _deferred(result: StepResult) -> list[dict[str, Any]]:
     return [{"step_id": result.step_id, "tool": result.tool, **left} for left in result.deferred or (whole,)]
 
 
-def _error(run: Run, outcome: Outcome, failures: list[StepResult]) -> dict[str, Any] | None:
+def _error(run: Run, outcome: Ending, results: Sequence[StepResult]) -> dict[str, Any] | None:
+    """What ended the run: what broke it, else the first step that failed, else the first hook that refused a step."""
+    failed = next((result for result in results if result.status is StepStatus.FAILED), None)
     error: AishellError | None = outcome.broken
     if error is not None:
-        return {
-            "type": type(error).__name__,
-            "message": error.message,
-            "step_id": outcome.error_step,
-            "hint": error.hint,
-        }
-    if not failures and outcome.refused:
+        kind, message, step, hint = type(error).__name__, error.message, outcome.error_step, error.hint
+    elif failed is not None:
+        kind, message, step = "StepError", failed.error or "failed", failed.step_id
+        hint = f"see `{command('runs', 'show', run.id[:8])}`"
+    elif outcome.refused:
         step, refusal = outcome.refused[0]
-        return {"type": "HookError", "message": refusal.message, "step_id": step, "hint": refusal.hint}
-    if not failures:
+        kind, message, hint = "HookError", refusal.message, refusal.hint
+    else:
         return None
-    first = failures[0]
-    return {
-        "type": "StepError",
-        "message": first.error or "failed",
-        "step_id": first.step_id,
-        "hint": f"see `{command('runs', 'show', run.id[:8])}`",
+    return {"type": kind, "message": message, "step_id": step, "hint": hint}
+
+
+def deferred(result: StepResult) -> bool:
+    """Whether a step, or some of its objects, was left for another night."""
+    return result.cause is Cause.DEFERRED or bool(result.deferred)
+
+
+def backlog_sentence(run: Run) -> str:
+    """How the backlog changed by what is finished so far, in words; empty where there is nothing to say."""
+    night = _backlog(run, list(run.results.values()))
+    return " ".join(night[1]) if night is not None else ""
+
+
+def _backlog(run: Run, results: Sequence[StepResult]) -> tuple[dict[str, Any], list[str]] | None:
+    """`output_data.backlog`, and whether it grows or shrinks; None for a run that an earlier release began.
+
+    `results`: of what is finished. It is written down as the end of the run's night, until there is a later one.
+    """
+    worked = round(sum(result.execution_time for result in results), 3)
+    night = Backlog(run.runs.store).ended(run.id, worked, cut=any(map(deferred, results)))
+    if night is None:
+        return None
+    figures = {
+        "items": night.after.items,
+        "seconds": night.after.seconds,
+        "unknown": night.after.unknown,
+        "oldest": night.after.oldest,
+        "items_before": night.before.items,
+        "seconds_before": night.before.seconds,
+        "window_seconds": None if night.window is None else round(night.window, 3),
+        "window_too_small": bool(night.short),
     }
+    return figures, backlog.sentences(night.before, night.after, night.short, night.window)

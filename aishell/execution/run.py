@@ -11,11 +11,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aishell.codec import digest
+from aishell.codec import digest, plain
 from aishell.databases.base import Session
 from aishell.errors import AishellError, StepError
 from aishell.execution.target_context import Job
-from aishell.models import Plan, RunState, Step, StepResult
+from aishell.models import Plan, RunState, Step, StepResult, StepStatus
 from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
@@ -100,6 +100,11 @@ class NoOutputError(StepError):
     """A referenced step has no output, because it was skipped."""
 
 
+def blank(step: Step, status: StepStatus, **known: Any) -> StepResult:
+    """The result of a step that did not run, with the parameters of the plan and what else is `known`."""
+    return StepResult(step.index, step.id, step.tool, plain(step.params), status, **known)
+
+
 @dataclass
 class Run:
     """A run: its identity, parts, options and results so far."""
@@ -114,9 +119,8 @@ class Run:
     observer: Observer
     ask: Callable[[Request], Answer] = lambda request: Later("there is no one to ask")
     results: dict[str, StepResult] = field(default_factory=dict)
-    begun: dict[str, StepResult] = field(
-        default_factory=dict
-    )  # batched steps of earlier processes, with what those had done
+    #: Batched steps of earlier processes, with what those had done.
+    begun: dict[str, StepResult] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     failed_hooks: list[dict[str, Any]] = field(default_factory=list)  # {on, name, step_id, reason}
     told_end: bool = False  # hooks were called after it
@@ -168,6 +172,10 @@ class Run:
         """Write down another state of the run, and tell the hooks."""
         old = self.runs.change_state(self.id, self.owner, state, **told)
         self.warn(self.job.hooks.state_changed(self.id, old, state))
+
+    def heed(self, asked: str | None) -> None:
+        """Remember that another process asks the run to pause or to end."""
+        self.asked_to = self.asked_to or asked
 
     def warn(self, errors: Sequence[AishellError]) -> None:
         """What went wrong beside the work, and changed nothing of it: told, recorded, and a warning of the result."""

@@ -206,7 +206,6 @@ class Traits:
     calls: bool = False  # a callable decides what is sent
     unseen: bool = False  # and nobody can tell it before
     single: bool = False  # it has one object, or none
-    looked_up: bool = False  # its objects are found when it runs
     batches: bool = False  # it goes in short transactions, and can be stopped between any two
 
 
@@ -214,7 +213,7 @@ class Traits:
 WAYS: Mapping[str, Traits] = {
     "query": Traits(reads=True),
     "statement": Traits(single=True),
-    "each": Traits(looked_up=True),
+    "each": Traits(),
     "batched": Traits(batches=True),
     "program": Traits(calls=True),
     "python": Traits(calls=True, unseen=True),

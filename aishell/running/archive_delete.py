@@ -21,6 +21,10 @@ from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.batched import Batch, Batches
 from aishell.running.context import ToolResult, label_of
 from aishell.running.identity import demand_same
+from aishell.running.results import so_far
+
+#: Chunks that may have gone after the last one that was written down: one while that was done, and the next.
+UNSEEN = 2
 
 
 class _InPartError(Exception):
@@ -37,6 +41,10 @@ class Deleting(Batches):
 
     sweeps = 1
     reader: Reader
+
+    @classmethod
+    def cut_off(cls, reached: BatchCheckpoint | None) -> BatchCheckpoint | None:
+        return (reached or BatchCheckpoint(None)).looked_up(UNSEEN)
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         manifest = self._manifest()
@@ -183,6 +191,12 @@ class Deleting(Batches):
 
     def _lose(self) -> None:
         self._doubtful.add(self._number)
+
+    def _look_up(self) -> None:
+        """The chunk is looked at when it is sent again. Where it never is, it remains in doubt."""
+        self.checkpoint = self.checkpoint.looked_up(1)
+        self.context.so_far = so_far(self.tool, self._figures())
+        self._unrecorded = self._unrecorded or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         chunks = self.reader.manifest.chunks

@@ -32,6 +32,11 @@ class Loading(Batches):
     """
 
     sweeps = 1
+    at_once = True
+
+    @classmethod
+    def cut_off(cls, reached: BatchCheckpoint | None) -> BatchCheckpoint | None:
+        return reached and reached.interrupted()
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         folder, manifest = shelf.find(self.context.archive_root, self.values["archive"])
@@ -61,12 +66,8 @@ class Loading(Batches):
         ]
         for reader, share_ in zip(self._readers, self.shares, strict=True):
             order = [reader.part.names.index(name) for name in self.names]
-            moved = order != sorted(order)
             for lot in without(reader.rows(), share_.skipped):
-                rows = [[row[place] for place in order] for row in lot] if moved else lot
-                if restored:
-                    rows = [row for row in rows if any(row[place] != left for place, left in restored)]
-                yield rows
+                yield _differing(_ordered(lot, order), restored)
 
     def _in_order(self) -> Iterator[tuple[list[Values], bool]]:
         """The rows, and whether they are to go in without what they refer to."""
@@ -161,6 +162,22 @@ class Loading(Batches):
 
     def _insert(self, session: Session, statement: Statement, rows: Sequence[Values], *, without: bool) -> int:
         """Send the rows; `without` what they refer to in their own table."""
+        named = self._named(rows, without=without)
+        if not self._singly:
+            return session.execute_many(statement, named)
+        return sum(self._insert_one(session, statement, row) for row in named)
+
+    def _insert_one(self, session: Session, statement: Statement, row: Mapping[str, Any]) -> int:
+        """Send a row that may be there already, and then is passed over."""
+        try:
+            return session.execute_many(statement, [row])
+        except DatabaseError as error:
+            if error.kind == "duplicate":
+                return 0
+            raise
+
+    def _named(self, rows: Sequence[Values], *, without: bool) -> list[dict[str, Any]]:
+        """The values of rows by the names that the statement binds them by."""
         typed = not profile(self.context.database.engine).types_bind
         empty = {name for one in self.values.get("within") or () for name in one["nullable"]} if without else set[str]()
         places = [
@@ -168,19 +185,9 @@ class Loading(Batches):
             for number, column in enumerate(self.values["columns"])
             if column["column"] in self.names
         ]
-        named = [
+        return [
             {name: None if place is None else bound(row[place], typed=typed) for name, place in places} for row in rows
         ]
-        lots = [[row] for row in named] if self._singly else [named]
-        return sum(self._passing_over(session, statement, lot) for lot in lots)
-
-    def _passing_over(self, session: Session, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
-        try:
-            return session.execute_many(statement, rows)
-        except DatabaseError as error:
-            if error.kind == "duplicate" and self._singly:
-                return 0
-            raise
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         after = super()._finish(row, stopped)
@@ -192,3 +199,13 @@ class Loading(Batches):
     def _left(self, after: Row) -> str:
         there, archived = int(after["rows_now"]), int(self.values["archived_rows"])
         return f"the table has {there:,} row(s), the archive {archived:,}: some went while it was loaded; load it again"
+
+
+def _ordered(rows: list[Values], order: Sequence[int]) -> list[Values]:
+    """Rows with their values in the order of these places."""
+    return rows if list(order) == sorted(order) else [[row[place] for place in order] for row in rows]
+
+
+def _differing(rows: list[Values], restored: Sequence[tuple[int, Any]]) -> list[Values]:
+    """Those of the rows that have another value than the change left; all of them where nothing was changed."""
+    return [row for row in rows if any(row[place] != left for place, left in restored)] if restored else rows

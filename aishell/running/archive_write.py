@@ -18,11 +18,10 @@ from aishell.errors import ArchiveError, DatabaseError
 from aishell.files import folder_name
 from aishell.models import Row, now
 from aishell.running.batch_checkpoint import BatchCheckpoint
-from aishell.running.batched import Batch, Batches
+from aishell.running.batched import Answer, Asking, Batch, Batches
 from aishell.running.context import ToolResult, label_of
 from aishell.running.following import Following
 from aishell.running.identity import demand_same
-from aishell.running.prefetch import Answer, Asking
 
 #: The lines of a chunk are one value in memory, there and here; servers refuse more than 16 MB to a client as they come.
 CHUNK_BYTES = 8 << 20
@@ -51,6 +50,10 @@ class Writing(Batches):
     writer: Writer
     _made: Manifest | None = None  # by an earlier process
     _through = False  # an earlier process came to the end of the table
+
+    @classmethod
+    def cut_off(cls, reached: BatchCheckpoint | None) -> BatchCheckpoint | None:
+        return reached  # the files say which chunks are written
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         self.makers = Asking(self.context, SESSIONS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,6 @@ from aishell.running.context import Context, ObjectResult, ToolResult, label_of
 from aishell.running.identity import demand_same
 from aishell.running.pacing import Pace, Room, within
 from aishell.running.per_object import wait_for_end
-from aishell.running.prefetch import Answer, Asking
 from aishell.running.results import conclude, so_far
 
 #: How often the whole extent is gone through when rows come in behind the position meanwhile.
@@ -28,6 +28,55 @@ SWEEPS = 3
 #: Milliseconds a batch may take when nothing else is asked for (agents.md).
 TARGET_MS = 50.0
 ENOUGH = "max_rows is reached"
+#: The rows of a query, and the seconds it took.
+Answer = tuple[list[Row], float]
+
+
+class Asking:
+    """Queries that run beside the batches, in up to `sessions` read-only sessions, a thread each, opened when they are needed.
+
+    A query whose session was lost is sent again.
+    """
+
+    def __init__(self, context: Context, sessions: int) -> None:
+        self.context = context
+        self._pool = ThreadPoolExecutor(sessions, thread_name_prefix="asking")
+        self._own = threading.local()
+        self._sessions: list[Session] = []
+
+    def ask(self, statement: Statement) -> Future[Answer]:
+        """The rows of one query."""
+        return self.have(lambda session: session.query(statement))
+
+    def have(self, look: Callable[[Session], list[Row]]) -> Future[Answer]:
+        """What `look`, which may send several queries, finds in a session."""
+        return self._pool.submit(self._answer, look)
+
+    def _answer(self, look: Callable[[Session], list[Row]]) -> Answer:
+        def send() -> list[Row]:
+            if getattr(self._own, "session", None) is None:
+                self._own.session = self.context.reading()
+                self._sessions.append(self._own.session)
+            try:
+                return look(self._own.session)
+            except DatabaseError as error:
+                if error.kind == "connection_lost":  # nothing was changed: a new session asks again
+                    self._own.session = None
+                    raise DatabaseError(error.message, kind="connect", code=error.code) from error
+                raise
+
+        began = time.monotonic()
+        rows: list[Row] = self.context.attempt(send, lambda: None)
+        return rows, time.monotonic() - began
+
+    def close(self, *, cancel: bool = False) -> None:
+        """End the sessions; `cancel`: also what they still do."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for session in self._sessions if cancel else ():
+            session.cancel()
+        self._pool.shutdown(wait=True)
+        for session in self._sessions:
+            session.close()
 
 
 @dataclass(frozen=True)
@@ -69,6 +118,7 @@ class Batches:
     sweeps = SWEEPS
     ahead = True  # the end of the next batch is asked for while one runs
     promises = True  # what a batch may take counts for the limit from before it is sent
+    at_once = False  # all batches can be one transaction
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
         self.tool, self.values, self.context = tool, values, context
@@ -77,10 +127,18 @@ class Batches:
         self.room = Room()
         self.newest: Any = None  # the position of the newest old row, by an index; behind it none is expected
         self.capped = values.get("max_rows") is not None and "most" in tool.blocks["do"].names
+        self._promised = self.promises and values.get("max_rows") is not None
         self._apart = "same" in tool.blocks and not tool.bound("do")
-        self._told: Mapping[str, Any] | None = None  # the batch that is to be written down with the next one's promise
+        self._unrecorded: Mapping[str, Any] | None = (
+            None  # the batch that is to be written down with the next one's promise
+        )
         self._recording: Future[str | None] | None = None
         self._coming: End | None = None
+
+    @classmethod
+    def cut_off(cls, reached: BatchCheckpoint | None) -> BatchCheckpoint | None:
+        """How far an interrupted step had come whose end was not seen; a new value where that has to be written down."""
+        return (reached or BatchCheckpoint(None)).interrupted()
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         """Work through the extent that `find` gave; a row of it is an object, usually the only one."""
@@ -92,7 +150,7 @@ class Batches:
                 try:
                     results.append(self._extent(before))
                 finally:
-                    if self._told is not None:
+                    if self._unrecorded is not None:
                         self._record()
                     self._asking.close(cancel=True)
                     self._close()
@@ -104,12 +162,7 @@ class Batches:
         started = time.monotonic()
         self.checkpoint = self._begin(row)
         self.context.so_far = so_far(self.tool, self._figures())
-        self.pace = Pace(
-            float(self.values.get("batch_target_ms") or TARGET_MS) / 1000,
-            self.checkpoint.size or self.tool.batch,
-            float(row.get("rows_per_unit") or 1),
-            capped=self.capped,
-        )
+        self.pace = self._pace(row)
         self.newest = self._newest(row)
         while True:
             stopped = self._sweep(row)
@@ -130,6 +183,11 @@ class Batches:
             sweep = self.checkpoint.sweep + 1
             self.checkpoint = replace(self.checkpoint, position=row.get("position"), sweep=sweep)
 
+    def _pace(self, row: Row) -> Pace:
+        target = float(self.values.get("batch_target_ms") or TARGET_MS) / 1000
+        size = self.checkpoint.size or self.tool.batch
+        return Pace(target, size, float(row.get("rows_per_unit") or 1), capped=self.capped)
+
     def _begin(self, row: Row) -> BatchCheckpoint:
         """Where to begin: at the start, or where an earlier process stopped."""
         return self._taken_up(row.get("position"))
@@ -145,7 +203,7 @@ class Batches:
         return replace(known, uncounted=known.uncounted + 1) if known.unseen else known
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
-        """What is to be said at the end of a sweep; `ok` when there is nothing left."""
+        """The figures at the end of a sweep; `ok` when there is nothing left."""
         return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self._figures()
 
     def _left(self, after: Row) -> str:
@@ -154,55 +212,71 @@ class Batches:
 
     def _sweep(self, row: Row) -> str | None:
         """Batch after batch from the position on; why it stopped before the end, None at the end."""
-        limit, pause = self.values.get("max_rows"), float(self.values.get("sleep") or 0)
         if (closed := self.context.closes(self.checkpoint.longest)) is not None:
             return closed
-        began = time.monotonic()
-        while True:
-            size, most = self._share(row, None if limit is None else max(0, int(limit) - self.checkpoint.spent))
-            if size == 0:
-                return ENOUGH
-            promised = most if self.promises else None
-            if promised is not None and (stop := self._promise(promised)) is not None:
-                return stop
-            where = {"position": self.checkpoint.position, "size": size, "skip": size - 1, "most": most}
-            batch = self._batch({**self.values, **row, **where})
-            if batch is None:
-                return None
-            if batch.over:
-                return ENOUGH
-            rows, ended = batch.outcome.count, time.monotonic()
-            self.pace.took(batch.seconds, rows, batch.size or size)
-            self.checkpoint = replace(
-                self.checkpoint,
-                position=batch.upto,
-                rows=self.checkpoint.rows + rows,
-                batches=self.checkpoint.batches + 1,
-                seconds=self.checkpoint.seconds + ended - began,
-                longest=max(self.checkpoint.longest, batch.seconds),
-                size=self.pace.size,
-                pending=0,
-                unseen=max(0, self.checkpoint.unseen - 1),
-            )
-            began = ended
-            self.context.so_far = so_far(self.tool, self._figures())
-            if self._told is not None:
-                self._record()
-            self._told = {"upto": batch.upto, "rows": rows}
-            stop = None if promised is not None else self._note()
-            self._tell(row)
+        self._since = time.monotonic()
+        while isinstance(batch := self._take(row), Batch):
+            stop = None if self._promised else self._note()
+            self._report(row)
             if batch.last or self._passed(batch.upto):
                 return None
+            if stop is None:
+                stop = self._make_way()
             if stop is not None:
                 return stop
-            if self.context.waiters_seen():
-                self.pace.slower()
-            if (closed := self.context.closes(pause + self.checkpoint.longest)) is not None:
-                return closed
-            self._make_room()
-            if pause:
-                self.context.rest(pause)
-                began = time.monotonic()
+        return batch
+
+    def _take(self, row: Row) -> Batch | str | None:
+        """Send the next batch, and count it; else why there is none, None at the end of the extent."""
+        limit = self.values.get("max_rows")
+        size, most = self._share(row, None if limit is None else max(0, int(limit) - self.checkpoint.spent))
+        if size == 0:
+            return ENOUGH
+        if self._promised and (stop := self._promise(most or 0)) is not None:
+            return stop
+        where = {"position": self.checkpoint.position, "size": size, "skip": size - 1, "most": most}
+        batch = self._batch({**self.values, **row, **where})
+        if batch is not None and batch.over:
+            return ENOUGH
+        if batch is not None:
+            self._count_batch(batch, batch.size or size)
+        return batch
+
+    def _count_batch(self, batch: Batch, size: int) -> None:
+        rows, ended = batch.outcome.count, time.monotonic()
+        self.pace.took(batch.seconds, rows, size)
+        self.checkpoint = replace(
+            self.checkpoint,
+            position=batch.upto,
+            rows=self.checkpoint.rows + rows,
+            batches=self.checkpoint.batches + 1,
+            seconds=self.checkpoint.seconds + ended - self._since,
+            longest=max(self.checkpoint.longest, batch.seconds),
+            size=self.pace.size,
+            pending=0,
+            unseen=max(0, self.checkpoint.unseen - 1),
+        )
+        self._since = ended
+        self.context.so_far = so_far(self.tool, self._figures())
+        if self._unrecorded is not None:
+            self._record()
+        self._unrecorded = {"upto": batch.upto, "rows": rows}
+
+    def _make_way(self) -> str | None:
+        """Let others work between two batches, for as long as `sleep` says; why not to begin another batch."""
+        if self.context.waiters_seen():
+            self.pace.slower()
+        pause = float(self.values.get("sleep") or 0)
+        if (closed := self.context.closes(pause + self.checkpoint.longest)) is not None:
+            return closed
+        session = self._live()
+        # A lock that is not handed to waiters by itself is left free for a moment.
+        if session.polled and (seconds := self.room.after_batch(time.monotonic(), others_wrote=session.others_wrote())):
+            self.context.rest(seconds)
+        if pause:
+            self.context.rest(pause)
+            self._since = time.monotonic()
+        return None
 
     def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:
         """The next batch's size and the most rows that it may take, where so many are left of a limit. Size 0: no batch fits."""
@@ -214,16 +288,10 @@ class Batches:
         size = within(self.pace.size, left, most)
         return size, math.ceil(size * most)
 
-    def _make_room(self) -> None:
-        """Let others at the lock, where it is not handed to them by itself."""
-        session = self._live()
-        if session.polled and (seconds := self.room.after_batch(time.monotonic(), others_wrote=session.others_wrote())):
-            self.context.rest(seconds)
-
     def _promise(self, rows: int) -> str | None:
         """Have it written down, before the next batch is sent, that it may take so many rows; why to stop instead."""
         self.checkpoint = replace(self.checkpoint, pending=rows)
-        self._told = {**(self._told or {"upto": self.checkpoint.position, "rows": 0}), "promised": rows}
+        self._unrecorded = {**(self._unrecorded or {"upto": self.checkpoint.position, "rows": 0}), "promised": rows}
         return self._recorded()
 
     def _record(self) -> str | None:
@@ -231,11 +299,9 @@ class Batches:
 
         It is written down whatever became of that one: a request to stop is heard there, and this batch has run by then.
         """
-        told, self._told = self._told, None
-        before, self._recording = (
-            self._recording,
-            self._recorder.submit(self.context.on_batch, self.checkpoint, told or {}),
-        )
+        batch, self._unrecorded = self._unrecorded, None
+        before = self._recording
+        self._recording = self._recorder.submit(self.context.on_batch, self.checkpoint, batch or {})
         return before.result() if before is not None else None
 
     def _note(self) -> str | None:
@@ -244,7 +310,7 @@ class Batches:
 
     def _recorded(self) -> str | None:
         """Wait until what was done is written down. Raises what that raised: a request to stop, or a full disk."""
-        if self._told is not None:
+        if self._unrecorded is not None:
             self._record()
         recording, self._recording = self._recording, None
         return recording.result() if recording is not None else None
@@ -344,14 +410,10 @@ class Batches:
         """Nobody saw the end of a batch: it may have taken effect, and is sent again as it was."""
         self.checkpoint = replace(self.checkpoint.interrupted(), pending=self.checkpoint.pending)
         self.context.so_far = so_far(self.tool, self._figures())
-        self._told = {"upto": self.checkpoint.position, "rows": 0, "lost": True}
+        self._unrecorded = {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _look_up(self) -> None:
-        """Of an archive: the chunk is looked at when it is sent again. Where it never is, it stands in doubt."""
-        if self.tool.archives == "delete":
-            self.checkpoint = self.checkpoint.looked_up(1)
-            self.context.so_far = so_far(self.tool, self._figures())
-            self._told = self._told or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
+        """Note what has to be looked up of a batch whose connection was lost, beside counting it as uncounted."""
 
     def _keeps_half(self, values: Mapping[str, Any]) -> bool:
         """Whether a statement that is cancelled leaves what it has done: no engine of MariaDB but InnoDB takes it back."""
@@ -378,22 +440,20 @@ class Batches:
         return outcome
 
     def _verified(self, row: Row) -> Row:
-        with self.context.reading() as session:
-            rows = session.query(self._render("verify", {**self.values, **row}))
-        return dict(rows[0]) if rows else {}
+        return next(iter(self.context.ask(self.tool, "verify", {**self.values, **row})), {})
 
     def _figures(self) -> Row:
         return self.checkpoint.figures()
 
-    def _tell(self, row: Row) -> None:
+    def _report(self, row: Row) -> None:
         """How far, how fast, how much longer."""
         start, finish, here = row.get("position"), row.get("finish"), self.checkpoint.position
         rate = self.checkpoint.rows / max(self.checkpoint.seconds, 1e-6)
-        told = f"{self.checkpoint.rows:,} rows, {rate:,.0f}/s"
+        label = f"{self.checkpoint.rows:,} rows, {rate:,.0f}/s"
         if isinstance(start, int) and isinstance(finish, int) and isinstance(here, int):
-            self.context.progress(here - start, max(finish - start, 1), told)
+            self.context.progress(here - start, max(finish - start, 1), label)
         else:
-            self.context.progress(self.checkpoint.rows, self.context.expected_rows or 0, told)
+            self.context.progress(self.checkpoint.rows, self.context.expected_rows or 0, label)
 
     def _live(self) -> Session:
         """The one session of all batches; a new one after it was lost."""

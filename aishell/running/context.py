@@ -12,6 +12,7 @@ from aishell.claims import Claim
 from aishell.databases.base import Database, Session, SessionOptions, Statement
 from aishell.errors import DatabaseError, StepError
 from aishell.models import Row
+from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.batch_checkpoint import BatchCheckpoint
 
@@ -80,12 +81,10 @@ class Context:
     checkpoint: BatchCheckpoint | None = None  # batched: where an earlier process stopped
     interrupted: bool = False  # an earlier process may have sent what it had no time to write down
     earlier: Sequence[Mapping[str, Any]] = ()  # what `verify` saw of the objects that an earlier process finished
-    so_far: Mapping[str, Any] | None = (
-        None  # batched: the figures of what has run, for a step that does not come to its end
-    )
-    on_batch: Callable[[BatchCheckpoint, Mapping[str, Any]], str | None] = lambda checkpoint, batch: (
-        None
-    )  # why to stop now
+    #: batched: the figures of what has run, for a step that does not come to its end
+    so_far: Mapping[str, Any] | None = None
+    #: Tells why to stop now.
+    on_batch: Callable[[BatchCheckpoint, Mapping[str, Any]], str | None] = lambda checkpoint, batch: None
     closes: Callable[[float], str | None] = lambda seconds: None  # why not to begin what takes so many seconds
     others_ran: Callable[[], bool] = lambda: False  # whether another run of the target began since this one did
     waiters_seen: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
@@ -95,8 +94,8 @@ class Context:
     backlog: Callable[[], str] = lambda: ""  # whether what windows left undone grows or shrinks, for a report
     rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
 
-    def told(self, error: DatabaseError, names: Mapping[str, Any]) -> str:
-        """What went wrong with the table that `names` names; of a lock that was not had, who has it."""
+    def explained(self, error: DatabaseError, names: Mapping[str, Any]) -> str:
+        """The error's message; for a lock timeout, followed by who holds the table that `names` names."""
         held = self.holders(names) if error.kind == "lock_timeout" else ""
         return f"{error.message}: {held}" if held else error.message
 
@@ -114,8 +113,12 @@ class Context:
 
     def reading(self) -> Session:
         """A marked read-only session."""
-        limits = SessionOptions(True, self.options.lock_timeout, self.options.statement_timeout)
-        return self._marked(limits)
+        return self._marked(replace(self.options, read_only=True))
+
+    def ask(self, tool: Tool, block: str, values: Mapping[str, Any]) -> list[Row]:
+        """The rows of a block of `tool`, in a read-only session of their own."""
+        with self.reading() as session:
+            return session.query(render(tool, tool.blocks[block], values, self.database))
 
     def writing(self, tables: int = 1) -> Session:
         """A marked session for the tool's own statement.

@@ -10,9 +10,9 @@ from aishell.databases.base import Session, Statement
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
-#: So many rows are asked after in one statement.
+#: Rows that one statement asks about.
 LOT = 200
-#: Bytes of lines that are held of one chunk at most.
+#: The most bytes of lines that are held of one chunk.
 MOST_BYTES = 64 << 20
 
 #: A block of the tool with its values, as a statement.
@@ -38,21 +38,28 @@ class Following:
         held = sum(len(row["line"]) for row in found[0].values())
         while ahead:
             part, keys = ahead.pop()
-            for number, edge in enumerate(self.edges):
-                if edge["parent"] != part:
-                    continue
-                known = found.setdefault(int(edge["child"]), {})
+            for number, child in [
+                (n, int(edge["child"])) for n, edge in enumerate(self.edges) if edge["parent"] == part
+            ]:
+                known = found.setdefault(child, {})
                 new: dict[tuple[Any, ...], Row] = {}
-                for lot in _lots(keys):
-                    rows = session.query(self.render("follow", {**values, "edge": number, "keys": lot}))
+                for rows in self._reached(session, values, number, keys):
                     new |= {key: row for key, row in _by_key(rows).items() if key not in known}
                     held += sum(len(row["line"]) for row in rows)
                     if held > MOST_BYTES:
-                        return [{"part": edge["child"], "rows": len(known) + len(new), "lines": None, "checksum": ""}]
+                        return [{"part": child, "rows": len(known) + len(new), "lines": None, "checksum": ""}]
                 known |= new
                 if new:
-                    ahead.append((int(edge["child"]), list(new)))
+                    ahead.append((child, list(new)))
         return [_whole(part, list(rows.values())) for part, rows in found.items() if rows]
+
+    def _reached(
+        self, session: Session, values: Mapping[str, Any], edge: int, keys: Sequence[tuple[Any, ...]]
+    ) -> Iterator[list[Row]]:
+        """The rows that these lead to by one foreign key, a lot of keys at a time."""
+        for first in range(0, len(keys), LOT):
+            lot = keys[first : first + LOT]
+            yield session.query(self.render("follow", {**values, "edge": edge, "keys": lot}))
 
 
 def _by_key(rows: Sequence[Row]) -> dict[tuple[Any, ...], Row]:
@@ -64,10 +71,6 @@ def _whole(part: int, rows: Sequence[Row]) -> Row:
     lines = [str(row["line"]).encode() for row in rows]
     sums = [str(row["sum"]) for row in rows]
     if sums != list(map(checksum, lines)):
-        raise DatabaseError("a row came from the server otherwise than it was summed up there", kind="corruption")
+        raise DatabaseError("a row differs from the checksum that the server made of it", kind="corruption")
     text = b"\n".join(lines)
     return {"part": part, "rows": len(rows), "lines": text, "checksum": checksum(text), "sums": ",".join(sums)}
-
-
-def _lots(keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    return (keys[first : first + LOT] for first in range(0, len(keys), LOT))

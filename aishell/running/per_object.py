@@ -1,18 +1,22 @@
-"""`statement` and `each`: object by object, probe, do, verify, and clean up what an interruption left."""
+"""`statement` and `each`: object by object, probe, do, verify, and clean up what an interruption left.
+
+Objects that take several statements are `Stages`; those of a step that is undone are `Undoing`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from aishell.databases.base import Session, SessionOptions, Statement, StatementResult
+from aishell.databases.base import Database, Session, SessionOptions, Statement, StatementResult
 from aishell.errors import DatabaseError, ReplacedError, StepError
 from aishell.models import Row
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
+from aishell.reporting.units import few
 from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
 from aishell.running.identity import demand_same, settled
 from aishell.running.results import conclude
@@ -21,6 +25,8 @@ from aishell.running.results import conclude
 VERIFY_PATIENCE = (0.0, 0.1, 0.3, 0.6, 1.0)
 #: Objects of a grouped tool that share a statement have at most this together: progress and timeouts stay meaningful.
 GROUP_BYTES = 64 << 20
+#: Errors that the next object would meet as well.
+_STOPPING = ("cancelled", "connect", "disk_full", "read_only")
 
 
 class Objects:
@@ -33,9 +39,8 @@ class Objects:
         self._renewed: Row = {
             name: value for after in context.earlier for name, value in after.items() if name in tool.identity
         }
-        self._lost: DatabaseError | None = (
-            None  # what ended the connection under a statement nobody has looked after yet
-        )
+        #: What ended the connection under a statement whose outcome has not been looked up yet.
+        self._lost: DatabaseError | None = None
 
     def run(self, found: Sequence[Row]) -> ToolResult:
         through = 0
@@ -43,7 +48,7 @@ class Objects:
             self._next(group, through, len(found))
             through += len(group)
         self.context.progress(len(found), len(found), "")
-        return self._conclude()
+        return conclude(self.tool, self.values, self.results, self.context)
 
     def _next(self, group: list[Row], through: int, total: int) -> None:
         """One group of objects, usually of one; what was not ok in a larger group is tried again alone."""
@@ -54,14 +59,10 @@ class Objects:
         try:
             results = self._attempt(group)
         except DatabaseError as error:
-            if error.kind in ("cancelled", "connect", "disk_full", "read_only"):
+            if error.kind in _STOPPING:
                 self._clean(group)
-                raise  # the next object would fail for the same reason
-            status, reason = self._status(error), self._told(error, group)
-            if status == "failed" and (left := self._clean(group)):
-                reason = f"{reason}; {left}"
-            denied = error.kind == "permission"
-            results = [replace(self._result(row, status, reason=reason), denied=denied) for row in group]
+                raise
+            results = self._failed(group, error)
         seconds = (time.monotonic() - started) / len(group)
         again = [number for number, result in enumerate(results) if result.status != "ok"] if len(group) > 1 else []
         through_now = [replace(r, seconds=seconds) for n, r in enumerate(results) if n not in again]
@@ -70,6 +71,12 @@ class Objects:
             self.context.on_objects(through_now)
         for number in again:
             self._next([group[number]], through + number, total)
+
+    def _failed(self, group: list[Row], error: DatabaseError) -> list[ObjectResult]:
+        status, reason = self._status(error), self._explained(error, group)
+        if status == "failed" and (left := self._clean(group)):
+            reason = f"{reason}; {left}"
+        return [replace(one, denied=error.kind == "permission") for one in self._all(group, status, reason)]
 
     def _attempt(self, group: list[Row]) -> list[ObjectResult]:
         try:
@@ -87,11 +94,11 @@ class Objects:
         try:
             return self._do(group)
         except ReplacedError as error:
-            return [self._result(row, "failed", reason=error.message) for row in group]
+            return self._all(group, "failed", error.message)
         except DatabaseError as error:
             if error.kind != "lock_timeout" or len(group) == 1:
                 raise
-            return [self._result(row, "failed", reason=error.message) for row in group]
+            return self._all(group, "failed", error.message)
 
     def _do(self, group: list[Row]) -> list[ObjectResult]:
         # The server was away when the last try wanted to look what had become of its statement: look first.
@@ -99,29 +106,38 @@ class Objects:
             return results
         with self.context.writing() as session:
             if (held := self._held(session, group[0])) is not None:
-                return [self._result(row, "deferred", reason=held) for row in group]
-            try:
-                outcome = self._send(session, "do", group)
-            except ReplacedError:
-                if (results := self._outlived(group)) is None:
-                    raise
+                return self._all(group, "deferred", held)
+            sent = self._sent(session, group)
+        return self._judged(group, sent) if isinstance(sent, StatementResult) else sent
+
+    def _sent(self, session: Session, group: list[Row]) -> StatementResult | list[ObjectResult]:
+        """What the server answered to `do`; the results, where the effect was looked up instead of the answer."""
+        try:
+            return self._send(session, "do", group)
+        except ReplacedError:
+            if (results := self._outlived(group)) is None:
+                raise
+            return results
+        except DatabaseError as error:
+            if error.kind != "connection_lost":
+                raise
+            self._lost = error
+            if (results := self._settled(group, error)) is not None:
                 return results
-            except DatabaseError as error:
-                if error.kind != "connection_lost":
-                    raise
-                self._lost = error
-                if (results := self._settled(group, error)) is not None:
-                    return results
-                raise DatabaseError(error.message, kind="connect", code=error.code) from error
+            raise DatabaseError(error.message, kind="connect", code=error.code) from error
+
+    def _judged(self, group: list[Row], outcome: StatementResult) -> list[ObjectResult]:
+        """The results by what the server said, and by what `verify` sees where it did not complain."""
         if any(row.get("busy") for row in outcome.rows):
             raise DatabaseError("other sessions were in the way, only a part was done", kind="busy")
-        if outcome.worst("unsupported"):
-            return [self._result(row, "skipped", reason=outcome.worst("unsupported")) for row in group]
-        if problem := outcome.worst("corrupt") or _problems(outcome.rows):
-            return [self._result(row, "corrupted", reason=problem) for row in group]
+        if reason := outcome.worst("unsupported"):
+            return self._all(group, "skipped", reason)
+        problems = [str(row["problem"]) for row in outcome.rows if row.get("problem") is not None]
+        if problem := outcome.worst("corrupt") or "; ".join(problems):
+            return self._all(group, "corrupted", problem)
         if failure := outcome.worst("error"):
             if len(group) > 1:  # whose error it is shows when each is tried alone
-                return [self._result(row, "failed", reason=failure) for row in group]
+                return self._all(group, "failed", failure)
             kind = "lock_timeout" if "lock wait timeout" in failure.lower() else "other"
             raise DatabaseError(failure, kind=kind)
         return self._verify(group, outcome)
@@ -134,7 +150,7 @@ class Objects:
             except DatabaseError as error:
                 if error.kind != "lock_timeout":
                     raise
-                return f"locked by another session: {self._told(error, [row])}"
+                return f"locked by another session: {self._explained(error, [row])}"
         return None
 
     def _send(self, session: Session, block: str, group: list[Row]) -> StatementResult:
@@ -178,17 +194,15 @@ class Objects:
         self._renewed |= {name: row[name] for row in rows for name in self.tool.identity & row.keys()}
 
     def _verify(self, group: list[Row], outcome: StatementResult) -> list[ObjectResult]:
-        """Look whether the effect stands in the database. Not there: deferred or skipped if the server said why, else failed."""
+        """Look whether the effect is in the database. If not: deferred or skipped where the server said why, else failed."""
         if "verify" not in self.tool.blocks:
-            return [self._result(row, "ok") for row in group]
+            return self._all(group, "ok")
         said = outcome.worst("warning", "locked")
         missing = "deferred" if outcome.worst("locked") else "skipped" if said else "failed"
         seen: list[Row] = []
         for pause in VERIFY_PATIENCE:
             time.sleep(pause)
-            with self.context.reading() as session:
-                rows = session.query(self._render("verify", group[0], group=group))
-            seen = self._by_object(group, rows)
+            seen = self._by_object(group, self._ask("verify", group[0], group))
             if all(after.get("ok") for after in seen) or said:
                 break
         return [
@@ -202,7 +216,7 @@ class Objects:
         """Why the effect is not there: what the server said, and who held the table where it was left for that."""
         if status != "deferred":
             return said or "the effect is not there"
-        return self._told(DatabaseError(said or "", kind="lock_timeout"), [row])
+        return self._explained(DatabaseError(said or "", kind="lock_timeout"), [row])
 
     def _by_object(self, group: list[Row], rows: list[Row]) -> list[Row]:
         """What `verify` saw of each object of the group; an empty row where it saw nothing."""
@@ -227,16 +241,16 @@ class Objects:
         return None
 
     def _outlived(self, group: list[Row]) -> list[ObjectResult] | None:
-        """What a statement has done that outlived the process that sent it: on MariaDB a table that was rebuilt has another time.
+        """The effect of a statement that ran on after its process had ended: on MariaDB a rebuilt table has a new creation time.
 
-        None where another object stands there for another reason.
+        None where the object was replaced for another reason.
         """
         if not self.context.interrupted or self.tool.deletes or "verify" not in self.tool.blocks:
             return None
         results = self._verify(group, StatementResult())
         if any(result.status != "ok" for result in results):
             return None
-        why = "its statement had run on after the interruption, or the object was made anew since"
+        why = "its statement had run on after the interruption, or the object was recreated since"
         return [replace(result, reason=why) for result in results]
 
     def _doubt(self, error: DatabaseError) -> InDoubtError:
@@ -259,6 +273,9 @@ class Objects:
     def _render(self, block: str, row: Row, group: list[Row] | None = None) -> Statement:
         return render(self.tool, self.tool.blocks[block], self._values(row, group), self.context.database)
 
+    def _ask(self, block: str, row: Row, group: list[Row] | None = None) -> list[Row]:
+        return self.context.ask(self.tool, block, self._values(row, group))
+
     def _values(self, row: Row, group: list[Row] | None = None) -> dict[str, Any]:
         return {**self.values, **row, **self._renewed, "group": group or [row]}
 
@@ -266,8 +283,12 @@ class Objects:
         after = None if after is None else {**after, **self._renewed}
         return ObjectResult(label_of(self.tool, self.values, row), status, row, after, reason)
 
-    def _told(self, error: DatabaseError, group: list[Row]) -> str:
-        return self.context.told(error, {**self.values, **group[0]})
+    def _all(self, group: list[Row], status: str, reason: str | None = None) -> list[ObjectResult]:
+        """The same result for every object of a group."""
+        return [self._result(row, status, reason=reason) for row in group]
+
+    def _explained(self, error: DatabaseError, group: list[Row]) -> str:
+        return self.context.explained(error, {**self.values, **group[0]})
 
     def _status(self, error: DatabaseError) -> str:
         if error.kind == "corruption":
@@ -276,16 +297,120 @@ class Objects:
             return "deferred"  # one locked table of many, done another night, stops nothing that does not need it
         return "skipped" if error.kind in ("unsupported", "missing_object") else "failed"
 
-    def _conclude(self) -> ToolResult:
-        return conclude(self.tool, self.values, self.results, self.context)
+
+class Stages(Objects):
+    """Objects that take several statements, or whose rows are looked at right before they are deleted (`check`).
+
+    Where an object stands is always read from the database, never remembered: whatever interrupted an earlier attempt, and
+    whenever, the next one goes on from what it finds.
+    """
+
+    _block = ""  # the statement that was sent last
+
+    def _do(self, group: list[Row]) -> list[ObjectResult]:
+        row = group[0]
+        if self._lost is not None:
+            wait_for_end(self.context)
+            self._lost = None
+        self._block = ""
+        if self._look("verify", row).get("ok"):
+            if self.context.interrupted and "hold" in self.tool.blocks:
+                with self.context.reading() as session:
+                    self._renew(session, group)  # it was ours that was dropped: killed before it was recorded
+            return self._verify(group, StatementResult())
+        outcome, seen = StatementResult(), Row()
+        with self.context.writing(1 + len(row.get("referenced") or ())) as session:
+            while self._block != "do":
+                seen = self._look("check", row)
+                reason = seen.get("reason") or (None if self._block else self._held(session, row))
+                if reason is not None:
+                    return self._all(group, "deferred", str(reason))
+                block = str(seen.get("next") or "do")
+                if block == self._block:
+                    break  # it had no effect, and `verify` will say so
+                self._block = block
+                outcome = self._send(session, block, group)
+        checked = {name: value for name, value in seen.items() if name not in ("next", "reason")}
+        return [replace(one, after={**checked, **(one.after or {})}) for one in self._verify(group, outcome)]
+
+    def _look(self, block: str, row: Row) -> Row:
+        return next(iter(self._ask(block, row)), {})
+
+    def _send(self, session: Session, block: str, group: list[Row]) -> StatementResult:
+        try:
+            return super()._send(session, block, group)
+        except DatabaseError as error:
+            if error.kind != "connection_lost":
+                raise
+            self._lost = error
+            raise DatabaseError(error.message, kind="connect", code=error.code) from error
+
+    def _explained(self, error: DatabaseError, group: list[Row]) -> str:
+        """What could not be done, and what is still to be done."""
+        if not self._block:
+            return error.message
+        text = f"{self.tool.blocks[self._block].comment}: {error.message}"
+        with suppress(DatabaseError):  # it cannot be looked at either, and the reason is given already
+            left = self._look("check", group[0]).get("next")
+            if left in self.tool.blocks and left != self._block:
+                text += f"; left to do: {self.tool.blocks[str(left)].comment}"
+        return text
+
+    def _status(self, error: DatabaseError) -> str:
+        """A lock timeout defers what is whole, or what the next run finds and ends by itself: a pending detach.
+
+        A table that has been detached is found by no later run: that is a failure, which `runs resume` goes on from.
+        """
+        if error.kind == "lock_timeout" and not (self._block == "do" and "detach" in self.tool.blocks):
+            return "deferred"
+        return super()._status(error)
+
+
+class Undoing(Objects):
+    """`undo` for every object that is not as it was before. One that can no longer be undone has failed, and says why."""
+
+    def _do(self, group: list[Row]) -> list[ObjectResult]:
+        seen = next(iter(self.context.ask(self.tool, "verify", {**self.values, **group[0]})), {})
+        if seen.get("ok"):
+            return [self._result(group[0], "ok", seen)]
+        if seen.get("reason") is not None:
+            return [self._result(group[0], "failed", seen, f"cannot be undone: {seen['reason']}")]
+        return super()._do(group)
+
+
+def to_undo(tool: Tool, values: Mapping[str, Any], found: Sequence[Row], context: Context) -> list[Row]:
+    """Those of `found`, in reverse order, that are not as they were. Raises StepError where none of them can be undone."""
+    with context.reading() as session:
+        left, lost = undoable(tool, values, list(reversed(found)), context.database, session)
+    if lost and len(lost) == len(left):
+        raise StepError(f"cannot be undone: {why_not_undone(lost, len(left))}")
+    return left
+
+
+def undoable(
+    tool: Tool, values: Mapping[str, Any], found: Sequence[Row], database: Database, session: Session
+) -> tuple[list[Row], dict[str, str]]:
+    """Those of `found` that are not as they were; and of those among them that cannot be undone, name and reason."""
+    statements = (render(tool, tool.blocks["verify"], {**values, **row}, database) for row in found)
+    seen = [(row, next(iter(session.query(one)), {})) for row, one in zip(found, statements, strict=True)]
+    left = [(row, now) for row, now in seen if not now.get("ok")]
+    lost = {label_of(tool, values, row): str(now["reason"]) for row, now in left if now.get("reason") is not None}
+    return [row for row, _ in left], lost
+
+
+def why_not_undone(lost: Mapping[str, str], objects: int) -> str:
+    """Why some of `objects` objects cannot be undone: their names by reason; the reason alone where there is only one object."""
+    if objects == 1:
+        return next(iter(lost.values()))
+    names = {why: [name for name, reason in lost.items() if reason == why] for why in lost.values()}
+    return "; ".join(f"{why}: {few(of)}" for why, of in names.items())
 
 
 def clean(tool: Tool, values: Mapping[str, Any], context: Context) -> int:
     """Drop the leftovers of an interrupted run of `tool` for one object; how many there were."""
     if "leftovers" not in tool.blocks or "cleanup" not in tool.blocks:
         return 0
-    with context.reading() as session:
-        leftovers = session.query(render(tool, tool.blocks["leftovers"], values, context.database))
+    leftovers = context.ask(tool, "leftovers", values)
     # Queued behind somebody's running build, a DROP removed the finished index in 11 of 12 tries: never wait long.
     limits = SessionOptions(False, 0.5, context.options.statement_timeout)
     for row in leftovers:
@@ -323,7 +448,3 @@ def groups(tool: Tool, found: Sequence[Row]) -> Iterator[list[Row]]:
         size += weight
     if group:
         yield group
-
-
-def _problems(rows: Iterable[Row]) -> str | None:
-    return "; ".join(str(row["problem"]) for row in rows if row.get("problem") is not None) or None

@@ -1,7 +1,7 @@
 """A site's own Python tool runs in a process of its own: it ends at its time limit, whatever it does.
 
-The child is `python -m aishell.running.python_process`. It reads a pickled `Call` and answers with pickled tuples, the first word
-of which says what they are: progress, heard (a statement that its sessions are about to send), sent, result, failed, raised.
+The child is `python -m aishell.running.python_process`. It reads a pickled `ChildCall`. It answers with pickled tuples, whose
+first word says what they are: progress, heard (a statement that its sessions are about to send), sent, result, failed, raised.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ DEFAULT_LIMIT = 300
 
 
 @dataclass(frozen=True)
-class Call:
-    """What the child is told: where the tool is, and what its context holds of data."""
+class ChildCall:
+    """What the child needs: where the tool is, and the data of its context."""
 
     path: tuple[str, ...]
     implementation: str
@@ -60,19 +60,9 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
     Raises StepError when it has to be ended, InDoubtError where it may have written by then, UnexpectedError for what it raised.
     """
     ids = {name: getattr(context, name) for name in ("run_id", "task_id", "step_id", "agent_id", "target")}
-    told = Call(
-        tuple(sys.path),
-        tool.implementation or "",
-        tool.name,
-        tool.source,
-        dict(params),
-        context.database.credentials,
-        context.marker,
-        context.options,
-        ids,
-        tuple(context.results),
-        dict(context.facts),
-    )
+    tells = (tuple(sys.path), tool.implementation or "", tool.name, tool.source, dict(params))
+    reaches = (context.database.credentials, context.marker, context.options)
+    given = ChildCall(*tells, *reaches, ids, tuple(context.results), dict(context.facts))
     limit = tool.max_execution_time or DEFAULT_LIMIT
     command = [sys.executable, "-m", __name__]
     said = _Said()
@@ -82,13 +72,13 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
         stdout=subprocess.PIPE,
         stderr=said.pipe,
         start_new_session=True,
-        env=_environment(),
+        env=dict(os.environ),  # a site's own code finds its services by it, and could read the site's files anyway
     ) as child:
         said.pass_on()
         assert child.stdin is not None  # noqa: S101  a pipe
         assert child.stdout is not None  # noqa: S101  a pipe
         try:
-            pickle.dump(told, child.stdin)
+            pickle.dump(given, child.stdin)
             child.stdin.flush()
             return _followed(child, child.stdout, context, time.monotonic() + limit)
         except TimeoutError:
@@ -102,40 +92,45 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
             said.join()
 
 
-def _environment() -> dict[str, str]:
-    """All of ours: a site's own code is told by it where its services are, and could read the site's files anyway."""
-    return dict(os.environ)
-
-
 def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Context, deadline: float) -> dict[str, Any]:
     """What the child returns. Raises TimeoutError past `deadline` of the monotonic clock."""
     messages: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(answers, messages), daemon=True).start()
     while True:
+        message = _next(messages, context, deadline)
+        if message is None:
+            raise StepError(f"its process ended without a result ({_ended(child.wait())})")
+        kind, *rest = message
+        if kind == "result":
+            return dict(rest[0])
+        if kind == "failed":
+            raise StepError(rest[0], hint=rest[1])
+        if kind == "raised":
+            raise unexpected_elsewhere(*rest)
+        _pass_on(kind, rest, context)
+
+
+def _next(
+    messages: queue.SimpleQueue[tuple[Any, ...] | None], context: Context, deadline: float
+) -> tuple[Any, ...] | None:
+    """What the child says next, None at its end. Raises TimeoutError, and DatabaseError once the run is cancelled."""
+    while True:
         if context.cancelled():
             raise DatabaseError("cancelled while its Python ran", kind="cancelled")
         if time.monotonic() > deadline:
             raise TimeoutError
-        try:
-            message = messages.get(timeout=LOOK_UP)
-        except queue.Empty:
-            continue
-        if message is None:
-            raise StepError(f"its process ended without a result ({_ended(child.wait())})")
-        kind, *rest = message
-        if kind == "progress":
-            context.progress(*rest)
-        elif kind == "sent":
-            context.on_sent(rest[0], _Elsewhere(rest[1]))  # type: ignore[arg-type]  # of which only the name is asked
-        elif kind == "heard":
-            if context.database.hears is not None:
-                context.database.hears(rest[0], _Elsewhere(*rest[1:]))  # type: ignore[arg-type]  # no more than this is asked
-        elif kind == "result":
-            return dict(rest[0])
-        elif kind == "failed":
-            raise StepError(rest[0], hint=rest[1])
-        else:
-            raise unexpected_elsewhere(*rest)
+        with suppress(queue.Empty):
+            return messages.get(timeout=LOOK_UP)
+
+
+def _pass_on(kind: str, said: list[Any], context: Context) -> None:
+    """Give progress, and statements about to be sent, to who listens to them in this process."""
+    if kind == "progress":
+        context.progress(*said)
+    elif kind == "sent":
+        context.on_sent(said[0], _Elsewhere(said[1]))  # type: ignore[arg-type]  # of which only the name is asked
+    elif context.database.hears is not None:
+        context.database.hears(said[0], _Elsewhere(*said[1:]))  # type: ignore[arg-type]  # no more than this is asked
 
 
 class _Said:
@@ -187,7 +182,7 @@ def _child() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     calls = os.fdopen(0, "rb")
-    told: Call = pickle.load(calls)  # noqa: S301  what our own parent wrote
+    given: ChildCall = pickle.load(calls)  # noqa: S301  what our own parent wrote
     threading.Thread(target=_end_with_parent, args=(calls,), daemon=True).start()
     sending = threading.Lock()
 
@@ -203,25 +198,25 @@ def _child() -> None:
         answer("heard", statement, session.server_session, session.marker, session.read_only)
 
     try:
-        sys.path[:] = told.path
-        database = open_database(told.credentials)
-        database.hears, database.author = heard, told.source
+        sys.path[:] = given.path
+        database = open_database(given.credentials)
+        database.hears, database.author = heard, given.source
         context = Context(
             database,
-            told.marker,
-            told.options,
-            results=told.results,
-            facts=told.facts,
+            given.marker,
+            given.options,
+            results=given.results,
+            facts=given.facts,
             on_sent=sent,
             progress=lambda done, total, label: answer("progress", done, total, label),
         )
-        for name, value in told.ids.items():
+        for name, value in given.ids.items():
             setattr(context, name, value)
-        answer("result", dict(load(told.implementation, f"implementation of {told.tool},")(told.params, context)))
+        answer("result", dict(load(given.implementation, f"implementation of {given.tool},")(given.params, context)))
     except AishellError as error:
         answer("failed", error.message, error.hint)
     except (Exception, SystemExit) as error:  # whatever it is
-        where = f"the tool {told.tool}"
+        where = f"the tool {given.tool}"
         answer("raised", type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
 
 

@@ -139,7 +139,10 @@ class DeletingRelated(Deleting):
         """Have written down what the chunk comes to, with what the one before did. Raises DatabaseError when asked to stop."""
         sent = {"number": self._number, **asdict(figures), "partly": int(partly)}
         self.checkpoint = replace(self.checkpoint, sent=sent)
-        self._told = {**(self._told or {"upto": self.checkpoint.position, "rows": 0}), "promised": figures.rows}
+        self._unrecorded = {
+            **(self._unrecorded or {"upto": self.checkpoint.position, "rows": 0}),
+            "promised": figures.rows,
+        }
         self._heard = self._recorded()
 
     def _count(self, figures: Figures, partly: bool, keys: Mapping[int, Collection[Key]]) -> StatementResult:
@@ -165,7 +168,7 @@ class DeletingRelated(Deleting):
         super()._lose()
         if self.checkpoint.sent is not None:
             self.checkpoint = replace(self.checkpoint, sent={**self.checkpoint.sent, "lost": 1})
-            self._told = self._told or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
+            self._unrecorded = self._unrecorded or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _gone(self, reached: Mapping[int, frozenset[str]], archived: Sequence[Archived]) -> ChunkFate:
         """The fate of a chunk that was deleted: what is archived in it and was not reached has stayed, or went with another. Of a

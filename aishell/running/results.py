@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aishell.codec import plain
 from aishell.models import Row
-from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context, ObjectResult, ToolResult
 
 
 def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResult], context: Context) -> ToolResult:
     """The step's result from its objects, those of an earlier attempt included."""
-    by_status: dict[str, list[Row]] = {}
-    for result in results:
-        by_status.setdefault(result.status, []).append({**result.before, "reason": result.reason})
+
+    def rows(*statuses: str) -> list[Row]:
+        return [{**one.before, "reason": one.reason} for status in statuses for one in results if one.status == status]
+
+    ok = [one for one in results if one.status == "ok"]
+    seen = [dict(one.after) for one in ok if one.after is not None]
     blocks = {
-        "found": [dict(result.before) for result in results],
-        "find": [dict(result.before) for result in results if result.status == "ok"],
-        "verify": [dict(result.after) for result in results if result.status == "ok" and result.after is not None],
-        "check": [dict(result.after) for result in results if result.status == "ok" and result.after is not None],
-        "batches": [dict(result.after) for result in results if result.after is not None],
-        **{name: by_status.get(name, []) for name in ("ok", "failed", "skipped", "corrupted")},
+        "found": [dict(one.before) for one in results],
+        "find": [dict(one.before) for one in ok],
+        "verify": seen,
+        "check": seen,
+        "batches": [dict(one.after) for one in results if one.after is not None],
+        **{status: rows(status) for status in ("ok", "failed", "corrupted")},
+        "skipped": rows("skipped", "deferred"),
     }
-    blocks["skipped"] += by_status.get("deferred", [])
     if "report" in tool.blocks:
-        with context.reading() as session:
-            blocks["report"] = session.query(render(tool, tool.blocks["report"], values, context.database))
-    bad = [r for r in results if r.status == "failed" or (r.status == "corrupted" and not tool.read_only)]
+        blocks["report"] = context.ask(tool, "report", values)
+    return _summed_up(results, aggregate(tool, blocks), read_only=tool.read_only)
+
+
+def _summed_up(results: Sequence[ObjectResult], output: dict[str, Any], *, read_only: bool) -> ToolResult:
+    """Status and reason of a step by those of its objects."""
+    bad = [r for r in results if r.status == "failed" or (r.status == "corrupted" and not read_only)]
     idle = [r for r in results if r.status in ("skipped", "deferred")]
     status = "failed" if bad else "skipped" if idle and len(idle) == len(results) else "done"
     reasons = [f"{r.label}: {r.reason}" if len(results) > 1 else str(r.reason) for r in (bad or idle)]
     put_off = status == "skipped" and any(r.status == "deferred" for r in results)
     reason = ("deferred: " if put_off else "") + "; ".join(reasons[:5])
-    denied = any(r.denied for r in bad)
-    return ToolResult(status, aggregate(tool, blocks), tuple(results), reason or None, put_off, denied)
+    return ToolResult(status, output, tuple(results), reason or None, put_off, any(r.denied for r in bad))
 
 
 def so_far(tool: Tool, figures: Row) -> dict[str, Any]:
@@ -56,22 +61,20 @@ def aggregate(tool: Tool, blocks: Mapping[str, list[Row]]) -> dict[str, Any]:
     }
 
 
+#: How a result is made of the rows of its blocks and of the values in the columns that it names.
+_FUNCTIONS: Mapping[str, Callable[[list[Row], list[Any]], Any]] = {
+    "count": lambda rows, values: len(rows),
+    "rows": lambda rows, values: plain(rows),
+    "object": lambda rows, values: plain(rows[0]) if rows else None,
+    "list": lambda rows, values: values,
+    "first": lambda rows, values: values[0] if values else None,
+    "sum": lambda rows, values: sum(value for value in values if value is not None),
+    "total": lambda rows, values: None if any(value is None for value in values) else sum(values),
+    "max": lambda rows, values: max((value for value in values if value is not None), default=None),
+}
+
+
 def _value(function: str, operands: list[tuple[list[Row], str | None]]) -> Any:
     rows = [row for block, _ in operands for row in block]
-    if function == "count":
-        return len(rows)
-    if function == "rows":
-        return plain(rows)
-    if function == "object":
-        return plain(rows[0]) if rows else None
     values = [plain(row.get(column)) for block, column in operands for row in block if column]
-    if function == "list":
-        return values
-    if function == "first":
-        return values[0] if values else None
-    known = [value for value in values if value is not None]
-    if function == "total" and len(known) < len(values):
-        return None
-    if function in ("sum", "total"):
-        return sum(known)
-    return max(known, default=None)
+    return _FUNCTIONS[function](rows, values)

@@ -8,9 +8,8 @@ import pytest
 
 from aishell import errors
 from aishell.errors import PRECEDENCE
-from aishell.execution.orchestrator import Outcome
 from aishell.execution.recovery import reopened
-from aishell.execution.result import conclude, deferred
+from aishell.execution.result import Ending, conclude, deferred
 from aishell.models import Cause, RunState, StepResult, StepStatus
 from aishell.registry.tool import WAYS
 
@@ -20,7 +19,7 @@ DONE, FAILED, SKIPPED, REJECTED, IN_DOUBT = (
 LATER = Cause.DEFERRED
 
 
-def concluded(outcome: Outcome, *results: StepStatus | tuple[StepStatus, Cause]) -> tuple[str, RunState, int]:
+def concluded(outcome: Ending, *results: StepStatus | tuple[StepStatus, Cause]) -> tuple[str, RunState, int]:
     pairs = [(item, None) if isinstance(item, StepStatus) else item for item in results]
     made = {
         str(number): StepResult(number, str(number), "touch", {}, status, cause=cause)
@@ -44,13 +43,13 @@ def concluded(outcome: Outcome, *results: StepStatus | tuple[StepStatus, Cause])
     ],
 )
 def test_a_walk_to_the_end_is_judged_by_its_worst_step(results, expected):
-    assert concluded(Outcome(), *results) == expected
+    assert concluded(Ending(), *results) == expected
 
 
 @pytest.mark.parametrize("results", [(), (DONE,), (REJECTED,), ((SKIPPED, LATER),)])
 def test_damage_is_no_success_although_every_step_was(results):
     made = {str(n): StepResult(n, str(n), "t", {}, s) for n, s in enumerate(results) if isinstance(s, StepStatus)}
-    assert conclude(SimpleNamespace(results=made), Outcome(), alarming=True) == ("partial", RunState.COMPLETED, 1)
+    assert conclude(SimpleNamespace(results=made), Ending(), alarming=True) == ("partial", RunState.COMPLETED, 1)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_damage_is_no_success_although_every_step_was(results):
     [((), 3), ((DONE,), 3), (((SKIPPED, LATER),), 3), ((REJECTED,), 5), ((FAILED,), 1), ((FAILED, REJECTED), 1)],
 )
 def test_a_run_that_waits_for_a_person_says_so_and_hides_no_failure(results, code):
-    assert concluded(Outcome(waiting=("a",)), *results) == ("waiting_approval", RunState.WAITING_APPROVAL, code)
+    assert concluded(Ending(waiting=("a",)), *results) == ("waiting_approval", RunState.WAITING_APPROVAL, code)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_a_run_that_waits_for_a_person_says_so_and_hides_no_failure(results, cod
 )
 def test_a_run_that_was_stopped_says_by_what(stopped, expected):
     for results in ((), (DONE,), (FAILED,), (REJECTED,)):
-        assert concluded(Outcome(stopped=stopped, waiting=("a",)), *results) == expected
+        assert concluded(Ending(stopped=stopped, waiting=("a",)), *results) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,11 +83,11 @@ def test_a_run_that_was_stopped_says_by_what(stopped, expected):
     ],
 )
 def test_what_broke_a_run_gives_its_code(error, code):
-    assert concluded(Outcome(broken=error), DONE) == ("failure", RunState.FAILED, code)
+    assert concluded(Ending(broken=error), DONE) == ("failure", RunState.FAILED, code)
 
 
 def test_a_step_that_stops_the_run_is_a_failure():
-    assert concluded(Outcome(error_step="a"), FAILED) == ("failure", RunState.FAILED, 1)
+    assert concluded(Ending(error_step="a"), FAILED) == ("failure", RunState.FAILED, 1)
 
 
 @pytest.mark.parametrize("reason", ["deferred: by what it says", "step 'a' failed before it", None])

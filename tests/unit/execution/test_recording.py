@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aishell.execution.costs import cost_of
+from aishell.execution.recording import cost_of
 from aishell.models import Estimate, Step, StepResult, StepStatus
 
 STEP = Step("a", "touch", estimate=Estimate(1.0, None, "x", 500, "bytes"))
