@@ -64,8 +64,7 @@ if TYPE_CHECKING:
     from aishell.registry.tool import Tool
     from aishell.running.context import Context as ToolContext
     from aishell.safety.approval import Approve, Edit, Later, Reject, Request, Skip
-    from aishell.safety.constraints import Constraint, Violation
-    from aishell.safety.constraints import Context as ConstraintContext
+    from aishell.safety.constraints import Constraint, ConstraintContext, Violation
     from aishell.settings.targets import Target
     from aishell.site import Site
 
@@ -83,7 +82,7 @@ _HOMES = (
     "registry.tool: Tool",
     "running.context: Context=ToolContext",
     "safety.approval: Approve Edit Later Reject Request Skip",
-    "safety.constraints: Constraint Context=ConstraintContext Violation",
+    "safety.constraints: Constraint ConstraintContext Violation",
     "settings.targets: Target",
     "site: Site",
 )

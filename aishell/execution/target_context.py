@@ -43,9 +43,9 @@ from aishell.registry.registry import Registry
 from aishell.registry.render import render
 from aishell.registry.tool import UNDO, Tool
 from aishell.running import dispatch
-from aishell.running.context import Context as Reading
+from aishell.running.context import Context
 from aishell.safety import autonomy, gates
-from aishell.safety.constraints import Constraint, Context
+from aishell.safety.constraints import Constraint, ConstraintContext
 from aishell.safety.locks import locks_elsewhere, wait_of
 from aishell.settings.policy import Policy
 from aishell.settings.targets import Target
@@ -201,7 +201,7 @@ class Job:
         seen = tuple(table if isinstance(table, Table) else table_of(table) for table in tables)
         busy = sum(int(row.get("busy_sessions") or 0) for row in tables if not isinstance(row, Table))
         free, visible = self.free_backup_disk() if tool.category == "backup" else self.free_disk()
-        context = Context(
+        context = ConstraintContext(
             tool=tool,
             target=self.target,
             server=self.known_server(),
@@ -246,7 +246,7 @@ class Job:
             return None
         return self.autonomy.tally(self.subject(tool), run_id) if self.autonomy is not None else Tally()
 
-    def _strictest(self, step: Step, tool: Tool, context: Context, tally: Tally | None = None) -> Verdict:
+    def _strictest(self, step: Step, tool: Tool, context: ConstraintContext, tally: Tally | None = None) -> Verdict:
         """By the rules that the run began with, and by those that were written since, where these are stricter."""
 
         def judged(rules: Rules) -> Verdict:
@@ -311,7 +311,7 @@ class Job:
         """The statements of a step. A program tool that can look at the database for them is asked; it only reads."""
         if tool.foresees is None:
             return dispatch.statements(tool, values, found, self.database)
-        context = Reading(
+        context = Context(
             self.database,
             f"aishell:inspect {tool.source}",
             replace(INSPECTION, lock_timeout=self.options(tool).lock_timeout),

@@ -96,16 +96,14 @@ def first(steps: Sequence[Step], backlog: Collection[Left], urgent: Callable[[St
     """The steps with those first that are urgent, then those of the backlog, the oldest first; each with the steps that it needs.
     A step of the backlog says why."""
     known = {(item.tool, item.object): item for item in backlog}
-    if not known:
-        return tuple(steps)
     owed = {step.id: items for step in steps if (items := [known[k] for k in _keys(step) if k in known])}
     if not owed:
         return tuple(steps)
     needs = Graph(steps).needs
     ranks = {step.id: _rank(urgent(step), owed.get(step.id)) for step in steps}
-    for step in reversed(steps):  # needs stand before what needs them
-        if not step.always:
-            ranks |= {need: min(ranks[need], ranks[step.id]) for need in needs[step.id] if need in ranks}
+    # What a step needs comes before it in `steps`, and takes over its rank.
+    for name, need in ((one.id, need) for one in reversed(steps) if not one.always for need in needs[one.id]):
+        ranks[need] = min(ranks[need], ranks[name])
     ids = [step.id for step in steps]
     told = (_told(step, owed[step.id]) if step.id in owed else step for step in steps)
     ordered = sorted((by_ids(step, ids) for step in told), key=lambda step: (ranks[step.id], step.index))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from aishell.databases.quoting import account, pattern, quote
 from aishell.engines.mysql import MySQLProfile
 from aishell.models import Row
-from aishell.planning.privileges import exactness
+from aishell.planning.privileges import exactness, fits
+from aishell.reporting.units import few_names
 
 #: MariaDB and MySQL: what a dump of everything takes. Without TRIGGER a dump has no triggers, and says nothing.
 DUMP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
@@ -25,8 +26,6 @@ _GRANT = re.compile(
 )
 #: PostgreSQL has a role that reads everything from this version on.
 _READS_ALL = (14,)
-#: So many objects are named.
-NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def of_routines(hidden: Iterable[Row], who: Account) -> Lack | None:
     names = [f"the {str(row['kind']).lower()} {row['name']}" for row in hidden]
     if not names:
         return None
-    reason = f"the account {who.name} may not see what {told(names)} {'does' if len(names) == 1 else 'do'}"
+    reason = f"the account {who.name} may not see what {few_names(names)} {'does' if len(names) == 1 else 'do'}"
     return Lack(reason, (seeing_routines(who),))
 
 
@@ -114,7 +113,7 @@ def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[s
         where, table = (part.strip("`").replace("``", "`") for part in (match["database"], match["table"]))
         if (match["database"], match["table"]) == ("*", "*"):
             found["server"] |= words
-        elif match["table"] == "*" and _like(where).fullmatch(database):
+        elif match["table"] == "*" and fits(database, where):
             found["database"] |= words
         if where == "mysql" and table in ("*", "proc"):
             found["routines"] |= words
@@ -125,16 +124,8 @@ def _entry(grants: Iterable[str], database: str) -> str:
     """The database as GRANT is to name it: an entry that fits it already, for one of its own would take that one's place."""
     named = (match["database"] for line in grants if (match := _GRANT.match(line)) and match["table"] == "*")
     patterns = {name[1:-1].replace("``", "`") for name in named if name != "*"}
-    fitting = [name for name in patterns if _like(name).fullmatch(database)]
+    fitting = [name for name in patterns if fits(database, name)]
     return quote(max(fitting, key=exactness), "mysql") if fitting else pattern(database)
-
-
-def _like(text: str) -> re.Pattern[str]:
-    parts = re.findall(r"\\.|%|_|[^\\%_]+|\\", text, re.DOTALL)
-    return re.compile(
-        "".join({"%": ".*", "_": "."}.get(part, re.escape(part.removeprefix("\\") or part)) for part in parts),
-        re.DOTALL,
-    )
 
 
 def of_reading(obstacles: Sequence[Row], version: Sequence[int], *, compare: bool = True) -> Iterator[Lack]:
@@ -144,20 +135,20 @@ def of_reading(obstacles: Sequence[Row], version: Sequence[int], *, compare: boo
         return
     role = str(rows[0]["role"])
     unreadable = [row for row in rows if row["kind"] in ("unreadable", "uncompared")]
-    partial = [row["name"] for row in rows if row["kind"] == "partial"]
-    large = [row["name"] for row in rows if row["kind"] == "large object"]
     quoted = quote(role, "postgresql")
     if unreadable:
-        names = [row["name"] for row in unreadable]
-        yield Lack(f"{role} may not read {told(names)}", tuple(_reading(unreadable, version, quoted)))
-    if large:
-        yield Lack(
-            f"{role} may not read {told(large)}",
-            tuple(f"GRANT SELECT ON {name.upper()} TO {quoted};" for name in large),
-        )
-    if partial:
-        reason = f"row-level security lets {role} see a part only of {told(partial)}"
+        names = few_names([row["name"] for row in unreadable])
+        yield Lack(f"{role} may not read {names}", tuple(_reading(unreadable, version, quoted)))
+    if large := _named(rows, "large object"):
+        grants = tuple(f"GRANT SELECT ON {name.upper()} TO {quoted};" for name in large)
+        yield Lack(f"{role} may not read {few_names(large)}", grants)
+    if partial := _named(rows, "partial"):
+        reason = f"row-level security lets {role} see only part of {few_names(partial)}"
         yield Lack(reason, (f"ALTER ROLE {quoted} BYPASSRLS;",))
+
+
+def _named(rows: Sequence[Row], kind: str) -> list[str]:
+    return [str(row["name"]) for row in rows if row["kind"] == kind]
 
 
 def _reading(rows: Sequence[Row], version: Sequence[int], role: str) -> Iterator[str]:
@@ -178,9 +169,3 @@ def of_replicating(role: str, *, may: bool) -> Lack | None:
     if may:
         return None
     return Lack(f"{role} may not replicate", (f"ALTER ROLE {quote(role, 'postgresql')} REPLICATION;",))
-
-
-def told(names: Sequence[str]) -> str:
-    """The first of these names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
 
 from aishell.errors import ParameterError, PlanError, UnknownNameError, UsageError
 from aishell.models import ON_ERROR, AgentConfig, Plan, Step, Task
@@ -73,13 +72,8 @@ def _check_reference(reference: Reference, step: Step, graph: Graph, pick: Calla
     where = f"step {step.id!r}"
     if reference.root in _KNOWN:
         if not reference.path or reference.path[0] not in _KNOWN[reference.root]:
-            field: Any = reference.path[0] if reference.path else ""
-            raise UnknownNameError(
-                "variable",
-                f"{reference.root}.{field}",
-                [f"{reference.root}.{n}" for n in _KNOWN[reference.root]],
-                where,
-            )
+            name = f"{reference.root}.{reference.path[0] if reference.path else ''}"
+            raise UnknownNameError("variable", name, [f"{reference.root}.{n}" for n in _KNOWN[reference.root]], where)
         return
     source = graph.referenced(reference)
     if source is None or not graph.before(step, source):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aishell.errors import PlanError, UnknownNameError
 from aishell.models import Step
@@ -32,12 +33,8 @@ class Graph:
         if isinstance(reference.step, int):
             if reference.step < len(self.steps):
                 return self.steps[reference.step]
-            raise UnknownNameError(
-                "step",
-                f"step_{reference.step}",
-                [f"step_{n}" for n in range(len(self.steps))],
-                f"${{{reference.text}}}",
-            )
+            known = [f"step_{number}" for number in range(len(self.steps))]
+            raise UnknownNameError("step", f"step_{reference.step}", known, f"${{{reference.text}}}")
         if reference.step not in self.by_id:
             raise UnknownNameError("step", reference.step, self.by_id, f"${{{reference.text}}}")
         return self.by_id[reference.step]
@@ -70,3 +67,15 @@ class Graph:
                 raise UnknownNameError("step", need, self.by_id, f"the needs of step {step.id!r}")
         found = (self.referenced(r) for r in (*references(dict(step.params)), *references(step.when or "")))
         return frozenset(step.needs) | {other.id for other in found if other is not None}
+
+
+def appended(steps: Sequence[Step], added: Sequence[Step], needs: Sequence[str]) -> tuple[Step, ...]:
+    """The steps of a plan with others behind them. What always comes last (the report) needs `needs` of these too."""
+    last = last_of(steps)
+    return (*(replace(step, needs=(*step.needs, *needs)) if step.id in last else step for step in steps), *added)
+
+
+def last_of(steps: Sequence[Step]) -> set[str]:
+    """The steps that always run and that no other needs."""
+    needed = frozenset[str]().union(*Graph(steps).needs.values())
+    return {step.id for step in steps if step.always and step.id not in needed}

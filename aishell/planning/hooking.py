@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from aishell.errors import SettingsError, UsageError
 from aishell.models import AgentConfig, Cause, Plan, Step, StepResult, StepStatus
 from aishell.planning.checks import check_alone
-from aishell.planning.graph import Graph
+from aishell.planning.graph import appended, last_of
 from aishell.registry.tool import Tool
 from aishell.settings.hooks import Hook
 
@@ -60,8 +59,7 @@ def with_hooks(steps: Sequence[Step], hooks: Sequence[Hook]) -> tuple[Step, ...]
     """The steps of a plan and, behind those, the tools of hooks; what always comes last (the report) comes after them too."""
     if not hooks:
         return tuple(steps)
-    needed = frozenset[str]().union(*Graph(steps).needs.values())
-    last = {step.id for step in steps if step.always and step.id not in needed}
+    last = last_of(steps)
     before = tuple(step.id for step in steps if step.id not in last)
     added = list[Step]()
     for hook in hooks:
@@ -70,15 +68,13 @@ def with_hooks(steps: Sequence[Step], hooks: Sequence[Hook]) -> tuple[Step, ...]
         while (step_id := name if number == 1 else f"{name}_{number}") in taken:
             number += 1
         added.append(_step(hook, step_id, before))
-    ids = tuple(step.id for step in added)
-    return (*(replace(step, needs=(*step.needs, *ids)) if step.id in last else step for step in steps), *added)
+    return appended(steps, added, [step.id for step in added])
 
 
 def due(plan: Plan, results: Mapping[str, StepResult]) -> bool:
     """Whether a step has failed that is not itself a hook's."""
-    return any(
-        step.hook is None and step.id in results and results[step.id].status is StepStatus.FAILED for step in plan.steps
-    )
+    own = (results.get(step.id) for step in plan.steps if step.hook is None)
+    return any(result is not None and result.status is StepStatus.FAILED for result in own)
 
 
 def still_to_run(plan: Plan, results: Mapping[str, StepResult]) -> bool:

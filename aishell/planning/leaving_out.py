@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.models import Inventory, LeftOut, Step
-from aishell.planning.privileges import Key, Privileges, privileges_of
-from aishell.planning.variables import Reference, named_tables, references, resolve
+from aishell.planning.privileges import Privileges, privileges_of
+from aishell.planning.variables import in_texts, named_tables, references, resolve
 
 _NUMBERED = re.compile(r"(?<!\$)\$\{step_(\d+)")
 
@@ -22,27 +22,30 @@ def leave_out(
     A step goes with one that it needs. One of `serving`, which is there for those that need it alone, goes with the last of them.
     """
     ids = [step.id for step in steps]
-    kept: dict[str, Step] = {}
-    left: list[LeftOut] = []
     role = privileges_of(inventory)
-    for step in steps:
-        allowed, lacks = as_allowed(step, inventory.requires(step.tool), role)
-        left += lacks
-        if allowed is not None:
-            kept[step.id] = allowed
+    judged = [(step.id, *as_allowed(step, inventory.requires(step.tool), role)) for step in steps]
+    left = [one for _, _, lacks in judged for one in lacks]
     if not left:
         return tuple(steps), ()
-    needs = {step.id: {*step.needs, *referenced(step, ids)} for step in steps}
-    waiting = {step.id: needs[step.id] for step in steps if not step.always}
+    kept = {name: allowed for name, allowed, _ in judged if allowed is not None}
     gone = set(ids) - kept.keys()
+    left += _dropped(
+        kept, gone, {step.id: {*step.needs, *referenced(step, ids)} for step in steps if not step.always}, serving
+    )
+    numbered = (by_ids(step, ids, gone) for step in kept.values())
+    return tuple(replace(step, index=number) for number, step in enumerate(numbered)), tuple(left)
+
+
+def _dropped(
+    kept: dict[str, Step], gone: set[str], waiting: Mapping[str, set[str]], serving: Collection[str]
+) -> Iterator[LeftOut]:
+    """Move what cannot be done, or serves nothing, without the steps that are gone to these; `waiting`: what needs which."""
     while more := [*_hindered(kept, waiting, gone), *_idle(kept, waiting, gone, serving)]:
         for step_id, need in more:
             step = kept.pop(step_id)
             gone.add(step_id)
             if need is not None:
-                left.append(LeftOut(step.id, step.tool, _about(step), f"it needs {need}, which is left out"))
-    numbered = (by_ids(step, ids, gone) for step in kept.values())
-    return tuple(replace(step, index=number) for number, step in enumerate(numbered)), tuple(left)
+                yield LeftOut(step.id, step.tool, _about(step), f"it needs {need}, which is left out")
 
 
 def _hindered(
@@ -74,18 +77,25 @@ def as_allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Ste
     if step.found is not None:
         return _found(step, params, needed, role)
     if isinstance(params.get("tables"), list):
-        lacks = {key: role.refused(step.id, step.tool, key, needed) for key in named_tables(params)}
-        left = [one for one in lacks.values() if one is not None]
-        if len(left) == len(lacks):
-            return (None if left else step), left
-        items = zip(step.params["tables"], params["tables"], strict=True)
-        tables = [item for item, named in items if lacks[named["schema"], named["table"]] is None]
-        return replace(step, params={**step.params, "tables": tables}), left
+        return _tables(step, params, needed, role)
     named = named_tables(params)
     if not named and (step.params.get("table") is not None or step.params.get("tables") is not None):
         return step, []  # which table it is, a step before it tells
     one = role.refused(step.id, step.tool, next(iter(named), None), needed)
     return (None, [one]) if one is not None else (step, [])
+
+
+def _tables(
+    step: Step, params: Mapping[str, Any], needed: Sequence[str], role: Privileges
+) -> tuple[Step | None, list[LeftOut]]:
+    """The same for a list of tables."""
+    lacks = {key: role.refused(step.id, step.tool, key, needed) for key in named_tables(params)}
+    left = [one for one in lacks.values() if one is not None]
+    if len(left) == len(lacks):
+        return (None if left else step), left
+    items = zip(step.params["tables"], params["tables"], strict=True)
+    tables = [item for item, named in items if lacks[named["schema"], named["table"]] is None]
+    return replace(step, params={**step.params, "tables": tables}), left
 
 
 def _found(
@@ -96,29 +106,24 @@ def _found(
     whole = role.refused(step.id, step.tool, base, needed)
     if whole is not None:
         return None, [whole]
-    kept, left = [], []
-    for row in step.found or ():
-        part: Key | None = (row["partition_schema"], row["partition"]) if "partition_schema" in row else None
-        one = role.refused(step.id, step.tool, part, needed) if part is not None else None
-        if one is None:
-            kept.append(row)
-        else:
-            left.append(one)
-    return (replace(step, found=tuple(kept)) if kept or not left else None), left
+    judged = [
+        (row, role.refused(step.id, step.tool, (row["partition_schema"], row["partition"]), needed))
+        if "partition_schema" in row
+        else (row, None)
+        for row in step.found or ()
+    ]
+    kept = tuple(row for row, one in judged if one is None)
+    left = [one for _, one in judged if one is not None]
+    return (replace(step, found=kept) if kept or not left else None), left
 
 
 def referenced(step: Step, ids: Sequence[str]) -> Iterator[str]:
     """The steps whose output a step refers to."""
-    for one in (*references(dict(step.params)), *references(step.when or "")):
-        named = _step_of(one, ids)
-        if named is not None:
+    for named in (one.step for one in (*references(dict(step.params)), *references(step.when or ""))):
+        if isinstance(named, str):
             yield named
-
-
-def _step_of(reference: Reference, ids: Sequence[str]) -> str | None:
-    if isinstance(reference.step, int):
-        return ids[reference.step] if reference.step < len(ids) else None
-    return reference.step
+        elif named is not None and named < len(ids):
+            yield ids[named]
 
 
 def _about(step: Step) -> str:
@@ -129,12 +134,8 @@ def _about(step: Step) -> str:
 def by_ids(step: Step, ids: Sequence[str], gone: Collection[str] = ()) -> Step:
     """A step that refers to others by their ids, since their numbers change, and needs none that is gone."""
 
-    def by_id(value: Any) -> Any:
-        if isinstance(value, str):
-            return _NUMBERED.sub(lambda m: f"${{steps.{ids[int(m[1])]}" if int(m[1]) < len(ids) else m[0], value)
-        if isinstance(value, Mapping):
-            return {key: by_id(item) for key, item in value.items()}
-        return [by_id(item) for item in value] if isinstance(value, (list, tuple)) else value
+    def by_id(text: str) -> str:
+        return _NUMBERED.sub(lambda m: f"${{steps.{ids[int(m[1])]}" if int(m[1]) < len(ids) else m[0], text)
 
     needs = tuple(need for need in step.needs if need not in gone)
-    return replace(step, params=by_id(step.params), when=by_id(step.when), needs=needs)
+    return replace(step, params=in_texts(step.params, by_id), when=in_texts(step.when, by_id), needs=needs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aishell.databases.quoting import account, pattern, quote
 from aishell.models import Inventory, LeftOut, Row
+from aishell.reporting.units import few_names
 
 Key = tuple[str, str]
 Access = Mapping[str, Sequence[Row]]
@@ -26,8 +27,6 @@ _ALL = frozenset(
 )  # fmt: skip
 #: PostgreSQL: the privilege to call the functions of the extension that is named behind it.
 EXECUTE = "EXECUTE ON "
-#: So many tables are named in a reason.
-NAMED = 5
 
 
 class Privileges:
@@ -63,34 +62,30 @@ class _Postgresql(Privileges):
         lacks = [*schemas, *([f"EXECUTE on {functions}"] if functions else ())]
         privileges = dict.fromkeys(one.split(" ", 1)[0] for one in lacks)
         grants = execution(closed, quote(self.role, "postgresql"))
-        return LeftOut(
-            step,
-            tool,
-            self.server.database,
-            f"role {self.role} lacks {', '.join(lacks)}",
-            tuple(privileges),
-            tuple(grants),
-        )
+        reason = f"role {self.role} lacks {', '.join(lacks)}"
+        return LeftOut(step, tool, self.server.database, reason, tuple(privileges), tuple(grants))
 
     def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
         needed = [name for name in needed if not name.startswith(EXECUTE)]
         if not needed:
             return None  # not even USAGE: what it calls goes by OID
-        if key is not None:
-            rows = [self.rows[key]] if key in self.rows else []
-        else:  # what belongs to an extension, and what is computed from other tables, is made anew by its definition
-            rows = [row for row in self.rows.values() if row["relkind"] != "m" and not row["extension"]]
-        found = [(row, missing) for row in rows if (missing := _missing(row, needed))]
+        lacking = ((row, [name for name in ("USAGE", *needed) if name in row["lacking"]]) for row in self._rows(key))
+        found = [(row, missing) for row, missing in lacking if missing]
         if not found:
             return None
         privileges = tuple(dict.fromkeys(name for _, missing in found for name in missing))
-        grants = dict.fromkeys(grant for row, missing in found for grant in self._grants(row, missing))
+        grants = tuple(dict.fromkeys(grant for row, missing in found for grant in self._grants(row, missing)))
         if key is not None:
-            return LeftOut(step, tool, ".".join(key), self._reason(*found[0]), privileges, tuple(grants))
-        names = [f"{row['schema']}.{row['table']}" for row, _ in found]
-        told = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-        reason = f"role {self.role} lacks {', '.join(privileges)} on {told}"
-        return LeftOut(step, tool, self.server.database, reason, privileges, tuple(grants))
+            return LeftOut(step, tool, ".".join(key), self._reason(*found[0]), privileges, grants)
+        names = few_names([f"{row['schema']}.{row['table']}" for row, _ in found])
+        reason = f"role {self.role} lacks {', '.join(privileges)} on {names}"
+        return LeftOut(step, tool, self.server.database, reason, privileges, grants)
+
+    def _rows(self, key: Key | None) -> list[Row]:
+        if key is not None:
+            return [self.rows[key]] if key in self.rows else []
+        # What belongs to an extension, and what is computed from other tables, is recreated from its definition.
+        return [row for row in self.rows.values() if row["relkind"] != "m" and not row["extension"]]
 
     def _reason(self, row: Row, missing: Sequence[str]) -> str:
         role, owner = self.role, row["owner"]
@@ -120,10 +115,6 @@ class _Postgresql(Privileges):
         return self.server.version >= (17,) and "OWNERSHIP" not in owned
 
 
-def _missing(row: Row, needed: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in ("USAGE", *needed) if name in row["lacking"])
-
-
 class _Mysql(Privileges):
     def __init__(self, inventory: Inventory) -> None:
         super().__init__(inventory)
@@ -140,22 +131,25 @@ class _Mysql(Privileges):
         if self.access["role"][0]["active_role"] or (key is not None and key[0] != database):
             return None
         missing = [name for name in needed if name not in self.held]
-        of_table = [name for name in missing if key is not None and name not in _OF_DATABASES]
-        of_database = [name for name in missing if name not in of_table]
-        of_table = [name for name in of_table if name not in self.alone.get(key or ("", ""), ())]
-        account, grants, lacks = account_of(self.access), list[str](), list[str]()
-        if of_table and key is not None:
-            lacks.append(f"{', '.join(of_table)} on it")
-            where = f"{quote(database, 'mysql')}.{quote(key[1], 'mysql')}"
-            grants.append(f"GRANT {', '.join(of_table)} ON {where} TO {account};")
-        if of_database:
-            lacks.append(f"{', '.join(of_database)} on the database {database}")
-            where = quote(self.best, "mysql") if self.best is not None else pattern(database)
-            grants.append(f"GRANT {', '.join(of_database)} ON {where}.* TO {account};")
-        if not lacks:
+        of_database = [name for name in missing if key is None or name in _OF_DATABASES]
+        held = self.alone.get(key, set()) if key is not None else set()
+        of_table = [name for name in missing if name not in of_database and name not in held]
+        if not of_table and not of_database:
             return None
+        account, lacks, grants = account_of(self.access), list[str](), list[str]()
+        for names, on, where in (
+            (", ".join(of_table), "it", f"{quote(database, 'mysql')}.{quote(key[1] if key else '', 'mysql')}"),
+            (", ".join(of_database), f"the database {database}", f"{self._entry()}.*"),
+        ):
+            if names:
+                lacks.append(f"{names} on {on}")
+                grants.append(f"GRANT {names} ON {where} TO {account};")
         reason = f"the account {account} lacks {' and '.join(lacks)}"
         return LeftOut(step, tool, ".".join(key) if key else database, reason, (*of_table, *of_database), tuple(grants))
+
+    def _entry(self) -> str:
+        """The database as GRANT is to name it."""
+        return quote(self.best, "mysql") if self.best is not None else pattern(self.server.database)
 
 
 class _Sqlite(Privileges):
@@ -163,9 +157,7 @@ class _Sqlite(Privileges):
         (file,) = self.access["file"]
         if file["writable"] or not needed:
             return None
-        hint = (
-            f"give this user write permission on {file['path']} and on its folder: SQLite writes its journal beside it"
-        )
+        hint = f"give this user write permission on {file['path']} and its folder: SQLite writes its journal beside it"
         where = ".".join(key) if key else str(file["path"])
         return LeftOut(step, tool, where, "this user may not write the file, or its folder", tuple(needed), (), hint)
 
@@ -221,12 +213,12 @@ def of_public(access: Access) -> list[Public]:
         database, table = (line[part] and line[part].replace("``", "`") for part in ("database", "table"))
         exact = table is not None  # a table's database is a name, not a pattern
         connected = str(access["role"][0]["database"])
-        if database is None or (database == connected if exact else _fits(connected, database)):
+        if database is None or (database == connected if exact else fits(connected, database)):
             found.append(Public(_ALL if "ALL PRIVILEGES" in names else names, database, table))
     return found
 
 
-def _fits(database: str, pattern: str) -> bool:
+def fits(database: str, pattern: str) -> bool:
     """Whether a pattern of GRANT means a database."""
     wild = {"_": ".", "%": ".*"}
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)

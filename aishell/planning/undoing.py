@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from aishell.models import Estimate, Row, Step
-from aishell.planning.graph import Graph
-from aishell.planning.variables import escaped
+from aishell.planning.graph import appended
+from aishell.planning.variables import escaped, in_texts
 from aishell.registry.tool import UNDO, Tool, Undo
 
 _REFERENCE = re.compile(r"\$\{(params|output|target)\.(\w+)\}")
@@ -32,9 +31,7 @@ def with_undos(steps: Sequence[Step], pick: Callable[[str], Tool], identity: str
             undos.append(_undo(step, tool, tool.undo, identity, needs))
     if not undos:
         return tuple(steps)
-    needed = frozenset[str]().union(*Graph(steps).needs.values())
-    last = [step for step in steps if step.always and step.id not in needed]
-    return (*(replace(s, needs=(*s.needs, undos[-1].id)) if s in last else s for s in steps), *undos)
+    return appended(steps, undos, (undos[-1].id,))
 
 
 def _undo(step: Step, tool: Tool, undo: Undo, identity: str, needs: tuple[str, ...]) -> Step:
@@ -50,7 +47,6 @@ def _undo(step: Step, tool: Tool, undo: Undo, identity: str, needs: tuple[str, .
         id=f"undo_{step.id}",
         tool=undo.tool,
         params=_filled(dict(undo.params), given),
-        index=0,
         rationale=f"Takes {step.id} back, only if the run is rolled back: {undo.how}.",
         needs=needs,
         when=_filled(undo.when, given),
@@ -72,7 +68,7 @@ def afterwards(
     return Step(
         id=f"undo_{step.id}",
         tool=undo.tool,
-        params=_meant(_filled(dict(undo.params), given)),
+        params=in_texts(_filled(dict(undo.params), given), escaped),
         rationale=f"Takes {step.id} back: {undo.how}.",
         when=_REFERENCE.sub(lambda found: repr(given(*found.groups())), undo.when) if undo.when else None,
         estimate=Estimate(step.estimate.seconds, step.estimate.bytes, f"that of {step.id}"),
@@ -88,12 +84,3 @@ def _filled(value: Any, given: Callable[[str, str], Any]) -> Any:
         return value
     whole = _REFERENCE.fullmatch(value)
     return given(*whole.groups()) if whole else _REFERENCE.sub(lambda found: str(given(*found.groups())), value)
-
-
-def _meant(value: Any) -> Any:
-    """A value that holds no reference, whatever is in it."""
-    if isinstance(value, Mapping):
-        return {key: _meant(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_meant(item) for item in value]
-    return escaped(value) if isinstance(value, str) else value

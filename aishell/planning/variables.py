@@ -59,9 +59,7 @@ def parse(text: str) -> Reference:
             raise PlanError(f"${{{text}}} names no step")
         return _of_step(text, str(parts[1]), parts[2:])
     if first == "stages":
-        if len(parts) < 4 or parts[2] != "output":
-            raise PlanError(f"${{{text}}} must name an output", hint="write ${stages.<name>.output.<field>}")
-        return Reference(text, str(parts[1]), "stage", tuple(parts[3:]))
+        return _of_stage(text, parts)
     if first not in (*ROOTS, "agent"):
         raise PlanError(
             f"${{{text}}}: unknown variable {first!r}", hint=f"known: steps.<id>, step_<n>, {', '.join(ROOTS)}"
@@ -73,6 +71,12 @@ def _of_step(text: str, step: str | int, rest: list[str | int]) -> Reference:
     if not rest or rest[0] != "output":
         raise PlanError(f"${{{text}}} must name an output", hint="write ${steps.<id>.output.<field>}")
     return Reference(text, step, "output", tuple(rest[1:]))
+
+
+def _of_stage(text: str, parts: list[str | int]) -> Reference:
+    if len(parts) < 4 or parts[2] != "output":
+        raise PlanError(f"${{{text}}} must name an output", hint="write ${stages.<name>.output.<field>}")
+    return Reference(text, str(parts[1]), "stage", tuple(parts[3:]))
 
 
 def escaped(text: str) -> str:
@@ -90,23 +94,23 @@ def references(value: Any) -> Iterator[Reference]:
             raise PlanError(
                 f"{value!r} has an unclosed ${{", hint="close it with }, or write $${ for the characters themselves"
             )
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from references(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from references(item)
 
 
 def resolve(value: Any, lookup: Callable[[Reference], Any]) -> Any:
     """`value` with every reference replaced by what `lookup` finds."""
+    return in_texts(value, lambda text: _resolve_text(text, lookup))
+
+
+def in_texts(value: Any, made: Callable[[str], Any]) -> Any:
+    """`value` with what is `made` of each text in it, nested dicts and lists walked."""
     if isinstance(value, str):
-        return _resolve_text(value, lookup)
+        return made(value)
     if isinstance(value, Mapping):
-        return {key: resolve(item, lookup) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [resolve(item, lookup) for item in value]
-    return value
+        return {key: in_texts(item, made) for key, item in value.items()}
+    return [in_texts(item, made) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _resolve_text(text: str, lookup: Callable[[Reference], Any]) -> Any:

@@ -22,11 +22,10 @@ from aishell.planning.backup_rights import (
     of_reading,
     of_replicating,
     of_routines,
-    told,
 )
 from aishell.planning.privileges import Access, account_of, execution, in_force
 from aishell.reporting import roles
-from aishell.reporting.units import duration, size
+from aishell.reporting.units import duration, few_names, size
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
@@ -158,7 +157,7 @@ def _maintaining(server: Server, access: Access, role: str) -> Finding:
     tables, mine = (sum(row[name] for row in access["owners"]) for name in ("tables", "maintainable"))
     if mine < tables:
         others = [f"{row['schema']}.{row['table']} of {row['owner']}" for row in roles.unmaintained(access)]
-        text = f"{role} may maintain {mine} of {tables} tables; steps on {told(others)} are left out of plans"
+        text = f"{role} may maintain {mine} of {tables} tables; steps on {few_names(others)} are left out of plans"
         grants = tuple(roles.maintaining(server, access, role))
         return Finding(WARNING, "maintenance", text, "grant it, or leave it to a role for inspection", grants)
     return Finding(OK, "maintenance", f"{role} may maintain all {tables} tables")

@@ -67,10 +67,15 @@ def about(seconds: float | None) -> str:
     return f"about {duration(seconds)}" if seconds >= 0.05 else "less than 0.1 s"
 
 
-def few(texts: Sequence[str], most: int = 5) -> str:
+def few(texts: Sequence[str], most: int = 5, between: str = "; ") -> str:
     """The first of them, and how many more there are: `a; b and 3 more`."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return "; ".join(texts[:most]) + more
+    return between.join(texts[:most]) + more
+
+
+def few_names(names: Sequence[str]) -> str:
+    """The same of names: `a, b and 3 more`."""
+    return few(names, between=", ")
 
 
 def printable(text: object) -> str:

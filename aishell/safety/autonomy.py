@@ -19,8 +19,10 @@ _TAKES_AWAY = re.compile(r"\b(DELETE|DROP|TRUNCATE|pg_drop_\w+)\b", re.IGNORECAS
 
 def unearnable(tool: Tool) -> str | None:
     """Why a tool can never run unasked by what was earned; None for one that can."""
-    if tool.category != "maintenance" or tool.undoing:
-        return f"its category is {tool.category}" if not tool.undoing else "it takes another tool's work back"
+    if tool.undoing:
+        return "it undoes another tool's work"
+    if tool.category != "maintenance":
+        return f"its category is {tool.category}"
     if tool.requires_approval:
         return "its file says requires_approval"
     if tool.risk_level.rank > Risk.MEDIUM.rank:
@@ -56,9 +58,7 @@ def rules_for(policy: Policy, tool: str, target: Target) -> list[Earned]:
 def rule_for(policy: Policy, tool: Tool, target: Target) -> Earned | None:
     """The rule that counts: of those that fit, the one that asks for most. None where the tool has to ask anyway."""
     fitting = rules_for(policy, tool.name, target)
-    if not fitting or unearnable(tool) is not None:
-        return None
-    if any(tool.risk_level.rank > rule.max_risk.rank for rule in fitting):
+    if not fitting or unearnable(tool) is not None or any(_above(rule, tool) for rule in fitting):
         return None
     return max(fitting, key=lambda rule: rule.after)
 
@@ -71,10 +71,8 @@ def earning(
     `policy`: what the policy says of the tool; `others`: every other reason. It answers what asks by the risk alone.
     """
     asking = [reason for reason in policy if reason.decision.rank >= Decision.CONFIRM.rank]
-    beyond = [
-        reason for reason in asking if reason.rule not in (MATRIX, FLOOR) or reason.decision is not Decision.CONFIRM
-    ]
-    if rule is None or tally is None or not asking or beyond:
+    by_risk = all(reason.rule in (MATRIX, FLOOR) and reason.decision is Decision.CONFIRM for reason in asking)
+    if rule is None or tally is None or not asking or not by_risk:
         return None
     if any(reason.decision.rank >= Decision.CONFIRM.rank for reason in others):
         return None
@@ -84,11 +82,7 @@ def earning(
 
 def told(found: Earning, tally: Tally) -> Reason:
     """The reason that a verdict gives for it, granted or not yet."""
-    runs = (
-        f"{found.count} of {found.after} supervised runs"
-        if found.count < found.after
-        else f"{found.count} supervised runs"
-    )
+    runs = f"{found.count}{f' of {found.after}' if found.count < found.after else ''} supervised runs"
     text = tally.problem or f"{runs} ended verified since it last failed here"
     if found.events and tally.problem is None:
         text += f" (event{'s' if found.count > 1 else ''} {_few(found.events)} of the audit log)"

@@ -17,18 +17,12 @@ from aishell.settings.schemas import MOST_BYTES, number, whole
 from aishell.settings.targets import PRODUCTION, Target
 from aishell.settings.validation import Known, Schema, faults
 
-
-@dataclass(frozen=True)
-class Violation:
-    """What a constraint found: a sentence for people, and `confirm` (ask) or `deny` (block)."""
-
-    rule: str
-    text: str
-    decision: Decision
+#: What a constraint found: its rule, a sentence for people, and `confirm` (ask) or `deny` (block).
+Violation = Reason
 
 
 @dataclass(frozen=True)
-class Context:
+class ConstraintContext:
     """What constraints may look at. `tables` are those the step names; sizes in bytes, ages in seconds."""
 
     tool: Tool
@@ -55,12 +49,16 @@ class Constraint(Protocol):
 
     type: ClassVar[str]
 
-    def check(self, step: Step, context: Context) -> Violation | None: ...
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None: ...
 
 
 GROUP = "aishell.constraints"
 _ALWAYS_BLOCKS = {"on_violation": {"enum": ["block"], "title": "on_violation"}}
 _HOUR, _SECONDS = whole(0, 23), number(0, 7 * 86400)
+
+
+def _some(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "unique": (), "minItems": 1}
 
 
 @dataclass(frozen=True)
@@ -83,18 +81,15 @@ class MaxTableSize(_Base):
     max_rows: int | None = 1_000_000
     max_bytes: int | None = None
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         if context.tool.risk_level.rank < Risk.MEDIUM.rank:
             return None
         for table in context.tables:
+            name = f"{table.schema}.{table.table}"
             if self.max_rows is not None and (table.rows or 0) > self.max_rows:
-                return self.violated(
-                    f"{table.schema}.{table.table} has about {table.rows:,} rows, more than {self.max_rows:,}"
-                )
+                return self.violated(f"{name} has about {table.rows:,} rows, more than {self.max_rows:,}")
             if self.max_bytes is not None and (table.bytes or 0) > self.max_bytes:
-                return self.violated(
-                    f"{table.schema}.{table.table} has {table.bytes:,} bytes, more than {self.max_bytes:,}"
-                )
+                return self.violated(f"{name} has {table.bytes:,} bytes, more than {self.max_bytes:,}")
         return None
 
 
@@ -103,12 +98,10 @@ class ProductionHours(_Base):
     """Work of risk medium and more on a production target stays in these hours of the target's time zone."""
 
     type: ClassVar[str] = "production_hours"
-    keys: ClassVar[Mapping[str, Schema]] = {
-        "allowed_hours": {"type": "array", "items": _HOUR, "unique": (), "minItems": 1}
-    }
+    keys: ClassVar[Mapping[str, Schema]] = {"allowed_hours": _some(_HOUR)}
     allowed_hours: tuple[int, ...] = (22, 23, 0, 1, 2, 3, 4, 5)
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         if context.target.environment != PRODUCTION or context.tool.risk_level.rank < Risk.MEDIUM.rank:
             return None
         if context.now.hour in self.allowed_hours:
@@ -134,7 +127,7 @@ class BusinessHours(_Base):
             return None
         return f"no hour lies from first_hour {self.first_hour} to last_hour {self.last_hour}"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         if context.tool.risk_level is not Risk.CRITICAL or context.now.weekday() > 4:
             return None
         if not self.first_hour <= context.now.hour < self.last_hour:
@@ -151,7 +144,7 @@ class MaxReplicaLag(_Base):
     max_seconds: float = 30
     on_violation: str = "block"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         lag = context.server.replica_lag_seconds
         if context.tool.read_only or lag is None or lag <= self.max_seconds:
             return None
@@ -167,7 +160,7 @@ class MaxLoad(_Base):
     max_active_sessions: int = 50
     on_violation: str = "block"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         active = context.server.active_sessions
         if context.tool.read_only or active is None or active <= self.max_active_sessions:
             return None
@@ -183,7 +176,7 @@ class FreeDisk(_Base):
     margin: float = 1.2
     on_violation: str = "block"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         needed = (step.estimate.bytes or 0) * self.margin
         if context.tool.read_only or not needed:
             return None
@@ -204,7 +197,7 @@ class NoLongTransactions(_Base):
     max_seconds: float = 300
     on_violation: str = "block"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         sent = [context.tool.blocks[name].text.upper() for name in STAGES if name in context.tool.blocks]
         waits = wait_of(context.tool).sliced or any("CONCURRENTLY" in text for text in sent)
         age, who = context.server.oldest_transaction_seconds, context.server.oldest_transaction
@@ -223,7 +216,7 @@ class NoCascade(_Base):
 
     type: ClassVar[str] = "no_cascade"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         if not context.cascade_children:
             return None
         changes = context.cascade_changes
@@ -244,7 +237,7 @@ class NotAStandby(_Base):
     keys: ClassVar[Mapping[str, Schema]] = _ALWAYS_BLOCKS
     on_violation: str = "block"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         if context.tool.read_only or context.tool.category in ("report", "backup"):
             return None
         if context.server.standby or context.server.read_only:
@@ -261,7 +254,7 @@ class RateLimit(_Base):
     keys: ClassVar[Mapping[str, Schema]] = _ALWAYS_BLOCKS
     on_violation: str = "block"
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         limit = context.tool.rate_limit
         if limit is None or context.calls_last_minute < limit:
             return None
@@ -277,18 +270,13 @@ class BackupRequired(_Base):
 
     type: ClassVar[str] = "backup_required"
     keys: ClassVar[Mapping[str, Schema]] = {
-        "before_operations": {
-            "type": "array",
-            "items": {"type": "string", "names": "tool"},
-            "unique": (),
-            "minItems": 1,
-        },
+        "before_operations": _some({"type": "string", "names": "tool"}),
         "max_age_hours": {"type": "number", "exclusiveMinimum": 0, "maximum": 24 * 366},
     }
     before_operations: tuple[str, ...] = ()
     max_age_hours: float = 24
 
-    def check(self, step: Step, context: Context) -> Violation | None:
+    def check(self, step: Step, context: ConstraintContext) -> Violation | None:
         if step.tool not in self.before_operations:
             return None
         remedy = f"`{command('run', 'backup', *on(context.target.name))}` makes one"
@@ -301,25 +289,11 @@ class BackupRequired(_Base):
         return self.violated(f"the last verified backup of this database {when}; {remedy}")
 
 
-_BUILT_IN: dict[str, type[Any]] = {
-    c.type: c
-    for c in (
-        MaxTableSize, ProductionHours, BusinessHours, MaxReplicaLag, MaxLoad, FreeDisk,
-        NoLongTransactions, NoCascade, NotAStandby, RateLimit, BackupRequired,
-    )
-}  # fmt: skip
+_BUILT_IN: dict[str, type[Any]] = {constraint.type: constraint for constraint in _Base.__subclasses__()}
 #: Limits that can be taken away.
 _CAN_BE_NONE = ("max_rows", "max_bytes")
 #: In force whatever is configured; configured ones of the same type take the built-in's place.
-_ALWAYS = (
-    "not_a_standby",
-    "rate_limit",
-    "business_hours",
-    "free_disk",
-    "no_long_transactions",
-    "no_cascade",
-    "max_table_size",
-)
+_ALWAYS = (NotAStandby, RateLimit, BusinessHours, FreeDisk, NoLongTransactions, NoCascade, MaxTableSize)
 
 
 def build(configured: tuple[Mapping[str, Any], ...], known: Known | None = None) -> list[Constraint]:
@@ -331,30 +305,28 @@ def build(configured: tuple[Mapping[str, Any], ...], known: Known | None = None)
     points = {point.name: point for point in entry_points(group=GROUP)}
     for name in points.keys() & _BUILT_IN.keys():
         refuse_taken(GROUP, name, "a constraint of that name comes with aishell")
-    built: list[Constraint] = []
-    for item in configured:
-        name, where = str(item["type"]), str(item.get("where", "built-in"))
-        if name not in {*_BUILT_IN, *points}:
-            error = UnknownNameError("constraint", name, {*_BUILT_IN, *points})
-            raise SettingsError(f"{where}: {error.message}", hint=error.hint)
-        factory = _BUILT_IN[name] if name in _BUILT_IN else load(points[name], "constraint")
-        schema = schema_of(factory)
-        given = {
-            key: value
-            for key, value in item.items()
-            if key not in ("type", "where") and (value is not None or key in _CAN_BE_NONE)
-        }
-        for fault in faults(given, schema, known or {}):
-            raise SettingsError(f"{where}: the constraint {name}: {fault.message}", hint=fault.hint)
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-        if "where" in getattr(factory, "__dataclass_fields__", {}):
-            values["where"] = where
-        constraint = factory(**values)
-        if (problem := getattr(constraint, "contradiction", None)) is not None:
-            raise SettingsError(f"{where}: the constraint {name}: {problem}", hint="change one of them")
-        built.append(constraint)
+    built = [_built(item, points, known or {}) for item in configured]
     configured_types = {str(item["type"]) for item in configured}
-    return [*(_BUILT_IN[name]() for name in _ALWAYS if name not in configured_types), *built]
+    return [*(constraint() for constraint in _ALWAYS if constraint.type not in configured_types), *built]
+
+
+def _built(item: Mapping[str, Any], points: Mapping[str, Any], known: Known) -> Constraint:
+    name, where = str(item["type"]), str(item.get("where", "built-in"))
+    if name not in {*_BUILT_IN, *points}:
+        error = UnknownNameError("constraint", name, {*_BUILT_IN, *points})
+        raise SettingsError(f"{where}: {error.message}", hint=error.hint)
+    factory = _BUILT_IN[name] if name in _BUILT_IN else load(points[name], "constraint")
+    given = {key: value for key, value in item.items() if value is not None or key in _CAN_BE_NONE}
+    given = {key: value for key, value in given.items() if key not in ("type", "where")}
+    for fault in faults(given, schema_of(factory), known):
+        raise SettingsError(f"{where}: the constraint {name}: {fault.message}", hint=fault.hint)
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    if "where" in getattr(factory, "__dataclass_fields__", {}):
+        values["where"] = where
+    constraint: Constraint = factory(**values)
+    if (problem := getattr(constraint, "contradiction", None)) is not None:
+        raise SettingsError(f"{where}: the constraint {name}: {problem}", hint="change one of them")
+    return constraint
 
 
 def schema_of(factory: type[Any]) -> Schema:

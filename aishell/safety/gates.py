@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aishell.models import AgentConfig, Decision, Reason, Risk, Step, Tally, Verdict
 from aishell.registry.tool import Tool
+from aishell.reporting.units import few_names
 from aishell.safety import autonomy
-from aishell.safety.constraints import Constraint, Context
+from aishell.safety.constraints import Constraint, ConstraintContext
 from aishell.safety.locks import ROLES, felt, lock_of, locks_of, wait_of
 from aishell.safety.policy import decide
 from aishell.settings.policy import Policy
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def judge(
     step: Step,
     tool: Tool,
-    context: Context,
+    context: ConstraintContext,
     *,
     config: AgentConfig,
     constraints: Iterable[Constraint],
@@ -33,11 +34,9 @@ def judge(
     `tally`: the supervised runs of its tool on its target, where a rule of the policy wants them counted. As many as that asks
     for answer what the policy asks by the risk alone.
     """
+    violations = (constraint.check(step, context) for constraint in constraints)
     others = [*_contract(tool, config), *context.noted]
-    for constraint in constraints:
-        violation = constraint.check(step, context)
-        if violation is not None:
-            others.append(Reason(violation.rule, violation.text, violation.decision))
+    others += (violation for violation in violations if violation is not None)
     said = list(decide(tool, context.target, policy, level))
     facts = list(_facts(step, tool, context))
     reasons = [*others, *said, *facts]
@@ -96,14 +95,9 @@ def locks_told(tool: Tool, found: Iterable[Mapping[str, Any]] | None = None) -> 
     rows = list(found or ())
     for role, lock in locks_of(tool).items():
         names = sorted({str(name) for row in rows if isinstance(row.get(role), (list, tuple)) for name in row[role]})
-        where = f"on {ROLES[role]}{f' ({few(names)})' if names else ''} " if role else ""
+        where = f"on {ROLES[role]}{f' ({few_names(names)})' if names else ''} " if role else ""
         if lock.strength:
             yield f"{where}{lock.name}: blocks {lock.blocks}"
-
-
-def few(names: Sequence[str], most: int = 5) -> str:
-    """The first of some names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _contract(tool: Tool, config: AgentConfig) -> Iterable[Reason]:
@@ -112,7 +106,7 @@ def _contract(tool: Tool, config: AgentConfig) -> Iterable[Reason]:
         yield Reason("contract", f"the agent lacks the capability {min(missing)}", Decision.DENY)
 
 
-def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
+def _facts(step: Step, tool: Tool, context: ConstraintContext) -> Iterable[Reason]:
     """Facts that lift the decision to at least `confirm`; they never move the risk level."""
     if context.model_proposed and tool.risk_level.rank >= Risk.MEDIUM.rank:
         yield Reason("model", "a language model proposed this plan", Decision.CONFIRM)
@@ -126,7 +120,7 @@ def _facts(step: Step, tool: Tool, context: Context) -> Iterable[Reason]:
         yield Reason("estimate", "its duration cannot be estimated", Decision.CONFIRM)
 
 
-def _risks(step: Step, tool: Tool, context: Context, reasons: Iterable[Reason]) -> Iterable[str]:
+def _risks(step: Step, tool: Tool, context: ConstraintContext, reasons: Iterable[Reason]) -> Iterable[str]:
     """The risks in words a DBA would use."""
     for role, lock in felt(tool).items():
         if lock.strength >= 4 and not tool.read_only:

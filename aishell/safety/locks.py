@@ -115,16 +115,18 @@ def contradiction(tool: Tool) -> str | None:
         if role not in ROLES:
             return f"unknown role {role!r} in locks_too; known: {', '.join(ROLES)}"
     stated = locks_of(tool)
-    for block in _sent(tool):
-        taken = taken_by(block.text, tool.engine)
-        if taken is None:
-            return f"engines/{tool.engine}.py does not know which lock `{block.text[:40]}…` takes"
-        on = _place(tool, block)
-        if taken.strength > stated[on].strength:
-            return f"`{block.name}` takes {taken.name}{_on(on)}, the file declares {stated[on].name}"
-        for role, lock in taken_elsewhere(block.text, tool.engine).items():
-            if lock.strength > stated[role].strength:
-                return f"`{block.name}` takes {lock.name}{_on(role)}, the file declares {stated[role].name}"
+    return next((fault for block in _sent(tool) if (fault := _undeclared(tool, block, stated))), None)
+
+
+def _undeclared(tool: Tool, block: Block, stated: Mapping[str, Lock]) -> str | None:
+    """The lock of a statement that is not known, or is stronger than the file declares."""
+    taken = taken_by(block.text, tool.engine)
+    if taken is None:
+        return f"engines/{tool.engine}.py does not know which lock `{block.text[:40]}…` takes"
+    for role, lock in ((_place(tool, block), taken), *taken_elsewhere(block.text, tool.engine).items()):
+        if lock.strength > stated[role].strength:
+            on = f" on {ROLES[role]}" if role else ""
+            return f"`{block.name}` takes {lock.name}{on}, the file declares {stated[role].name}"
     return None
 
 
@@ -145,10 +147,6 @@ def _sent(tool: Tool) -> list[Block]:
 def _place(tool: Tool, block: Block) -> str:
     """The role of what a block names: what was detached from a table before is no part of that table any more."""
     return "partition" if block.name in ("hold", "do") and "detach" in tool.blocks else ""
-
-
-def _on(role: str) -> str:
-    return f" on {ROLES[role]}" if role else ""
 
 
 def _flat(sql: str) -> str:

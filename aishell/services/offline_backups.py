@@ -121,7 +121,7 @@ class Keeper:
     ) -> tuple[Tool, Verdict]:
         tool, target = self.registry(entry.engine).pick(name, server), self.target(entry.target)
         step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))
-        seen = constraints.Context(tool, target, server, now=datetime.now(target.zone))
+        seen = constraints.ConstraintContext(tool, target, server, now=datetime.now(target.zone))
         in_force: Sequence[constraints.Constraint] = constraints.build(
             (*self.policy.constraints, *self.config.constraints)
         )

@@ -233,7 +233,7 @@ def test_row_level_security_is_not_mistaken_for_few_rows(pg_current: PostgresqlD
     let_read_everything(pg_current, "app")
     logical = Logical(aishell, pg_current)
     ended = logical.back_up(url=url).expect(1)
-    assert "row-level security lets app see a part only of public.accounts" in ended.json["error"]["message"]
+    assert "row-level security lets app see only part of public.accounts" in ended.json["error"]["message"]
     assert logical.written() == []
     pg_current.execute("ALTER ROLE app BYPASSRLS")
     logical.made(url=url)

@@ -16,7 +16,7 @@ from aishell.databases.opening import open_database
 from aishell.models import AgentConfig, Index, Inventory, Plan, Server, Step, Table, Task
 from aishell.registry.header import read_tool
 from aishell.registry.tool import Tool
-from aishell.safety.constraints import Context
+from aishell.safety.constraints import ConstraintContext
 from aishell.settings.targets import Target
 from aishell.state.runs import Runs
 from aishell.state.store import Store
@@ -117,10 +117,10 @@ def make_target(**keys: Any) -> Target:
     return Target(**{"name": "shop", "url": "sqlite:///shop.db", "environment": "test", **keys})
 
 
-def make_context(tool: Tool | None = None, **facts: Any) -> Context:
+def make_context(tool: Tool | None = None, **facts: Any) -> ConstraintContext:
     """What constraints see: a quiet Saturday night on a test target, unless said otherwise."""
     known: dict[str, Any] = {"target": make_target(), "server": make_server(), "now": datetime(2026, 11, 21, 23, 0)}  # noqa: DTZ001
-    return Context(tool or make_tool(), **{**known, **facts})
+    return ConstraintContext(tool or make_tool(), **{**known, **facts})
 
 
 def start_run(store: Store, *steps: Step, run_id: str | None = None, target: str = "shop") -> tuple[Runs, str, str]:
