@@ -26,8 +26,7 @@ from aishell.databases.urls import URL, read_url
 from aishell.engines import profile
 from aishell.errors import DatabaseError, OutgrownError, StateError, UnknownNameError, UsageError
 from aishell.execution.preview import Preview, as_result, preview
-from aishell.execution.rules import Rereading, Rules
-from aishell.execution.target_context import Job
+from aishell.execution.target_context import Job, Rereading, Rules
 from aishell.files import stamp
 from aishell.models import SAFETY_LEVELS, AgentConfig, Left, Plan, RunResult, RunState, Task, new_id
 from aishell.registry.hooks import Hooks
@@ -296,12 +295,12 @@ class Site(SiteFiles):
         fit before `deadline`, in seconds of the monotonic clock, and `until`, an instant of the wall clock (aware), which goes on
         while the host sleeps. Raises TargetBusyError when another run holds the target, HeldError when a person has stopped it.
         """
-        from aishell.execution.driving import Driver
+        from aishell.execution.driving import RunDriver
 
         if isinstance(planned, Task):
             self.refuse_held(planned.target)
             planned = self.plan(planned)
-        driver = Driver(self, approve, yes, jobs, deadline, observer, standing, until)
+        driver = RunDriver(self, approve, yes, jobs, deadline, observer, standing, until)
         try:
             return driver.begin(planned, on_created, run_id)
         finally:
@@ -325,7 +324,7 @@ class Site(SiteFiles):
 
         Raises OutgrownError when the target is another one or the stored plan was changed, HeldError when the target is on hold.
         """
-        from aishell.execution.driving import Driver
+        from aishell.execution.driving import RunDriver
         from aishell.state.plans import load_plan
         from aishell.state.runs import RESUMABLE
 
@@ -346,7 +345,7 @@ class Site(SiteFiles):
             )
         self.holds.refuse(row.target)
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
-        driver = Driver(self, approve, yes, jobs, deadline, observer, standing, until)
+        driver = RunDriver(self, approve, yes, jobs, deadline, observer, standing, until)
         # A configured target is what its configuration says now: it may have become production since.
         environment = request["environment"] if "://" in task.target else None
         with self.job(task, environment=environment, safety_level=request["safety_level"]) as job:

@@ -18,7 +18,7 @@ from aishell.execution.earning import lost
 from aishell.execution.preview import foreseen
 from aishell.execution.run import Run
 from aishell.execution.target_context import table_of
-from aishell.models import Cause, Decision, Risk, Row, Step, StepStatus, Verdict
+from aishell.models import Cause, Decision, Reason, Risk, Row, Step, StepStatus, Verdict
 from aishell.planning.variables import named_tables
 from aishell.registry.tool import Tool
 from aishell.running import dispatch
@@ -73,18 +73,7 @@ def authorize(
     verdict = _verdict(run, step, tool, objects)
     authorized = Authorized(values, found, verdict, edits=edits)
     if verdict.decision is Decision.DENY:
-        denied = (f"{r.text} ({r.rule})" for r in verdict.reasons if r.decision is Decision.DENY)
-        reasons = "; ".join(dict.fromkeys(denied))  # the policy and the agent's file may both have the rule
-        run.runs.event(
-            "policy_decided",
-            {"decision": "deny", "reasons": plain(verdict.reasons)},
-            run_id=run.id,
-            step_index=step.index,
-        )
-        putting_off = all(r.rule in _PASSING for r in verdict.reasons if r.decision is Decision.DENY)
-        if putting_off:
-            return replace(authorized, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
-        return replace(authorized, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
+        return _denied(run, step, authorized)
     if verdict.earned is not None and verdict.earned.granted:
         by = f"{RULE}: {verdict.earned.count} supervised runs"
         run.observer.said(f"{step.id}: {tool.name} runs unasked by {by}")
@@ -102,6 +91,22 @@ def authorize(
     became = authorized.status if authorized.status is not None else "approved"
     hooking.tell(run, "after_approval", step, status=became, error=authorized.reason or "")
     return authorized
+
+
+def _denials(verdict: Verdict) -> list[Reason]:
+    return [reason for reason in verdict.reasons if reason.decision is Decision.DENY]
+
+
+def _denied(run: Run, step: Step, authorized: Authorized) -> Authorized:
+    """A step that must not run: refused, or deferred where the reasons pass by themselves."""
+    denials = _denials(authorized.verdict)
+    reasons = "; ".join(
+        dict.fromkeys(f"{r.text} ({r.rule})" for r in denials)
+    )  # policy and agent may both have the rule
+    run.event("policy_decided", step, decision="deny", reasons=plain(authorized.verdict.reasons))
+    if all(r.rule in _PASSING for r in denials):
+        return replace(authorized, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
+    return replace(authorized, status=StepStatus.REJECTED, reason=f"refused: {reasons}")
 
 
 def _with_edits(run: Run, step: Step, tool: Tool, authorized: Authorized) -> Authorized:
@@ -147,9 +152,8 @@ def _set_off(run: Run, tables: Sequence[tuple[str, str]]) -> list[Row]:
         facts = run.job.read(RELATIVES, {"schema": schema, "table": table})
         for row in (*facts["children"], *facts["effects"]):
             found.append({"of": f"{schema}.{table}", **{name: row[name] for name in row if name != "indexed"}})
-        following = {
-            (row["child_schema"], row["child_table"]) for row in facts["children"] if row["on_delete"] != "no action"
-        }
+        acting = [row for row in facts["children"] if row["on_delete"] != "no action"]
+        following = {(row["child_schema"], row["child_table"]) for row in acting}
         left += sorted(following - reached)
         reached |= following
     return sorted(found, key=canonical)
@@ -162,14 +166,12 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
     while True:
         made = 0 if tool.rate_limit is None else within_a_minute(run.runs.store, tool.name)
         verdict = run.job.judge(step, tool, objects, made, run.id)
-        denied = {r.rule for r in verdict.reasons if r.decision is Decision.DENY}
-        late = time.monotonic() > deadline or run.options.left < 0
-        if not denied or not denied <= (_PASSING | {"rate_limit"}) or late or run.cancelled.wait(0):
+        denials = _denials(verdict)
+        passing = denials and {r.rule for r in denials} <= (_PASSING | {"rate_limit"})
+        if not passing or time.monotonic() > deadline or run.options.left < 0 or run.cancelled.is_set():
             return verdict
         if not told:
-            run.observer.said(
-                f"{step.id}: waiting: {'; '.join(r.text for r in verdict.reasons if r.decision is Decision.DENY)}"
-            )
+            run.observer.said(f"{step.id}: waiting: {'; '.join(r.text for r in denials)}")
             told = True
         run.cancelled.wait(CALM_POLL)
         run.job.refresh()
@@ -178,10 +180,8 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
 def calm(run: Run, step: Step, tool: Tool) -> str | None:
     """Between two batches: wait while replicas lag or the server is busy; why to stop when that does not pass."""
     run.job.refresh()
-    denied = [
-        r.text for r in _verdict(run, step, tool, []).reasons if r.rule in _PASSING and r.decision is Decision.DENY
-    ]
-    return "; ".join(denied) or None
+    denials = _denials(_verdict(run, step, tool, []))
+    return "; ".join(r.text for r in denials if r.rule in _PASSING) or None
 
 
 def _approved(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
@@ -210,9 +210,8 @@ def _asked(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: li
     if asked_to == "pause":
         return _wait(run, step, tool, authorized, objects)
     if asked_to is not None:
-        return replace(
-            authorized, status=StepStatus.SKIPPED, reason="the run was cancelled while the question was open"
-        )
+        why = "the run was cancelled while the question was open"
+        return replace(authorized, status=StepStatus.SKIPPED, reason=why)
     if run.job.refresh().identity != identity:
         raise OutgrownError(
             f"the target is another database now (was {identity}, is {run.job.known_server().identity})",
@@ -230,25 +229,17 @@ def _asked(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: li
         return _by(run, step, authorized, answer.by, answer.reason or "approved at the prompt", answer.terminal)
     if isinstance(answer, approval.Edit):
         values = approval.edited(tool, authorized.values, answer.params)
-        run.runs.event(
-            "approval_decided",
-            {"status": "modified", "by": answer.by, "params": plain(answer.params)},
-            run_id=run.id,
-            step_index=step.index,
-        )
+        run.event("approval_decided", step, status="modified", by=answer.by, params=plain(answer.params))
         edit = approval.Edited.between(authorized.values, values, by=answer.by, uid=os.getuid())
         found = _found(run, step, tool, values, authorized.found)
         return authorize(run, step, tool, values, found, again=True, edits=(*authorized.edits, edit))
     if isinstance(answer, approval.Skip):
         return replace(authorized, status=StepStatus.SKIPPED, reason=f"skipped by {answer.by}")
     if isinstance(answer, approval.Reject):
-        told = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": authorized.digest}
+        facts = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": authorized.digest}
         subject = run.job.subject(tool)
-        happened = [
-            ("approval_decided", told | {"subject": plain(subject)}),
-            *lost(run, subject, f"rejected by {answer.by}"),
-        ]
-        run.runs.tell(run.id, step.index, happened)
+        decided = ("approval_decided", facts | {"subject": plain(subject)})
+        run.runs.tell(run.id, step.index, [decided, *lost(run, subject, f"rejected by {answer.by}")])
         return replace(authorized, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
     return _wait(run, step, tool, authorized, objects)
 
@@ -270,14 +261,11 @@ def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: lis
     """Record the request and leave the step to a person; where nobody is to be waited for, refuse it."""
     request = _request(run, step, tool, authorized, objects)
     if run.job.policy.mode == "unattended":
-        return replace(
-            authorized,
-            status=StepStatus.REJECTED,
-            reason="refused: it needs approval, and the policy's mode is unattended",
-        )
-    editors = {
-        edit.uid for edit in authorized.edits if edit.uid is not None
-    }  # who made it what it is approves no more than who asked
+        why = "refused: it needs approval, and the policy's mode is unattended"
+        return replace(authorized, status=StepStatus.REJECTED, reason=why)
+    asked = json.loads(run.runs.find(run.id).request).get("requesters", ())
+    # Who changed the step may approve it no more than who asked for it.
+    editors = {edit.uid for edit in authorized.edits if edit.uid is not None}
     shown = {
         "params": authorized.values,
         "parameters": request.parameters,
@@ -297,9 +285,7 @@ def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: lis
         "undo": tool.undo_text,
         "objects": objects,
         "people": _people(run, authorized.verdict),
-        "requesters": sorted(
-            {*requesters(), *json.loads(run.runs.find(run.id).request).get("requesters", ()), *editors}
-        ),
+        "requesters": sorted({*requesters(), *asked, *editors}),
         "earned": bool(rules_for(run.job.policy, tool.name, run.job.target)),
     }
     name = run.approvals.ask(
@@ -349,9 +335,8 @@ def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: 
     grown = moved or approval.outgrown(shown["objects"], objects)
     if bound != row.digest or grown:
         run.approvals.close(row.id, "void")
-        run.observer.said(
-            f"{step.id}: the approval {row.id} is void: {grown or 'what it was bound to has changed'}; asking again"
-        )
+        why = grown or "what it was bound to has changed"
+        run.observer.said(f"{step.id}: the approval {row.id} is void: {why}; asking again")
         return None
     run.approvals.close(row.id, "consumed")
     return replace(authorized, approved_by=row.decided_by, digest=bound)
@@ -377,15 +362,15 @@ def _refused(run: Run, row: Record) -> tuple[str, Cause | None]:
 
 
 def _by(run: Run, step: Step, authorized: Authorized, by: str, reason: str, terminal: str | None = None) -> Authorized:
-    told = {"status": "approved", "by": by, "reason": reason, "digest": authorized.digest, "terminal": terminal}
-    run.runs.event("approval_decided", told, run_id=run.id, step_index=step.index)
+    facts = {"by": by, "reason": reason, "digest": authorized.digest, "terminal": terminal}
+    run.event("approval_decided", step, status="approved", **facts)
     return replace(authorized, approved_by=by)
 
 
 def _binding(run: Run, tool: Tool, authorized: Authorized, objects: Sequence[Row]) -> str:
     """Bound to the objects' names and definitions, not to their figures: sizes move while a person thinks."""
-    texts = [s.text for s in run.job.statements(tool, authorized.values, authorized.found)]
     job = run.job
+    texts = [s.text for s in job.statements(tool, authorized.values, authorized.found)]
     rules = approval.governing(job.policy, job.config, job.target, job.level)
     return approval.binding(tool, plain(authorized.values), texts, job.known_server().identity, plain(objects), rules)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 from aishell.codec import plain
 from aishell.commands import command
 from aishell.databases.base import TargetLock
+from aishell.engines import profile
 from aishell.errors import AishellError, HookError, InterruptedRunError, OutgrownError, StateError
 from aishell.execution import hooking, recovery, rollback
 from aishell.execution.authorize import refusal
@@ -24,7 +26,6 @@ from aishell.execution.recording import record
 from aishell.execution.result import Ending, concluded
 from aishell.execution.run import Observer, Options, Run, Silent, blank
 from aishell.execution.target_context import Job
-from aishell.execution.tracing import tracing
 from aishell.models import Plan, RunResult, RunState, StepStatus, new_id
 from aishell.safety.approval import Approver, Standing
 from aishell.settings.schemas import ON_ERROR
@@ -32,11 +33,12 @@ from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.runs import check_transition, requesters, who
 from aishell.telemetry.logs import log_context
+from aishell.telemetry.spans import Span, Value
 from aishell.telemetry.tracebacks import unexpected
 
 
 @dataclass(frozen=True)
-class Driver:
+class RunDriver:
     """How the runs of a site are driven. `deadline` in seconds of the monotonic clock, `until` an instant of the wall clock."""
 
     site: SiteFiles
@@ -216,3 +218,39 @@ class Driver:
             known = {"attempts": row.attempt, "started_at": row.started_at}
             result = blank(step, StepStatus.REJECTED, reason=reason, cause=cause, **known)
             run.results[row.step_id] = record(run, step, result)
+
+
+@contextmanager
+def tracing(run: Run, *, resumed: bool) -> Iterator[Span]:
+    """A run's span; while inside, each statement of a tool on its target has one. A trace is of a workflow, or of a run alone."""
+    job, task = run.job, run.plan.task
+    facts = {
+        "aishell.run.id": run.id,
+        "aishell.agent": job.agent.type,
+        "aishell.target": job.target.name if "://" not in job.target.name else None,
+        "aishell.environment": job.target.environment,
+        "aishell.resumed": resumed or None,
+        "aishell.workflow.id": task.workflow_id,
+        **{f"aishell.{name}": task.metadata.get(name) for name in ("schedule", "workflow", "stage")},
+    }
+    databases = [database for database in (job.database, job.inspector) if database is not None]
+    for database in databases:
+        database.traces = run.spans.statements(_place(job))
+    try:
+        with run.spans.whole(f"run {job.agent.type}", task.workflow_id or run.id, facts) as span:
+            yield span
+    finally:
+        for database in databases:
+            database.traces = None
+
+
+def _place(job: Job) -> dict[str, Value | None]:
+    """Which database it is, by the names of OpenTelemetry's conventions."""
+    url = job.database.credentials.url
+    port = url.port or profile(url.engine).port
+    return {
+        "db.system.name": job.known_server().product,
+        "db.namespace": job.known_server().database or url.database,
+        "server.address": url.host,
+        "server.port": port if url.host and not url.host.startswith("/") else None,
+    }

@@ -113,8 +113,7 @@ def _failed(run: Run, hook: Hook, step: Step | None, why: str, ended: HookResult
 
 
 def _record(run: Run, kind: str, hook: Hook, step: Step | None, **more: Any) -> None:
-    told = {"on": hook.on, "name": hook.name, "calls": hook.what, **more}
-    run.runs.event(kind, told, run_id=run.id, step_index=None if step is None else step.index)
+    run.event(kind, step, on=hook.on, name=hook.name, calls=hook.what, **more)
 
 
 def _facts(run: Run, on: str, step: Step | None, status: str = "", error: str = "") -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +60,7 @@ def result_of(plan: Plan, row: Record) -> StepResult:
         tool=row.tool,
         params=json.loads(row.params) if row.params else step.params,
         status=StepStatus(row.status),
-        output=json.loads(row.output) if row.output else None,
+        output=_loaded(row.output),
         error=row.error,
         reason=row.reason,
         cause=Cause(row.cause) if row.cause else None,
@@ -82,9 +82,7 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     tool = run.job.pick(step.tool)
     values = tool.prepare(json.loads(row.params))
     found: list[Row] | None = unpack(json.loads(row.found)) if row.found else None
-    context = Context(
-        run.job.database, run.marker(step), run.job.options(tool), on_sent=lambda statement, session: None
-    )
+    context = Context(run.job.database, run.marker(step), run.job.options(tool))
     run.observer.said(f"{step.id}: started by an earlier process; looking up its outcome")
     wait_for_end(context)
     done = _recorded(run, row, found or [], tool, values)
@@ -100,20 +98,21 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
         for item in left:
             clean(tool, {**values, **item}, context)
         return earlier
-    doubtful = []
-    for item in left:
-        state = None if committing else _look(tool, {**values, **item, "group": [item]}, context)
-        if state is None:
-            doubtful.append(item)
-        elif state.get("ok"):
-            done.append(ObjectResult(label_of(tool, values, item), "ok", item, state))
+    seen = [] if committing or "verify" not in tool.blocks else _verified(tool, values, left, context)
+    done += [ObjectResult(label_of(tool, values, item), "ok", item, state) for item, state in seen if state.get("ok")]
     earlier = replace(earlier, done=tuple(done))
-    if not doubtful:
+    if len(seen) == len(left):
         return earlier
+    return _in_doubt(run, row, decision, earlier, committing=committing)
+
+
+def _in_doubt(
+    run: Run, row: Record, decision: str | None, earlier: Earlier, *, committing: bool
+) -> Earlier | StepResult:
+    """A step of which nobody knows whether its statement took effect, by what a person decided."""
+    step, checkpoint = run.plan.steps[row.step_index], earlier.checkpoint
     if decision is not None:
-        run.runs.event(
-            "approval_decided", {"in_doubt": decision, "by": who()}, run_id=run.id, step_index=row.step_index
-        )
+        run.event("approval_decided", step, in_doubt=decision, by=who())
     if decision == "retry":
         return earlier
     if decision == "done" and committing and checkpoint is not None:
@@ -152,19 +151,17 @@ def _recorded(run: Run, row: Record, found: list[Row], tool: Tool, values: dict[
     """The objects whose outcome an earlier attempt committed."""
     labels = {label_of(tool, values, item) for item in found}
     return [
-        ObjectResult(
-            item.object,
-            item.status,
-            json.loads(item.before),
-            json.loads(item.after) if item.after else None,
-            item.reason,
-            item.seconds,
-        )
-        for item in run.runs.objects(run.id, row.step_index)
-        if item.object in labels and item.status in ("ok", "skipped", "corrupted")
+        ObjectResult(one.object, one.status, json.loads(one.before), _loaded(one.after), one.reason, one.seconds)
+        for one in run.runs.objects(run.id, row.step_index)
+        if one.object in labels and one.status in ("ok", "skipped", "corrupted")
     ]
 
 
-def _look(tool: Tool, values: dict[str, Any], context: Context) -> Row | None:
-    """What `verify` says of one object now; None when the tool has no such block."""
-    return next(iter(context.ask(tool, "verify", values)), {}) if "verify" in tool.blocks else None
+def _loaded(text: str | None) -> Any:
+    return json.loads(text) if text else None
+
+
+def _verified(tool: Tool, values: Mapping[str, Any], left: Sequence[Row], context: Context) -> list[tuple[Row, Row]]:
+    """What `verify` says now of each of the objects."""
+    asked = ((item, {**values, **item, "group": [item]}) for item in left)
+    return [(item, next(iter(context.ask(tool, "verify", known)), {})) for item, known in asked]

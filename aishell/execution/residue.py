@@ -84,9 +84,7 @@ def _kept(job: Job, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
         row = next((names[kept] for step in steps if (kept := step["params"].get("kept")) in names), None)
         if row is None or told.run is None or told.fate is RunFate.ALIVE or told.run.state == RunState.COMPLETED:
             continue
-        why = (
-            f"it is where the run {told.run.id[:8]} was to keep what it replaced: look what is in it before you drop it"
-        )
+        why = f"the run {told.run.id[:8]} was to keep in it what it replaced: look what is in it before you drop it"
         yield replace(_of(row, told), kept=told.kept or why)
 
 
@@ -102,23 +100,23 @@ def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: RunF
     root, identity = backup_store.repository.root, job.known_server().identity
     ours = {slot_name(identity, job.target.name, root), *(slot_name(one.identity, one.target, root) for one in whole)}
     runs = list(fates.on(job.target.name, "backup"))
-    for row in rows:
-        if row["name"] in needed or any(told.fate is RunFate.ALIVE for told in runs):
-            continue
+    if any(told.fate is RunFate.ALIVE for told in runs):
+        return
+    waits = _resumable(runs)  # resumed, it may have made its backup
+    for row in (row for row in rows if row["name"] not in needed):
         one = _of(row, KnownRun(RunFate.OVER), "drop_replication_slot", slot=row["name"])
         if row["name"] not in ours:
-            one = replace(
-                one, certain=False, kept="it is of another target or another site; if of none, drop it by hand"
-            )
+            why = "it is of another target or another site; if of none, drop it by hand"
+            yield replace(one, certain=False, kept=why)
         elif len(whole) < len(made):
-            one = replace(
-                one,
-                kept=f"the manifest of a backup cannot be read: it may need it; {command('backups', 'verify')} tells",
-            )
-        else:  # one that is resumed may have made its backup
-            waits = next((told for told in runs if told.fate is RunFate.RESUMABLE), None)
-            one = replace(one, kept=waits.kept, run_id=waits.run_id) if waits else one
-        yield one
+            see = command("backups", "verify")
+            yield replace(one, kept=f"a backup whose manifest cannot be read may need it; see `{see}`")
+        else:
+            yield replace(one, kept=waits.kept, run_id=waits.run_id) if waits else one
+
+
+def _resumable(runs: Sequence[KnownRun]) -> KnownRun | None:
+    return next((told for told in runs if told.fate is RunFate.RESUMABLE), None)
 
 
 def rebuilt(backup_store: BackupStore, target: str) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -136,24 +134,30 @@ def _indexes(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: Ru
     runs: dict[tuple[str, str], list[KnownRun]] = defaultdict(list)
     for told, params, _ in fates.rebuilding(job.target.name):
         runs[params["schema"], params["table"]].append(told)
-    names = rebuilt(backup_store, job.target.name)
-    tool = job.pick("drop_invalid_indexes")
-    ours: dict[tuple[str, str], set[str]] = {}
+    recorded = rebuilt(backup_store, job.target.name)
+    tables: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        table = row["schema"], row["table"]
-        params = {"schema": row["schema"], "table": row["table"], "recorded": list(names.get(table, ()))}
-        if table not in ours:
-            context = Context(job.inspector or job.database, f"aishell:inspect {tool.source}", INSPECTION)
-            ours[table] = {str(one["oid"]) for one in dispatch.find(tool, tool.prepare(params), context) or ()}
-        if any(told.fate is RunFate.ALIVE for told in runs[table]):
-            continue
+        tables[row["schema"], row["table"]].append(row)
+    for table, copies in tables.items():
+        if not any(told.fate is RunFate.ALIVE for told in runs[table]):
+            yield from _copies(job, table, copies, list(recorded.get(table, ())), runs[table])
+
+
+def _copies(
+    job: Job, table: tuple[str, str], rows: Sequence[Row], recorded: list[str], runs: Sequence[KnownRun]
+) -> Iterator[Residue]:
+    """The copies of the indexes of one table, on which `runs` have rebuilt some."""
+    tool, params = job.pick("drop_invalid_indexes"), {"schema": table[0], "table": table[1], "recorded": recorded}
+    context = Context(job.inspector or job.database, f"aishell:inspect {tool.source}", INSPECTION)
+    ours = {str(one["oid"]) for one in dispatch.find(tool, tool.prepare(params), context) or ()}
+    waits = _resumable(runs)
+    for row in rows:
         one = replace(_of(row, KnownRun(RunFate.OVER), tool.name, **params), name=".".join((*table, row["name"])))
-        if row["oid"] not in ours[table]:
+        if row["oid"] in ours:
+            told = waits or runs[0]
+            yield replace(one, run_id=told.run_id, since=told.since, kept=waits.kept if waits else None)
+        else:
             yield replace(one, certain=False, kept="no rebuild of an index is recorded here that would have left it")
-            continue
-        waits = next((told for told in runs[table] if told.fate is RunFate.RESUMABLE), None)
-        told = waits or runs[table][0]
-        yield replace(one, run_id=told.run_id, since=told.since, kept=waits.kept if waits else None)
 
 
 def _of(row: Row, told: KnownRun, tool: str = "", **params: object) -> Residue:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
@@ -24,14 +25,46 @@ def transient(error: BaseException) -> bool:
     return isinstance(error, DatabaseError) and error.transient
 
 
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 def _locked(state: RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
+    error = _error(state)
     return isinstance(error, DatabaseError) and error.kind in ("lock_timeout", "busy")
 
 
 def _wait(state: RetryCallState) -> float:
     """1 s doubling to 60 s, give or take a tenth, so that many runs do not come back at the same moment."""
     return _DOUBLING(state) * random.uniform(1 - JITTER, 1 + JITTER)
+
+
+@dataclass(frozen=True)
+class _Retries:
+    """`tries`, `told` and `patience` as `retrying` has them."""
+
+    tries: int
+    told: Callable[[int, BaseException], None]
+    patience: float | None
+
+    def wait(self, state: RetryCallState) -> float:
+        return min(_wait(state), LONGEST_PAUSE) if self.patience is not None and _locked(state) else _wait(state)
+
+    def over(self, state: RetryCallState) -> bool:
+        if self.patience is None or not _locked(state):
+            return state.attempt_number >= self.tries
+        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > self.patience
+
+    def attempt(self, call: Callable[[], Any], before_retry: Callable[[], None]) -> Any:
+        def sleeping(state: RetryCallState) -> None:
+            error = _error(state)
+            if error is not None:
+                self.told(state.attempt_number, error)
+            if not (isinstance(error, DatabaseError) and error.kind == "connect"):
+                before_retry()
+
+        retry = retry_if_exception(transient)
+        return Retrying(stop=self.over, wait=self.wait, retry=retry, before_sleep=sleeping, reraise=True)(call)
 
 
 def retrying(
@@ -41,30 +74,4 @@ def retrying(
 
     `patience`: a lock that is not had is asked for until so many seconds are over, whatever the tries, and then given up.
     """
-
-    def attempt(call: Callable[[], Any], before_retry: Callable[[], None]) -> Any:
-        def sleeping(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            if error is not None:
-                told(state.attempt_number, error)
-            if not (isinstance(error, DatabaseError) and error.kind == "connect"):
-                before_retry()
-
-        def waiting(state: RetryCallState) -> float:
-            return min(_wait(state), LONGEST_PAUSE) if patience is not None and _locked(state) else _wait(state)
-
-        def over(state: RetryCallState) -> bool:
-            if patience is None or not _locked(state):
-                return state.attempt_number >= tries
-            return (state.seconds_since_start or 0.0) + state.upcoming_sleep > patience
-
-        policy = Retrying(
-            stop=over,
-            wait=waiting,
-            retry=retry_if_exception(transient),
-            before_sleep=sleeping,
-            reraise=True,
-        )
-        return policy(call)
-
-    return attempt
+    return _Retries(tries, told, patience).attempt

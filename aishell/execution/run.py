@@ -173,6 +173,10 @@ class Run:
         old = self.runs.change_state(self.id, self.owner, state, **told)
         self.warn(self.job.hooks.state_changed(self.id, old, state))
 
+    def event(self, kind: str, step: Step | None, /, **facts: Any) -> None:
+        """Write something into the audit log that happened in the run, or in one of its steps."""
+        self.runs.event(kind, facts, run_id=self.id, step_index=None if step is None else step.index)
+
     def heed(self, asked: str | None) -> None:
         """Remember that another process asks the run to pause or to end."""
         self.asked_to = self.asked_to or asked
@@ -180,7 +184,7 @@ class Run:
     def warn(self, errors: Sequence[AishellError]) -> None:
         """What went wrong beside the work, and changed nothing of it: told, recorded, and a warning of the result."""
         for error in errors:
-            self.runs.event("error_occurred", {"message": error.message, "hint": error.hint}, run_id=self.id)
+            self.event("error_occurred", None, message=error.message, hint=error.hint)
             self.warnings.append(error.message)
             self.observer.said(f"{error.message} ({error.hint})" if error.hint else error.message)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -17,8 +17,8 @@ from aishell.backups.store.catalog import CatalogEntry
 from aishell.databases.base import Database, SessionOptions, Statement
 from aishell.engines import profile
 from aishell.errors import PlanError, UnknownNameError, UsageError
-from aishell.execution.rules import Rereading, Rules
 from aishell.execution.sending import Sending
+from aishell.files import Stamp, stamp
 from aishell.interrupts import uninterrupted
 from aishell.models import (
     AgentConfig,
@@ -56,17 +56,43 @@ if TYPE_CHECKING:
 
 #: Inspection may look this long at a catalog; seconds.
 INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)
-
-
 #: Columns of `inspect_server` that are taken as they are.
 _FACTS = (
     "database_bytes", "data_directory", "oldest_transaction_seconds", "oldest_transaction", "replica_lag_seconds",
     "active_sessions", "freeze_age_percent", "free_bytes", "journal_mode", "auto_vacuum",
 )  # fmt: skip
-
-
+#: Columns of a table's row that some engines give as decimals.
+_WHOLE_NUMBERS = ("rows", "bytes", "index_bytes", "dead_rows", "live_rows", "modified_rows", "free_bytes", "writes")
 #: The tool that tells what a role may do.
 PRIVILEGES = "inspect_privileges"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a step is judged by."""
+
+    policy: Policy
+    constraints: Sequence[Constraint]
+
+
+@dataclass
+class Rereading:
+    """The rules of a site as they are now: written while a run goes or a question is open, they may only make it stricter.
+
+    `files`: each with its stamp from before it was read. `read` makes the rules of what they hold now.
+    """
+
+    files: dict[Path, Stamp | None] = field(default_factory=dict)
+    read: Callable[[], Rules | None] = lambda: None
+    _known: Rules | None = None
+
+    def newer(self) -> Rules | None:
+        """The rules that were written since, None where none were. Raises SettingsError and UntrustedError."""
+        now = {path: stamp(path) for path in self.files}
+        if now != self.files:
+            self._known = self.read()
+            self.files = now
+        return self._known
 
 
 @dataclass
@@ -341,26 +367,17 @@ def choose(names: Sequence[str], tables: Sequence[Table]) -> tuple[Table, ...]:
     chosen: dict[tuple[str, str], Table] = {}
     for name in names:
         exact = [t for t in tables if name in (t.table, f"{t.schema}.{t.table}")]
-        found = exact or [t for t in tables if _glob(name, t.table) or _glob(name, f"{t.schema}.{t.table}")]
+        found = exact or [t for t in tables if fnmatchcase(t.table, name) or fnmatchcase(f"{t.schema}.{t.table}", name)]
         if not found:
             raise UnknownNameError("table", name, {f"{t.schema}.{t.table}" for t in tables} | {t.table for t in tables})
         chosen.update({t.key: t for t in found})
     return tuple(chosen.values())
 
 
-def _glob(pattern: str, name: str) -> bool:
-    return fnmatchcase(name, pattern)
-
-
 def table_of(row: Mapping[str, Any]) -> Table:
     """A row of `inspect_tables` or `identify_objects` as a value; columns it does not know are left out."""
     known = {name: row[name] for name in Table.__dataclass_fields__ if row.get(name) is not None}
-    for name in ("rows", "bytes", "index_bytes", "dead_rows", "live_rows", "modified_rows", "free_bytes", "writes"):
-        if name in known:
-            known[name] = int(known[name])
-    for name in ("freeze_age_percent", "fragmentation_percent"):
-        if name in known:
-            known[name] = float(known[name])
-    return Table(
-        **{**known, "oid": str(known.get("oid", "")), "has_primary_key": bool(row.get("has_primary_key", True))}
-    )
+    known |= {name: int(known[name]) for name in _WHOLE_NUMBERS if name in known}
+    known |= {name: float(known[name]) for name in ("freeze_age_percent", "fragmentation_percent") if name in known}
+    known |= {"oid": str(known.get("oid", "")), "has_primary_key": bool(row.get("has_primary_key", True))}
+    return Table(**known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aishell.execution.rules import Rereading, Rules
+from aishell.execution.target_context import Rereading, Rules
 from aishell.files import stamp
 from aishell.settings.policy import DEFAULT_POLICY
 
