@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from aishell.agents.base import Agent
     from aishell.execution.run import Observer
     from aishell.execution.servers import Servers
-    from aishell.safety.approval import Approver, Standing
+    from aishell.safety.approval import Approver, StandingApproval
 
 
 class Site(SiteFiles):
@@ -286,7 +286,7 @@ class Site(SiteFiles):
         until: datetime | None = None,
         observer: Observer | None = None,
         on_created: Any = None,
-        standing: Standing | None = None,
+        standing: StandingApproval | None = None,
         run_id: str | None = None,
     ) -> RunResult:
         """Execute a plan, or plan a task and execute that. `approve` answers for steps that ask; without it they wait.
@@ -318,7 +318,7 @@ class Site(SiteFiles):
         observer: Observer | None = None,
         url: str | None = None,
         in_doubt: str | None = None,
-        standing: Standing | None = None,
+        standing: StandingApproval | None = None,
     ) -> RunResult:
         """Go on where a run stopped: finished steps are not repeated, started ones are looked up in the database.
 

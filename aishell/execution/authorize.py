@@ -267,17 +267,13 @@ def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: lis
     # Who changed the step may approve it no more than who asked for it.
     editors = {edit.uid for edit in authorized.edits if edit.uid is not None}
     shown = {
-        "params": authorized.values,
-        "parameters": request.parameters,
-        "edits": request.edits,
+        **{
+            name: getattr(request, name)
+            for name in ("params", "parameters", "edits", "busy_sessions", "statements", "server")
+        },
+        **{name: getattr(step, name) for name in ("rationale", "evidence", "estimate")},
         "environment": run.job.target.environment,
-        "rationale": step.rationale,
-        "evidence": step.evidence,
-        "estimate": step.estimate,
-        "busy_sessions": request.busy_sessions,
         "found": authorized.found,
-        "statements": request.statements,
-        "server": request.server,
         "tool": tool.name,
         "risk": tool.risk_level,
         "reasons": authorized.verdict.reasons,
@@ -288,16 +284,8 @@ def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: lis
         "requesters": sorted({*requesters(), *asked, *editors}),
         "earned": bool(rules_for(run.job.policy, tool.name, run.job.target)),
     }
-    name = run.approvals.ask(
-        run.id,
-        step.index,
-        step.id,
-        authorized.digest or "",
-        request.level,
-        plain(shown),
-        run.job.policy.approval_hours,
-        subject=run.job.subject(tool),
-    )
+    asked_for = (run.id, step.index, step.id, request.digest, request.level, plain(shown))
+    name = run.approvals.ask(*asked_for, run.job.policy.approval_hours, subject=run.job.subject(tool))
     raise WaitingError(
         f"step {step.id!r} ({tool.name}) waits for an approval: {name}",
         hint="; ".join(decide(name, request.level, run.job.target.name, run.id)),
@@ -326,11 +314,9 @@ def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: 
     frozen, moved = shown["found"], None
     if frozen is not None and authorized.found is not None:
         # Only what was approved is worked on; what has come since waits for another night.
-        now_found = tool.among(frozen, authorized.found)
-        named = [{name: row.get(name) for name in tool.key} for row in frozen]
-        if len(now_found) < len(tool.among(named, authorized.found)):
-            moved = "another object has this name now"
-        authorized = replace(authorized, found=now_found)
+        named = tool.among([{name: row.get(name) for name in tool.key} for row in frozen], authorized.found)
+        authorized = replace(authorized, found=tool.among(frozen, authorized.found))
+        moved = "another object has this name now" if len(authorized.found or ()) < len(named) else None
     bound = _binding(run, tool, replace(authorized, found=frozen if frozen is not None else authorized.found), objects)
     grown = moved or approval.outgrown(shown["objects"], objects)
     if bound != row.digest or grown:

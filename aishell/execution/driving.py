@@ -27,7 +27,7 @@ from aishell.execution.result import Ending, concluded
 from aishell.execution.run import Observer, Options, Run, Silent, blank
 from aishell.execution.target_context import Job
 from aishell.models import Plan, RunResult, RunState, StepStatus, new_id
-from aishell.safety.approval import Approver, Standing
+from aishell.safety.approval import Approver, StandingApproval
 from aishell.settings.schemas import ON_ERROR
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
@@ -47,7 +47,7 @@ class RunDriver:
     jobs: int | None = None
     deadline: float | None = None
     observer: Observer | None = None
-    standing: Standing | None = None
+    standing: StandingApproval | None = None
     until: datetime | None = None
     started: float = field(default_factory=time.monotonic)
 

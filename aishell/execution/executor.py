@@ -15,8 +15,7 @@ from aishell.execution import earning, hooking
 from aishell.execution.authorize import CALM_POLL, WAIT_FOR_CALM, Authorized, authorize
 from aishell.execution.closing import CLOSED, Closing
 from aishell.execution.obstacles import holders, with_grants
-from aishell.execution.progress import watched
-from aishell.execution.recording import Recorder, interrupted, record, skipped, with_figures
+from aishell.execution.recording import Recorder, interrupted, record, skipped, watched, with_figures
 from aishell.execution.result import backlog_sentence
 from aishell.execution.retry import retrying
 from aishell.execution.run import NoOutputError, Run, blank
@@ -27,8 +26,7 @@ from aishell.registry.hooks import Call
 from aishell.registry.tool import Tool
 from aishell.running import dispatch
 from aishell.running.batch_checkpoint import BatchCheckpoint
-from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
-from aishell.running.identity import settled
+from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, label_of, settled
 from aishell.running.per_object import to_undo
 from aishell.running.results import conclude
 from aishell.safety.locks import lock_of, wait_of

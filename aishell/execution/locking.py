@@ -25,19 +25,14 @@ def holding(job: Job, run_id: str, folder: Path) -> Iterator[TargetLock]:
 
     Raises TargetBusyError naming the holder.
     """
-    own = _file_lock(folder / f"run-{run_id}.lock", run_id, f"the run {run_id[:8]} is being driven by another process")
-    try:
-        on_host = _file_lock(_target_file(job, folder), run_id, f"the target {job.target.name!r} is in use")
-        try:
-            in_target = _hold(job.database, run_id, job.target.name)
-            try:
-                yield in_target
-            finally:
-                in_target.release()
-        finally:
-            on_host.release()
-    finally:
-        own.release()
+    with ExitStack() as held:
+        busy = f"the run {run_id[:8]} is being driven by another process"
+        held.callback(_file_lock(folder / f"run-{run_id}.lock", run_id, busy).release)
+        busy = f"the target {job.target.name!r} is in use"
+        held.callback(_file_lock(_target_file(job, folder), run_id, busy).release)
+        in_target = _hold(job.database, run_id, job.target.name)
+        held.callback(in_target.release)
+        yield in_target
 
 
 @contextmanager

@@ -179,12 +179,9 @@ def as_result(planned: Preview) -> RunResult:
     """A plan as the result of a run in which nothing ran."""
     job, hooks = planned.job, planned.called
     return RunResult(
+        **job.named(),
         run_id=None,
         task_id=planned.plan.task.task_id,
-        agent_id=job.config.agent_id,
-        agent=job.agent.type,
-        target=job.target.name,
-        engine=job.database.engine,
         dry_run=True,
         status="preview",
         state=RunState.IDLE,
@@ -206,6 +203,13 @@ def as_result(planned: Preview) -> RunResult:
     )
 
 
+#: Fields of a step that the JSON contract has under their own names.
+_OF_STEP = (
+    "id", "index", "tool", "params", "needs", "when", "always", "on_error", "undoes", "hook", "rationale", "evidence",
+    "estimate", "found",
+)  # fmt: skip
+
+
 def as_contract(preview: Preview) -> dict[str, Any]:
     """The `plan` of the JSON contract (model.md)."""
     time = total(preview.plan.steps)
@@ -214,27 +218,13 @@ def as_contract(preview: Preview) -> dict[str, Any]:
         "estimate": {"seconds": time.seconds, "steps_unknown": time.unknown},
         "steps": [
             {
-                "id": item.step.id,
-                "index": item.step.index,
-                "tool": item.step.tool,
-                "params": item.step.params,
-                "needs": item.step.needs,
-                "when": item.step.when,
-                "always": item.step.always,
-                "on_error": item.step.on_error,
+                **{name: getattr(item.step, name) for name in _OF_STEP},
                 "undo": item.tool.undo.how if item.tool.undo else None,
-                "undoes": item.step.undoes,
-                "hook": item.step.hook,
-                **({"proposed": item.step.proposed} if item.step.proposed is not None else {}),
-                "rationale": item.step.rationale,
-                "evidence": item.step.evidence,
                 "statements": [
-                    {"sql": s.sql, "lock": s.lock, "source": s.source, "locks_too": s.locks_too, "note": s.note}
-                    for s in item.statements
+                    {name: getattr(sent, name) for name in ("sql", "lock", "source", "locks_too", "note")}
+                    for sent in item.statements
                 ],
                 "unseen": item.unseen,
-                "estimate": item.step.estimate,
-                "found": item.step.found,
                 "verdict": verdict_contract(item.verdict),
             }
             for item in preview.steps
@@ -244,13 +234,6 @@ def as_contract(preview: Preview) -> dict[str, Any]:
 
 def verdict_contract(verdict: Verdict) -> dict[str, Any]:
     """The `verdict` of the JSON contract."""
-    return {
-        "risk_level": verdict.risk_level,
-        "decision": verdict.decision,
-        "requires_approval": verdict.requires_approval,
-        "safe": verdict.safe,
-        "risks": verdict.risks,
-        "mitigations": verdict.mitigations,
-        "reasons": verdict.reasons,
-        **({"earned": verdict.earned} if verdict.earned is not None else {}),
-    }
+    names = ("risk_level", "decision", "requires_approval", "safe", "risks", "mitigations", "reasons")
+    earned = {"earned": verdict.earned} if verdict.earned is not None else {}
+    return {name: getattr(verdict, name) for name in names} | earned

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from aishell.codec import canonical, plain
 from aishell.databases.base import Session, Statement
-from aishell.errors import DatabaseError
+from aishell.errors import AishellError, DatabaseError
 from aishell.execution import earning
 from aishell.execution.authorize import calm
 from aishell.execution.closing import CLOSED
 from aishell.execution.run import Run, blank
 from aishell.execution.sending import Event
-from aishell.models import Cause, Shift, Step, StepResult, StepStatus, now
+from aishell.models import Cause, Row, Shift, Step, StepResult, StepStatus, now
 from aishell.planning import backlog
 from aishell.planning.estimates import label_of
 from aishell.registry.tool import Tool
@@ -26,6 +27,10 @@ from aishell.state.history import size
 
 #: Seconds between two looks at replicas and load while batches go by.
 CALM_CHECK = 1.0
+#: Seconds before the first look at a step's session from another, and between two.
+FIRST_LOOK, POLL = 1.0, 1.0
+#: Batches are short: who waits for one has to be looked for often.
+WAITERS_POLL = 0.25
 
 
 class Recorder:
@@ -203,3 +208,55 @@ def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | Non
         "work": work,
         "unit": unit,
     }
+
+
+@contextmanager
+def watched(recorder: Recorder) -> Iterator[None]:
+    """While inside, look at the step's session from another; nothing is asked of the server in the first moment."""
+    run, step, tool = recorder.run, recorder.step, recorder.tool
+
+    def progress(row: Row) -> None:
+        run.progress(step, float(row.get("done") or 0), float(row.get("total") or 0), str(row.get("phase") or ""))
+
+    def waiters(row: Row) -> None:
+        if row["waiting"]:
+            recorder.waiting.set()
+
+    if tool.read_only:
+        yield
+    elif tool.way.batches:
+        with _polling(recorder, "show_waiters", waiters, WAITERS_POLL):
+            yield
+    else:
+        with _polling(recorder, "show_progress", progress, POLL):
+            yield
+
+
+@contextmanager
+def _polling(recorder: Recorder, tool: str, heard: Callable[[Row], None], pause: float) -> Iterator[None]:
+    """Call a reading tool on the step's session again and again, where this server has the tool."""
+    run = recorder.run
+    if not run.job.registry.has(tool, run.job.known_server()):
+        yield
+        return
+    ended = threading.Event()
+
+    def poll() -> None:
+        while not ended.is_set():
+            try:
+                rows = next(iter(run.job.read(tool, {"session": recorder.server_session.partition("@")[0]}).values()))
+            except AishellError as error:
+                run.observer.said(f"{recorder.step.id}: {tool} cannot look at it: {error}")
+                return
+            for row in rows[:1]:
+                heard(row)
+            ended.wait(pause)
+
+    timer = threading.Timer(min(FIRST_LOOK, pause), poll)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        timer.cancel()

@@ -129,12 +129,9 @@ def build(run: Run, outcome: Ending, plan: dict[str, Any], seconds: float) -> tu
         data["refused"] = [refusal.message for _, refusal in outcome.refused]
         reasoning = f"{reasoning if known else 'Nothing was sent.'} Not done: {'; '.join(data['refused'])}."
     result = RunResult(
+        **run.job.named(),
         run_id=run.id,
         task_id=run.task_id,
-        agent_id=run.job.config.agent_id,
-        agent=run.job.agent.type,
-        target=run.job.target.name,
-        engine=run.job.database.engine,
         dry_run=False,
         status=status,
         state=state.value,

@@ -19,7 +19,7 @@ from aishell.models import Plan, RunState, Step, StepResult, StepStatus
 from aishell.planning.backlog import called_for, work_of
 from aishell.planning.graph import Graph
 from aishell.planning.variables import Reference, walk
-from aishell.safety.approval import Answer, Approve, Later, Request, Standing
+from aishell.safety.approval import Answer, Approve, Later, Request, StandingApproval
 from aishell.state.approvals import Approvals
 from aishell.state.backlog import PlannedWork
 from aishell.state.runs import Runs
@@ -82,7 +82,7 @@ class Options:
     interactive: bool = False
     jobs: int = 1
     deadline: float | None = None
-    standing: Standing | None = None
+    standing: StandingApproval | None = None
     until: datetime | None = None
 
     @property

@@ -131,17 +131,18 @@ class Job:
             if self.inspector is not None:
                 self.inspector.close()
 
+    def named(self) -> dict[str, Any]:
+        """What a result says of it."""
+        whose = {"agent_id": self.config.agent_id, "agent": self.agent.type}
+        return {**whose, "target": self.target.name, "engine": self.database.engine}
+
     def known_server(self) -> Server:
         """Engine, product, version and features: enough to pick tools."""
         if self.server is None:
-            self.server = Server(
-                self.database.engine,
-                self.database.product,
-                self.database.version,
-                self.database.credentials.url.database or "",
-                identity="",
-                features=self.database.features,
-            )
+            database = self.database
+            name = database.credentials.url.database or ""
+            known = (database.engine, database.product, database.version, name)
+            self.server = Server(*known, identity="", features=database.features)
         elif self.server.features != self.database.features:
             self.server = replace(self.server, features=self.database.features)
         return self.server

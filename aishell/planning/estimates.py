@@ -21,7 +21,7 @@ LEAST = 0.001
 
 
 @dataclass(frozen=True)
-class Total:
+class TotalTime:
     """What steps take together: at least `seconds`, where of `unknown` of them nobody knows; None where of all."""
 
     seconds: float | None
@@ -91,11 +91,11 @@ def label_of(params: Mapping[str, Any]) -> str:
     return f"{schema}.{table}" if isinstance(schema, str) and isinstance(table, str) else ""
 
 
-def total(steps: Iterable[Step]) -> Total:
+def total(steps: Iterable[Step]) -> TotalTime:
     """What these steps take together, those that only take others back, or run on errors, left out."""
     seconds = [step.estimate.seconds for step in steps if step.undoes is None and step.hook is None]
     known = [one for one in seconds if one is not None]
-    return Total(round(sum(known), 3) if known or not seconds else None, len(seconds) - len(known))
+    return TotalTime(round(sum(known), 3) if known or not seconds else None, len(seconds) - len(known))
 
 
 def _median(values: Iterable[float]) -> float:

@@ -20,7 +20,6 @@ from aishell.models import Row
 from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.batched import Batch, Batches
 from aishell.running.context import ALL_OR_NONE, InDoubtError, ToolResult, label_of
-from aishell.running.identity import demand_same
 
 
 class Loading(Batches):
@@ -134,7 +133,7 @@ class Loading(Batches):
         if not values["rows"]:
             return StatementResult()
         with session.transaction():
-            demand_same(self.tool, values, self.context, session)
+            self._same(values, session)
             return StatementResult(count=self._insert(session, statement, values["rows"], without=values["postponed"]))
 
     def _at_once(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
@@ -144,7 +143,7 @@ class Loading(Batches):
         count, ending = 0, False
         try:
             with session.transaction():
-                demand_same(self.tool, values, self.context, session)
+                self._same(values, session)
                 self._sent_rows = self._postponed = 0  # it may be tried a second time
                 for rows, postponed in self._in_order():
                     if self.context.cancelled():

@@ -21,7 +21,6 @@ from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.batched import Answer, Asking, Batch, Batches
 from aishell.running.context import ToolResult, label_of
 from aishell.running.following import Following
-from aishell.running.identity import demand_same
 
 #: The lines of a chunk are one value in memory, there and here; servers refuse more than 16 MB to a client as they come.
 CHUNK_BYTES = 8 << 20
@@ -197,7 +196,7 @@ class Writing(Batches):
         if self._made is not None:
             return self._archived(self._made)
         self.writer.settle()
-        demand_same(self.tool, {**self.values, **row}, self.context, self._live())
+        self._same({**self.values, **row}, self._live())
         # Where the walk came to its end, all of the table counts: rows behind its newest old one, too.
         check = self._verified({**row, "upto": row.get("finish") if stopped is None else self.checkpoint.position})
         if check.get("ok") and check["rows_now"] > self.writer.rows and self.newest is not None:
@@ -216,7 +215,7 @@ class Writing(Batches):
     def _archived(self, made: Manifest) -> Row:
         place = self._folder({"schema": made.schema, "table": made.table}) / made.archive_id
         return {
-            **self._figures(),
+            **self.checkpoint.figures(),
             "ok": True,
             "archive_id": made.archive_id if made.rows else None,
             "archive_path": str(place) if made.rows else None,

@@ -17,8 +17,7 @@ from aishell.models import Row
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.batch_checkpoint import BatchCheckpoint
-from aishell.running.context import Context, ObjectResult, ToolResult, label_of
-from aishell.running.identity import demand_same
+from aishell.running.context import Context, ObjectResult, ToolResult, demand_same, label_of
 from aishell.running.pacing import Pace, Room, within
 from aishell.running.per_object import wait_for_end
 from aishell.running.results import conclude, so_far
@@ -129,9 +128,8 @@ class Batches:
         self.capped = values.get("max_rows") is not None and "most" in tool.blocks["do"].names
         self._promised = self.promises and values.get("max_rows") is not None
         self._apart = "same" in tool.blocks and not tool.bound("do")
-        self._unrecorded: Mapping[str, Any] | None = (
-            None  # the batch that is to be written down with the next one's promise
-        )
+        #: The batch that is to be written down with the next one's promise.
+        self._unrecorded: Mapping[str, Any] | None = None
         self._recording: Future[str | None] | None = None
         self._coming: End | None = None
 
@@ -161,7 +159,7 @@ class Batches:
     def _extent(self, row: Row) -> ObjectResult:
         started = time.monotonic()
         self.checkpoint = self._begin(row)
-        self.context.so_far = so_far(self.tool, self._figures())
+        self._publish()
         self.pace = self._pace(row)
         self.newest = self._newest(row)
         while True:
@@ -189,7 +187,7 @@ class Batches:
         return Pace(target, size, float(row.get("rows_per_unit") or 1), capped=self.capped)
 
     def _begin(self, row: Row) -> BatchCheckpoint:
-        """Where to begin: at the start, or where an earlier process stopped."""
+        """Where to begin."""
         return self._taken_up(row.get("position"))
 
     def _taken_up(self, start: Any) -> BatchCheckpoint:
@@ -204,7 +202,7 @@ class Batches:
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
         """The figures at the end of a sweep; `ok` when there is nothing left."""
-        return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self._figures()
+        return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self.checkpoint.figures()
 
     def _left(self, after: Row) -> str:
         """Why something stays for another night."""
@@ -257,7 +255,7 @@ class Batches:
             unseen=max(0, self.checkpoint.unseen - 1),
         )
         self._since = ended
-        self.context.so_far = so_far(self.tool, self._figures())
+        self._publish()
         if self._unrecorded is not None:
             self._record()
         self._unrecorded = {"upto": batch.upto, "rows": rows}
@@ -406,10 +404,14 @@ class Batches:
         outcome: StatementResult = self.context.attempt(send, _nothing)
         return outcome
 
+    def _publish(self) -> None:
+        """Have the figures by now known, should the step not come to its end."""
+        self.context.so_far = so_far(self.tool, self.checkpoint.figures())
+
     def _lose(self) -> None:
         """Nobody saw the end of a batch: it may have taken effect, and is sent again as it was."""
         self.checkpoint = replace(self.checkpoint.interrupted(), pending=self.checkpoint.pending)
-        self.context.so_far = so_far(self.tool, self._figures())
+        self._publish()
         self._unrecorded = {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _look_up(self) -> None:
@@ -431,19 +433,20 @@ class Batches:
         else:
             with session.transaction():
                 if self._apart:
-                    demand_same(self.tool, values, self.context, session)
+                    self._same(values, session)
                 outcome = session.execute(statement)
                 if most and outcome.count > most:
                     raise DatabaseError("rows came in while those of a batch were deleted", kind="serialization")
         if not outcome.count and not self._apart:
-            demand_same(self.tool, values, self.context, session)  # why it found nothing
+            self._same(values, session)  # why it found nothing
         return outcome
 
     def _verified(self, row: Row) -> Row:
         return next(iter(self.context.ask(self.tool, "verify", {**self.values, **row})), {})
 
-    def _figures(self) -> Row:
-        return self.checkpoint.figures()
+    def _same(self, values: Mapping[str, Any], session: Session) -> None:
+        """Raises ReplacedError where the table is not the one that was approved."""
+        demand_same(self.tool, values, self.context, session)
 
     def _report(self, row: Row) -> None:
         """How far, how fast, how much longer."""

@@ -10,13 +10,17 @@ from typing import Any, TypeVar
 
 from aishell.claims import Claim
 from aishell.databases.base import Database, Session, SessionOptions, Statement
-from aishell.errors import DatabaseError, StepError
+from aishell.errors import DatabaseError, ReplacedError, StepError
 from aishell.models import Row
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.batch_checkpoint import BatchCheckpoint
 
 T = TypeVar("T")
+
+
+#: Seconds between two looks at an object that is too young to be told from one that takes its place at once.
+YOUNG = 0.2
 
 
 class InDoubtError(StepError):
@@ -151,3 +155,30 @@ def label_of(tool: Tool, values: Mapping[str, Any], row: Row) -> str:
     if len(parts) < 2 and names.get("table"):
         parts.append(str(names["table"]))
     return ".".join(parts)
+
+
+def demand_same(tool: Tool, values: Mapping[str, Any], context: Context, session: Session) -> Row:
+    """Ask `same` in the session that is to change the object, or has: a table can be renamed and recreated meanwhile.
+
+    Raises ReplacedError where it is another one. A tool without that block names no object that could be replaced: a whole file,
+    or a table that is read only.
+    """
+    if "same" not in tool.blocks:
+        return {}
+    rows = session.query(render(tool, tool.blocks["same"], values, context.database))
+    if not rows or not rows[0]["same"]:
+        raise ReplacedError(
+            f"{label_of(tool, values, {})} is not the object that was approved: it was replaced, altered or rebuilt meanwhile",
+            hint="see what is there now, then make a new plan",
+        )
+    return rows[0]
+
+
+def settled(look: Callable[[], list[Row]], rest: Callable[[float], object]) -> list[Row]:
+    """What `look` finds, as soon as none of it is too young (`settled`): where an identity is in seconds, another object of the
+    same one may be made within the same second."""
+    found = look()
+    while any(row.get("settled") in (False, 0) for row in found):
+        rest(YOUNG)
+        found = look()
+    return found

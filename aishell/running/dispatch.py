@@ -199,14 +199,10 @@ def _batches(tool: Tool) -> type[Batches]:
         from aishell.running.archive_write import Writing
 
         return Writing
-    if tool.archives == "delete" and "relatives" in tool.parameters:
-        from aishell.running.related_delete import DeletingRelated
-
-        return DeletingRelated
     if tool.archives == "delete":
-        from aishell.running.archive_delete import Deleting
+        from aishell.running.archive_delete import Deleting, DeletingRelated
 
-        return Deleting
+        return DeletingRelated if "relatives" in tool.parameters else Deleting
     if tool.archives == "load":
         from aishell.running.archive_load import Loading
 

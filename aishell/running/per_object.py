@@ -17,8 +17,7 @@ from aishell.models import Row
 from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.reporting.units import few
-from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, label_of
-from aishell.running.identity import demand_same, settled
+from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, demand_same, label_of, settled
 from aishell.running.results import conclude
 
 #: How long an effect may take to show in the catalog: before PostgreSQL 15 the statistics collector lags by up to 0.5 s.

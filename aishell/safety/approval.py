@@ -77,7 +77,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Standing:
+class StandingApproval:
     """What answers for confirmations when nobody is there: up to a risk, in the name of a file that says so."""
 
     by: str

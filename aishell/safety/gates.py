@@ -15,7 +15,7 @@ from aishell.safety.policy import decide
 from aishell.settings.policy import Policy
 
 if TYPE_CHECKING:
-    from aishell.safety.approval import Standing
+    from aishell.safety.approval import StandingApproval
 
 
 def judge(
@@ -63,7 +63,7 @@ def preapproved(verdict: Verdict, yes: bool, policy: Policy) -> bool:
     return yes and verdict.decision is Decision.CONFIRM and verdict.risk_level.rank <= policy.preapprove_max_risk.rank
 
 
-def standing_for(verdict: Verdict, standing: Standing | None, policy: Policy) -> bool:
+def standing_for(verdict: Verdict, standing: StandingApproval | None, policy: Policy) -> bool:
     """Whether a standing approval answers for this step: what `--yes` would, and its risk within its own limit."""
     within = standing is not None and verdict.risk_level.rank <= standing.up_to.rank
     return preapproved(verdict, within, policy)

@@ -12,7 +12,7 @@ from aishell.errors import AishellError, HeldError, NotTriedError, StateError, T
 from aishell.execution.result import contract, why
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task, new_id
-from aishell.safety.approval import Standing
+from aishell.safety.approval import StandingApproval
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
 from aishell.settings.targets import Target
@@ -176,8 +176,8 @@ def _goes_on(site: Site, stage: Record) -> bool:
     return run is None or reviewed or run.state == RunState.WAITING_APPROVAL or stopped(run)
 
 
-def standing(schedule: Schedule) -> Standing | None:
+def standing(schedule: Schedule) -> StandingApproval | None:
     """What a schedule's file approves beforehand."""
     if schedule.approve_up_to is None:
         return None
-    return Standing(f"schedule {schedule.name} (schedules.yaml {schedule.digest[:23]})", schedule.approve_up_to)
+    return StandingApproval(f"schedule {schedule.name} (schedules.yaml {schedule.digest[:23]})", schedule.approve_up_to)

@@ -19,7 +19,7 @@ from aishell.execution.run import Observer
 from aishell.models import Risk, RunResult, RunState, Task, new_id
 from aishell.planning.conditions import described, holds
 from aishell.planning.variables import Reference, resolve, walk
-from aishell.safety.approval import Standing
+from aishell.safety.approval import StandingApproval
 from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.locks import soon
@@ -157,9 +157,9 @@ def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = 
     site.workflow_runs.close(row.id, status, exit_code=exit_code, outcome=outcome, reason=reason)
 
 
-def _standing(options: Mapping[str, Any]) -> Standing | None:
+def _standing(options: Mapping[str, Any]) -> StandingApproval | None:
     given = options.get("standing")
-    return None if given is None else Standing(given["by"], Risk(given["up_to"]))
+    return None if given is None else StandingApproval(given["by"], Risk(given["up_to"]))
 
 
 def task(site: Site, head: Record, workflow: Workflow, stage: Stage, target: str) -> Task:

@@ -11,8 +11,7 @@ import pymysql
 import pytest
 
 from aishell.models import Task
-from aishell.running.archive_delete import Deleting
-from aishell.running.related_delete import DeletingRelated
+from aishell.running.archive_delete import Deleting, DeletingRelated
 from aishell.site import Site
 from tests import families, logs
 from tests.fix_tools import ENGINES, label

@@ -11,8 +11,7 @@ import pytest
 
 from aishell.running import dispatch
 from aishell.running.batch_checkpoint import BatchCheckpoint
-from aishell.running.context import ToolResult
-from aishell.running.identity import settled
+from aishell.running.context import ToolResult, settled
 from tests.fix_postgresql import major_of
 from tests.fix_tools import ENGINES, POSTGRESQL, Engine, label
 

@@ -16,7 +16,7 @@ from aishell.errors import AishellError, DatabaseError, ReplacedError
 from aishell.models import Row
 from aishell.running import dispatch
 from aishell.running.batch_checkpoint import BatchCheckpoint
-from aishell.running.identity import settled
+from aishell.running.context import settled
 from tests.fix_tools import Engine, make_engine, named, registry
 from tests.tools.cleaner import EVERY, OLD, Cleaner
 from tests.tools.partitions import DROP, EXCLUSIVELY, resumed, to_drop

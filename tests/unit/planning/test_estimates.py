@@ -13,7 +13,7 @@ from aishell.models import Estimate, History, Step, Took
 from aishell.planning.estimates import (
     REACH,
     TELLING,
-    Total,
+    TotalTime,
     estimate,
     label_of,
     predicted,
@@ -144,7 +144,7 @@ def test_a_step_is_remembered_by_its_table(params, label):
 
 def test_a_total_says_of_how_many_steps_it_is_not():
     steps = [Step("a", "t", estimate=Estimate(1.5)), Step("b", "t"), Step("c", "t", estimate=Estimate(0.25))]
-    assert total(steps) == Total(1.75, 1)
-    assert total([*steps, Step("u", "t", undoes="a")]) == Total(1.75, 1)
-    assert total(steps[1:2]) == Total(None, 1)
-    assert total([]) == Total(0, 0)
+    assert total(steps) == TotalTime(1.75, 1)
+    assert total([*steps, Step("u", "t", undoes="a")]) == TotalTime(1.75, 1)
+    assert total(steps[1:2]) == TotalTime(None, 1)
+    assert total([]) == TotalTime(0, 0)

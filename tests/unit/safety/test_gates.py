@@ -8,7 +8,7 @@ import pytest
 
 from aishell.models import Decision, Estimate, Risk, Step, Verdict
 from aishell.safety import constraints, gates
-from aishell.safety.approval import Standing
+from aishell.safety.approval import StandingApproval
 from aishell.safety.locks import wait_of
 from aishell.settings.policy import DEFAULT_POLICY, PolicyRule
 from tests.unit.making import (
@@ -116,7 +116,10 @@ def test_yes_answers_confirmations_up_to_what_the_policy_lets_be_preapproved(ris
 @pytest.mark.parametrize("up_to", [None, Risk.LOW, Risk.MEDIUM, Risk.HIGH])
 @pytest.mark.parametrize("decision", Decision)
 def test_a_standing_approval_answers_what_yes_would_and_within_its_own_limit(risk, up_to, decision):
-    verdict, standing = Verdict(risk, decision, True), None if up_to is None else Standing("schedule nightly", up_to)
+    verdict, standing = (
+        Verdict(risk, decision, True),
+        None if up_to is None else StandingApproval("schedule nightly", up_to),
+    )
     for most in (Risk.LOW, Risk.MEDIUM, Risk.HIGH):
         policy = replace(DEFAULT_POLICY, preapprove_max_risk=most)
         within = up_to is not None and risk.rank <= up_to.rank and risk.rank <= most.rank
