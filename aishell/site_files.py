@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aishell import locations
 from aishell.files import Stamp, stamp
@@ -37,8 +38,34 @@ if TYPE_CHECKING:
     from aishell.workflows.workflows import Workflow
 
 
+class _Part:
+    """A part of the state store, imported and made when it is first asked for."""
+
+    def __init__(self, module: str, kind: str) -> None:
+        self._module, self._kind = module, kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, site: SiteFiles, owner: type | None = None) -> Any:
+        made = getattr(import_module(f"aishell.state.{self._module}"), self._kind)(site.store)
+        site.__dict__[self._name] = made  # found before this from now on
+        return made
+
+
 class SiteFiles:
     """Configuration and state of one folder, each read when it is asked for. Use as a context manager, or call `close`."""
+
+    runs: Runs = _Part("runs", "Runs")  # type: ignore[assignment]
+    approvals: Approvals = _Part("approvals", "Approvals")  # type: ignore[assignment]
+    autonomy: Autonomy = _Part("autonomy", "Autonomy")  # type: ignore[assignment]
+    backlog: Backlog = _Part("backlog", "Backlog")  # type: ignore[assignment]
+    holds: Holds = _Part("holds", "Holds")  # type: ignore[assignment]
+    notes: Notes = _Part("notes", "Notes")  # type: ignore[assignment]
+    breakers: Breakers = _Part("breakers", "Breakers")  # type: ignore[assignment]
+    ledger: ScheduleRuns = _Part("schedule_runs", "ScheduleRuns")  # type: ignore[assignment]
+    workflow_runs: WorkflowRuns = _Part("workflow_runs", "WorkflowRuns")  # type: ignore[assignment]
+    outbox: Outbox = _Part("outbox", "Outbox")  # type: ignore[assignment]
 
     def __init__(self, places: locations.Places, *, state: Path | None = None, trust: Trust | None = None) -> None:
         self.places = places
@@ -251,69 +278,9 @@ class SiteFiles:
             self.at_opening(store)
         return store
 
-    @cached_property
-    def runs(self) -> Runs:
-        from aishell.state.runs import Runs
-
-        return Runs(self.store)
-
-    @cached_property
-    def approvals(self) -> Approvals:
-        from aishell.state.approvals import Approvals
-
-        return Approvals(self.store)
-
-    @cached_property
-    def autonomy(self) -> Autonomy:
-        from aishell.state.autonomy import Autonomy
-
-        return Autonomy(self.store)
-
-    @cached_property
-    def backlog(self) -> Backlog:
-        from aishell.state.backlog import Backlog
-
-        return Backlog(self.store)
-
-    @cached_property
-    def holds(self) -> Holds:
-        from aishell.state.holds import Holds
-
-        return Holds(self.store)
-
-    @cached_property
-    def notes(self) -> Notes:
-        from aishell.state.notes import Notes
-
-        return Notes(self.store)
-
     def held(self) -> list[Hold]:
         """The holds in force; a store is not made for that."""
         return self.holds.in_force() if self.state_path.exists() else []
-
-    @cached_property
-    def breakers(self) -> Breakers:
-        from aishell.state.breakers import Breakers
-
-        return Breakers(self.store)
-
-    @cached_property
-    def ledger(self) -> ScheduleRuns:
-        from aishell.state.schedule_runs import ScheduleRuns
-
-        return ScheduleRuns(self.store)
-
-    @cached_property
-    def workflow_runs(self) -> WorkflowRuns:
-        from aishell.state.workflow_runs import WorkflowRuns
-
-        return WorkflowRuns(self.store)
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        from aishell.state.outbox import Outbox
-
-        return Outbox(self.store)
 
     @cached_property
     def spans(self) -> Spans:
@@ -330,8 +297,7 @@ class SiteFiles:
     @property
     def archives(self) -> Path:
         """The folder of archives: as configured, else `archives` beside the state."""
-        base = self.places.root or self.places.state.parent
-        return base / (self.settings.archives or "archives")
+        return (self.places.root or self.places.state.parent) / (self.settings.archives or "archives")
 
     @cached_property
     def backup_store(self) -> BackupStore:
@@ -371,8 +337,7 @@ class SiteFiles:
         """
         from aishell.state.slots import Slots
 
-        known = self.settings.targets.get(target)
-        host = "" if known is None else known.machine
+        host = self.host_of(target)
         most = self.settings.max_concurrent
         found = Slots(self.locks).take({"site": most, f"host {host}": per_host})
         if not isinstance(found, str):
@@ -380,6 +345,11 @@ class SiteFiles:
         if found == "site":
             return f"{most} are at work on this site, as many as may be"
         return f"{per_host} are at work on the host {host or 'here'}, as many as may be"
+
+    def host_of(self, target: str) -> str:
+        """The machine that a target's work is a load on; empty for this one and for files."""
+        known = self.settings.targets.get(target)
+        return "" if known is None else known.machine
 
     @property
     def daemon_lock(self) -> Path:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from aishell.errors import UntrustedError
+from aishell.errors import SettingsError, UntrustedError
 
 #: The list of trusted folders, an absolute path a line, in the user's own folder of configuration.
 LIST = "trusted-sites"
@@ -116,6 +116,27 @@ def secret_text(path: Path, what: str) -> str:
     with os.fdopen(descriptor, encoding="utf-8") as file:
         check_secret(os.fstat(descriptor), path, what)
         return file.read().rstrip("\n")
+
+
+def configured_secret(
+    where: str, *, variable: str | None, file: str | None, what: str, may_be_empty: bool = False
+) -> str | None:
+    """The secret in an environment variable or a file that the configuration names; None where it names neither.
+
+    `where` and `what` are words for the error: whose it is, and what the file is. Raises SettingsError and UntrustedError.
+    """
+    if variable is not None:
+        value = os.environ.get(variable)
+        if value is None or not (value or may_be_empty):
+            raise SettingsError(f"{where}: the environment variable {variable} is not set")
+        return value
+    if file is None:
+        return None
+    path = Path(file).expanduser()
+    try:
+        return secret_text(path, f"{where}: {what}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{where}: {path} cannot be read: {error}") from error
 
 
 def check_secret(found: os.stat_result, path: Path, what: str) -> None:

@@ -7,19 +7,17 @@ logs, which can hold the URL, goes nowhere.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from aishell.databases.passwords import told
-from aishell.errors import AishellError, SettingsError
+from aishell.errors import AishellError
 from aishell.notifying.rules import Service
 from aishell.notifying.sending import Delivery
-from aishell.trust import secret_text
+from aishell.trust import configured_secret
 
 #: Seconds that one service may take for all its messages, and so many messages at a time.
 PATIENCE, MOST = 30.0, 20
@@ -41,19 +39,9 @@ class Parcel:
 def url_of(service: Service) -> str:
     """The URL of a service. Raises AishellError, which does not tell it."""
     what = f"the service {service.name!r}"
-    if service.url_env is not None:
-        url = os.environ.get(service.url_env)
-        if not url:
-            raise SettingsError(f"{what}: the environment variable {service.url_env} is not set")
+    url = configured_secret(what, variable=service.url_env, file=service.url_file, what="the file of its URL")
+    if url is not None:
         return url.strip()
-    if service.url_file is not None:
-        path = Path(service.url_file).expanduser()
-        try:
-            return secret_text(path, f"{what}: the file of its URL").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{what}: {path} cannot be read: {getattr(error, 'strerror', None) or error}"
-            ) from error
     return told(service.url_command, what=f"url_command of {what}", wanted="the URL").strip()
 
 

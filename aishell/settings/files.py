@@ -54,17 +54,22 @@ def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Co
 
     `built_in`: the types of agents that come with aishell; `agents`: all there are, asked for a file of none of those.
     """
-    own = config / "agents"
-    usual = {*(config / name for name in FILES), *(own / f"{name}.yaml" for name in built_in)}
-    for path in sorted({*config.glob("*"), *own.glob("*")} - usual):
-        if path.name.startswith(".") or not (path.suffix in _READ or (path.parent == own and path.is_dir())):
-            continue
-        known = list(FILES) if path.parent == config else [f"{name}.yaml" for name in agents()]
-        if path.name not in known:
+    for path in _configuration(config):
+        if path.name not in FILES:
+            raise _unread(path, FILES)
+    shipped = {f"{name}.yaml" for name in built_in}
+    for path in _configuration(config / "agents", folders=True):
+        if path.name not in shipped and path.name not in (known := [f"{name}.yaml" for name in agents()]):
             raise _unread(path, known)
-    for path in sorted((config / "workflows").glob("*")):
-        if path.suffix in _READ and path.suffix != ".yaml" and not path.name.startswith("."):
+    for path in _configuration(config / "workflows"):
+        if path.suffix != ".yaml":
             raise _unread(path, [f"{path.stem}.yaml"])
+
+
+def _configuration(folder: Path, *, folders: bool = False) -> list[Path]:
+    """What in a folder may be meant as configuration; `folders`: what is a folder, too."""
+    found = (path for path in sorted(folder.glob("*")) if not path.name.startswith("."))
+    return [path for path in found if path.suffix in _READ or (folders and path.is_dir())]
 
 
 def _unread(path: Path, known: Collection[str]) -> SettingsError:

@@ -108,9 +108,12 @@ def _name(data: Mapping[str, Any]) -> str:
 def _faults(data: Mapping[str, Any], before: Collection[Hook]) -> Iterator[tuple[str, str, str]]:
     """What is wrong with a hook: the key, what, and a remedy."""
     actions = [key for key in _ACTIONS if key in data]
-    if len(actions) != 1:
-        said = f"says two things to call: {', '.join(actions)}" if actions else "says nothing to call"
-        yield actions[-1] if actions else "on", f"a hook {said}", f"write one of {', '.join(_ACTIONS)}"
+    hint = f"write one of {', '.join(_ACTIONS)}"
+    if not actions:
+        yield "on", "a hook needs something to call", hint
+        return
+    if len(actions) > 1:
+        yield actions[-1], f"a hook has several things to call: {', '.join(actions)}", hint
         return
     if "tool" in data and data["on"] != ON_ERROR:
         hint = "write command or python; what a run does beside its work is for its agent to plan"

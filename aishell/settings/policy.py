@@ -96,21 +96,26 @@ def load_policy(
     if document is None:
         return DEFAULT_POLICY
     data = checked(document, POLICY, known)
-    matrix = {level: dict(row) for level, row in DEFAULT_POLICY.matrix.items()}
-    for level, row in (data.get("matrix") or {}).items():
-        for risk, said in (row or {}).items():
-            given = said if isinstance(said, dict) else {"default": said}
-            decisions = {str(where): Decision(decision) for where, decision in given.items() if decision is not None}
-            matrix[level][risk] = {**matrix[level][risk], **decisions}
     values = {name: data[name] for name in ("mode", "approval_hours", "prompt_seconds") if data.get(name) is not None}
     return Policy(
-        matrix,
+        _matrix(data.get("matrix") or {}),
         tuple(_rule(rule, number) for number, rule in enumerate(data.get("rules") or ())),
         placed(document, "constraints"),
         preapprove_max_risk=Risk(data.get("preapprove_max_risk") or "medium"),
         earned=_earned(document, unearnable),
         **values,
     )
+
+
+def _matrix(given: Mapping[str, Mapping[str, Any] | None]) -> Mapping[str, Mapping[str, Mapping[str, Decision]]]:
+    """The built-in matrix with what a file says instead: a decision, or one for each environment."""
+    matrix = {level: dict(row) for level, row in DEFAULT_POLICY.matrix.items()}
+    for level, row in given.items():
+        for risk, said in (row or {}).items():
+            decisions = said if isinstance(said, dict) else {"default": said}
+            named = {str(where): Decision(one) for where, one in decisions.items() if one is not None}
+            matrix[level][risk] = {**matrix[level][risk], **named}
+    return matrix
 
 
 def _rule(data: Mapping[str, Any], number: int) -> PolicyRule:

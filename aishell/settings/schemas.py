@@ -56,6 +56,12 @@ _VARIABLE: dict[str, Any] = {
     "title": "the name of an environment variable",
     "description": "letters, digits and _, no digit first",
 }
+_COMMAND: dict[str, Any] = {
+    "type": "array",
+    "items": TEXT,
+    "minItems": 1,
+    "title": "a command, as a list of its words",
+}
 #: When a hook is called. What comes before something, and fails, stops it.
 BEFORE = ("before_run", "before_step", "before_approval")
 ON_ERROR = "on_error"
@@ -66,12 +72,7 @@ HOOK = mapping(
     {
         "on": {"enum": list(EVENTS_OF_HOOKS), "title": "event"},
         "name": TEXT,
-        "command": {
-            "type": "array",
-            "items": TEXT,
-            "minItems": 1,
-            "title": "a command, as a list of its words",
-        },
+        "command": _COMMAND,
         "python": _CODE,
         "tool": {**TEXT, "names": "tool"},
         "params": {"type": "object"},
@@ -181,12 +182,7 @@ TARGET = mapping(
         "time_zone": {"type": "string", "format": "time-zone", "title": "time zone"},
         "password_env": _VARIABLE,
         "password_file": TEXT,
-        "password_command": {
-            "type": "array",
-            "items": TEXT,
-            "minItems": 1,
-            "title": "a command, as a list of its words",
-        },
+        "password_command": _COMMAND,
         "inspection_url": _URL,
         "free_disk_bytes": whole(0, MOST_BYTES),
         "binlog": {"enum": ["", "LOCAL"]},
@@ -392,12 +388,7 @@ _SERVICE = {
         {
             "url_env": {**_VARIABLE, "secret": True},
             "url_file": TEXT,
-            "url_command": {
-                "type": "array",
-                "items": TEXT,
-                "minItems": 1,
-                "title": "a command, as a list of its words",
-            },
+            "url_command": _COMMAND,
         },
         title="a service",
     ),

@@ -24,7 +24,7 @@ from aishell.settings.schemas import AISHELL
 from aishell.settings.targets import Targets, load_targets
 from aishell.settings.validation import Known, wrong
 from aishell.settings.yamlfile import Document
-from aishell.trust import secret_text
+from aishell.trust import configured_secret
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,12 @@ class DaemonSettings:
 
     def token(self) -> str | None:
         """What callers have to know; None where it is not needed. Raises SettingsError."""
-        if self.token_env is not None:
-            value = os.environ.get(self.token_env)
-            if not value:
-                raise SettingsError(f"daemon: the environment variable {self.token_env} is not set")
+        value = configured_secret("daemon", variable=self.token_env, file=self.token_file, what="the token file")
+        if self.token_file is None or value is None:
             return value
-        if self.token_file is None:
-            return None
-        path = Path(self.token_file).expanduser()
-        try:
-            value = secret_text(path, "daemon: the token file").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"daemon: {path} cannot be read: {error}") from error
-        if not value:
-            raise SettingsError(f"daemon: the token file {path} is empty")
-        return value
+        if not value.strip():
+            raise SettingsError(f"daemon: the token file {Path(self.token_file).expanduser()} is empty")
+        return value.strip()
 
 
 @dataclass(frozen=True)
@@ -102,18 +93,10 @@ class Tracing:
 
     def headers(self) -> dict[str, str]:
         """What is sent with them. Raises SettingsError, which tells no value."""
-        text = ""
-        if self.headers_env is not None:
-            text = os.environ.get(self.headers_env, "")
-            if not text:
-                raise SettingsError(f"tracing: the environment variable {self.headers_env} is not set")
-        elif self.headers_file is not None:
-            path = Path(self.headers_file).expanduser()
-            try:
-                text = secret_text(path, "tracing: the file of headers").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"tracing: {path} cannot be read: {error}") from error
-        pairs = [pair.partition("=") for pair in re.split(r"[,\n]", text) if pair.strip()]
+        text = configured_secret(
+            "tracing", variable=self.headers_env, file=self.headers_file, what="the file of headers"
+        )
+        pairs = [pair.partition("=") for pair in re.split(r"[,\n]", text or "") if pair.strip()]
         if not all(name.strip() and equals for name, equals, _ in pairs):
             raise SettingsError("tracing: the headers are not of the form name=value,name=value")
         return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -11,14 +10,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aishell.databases.urls import read_url
-from aishell.errors import SettingsError, UnknownNameError, UsageError
+from aishell.errors import UnknownNameError, UsageError
 from aishell.models import server_of
 from aishell.settings.files import checked, document_of, fields_of
 from aishell.settings.schemas import TARGETS
 from aishell.settings.validation import wrong
 from aishell.settings.whole_servers import database_in, in_database, name_of, reached, wanted
 from aishell.settings.yamlfile import Document
-from aishell.trust import secret_text
+from aishell.trust import configured_secret
 
 PRODUCTION = "production"
 
@@ -74,22 +73,18 @@ class Target:
 
         Raises SettingsError, and DatabaseError where the program fails.
         """
-        if self.password_env is not None:
-            value = os.environ.get(self.password_env)
-            if value is None:
-                raise SettingsError(f"target {self.name!r}: the environment variable {self.password_env} is not set")
-            return value
-        if self.password_file is not None:
-            path = Path(self.password_file).expanduser()
-            try:
-                return secret_text(path, f"target {self.name!r}: the password file")
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"target {self.name!r}: {path} cannot be read: {error}") from error
+        secret = configured_secret(
+            f"target {self.name!r}",
+            variable=self.password_env,
+            file=self.password_file,
+            what="the password file",
+            may_be_empty=True,
+        )
         if self.password_command:
             from aishell.databases.passwords import told
 
             return told(self.password_command)
-        return None
+        return secret
 
     def takes(self, database: str) -> bool:
         """Whether a database of the server that it is has a target of its own."""

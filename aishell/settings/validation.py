@@ -168,13 +168,16 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
         if not valid(value):
             write = hint(value) if callable(hint) else hint
             yield Fault(at, f"unknown {schema.get('title', _name(at))} {value!r}", write)
-    elif (kind := schema.get("names", "")) in known:
-        there = known[kind]()
-        glob = schema.get("glob", False)
-        chooses = getattr(there, "fits", lambda glob: any(fnmatchcase(name, glob) for name in there))
-        fits = value in there or (glob and (value == "*" or chooses(value)))
-        if not fits and not (glob and "://" in value):  # a database that is not configured goes by its URL
-            yield _unknown(kind, value, there, at)
+    elif (kind := schema.get("names", "")) in known and not _names_one(value, there := known[kind](), schema):
+        yield _unknown(kind, value, there, at)
+
+
+def _names_one(value: str, there: Collection[str], schema: Schema) -> bool:
+    """Whether a text names one of those there are; as a `glob` it may choose several, or be the URL of a database."""
+    if value in there or not schema.get("glob", False):
+        return value in there
+    fits = getattr(there, "fits", lambda glob: any(fnmatchcase(name, glob) for name in there))
+    return value == "*" or "://" in value or bool(fits(value))
 
 
 def _misfit(value: Any, schema: Schema, at: tuple[object, ...]) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,21 +106,23 @@ def _walk(
         raise _too_much(path, node.start_mark.line + 1, f"nested more than {DEEPEST} levels deep")
     if any(node is parent for parent in above):
         raise SettingsError(f"{path}:{node.start_mark.line + 1}: an anchor references itself")
+    for here, place, value in _children(node, at):
+        if here in lines:
+            raise SettingsError(f"{path}:{place.start_mark.line + 1}: duplicate key {here[-1]!r}", hint="write it once")
+        lines[here] = place.start_mark.line + 1
+        _walk(value, here, lines, path, (*above, node))
+
+
+def _children(node: yaml.Node, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], yaml.Node, yaml.Node]]:
+    """The path of each value that a node holds, the node whose line is that of the path, and the value."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*at, str(key.value))
-            if here in lines:
-                raise SettingsError(
-                    f"{path}:{key.start_mark.line + 1}: the key {key.value!r} stands twice", hint="write it once"
-                )
-            lines[here] = key.start_mark.line + 1
             if key.tag == _BOOLEAN:  # YAML 1.1 reads `on`, `off`, `yes` and `no` as such; as a key it is the word
                 key.tag = _TEXT
-            _walk(value, here, lines, path, (*above, node))
+            yield (*at, str(key.value)), key, value
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
-            lines[(*at, str(number))] = value.start_mark.line + 1
-            _walk(value, (*at, str(number)), lines, path, (*above, node))
+            yield (*at, str(number)), value, value
 
 
 def _unreadable(node: yaml.Node) -> int:

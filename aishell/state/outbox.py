@@ -115,33 +115,35 @@ class Outbox:
 
     def decide(self, types: Collection[str], judge: Judge, at: datetime) -> int:
         """Judge each event that was not looked at yet, and each approval that has expired since; how many messages that made."""
-        made = 0
-        while True:
+        made, done = 0, False
+        while not done:
             with self.store.write() as connection:
-                cursor = connection.first("SELECT * FROM outbox_cursor")
-                if cursor is None:
-                    return made
-                names, values = marks(types)
-                newest = audit.head(connection)[0]
-                events = connection.all(
-                    _NEW.format(types=names), {**values, "after": cursor.event, "oldest": timestamp(at - GIVEN_UP)}
-                )
-                more = len(events) == _AT_A_TIME
-                if not more:
-                    events += connection.all(_EXPIRED, {"since": cursor.at, "now": timestamp(at)})
-                for event in events:
-                    for said in judge(event):
-                        if isinstance(said, IncidentState):
-                            made += self._stand(connection, said, at)
-                        else:
-                            made += put(connection, said, at)
-                reached = {"event": events[-1].id if more else newest}
-                if not more:
-                    reached["at"] = max(timestamp(at), cursor.at)
-                if more or any(reached[name] != cursor[name] for name in reached):
-                    connection.update("outbox_cursor", "id = :one", {"one": 1}, reached)
-                if not more and audit.head(connection)[0] == newest:
-                    return made
+                told, done = self._look(connection, types, judge, at)
+                made += told
+        return made
+
+    def _look(self, connection: Connection, types: Collection[str], judge: Judge, at: datetime) -> tuple[int, bool]:
+        """Judge the next events: how many messages that made, and whether nothing is left to be judged."""
+        cursor = connection.first("SELECT * FROM outbox_cursor")
+        if cursor is None:
+            return 0, True
+        names, values = marks(types)
+        newest = audit.head(connection)[0]
+        values |= {"after": cursor.event, "oldest": timestamp(at - GIVEN_UP)}
+        events = connection.all(_NEW.format(types=names), values)
+        more = len(events) == _AT_A_TIME
+        if more:
+            reached = {"event": events[-1].id}
+        else:
+            events += connection.all(_EXPIRED, {"since": cursor.at, "now": timestamp(at)})
+            reached = {"event": newest, "at": max(timestamp(at), cursor.at)}
+        made = sum(self._say(connection, said, at) for event in events for said in judge(event))
+        if any(reached[name] != cursor[name] for name in reached):
+            connection.update("outbox_cursor", "id = :one", {"one": 1}, reached)
+        return made, not more and audit.head(connection)[0] == newest
+
+    def _say(self, connection: Connection, said: Notification | IncidentState, at: datetime) -> int:
+        return self._stand(connection, said, at) if isinstance(said, IncidentState) else put(connection, said, at)
 
     def watch(
         self, standings: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime

@@ -171,19 +171,20 @@ def concluded(rows: Sequence[Row], *, interrupted: bool = False) -> tuple[str, i
 
     A row that is still `running` was interrupted; one that is `pending` waits for it or for a person.
     """
-    codes = [130 if interrupted else 0]
-    for row in rows:
-        if row.status == Status.RUNNING:
-            codes.append(130)
-        elif row.status == Status.WAITING:
-            codes.append(row.exit_code if row.exit_code is not None else 3)
-        elif row.status == Status.SKIPPED:
-            codes.append(4 if row.cause == Why.DEFERRED else 0)
-        elif row.exit_code is not None:
-            codes.append(row.exit_code)
-    code = worst(codes)
+    code = worst([130 if interrupted else 0, *map(_code, rows)])
     if code in (1, 3, 4, 5) and any(row.status == Status.WAITING and row.exit_code != 4 for row in rows):
         return "waiting_approval", code
     if code in (1, 2, 6):
         return ("partial" if any(row.status == Status.DONE for row in rows) else "failure"), code
     return {130: "cancelled", 5: "rejected", 4: "partial", 0: "success"}[code], code
+
+
+def _code(row: Row) -> int:
+    """What a stage on a target counts as: of one that runs or was left out there is no exit code of a run."""
+    if row.status == Status.RUNNING:
+        return 130
+    if row.status == Status.SKIPPED:
+        return 4 if row.cause == Why.DEFERRED else 0
+    if row.exit_code is None:
+        return 3 if row.status == Status.WAITING else 0
+    return row.exit_code

@@ -88,7 +88,7 @@ class WorkflowDriver:
 
     def _bounds(self) -> Limits:
         workflow, runs = self._workflow, self.site.workflow_runs
-        host = cache(lambda target: host_of(self.site, target))
+        host = cache(self.site.host_of)
         return Limits(workflow.max_concurrent, workflow.max_concurrent_per_host, host, cache(runs.seconds))
 
     def _walk(self) -> None:
@@ -241,12 +241,6 @@ def _review(site: Site, workflow_id: str, workflow: Workflow, row: Record) -> Ma
     edits = json.loads(known.modifications) if known.modifications else None
     told = {"id": known.id, "status": known.status, "by": known.decided_by, "reason": known.reason or None}
     return {"review": {**told, "edited": edits, "expires_at": known.expires_at}}
-
-
-def host_of(site: SiteFiles, target: str) -> str:
-    """The machine that a target's work is a load on; empty for this one and for files."""
-    known = site.settings.targets.get(target)
-    return "" if known is None else known.machine
 
 
 def log_of(site: SiteFiles, number: int) -> Path:

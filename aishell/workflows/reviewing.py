@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aishell.agents.loading import load_agent
 from aishell.codec import digest
 from aishell.errors import ParameterError, UnknownNameError, UsageError
 from aishell.models import Task
-from aishell.planning.variables import references, walk
+from aishell.planning.variables import Reference, references, walk
 from aishell.site import Site
 from aishell.site_files import SiteFiles
 from aishell.state.approvals import STAGE, WHOLE, shown
@@ -87,18 +87,24 @@ def edited(site: SiteFiles, row: Record, values: Mapping[str, Any]) -> dict[str,
         old = before.get(name)
         if old is not None and type(old) is not type(value) and not _numbers(old, value):
             raise ParameterError(f"{name} is {value!r}; it has to be of the type of {old!r}")
-    if {**before, **given} == before:
-        raise UsageError("these are the values it has", hint="approve the review, or give others")
     changed = {**before, **given}
+    if changed == before:
+        raise UsageError("these are the values it has", hint="approve the review, or give others")
+    target = site.runs.find(row.run_id).target
+    for other, key, reference in _whole_inputs(workflow, review["stage"]):
+        if reference.path[0] in given:
+            load_agent(other.agent).check_inputs(Task(other.agent, target, {key: walk(changed, reference)}))
+    return given
+
+
+def _whole_inputs(workflow: Workflow, stage: str) -> Iterator[tuple[Stage, str, Reference]]:
+    """The inputs of stages that are one value of a stage's output, and nothing beside it."""
     for other in workflow.stages:
         for key, value in other.input.items():
             for reference in references(value):
                 source = workflow.source(reference)
-                whole = value == f"${{{reference.text}}}"
-                if whole and source is not None and source.name == review["stage"] and reference.path[0] in given:
-                    taken = Task(other.agent, site.runs.find(row.run_id).target, {key: walk(changed, reference)})
-                    load_agent(other.agent).check_inputs(taken)
-    return given
+                if source is not None and source.name == stage and value == f"${{{reference.text}}}":
+                    yield other, key, reference
 
 
 def _numbers(old: Any, new: Any) -> bool:

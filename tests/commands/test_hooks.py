@@ -391,8 +391,8 @@ def test_the_stages_of_a_scheduled_workflow_have_hooks(site: Marks, hooks: Hooks
 WRONG = {
     "{command: [hooks/note.sh]}": "a hook needs the key `on`",
     "{on: before_ran, command: [hooks/note.sh]}": "did you mean 'before_run'",
-    "{on: before_run}": "a hook says nothing to call",
-    "{on: before_run, command: [hooks/note.sh], python: 'a:b'}": "two things to call: command, python",
+    "{on: before_run}": "a hook needs something to call",
+    "{on: before_run, command: [hooks/note.sh], python: 'a:b'}": "several things to call: command, python",
     "{on: before_run, tool: note}": "a tool runs on_error alone",
     "{on: on_error, tool: nte}": "unknown tool 'nte'",
     "{on: on_error, tool: note, params: {wrd: a}}": "unknown parameter 'wrd'",

@@ -115,7 +115,7 @@ def test_a_target_without_an_environment_is_production(config):
         ("aishell.yaml", "default_target: [a]\n", 1, "default_target must be a text", None),
         ("aishell.yaml", "default_target: shop\n", 1, "unknown target 'shop'", "there is no target"),
         ("aishell.yaml", "- jobs\n", 1, "this file must be a mapping", None),
-        ("aishell.yaml", "jobs: 1\njobs: 2\n", 2, "stands twice", None),
+        ("aishell.yaml", "jobs: 1\njobs: 2\n", 2, "duplicate key", None),
         ("targets.yaml", "target: {}\n", 1, "unknown key 'target'", "'targets'"),
         ("targets.yaml", "targets: [a]\n", 1, "targets must be a mapping", None),
         ("targets.yaml", "targets:\n  shop: sqlite:///x\n", 2, "shop must be a mapping", None),
