@@ -24,10 +24,7 @@ class PostgreSQLProfile(Engine):
         r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
         r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$"
     )
-    longest_name = (
-        63,
-        "bytes",
-    )  # NAMEDATALEN - 1: a longer one is cut with a NOTICE only, and is another object's then
+    longest_name = (63, "bytes")  # NAMEDATALEN - 1: a longer one is cut, with a NOTICE, and names another object
     folds_names = True
     calls_by_attribute = True
     has_boolean = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft, Question, defaults_of
@@ -79,7 +79,7 @@ class ArchiveLoadAgent(Agent):
         named = {"schema": escaped(part["schema"]), "table": escaped(part["table"])}
         columns = [_escaped(column) for column in part["columns"]]
         told = (
-            f"{part['rows']:,} rows of {where} get back what they held, unless they hold something else meanwhile."
+            f"{part['rows']:,} rows of {where} get back what they held, unless it was changed meanwhile."
             if restores
             else f"The {part['rows']:,} rows of the archive go back into {where}; what is there already stays."
         )
@@ -96,9 +96,7 @@ class ArchiveLoadAgent(Agent):
                 "columns": columns,
             },
             index=len(before),
-            rationale=told
-            if not circle
-            else "Rows that refer to each other in a circle get back what they referred to.",
+            rationale="Rows that reference each other in a cycle get their references back." if circle else told,
             needs=tuple(step.id for step in before if step.tool in (LOADS, RESTORES)),
             when=None if not circle else f"${{steps.{_load_of(circle, before)}.output.rows_postponed}} > 0",
             evidence=(Evidence("rows", part["rows"], "the archive's manifest", inventory.measured_at),),
@@ -117,30 +115,36 @@ class ArchiveLoadAgent(Agent):
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         ended = [result for result in results if result.output is not None]
-        outputs = [result.output or {} for result in ended if result.tool == LOADS]
-        loaded, there = (sum(int(o.get(name) or 0) for o in outputs) for name in ("rows_loaded", "rows_left"))
-        restored = sum(int((r.output or {}).get("rows_loaded") or 0) for r in ended if r.tool == RESTORES)
-        done = sum(1 for result in results if result.status is StepStatus.DONE)
-        left, doubt = (sum(int(o.get(name) or 0) for o in outputs) for name in ("rows_left_out", "rows_in_doubt"))
-        text = f"{loaded:,} row(s) were loaded" + (f", {there:,} were there already" if there else "")
-        if any(one.get("uncounted_batches") for one in outputs):
-            text = f"At least {text}, or had been loaded right before the process was killed"
+        loads = [result for result in ended if result.tool == LOADS]
+        restores = [result for result in ended if result.tool == RESTORES]
+        figures = ("rows_loaded", "rows_left", "rows_left_out", "rows_in_doubt")
         data = {
-            "actions_count": done,
-            "tables_processed": len({_name(r.params) for r in ended if r.tool in (LOADS, RESTORES)}),
-            "rows_loaded": loaded,
-            "rows_left": there,
-            "rows_left_out": left,
-            "rows_in_doubt": doubt,
+            "actions_count": sum(1 for result in results if result.status is StepStatus.DONE),
+            "tables_processed": len({_name(result.params) for result in (*loads, *restores)}),
+            **{name: _total(loads, name) for name in figures},
         }
-        if any(r.tool == RESTORES for r in ended):
-            data["rows_restored"] = restored
-            text += f"; {restored:,} got back what they referred to"
-        if left:
-            text += f". {left:,} row(s) of the archive were left out: {LEFT_OUT}"
-        if doubt:
-            text += f". Of {doubt:,} row(s) it is not written down whether the clean-up deleted them"
-        return data, f"{text}."
+        if restores:
+            data["rows_restored"] = _total(restores, "rows_loaded")
+        return data, _sentences(data, counted=not _total(loads, "uncounted_batches"))
+
+
+def _total(results: Sequence[StepResult], name: str) -> int:
+    return sum(int((result.output or {}).get(name) or 0) for result in results)
+
+
+def _sentences(data: Mapping[str, int], *, counted: bool) -> str:
+    text = f"{data['rows_loaded']:,} row(s) were loaded"
+    if data["rows_left"]:
+        text += f", {data['rows_left']:,} were there already"
+    if not counted:
+        text = f"At least {text}, or had been loaded right before the process was killed"
+    if "rows_restored" in data:
+        text += f"; {data['rows_restored']:,} got back what they referenced"
+    if data["rows_left_out"]:
+        text += f". {data['rows_left_out']:,} row(s) of the archive were left out: {LEFT_OUT}"
+    if data["rows_in_doubt"]:
+        text += f". For {data['rows_in_doubt']:,} row(s) there is no record of whether the clean-up deleted them"
+    return f"{text}."
 
 
 def _parts(task: Task) -> list[Mapping[str, Any]]:
@@ -152,47 +156,51 @@ def _parts(task: Task) -> list[Mapping[str, Any]]:
 
 
 def _in_order(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, Any]]:
-    """What has to be done for a part. Where the table refers to itself, its rows go in after those that they refer to, and only
-    rows that do so in a circle get it back afterwards. What refers to another table in a circle comes back afterwards always.
+    """What has to be done for a part. Where a table references itself, its rows are loaded after those that they reference, and
+    only rows of a cycle get their references back afterwards; references to other tables in a cycle always do.
     """
     later = part.get("later") or []
     within = _within(part, inventory) if later else []
-    own = list(dict.fromkeys(column for one in within for column in one["nullable"]))
-    if not part.get("restores"):
-        columns = [column for column in part["columns"] if column["column"] in own or column["column"] not in later]
-        escaped_ = [{role: [escaped(name) for name in names] for role, names in one.items()} for one in within]
-        return [{**part, "columns": columns, "within": escaped_}]
-    if not later:
-        return [dict(part)]
-    others = {column for column in later if column not in own}
-    shares = [(others, None), (set(own), part["table"])]
-    return [
-        {
-            **part,
-            "columns": [c for c in part["columns"] if c["role"] != "changed" or c["column"] in columns],
-            **({"circle_of": (part["schema"], part["table"])} if circle else {}),
-        }
-        for columns, circle in shares
-        if columns
-    ]
+    own = {column for one in within for column in one["nullable"]}
+    if part.get("restores"):
+        if not later:
+            return [dict(part)]
+        cycle = {"circle_of": (part["schema"], part["table"])}
+        return [*_restoring(part, set(later) - own, {}), *_restoring(part, own, cycle)]
+    columns = [column for column in part["columns"] if column["column"] in own or column["column"] not in later]
+    return [{**part, "columns": columns, "within": [_escaped_names(one) for one in within]}]
+
+
+def _restoring(part: Mapping[str, Any], names: Collection[str], more: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The part with those of its changed columns that are among these; nothing where there are none."""
+    if names:
+        columns = [c for c in part["columns"] if c["role"] != "changed" or c["column"] in names]
+        yield {**part, "columns": columns, **more}
+
+
+def _escaped_names(roles: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {role: [escaped(name) for name in names] for role, names in roles.items()}
 
 
 def _within(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, list[str]]]:
     """The foreign keys of a table to itself, but for such that share a column with one to another table of the archive."""
     key = (part["schema"], part["table"])
-    own: list[dict[str, list[str]]] = []
-    shared = set[str]()
-    for table in inventory.tables:
-        children = inventory.answers.get(f"relatives of {table.schema}.{table.table}", {}).get("children", ())
-        for child in children:
-            if (child["child_schema"], child["child_table"]) != key:
-                continue
-            columns, refers_to = json.loads(child["child_columns"]), json.loads(child["parent_columns"])
-            if (table.schema, table.table) != key:
-                shared.update(columns)
-                continue
-            nullable = [column for column in columns if column in part["later"]]
-            own.append({"columns": columns, "refers_to": refers_to, "nullable": nullable})
+    found = [
+        (table.key, child)
+        for table in inventory.tables
+        for child in inventory.answers.get(f"relatives of {table.schema}.{table.table}", {}).get("children", ())
+        if (child["child_schema"], child["child_table"]) == key
+    ]
+    shared = {column for parent, child in found if parent != key for column in json.loads(child["child_columns"])}
+    own = [
+        {
+            "columns": (columns := json.loads(child["child_columns"])),
+            "refers_to": json.loads(child["parent_columns"]),
+            "nullable": [column for column in columns if column in part["later"]],
+        }
+        for parent, child in found
+        if parent == key
+    ]
     return [one for one in own if one["nullable"] and shared.isdisjoint(one["nullable"])]
 
 

@@ -89,35 +89,34 @@ def decide(log: LogTable, inventory: Inventory, *, limited: bool = False) -> Par
     rows = answer.get("partitions", [])
     if not rows:
         return Partitions(tables=() if log.table.kind == "partitioned" else None)
-    for row in (*rows, *answer.get("leaves", [])):
+    _refuse_excluded(log, (*rows, *answer.get("leaves", [])))
+    has_default = any(row.get("is_default") for row in rows)
+    old = [row for row in rows if row["stays"] is None]
+    kept = _kept(log, limited)
+    notes = [f"no partition is dropped, {kept}"] if kept and old else []
+    notes += _reasons(rows)
+    leaves, foreign = _leaves(answer.get("leaves", []), old if kept else [])
+    role = privileges_of(inventory)
+    closed = {leaf.key: role.refused("delete", "delete_old_records", leaf.key, ("SELECT",)) for leaf in leaves}
+    notes += [f"{name} is a foreign table: clean it up where it lives" for name in foreign]
+    return Partitions(
+        () if kept else tuple(_found(log, row) for row in old),
+        EXCLUSIVELY if has_default or CONCURRENTLY not in inventory.tools else CONCURRENTLY,
+        tuple(leaf for leaf in leaves if closed[leaf.key] is None) if log.table.kind == "partitioned" else None,
+        tuple(f"{log.name}: {note}" for note in notes),
+        tuple(filter(None, closed.values())),
+    )
+
+
+def _refuse_excluded(log: LogTable, rows: Sequence[Row]) -> None:
+    """Raises ParameterError for a partition that is excluded, since its table is cleaned up as a whole."""
+    for row in rows:
         schema, part = str(row.get("partition_schema", log.table.schema)), str(row.get("partition", row.get("table")))
         if is_excluded(schema, part, log.rule.exclude):
             raise ParameterError(
                 f"{part} is excluded, and {log.name}, of which it is a partition, is not",
                 hint="exclude the table: its partitions are cleaned up with it",
             )
-    tool = (
-        EXCLUSIVELY
-        if any(row.get("is_default") for row in rows) or CONCURRENTLY not in inventory.tools
-        else CONCURRENTLY
-    )
-    old = [row for row in rows if row["stays"] is None]
-    kept = _kept(log, limited)
-    notes = [f"no partition is dropped, {kept}"] if kept and old else []
-    stay = [row for row in rows if row["stays"] is not None and row["old"] is not False and row["old"] != 0]
-    notes += _reasons([row for row in stay if not row.get("is_default")])
-    leaves, foreign = _leaves(answer.get("leaves", []), old if kept else [])
-    role = privileges_of(inventory)
-    closed = {leaf.key: role.refused("delete", "delete_old_records", leaf.key, ("SELECT",)) for leaf in leaves}
-    leaves = tuple(leaf for leaf in leaves if closed[leaf.key] is None)
-    notes += [f"{name} is a foreign table: clean it up where it lives" for name in foreign]
-    return Partitions(
-        () if kept else tuple(_found(log, row) for row in old),
-        tool,
-        leaves if log.table.kind == "partitioned" else None,
-        tuple(f"{log.name}: {note}" for note in notes),
-        tuple(one for one in closed.values() if one is not None),
-    )
 
 
 def _kept(log: LogTable, limited: bool) -> str | None:
@@ -129,11 +128,12 @@ def _kept(log: LogTable, limited: bool) -> str | None:
     return "since no more than max_rows are to go" if limited else None
 
 
-def _reasons(stay: Sequence[Row]) -> list[str]:
+def _reasons(partitions: Sequence[Row]) -> list[str]:
     """Why partitions stay that may hold nothing but old rows; each reason once."""
     by_reason: dict[str, list[str]] = {}
-    for row in stay:
-        by_reason.setdefault(str(row["stays"]), []).append(str(row["partition"]))
+    for row in partitions:
+        if row["stays"] is not None and row["old"] not in (False, 0) and not row.get("is_default"):
+            by_reason.setdefault(str(row["stays"]), []).append(str(row["partition"]))
     return [
         f"the old rows of {', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''} "
         f"are deleted one by one: {reason}"

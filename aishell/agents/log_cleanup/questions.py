@@ -11,7 +11,7 @@ from aishell.agents.base import Question, is_excluded
 from aishell.agents.log_cleanup import ages, partitions, relatives
 from aishell.agents.log_cleanup.dates import Cutoff
 from aishell.agents.log_cleanup.delete_strategy import ALONG
-from aishell.agents.log_cleanup.retention_rules import rule_of, rules_of
+from aishell.agents.log_cleanup.retention_rules import RetentionRule, rule_of, rules_of
 from aishell.agents.log_cleanup.tables import (
     LogTable,
     aged,
@@ -22,8 +22,8 @@ from aishell.agents.log_cleanup.tables import (
     sorted_by_references,
 )
 from aishell.errors import ParameterError
-from aishell.models import Inventory, LeftOut, Row, Task
-from aishell.planning.privileges import privileges_of
+from aishell.models import Inventory, LeftOut, Row, Table, Task
+from aishell.planning.privileges import Privileges, privileges_of
 
 #: What it takes to know how old the rows of a table are; without it nothing is asked about one.
 READ = ("SELECT",)
@@ -40,8 +40,8 @@ def questions(task: Task, inventory: Inventory) -> list[Question]:
     A round of questions is asked when those before it are answered.
     """
     rounds, asked = _Rounds(task, inventory), list[Question]()
-    for ask in (rounds.rules, rounds.ages, rounds.order, rounds.leaves, rounds.old_rows):
-        asked += ask()
+    for round_ in (rounds.rules, rounds.ages, rounds.order, rounds.leaves, rounds.old_rows):
+        asked += round_()
         if not all(question.name in inventory.answers for question in asked):
             break
     return asked
@@ -55,7 +55,7 @@ class _Rounds:
 
     @cached_property
     def chosen(self) -> list[LogTable]:
-        return chosen_tables(self.task, self.inventory)
+        return divided(self.task, self.inventory)[0]
 
     @cached_property
     def aged(self) -> list[LogTable]:
@@ -93,11 +93,6 @@ class _Rounds:
             yield from ages.questions(leaf, self.inventory)
 
 
-def chosen_tables(task: Task, inventory: Inventory) -> list[LogTable]:
-    """The tables of the task with their date columns, but for those that the role may not read."""
-    return divided(task, inventory)[0]
-
-
 def divided(task: Task, inventory: Inventory) -> tuple[list[LogTable], list[LeftOut]]:
     """The tables of the task with their date columns; and those that the role may not read, or not what goes with their rows."""
     rules = rules_of(task)
@@ -108,25 +103,21 @@ def divided(task: Task, inventory: Inventory) -> tuple[list[LogTable], list[Left
         part, above = (row["schema"], row["table"]), (row["parent_schema"], row["parent_table"])
         if above in ruled or is_excluded(*above, excluded):
             ruled.pop(part, None)
-    role, chosen, left = privileges_of(inventory), list[LogTable](), list[LeftOut]()
-    for table, rule in ruled.values():
-        closed = role.refused("delete", ALONG, table.key, READ)
-        if closed is None:
-            log = choose(table, rule, answers_of(inventory), inventory.server.engine)
-            others = (role.refused("delete", ALONG, (c["child_schema"], c["child_table"]), READ) for c in log.cascading)
-            closed = next((_beside(one, log) for one in others if one is not None), None)
-        if closed is None:
-            chosen.append(log)
-        else:
-            left.append(closed)
-    return chosen, left
+    role = privileges_of(inventory)
+    found = [_readable(table, rule, inventory, role) for table, rule in ruled.values()]
+    return [one for one in found if isinstance(one, LogTable)], [one for one in found if isinstance(one, LeftOut)]
 
 
-def _beside(closed: LeftOut, log: LogTable) -> LeftOut:
-    """A table that cannot be cleaned up since rows of another go or change with its own, and that one cannot be read."""
-    return replace(
-        closed, object=log.name, reason=f"rows of {closed.object} go or change with its own, and {closed.reason}"
-    )
+def _readable(table: Table, rule: RetentionRule, inventory: Inventory, role: Privileges) -> LogTable | LeftOut:
+    """The table with its date column, if the role may read it, and the tables whose rows go or change with its own."""
+    if (closed := role.refused("delete", ALONG, table.key, READ)) is not None:
+        return closed
+    log = choose(table, rule, answers_of(inventory), inventory.server.engine)
+    others = (role.refused("delete", ALONG, (c["child_schema"], c["child_table"]), READ) for c in log.cascading)
+    if (closed := next(filter(None, others), None)) is None:
+        return log
+    why = f"rows of {closed.object} go or change with its own, and {closed.reason}"
+    return replace(closed, object=log.name, reason=why)
 
 
 def aged_tables(chosen: Sequence[LogTable], inventory: Inventory) -> list[LogTable]:

@@ -106,24 +106,26 @@ class _Family:
         for part in self.parts:
             self._refuse_without_key(part)
         order = self._order()
-        going = [part for part in self.parts[1:] if not part.changed]
         return Relatives(
             {
                 "tables": [self._table(part, order) for part in self.parts[1:]],
                 "edges": self.edges,
                 "own": self._loaded(self.parts[0], order),
-                "load_order": [
-                    part.number for key in order.tables for part in self.parts if part.key == key and not part.changed
-                ],
+                "load_order": [part.number for key in order.tables for part in self._going if part.key == key],
             },
             self._watched(),
-            tuple(dict.fromkeys(_name(part.key) for part in going)),
+            tuple(_name(part.key) for part in self._going[1:]),
             tuple(dict.fromkeys(_name(part.key) for part in self.parts if part.changed)),
             tuple(self.notes),
         )
 
+    @property
+    def _going(self) -> list[_Part]:
+        """The parts whose rows are deleted: the table itself first, each table once or, where it references itself, twice."""
+        return [part for part in self.parts if not part.changed]
+
     def _watched(self) -> dict[str, Any]:
-        keys = dict.fromkeys(part.key for part in self.parts if not part.changed)
+        keys = dict.fromkeys(part.key for part in self._going)
         return {
             "watched": [{"schema": escaped(key[0]), "table": escaped(key[1])} for key in keys],
             "acting": sum(child["on_delete"] != "no action" for key in keys for child in self._children(key)),
@@ -190,24 +192,25 @@ class _Family:
                   if _child(child) == part.key and tuple(json.loads(child["set_columns"])) == part.changed)  # fmt: skip
         if "set default" not in acting:
             return {}
-        found = {}
-        for column in part.changed:
-            default = self._columns(part.key)[column]["default"]
-            constant = _CONSTANT.fullmatch("NULL" if default is None else str(default).strip())
-            if constant is None:
-                raise ParameterError(
-                    f"rows of {_name(part.key)} get the default {default} as their {column!r} when rows of {self.log.name} go: "
-                    "no archive can tell what that is",
-                    hint="clean up without --archive, or give the column a plain value as its default",
-                )
-            if constant["number"] is not None:
-                found[escaped(column)] = constant["number"] if self.engine.types_bind else int(constant["number"])
-            elif constant["text"] is not None:
-                found[escaped(column)] = constant["text"].replace("''", "'")
-        return found
+        found = ((escaped(column), self._default(part.key, column)) for column in part.changed)
+        return {column: value for column, value in found if value is not None}
+
+    def _default(self, key: Key, column: str) -> Any:
+        """The plain value that a column has by default, None for NULL. Raises ParameterError for any other default."""
+        default = self._columns(key)[column]["default"]
+        constant = _CONSTANT.fullmatch("NULL" if default is None else str(default).strip())
+        if constant is None:
+            raise ParameterError(
+                f"rows of {_name(key)} get the default {default} as their {column!r} when rows of {self.log.name} go: "
+                "no archive can tell what that is",
+                hint="clean up without --archive, or give the column a plain value as its default",
+            )
+        if constant["number"] is not None:
+            return constant["number"] if self.engine.types_bind else int(constant["number"])
+        return None if constant["text"] is None else constant["text"].replace("''", "'")
 
     def _order(self) -> Order:
-        going = {part.key for part in self.parts if not part.changed}
+        going = {part.key for part in self._going}
         keys = [
             ForeignKey(parent, _child(child), tuple(self._free(_child(child), json.loads(child["child_columns"]))))
             for parent in sorted(going)
@@ -224,24 +227,21 @@ class _Family:
         )
 
     def _effects(self) -> None:
-        """Triggers and rules: what deletes further rows is refused, what else is set off is told. InnoDB fires no trigger for
-        what a foreign key does.
+        """Triggers and rules: those that delete further rows are refused, others are noted. InnoDB fires no trigger for what a
+        foreign key does.
         """
         for part in self.parts if self.engine.foreign_keys_fire else self.parts[:1]:
-            event = "on_update" if part.changed else "on_delete"
-            told = []
-            for row in self.answers[_question(part.key).name]["effects"]:
-                if not row[event]:
-                    continue
+            event, what = ("on_update", "changed") if part.changed else ("on_delete", "deleted")
+            fired = [row for row in self.answers[_question(part.key).name]["effects"] if row[event]]
+            for row in fired:
                 if row["kind"] == "rule" or _DELETES.search(_QUOTED.sub("''", str(row["body"]))):
                     raise ParameterError(
                         f"the {row['kind']} {row['name']} of {_name(part.key)} may delete further rows, which no archive has",
                         hint="switch it off for the clean-up, or clean up without --archive",
                     )
-                told.append(str(row["name"]))
-            if told and part.number:
-                what = "changed" if part.changed else "deleted"
-                self.notes.append(f"{_name(part.key)}: each {what} row fires {', '.join(told)}")
+            if fired and part.number:
+                names = ", ".join(str(row["name"]) for row in fired)
+                self.notes.append(f"{_name(part.key)}: each {what} row fires {names}")
 
     def _refuse_what_is_referred_to(self) -> None:
         """Rows that are referred to in a way that the database refuses to delete them."""

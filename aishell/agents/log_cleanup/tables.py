@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -169,20 +169,17 @@ def choose(table: Table, rule: RetentionRule, answer: Mapping[str, list[Row]], e
         block: [row for row in rows if (row["schema"], row["table"]) == table.key] for block, rows in answer.items()
     }
     columns = {str(row["column"]): row for row in mine["columns"]}
+    types = {name: str(row["type"] or "") for name, row in columns.items()}
     where = f"{table.schema}.{table.table}"
     column = rule.date_column or _likeliest(columns.values(), where)
-    if column not in columns:
-        raise UnknownNameError("column", column, columns, where)
-    declared = str(columns[column]["type"] or "")
+    _require_known([column], types, where)
+    declared = types[column]
     refuse_type(declared, f"the column {column!r} of {where}")
-    for condition in rule.filters:
-        if condition["column"] not in columns:
-            raise UnknownNameError("column", condition["column"], columns, f"a filter on {where}")
-    filters = tuple(fitted(one, str(columns[one["column"]]["type"] or ""), engine, where) for one in rule.filters)
+    _require_known([condition["column"] for condition in rule.filters], types, f"a filter on {where}")
+    filters = tuple(fitted(one, types[one["column"]], engine, where) for one in rule.filters)
     key = sorted((row for row in columns.values() if row.get("key_position")), key=lambda row: row["key_position"])
-    row_id = columns[column].get(
-        "row_id"
-    )  # SQLite: what the table is kept in the order of, whatever its primary key is
+    # SQLite keeps a table in the order of its row ids, whatever its primary key is.
+    row_id = columns[column].get("row_id")
     return LogTable(
         table,
         replace(rule, filters=filters),
@@ -194,6 +191,11 @@ def choose(table: Table, rule: RetentionRule, answer: Mapping[str, list[Row]], e
         triggers=tuple(mine["triggers"]),
         columns=tuple(mine["columns"]),
     )
+
+
+def _require_known(names: Iterable[str], columns: Collection[str], where: str) -> None:
+    if unknown := [name for name in names if name not in columns]:
+        raise UnknownNameError("column", unknown[0], columns, where)
 
 
 def aged(log: LogTable, answer: Mapping[str, list[Row]], cutoff: Cutoff, engine: str) -> LogTable:
