@@ -311,12 +311,9 @@ def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: 
         run.approvals.close(row.id, "consumed")
         return None
     shown = json.loads(row.request)
-    frozen, moved = shown["found"], None
-    if frozen is not None and authorized.found is not None:
-        # Only what was approved is worked on; what has come since waits for another night.
-        named = tool.among([{name: row.get(name) for name in tool.key} for row in frozen], authorized.found)
-        authorized = replace(authorized, found=tool.among(frozen, authorized.found))
-        moved = "another object has this name now" if len(authorized.found or ()) < len(named) else None
+    frozen = shown["found"]
+    now_found, moved = _approved_ones(tool, frozen, authorized.found)
+    authorized = replace(authorized, found=now_found)
     bound = _binding(run, tool, replace(authorized, found=frozen if frozen is not None else authorized.found), objects)
     grown = moved or approval.outgrown(shown["objects"], objects)
     if bound != row.digest or grown:
@@ -326,6 +323,17 @@ def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: 
         return None
     run.approvals.close(row.id, "consumed")
     return replace(authorized, approved_by=row.decided_by, digest=bound)
+
+
+def _approved_ones(
+    tool: Tool, frozen: list[Row] | None, found: list[Row] | None
+) -> tuple[list[Row] | None, str | None]:
+    """Those objects of `found` that were approved, for what has come since waits for another night; whether one was replaced."""
+    if frozen is None or found is None:
+        return found, None
+    same = tool.among(frozen, found)
+    named = tool.among([{name: row.get(name) for name in tool.key} for row in frozen], found)
+    return same, "another object has this name now" if len(same) < len(named) else None
 
 
 def refusal(run: Run, step: Step) -> tuple[str, Cause | None] | None:

@@ -162,7 +162,6 @@ class RunDriver:
         return None
 
     def _broken(self, run: Run, error: AishellError) -> None:
-        """Tell the hooks that a run came to no result."""
         hooking.tell(run, ON_ERROR, status="failure", error=error.message)
         hooking.tell(run, "after_run", status="failure", error=error.message)
 

@@ -346,7 +346,6 @@ def _call(run: Run, step: Step, values: Mapping[str, Any]) -> Call:
 
 
 def _message(error: AishellError) -> str:
-    """What went wrong, and what to do about it."""
     code = f" [{error.code}]" if isinstance(error, DatabaseError) and error.code else ""
     hint = f"; {error.hint}" if error.hint else ""
     return f"{error.message}{code}{hint}"

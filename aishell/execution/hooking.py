@@ -101,7 +101,6 @@ def step_over(run: Run, step: Step, result: StepResult | None, error: BaseExcept
 
 
 def _failed(run: Run, hook: Hook, step: Step | None, why: str, ended: HookResult | None = None) -> None:
-    """Write down, and say, that a hook has failed."""
     text = f"the hook {hook.name!r} ({hook.on}) failed: {why}"
     run.failed_hooks.append(
         {"on": hook.on, "name": hook.name, "step_id": step.id if step is not None else None, "reason": why}

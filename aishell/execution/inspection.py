@@ -97,7 +97,6 @@ def _young_backup(job: Job) -> dict[str, str] | None:
 
 
 def _answered(job: Job, inventory: Inventory) -> Inventory:
-    """The inventory with what the agent asks for."""
     while True:
         asked = [q for q in job.agent.questions(job.task, inventory) if q.name not in inventory.answers]
         if not asked:
@@ -122,7 +121,6 @@ def _answer(job: Job, question: Question) -> Mapping[str, list[Row]]:
 
 
 def _measured(job: Job, inventory: Inventory) -> Inventory:
-    """The inventory with exact figures for the agent's candidates."""
     candidates = list(job.agent.candidates(job.task, inventory))
     if not candidates:
         return inventory

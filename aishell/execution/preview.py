@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from aishell.errors import ParameterError, UnknownNameError
 from aishell.execution.inspection import inspect
 from aishell.execution.target_context import INSPECTION, Job, as_sent
 from aishell.models import History, Inventory, Left, Plan, Row, RunResult, RunState, Sent, Step, Table, Verdict
@@ -13,7 +14,7 @@ from aishell.planning import checks
 from aishell.planning.estimates import remembered, total
 from aishell.planning.hooking import on_errors, with_hooks
 from aishell.planning.undoing import with_undos
-from aishell.planning.variables import Reference, named_tables, references, resolve
+from aishell.planning.variables import Reference, blanked, named_tables, references, resolve
 from aishell.registry.tool import FROZEN, Tool
 from aishell.running import dispatch
 from aishell.running.context import label_of
@@ -107,19 +108,49 @@ def present(job: Job, plan: Plan, inventory: Inventory, hooks: Sequence[Hook] = 
 
 
 def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
-    """A step with what is frozen in a plan."""
-    if step.params.get("retention_days") is None or not tool.parameters.keys() >= FROZEN:
-        return step
-    from aishell.execution.cutoffs import frozen  # agents' own plans have the cut-off
+    """A step with what is frozen in a plan: `cutoff`, as its date column writes it, in place of `retention_days`.
 
-    return frozen(job, step, inventory)
+    The database's clock counts. Raises ParameterError where it has both, or days that are not known yet, and UnknownNameError
+    for a table that does not exist.
+    """
+    days = step.params.get("retention_days")
+    if days is None or not tool.parameters.keys() >= FROZEN:
+        return step
+    from aishell.agents.log_cleanup.dates import Cutoff  # agents' own plans have the cut-off
+    from aishell.agents.log_cleanup.partitions import cutoff_of
+    from aishell.agents.log_cleanup.retention_rules import RetentionRule
+    from aishell.agents.log_cleanup.tables import aged, choose
+
+    if step.params.get("cutoff") is not None:
+        raise ParameterError(f"the step {step.id} has retention_days and cutoff: one of them says what goes")
+    if any(references({name: step.params.get(name) for name in ("retention_days", "schema", "table", "date_column")})):
+        raise ParameterError(f"the step {step.id} needs its table and retention_days when the plan is made")
+    tool.prepare({**step.params, "cutoff": ""}, later=[name for name in tool.parameters if name not in step.params])
+    given = blanked(step.params)
+    schema, name, column = (str(given.get(key, "")) for key in ("schema", "table", "date_column"))
+    tables = {(table.schema, table.table): table for table in inventory.tables}
+    if (schema, name) not in tables:
+        raise UnknownNameError("table", f"{schema}.{name}", (".".join(key) for key in tables), "the inventory")
+    named = {"schema": schema, "table": name}
+    answer = job.read("inspect_log_tables", {"tables": [named]})
+    rule = RetentionRule(name, days, column, tuple(given.get("filters") or ()))
+    log = choose(tables[schema, name], rule, answer, job.database.engine)
+    told = job.read("compute_cutoff", {"retention_days": days})["cutoff"][0]
+    cutoff = Cutoff(told["utc"], told["local"], told["zone"], told["now"])
+    log = aged(log, job.read("measure_log_age", {**named, "date_column": log.column}), cutoff, job.database.engine)
+    before = cutoff_of(log)
+    if before is None:
+        raise ParameterError(f"no row of {log.name} shows how {column!r} writes its dates", hint="give cutoff instead")
+    kept = {key: value for key, value in step.params.items() if key != "retention_days"}
+    filters = {"filters": list(log.rule.filters)} if log.rule.filters else {}
+    return replace(step, params={**kept, **filters, "cutoff": before})
 
 
 def _step(
     job: Job, step: Step, tool: Tool, tables: Mapping[tuple[str, str], Table], steps: Sequence[Step]
 ) -> StepPreview:
     statements, unseen = foreseen(job, step, tool, steps)
-    params = step.params if any(references(dict(step.params))) else resolve(dict(step.params), lambda reference: None)
+    params = step.params if any(references(dict(step.params))) else blanked(step.params)
     named = [tables[key] for key in named_tables(params) if key in tables]
     return StepPreview(step, tool, statements, job.judge(step, tool, named), unseen)
 
@@ -134,7 +165,7 @@ def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> t
     if open_references:
         sent = way.statements_without(tool, lambda: known_values(tool, step, before), job.database)
         return tuple(as_sent(tool, statement) for statement in sent), f"depends on {open_references[0]}"
-    values = tool.prepare(resolve(dict(step.params), lambda reference: None))
+    values = tool.prepare(blanked(step.params))
     found = way.planned(tool, values, step.found)
     if tool.undoing and found:
         return _foreseen_undo(job, tool, values, found)
@@ -166,7 +197,7 @@ def known_values(tool: Tool, step: Step, steps: Sequence[Step]) -> dict[str, Any
     params = {name: resolve(value, given) if _whole(value) else value for name, value in step.params.items()}
     later = {name for name, value in params.items() if isinstance(value, Reference) or any(references(value))}
     known = {name: value for name, value in params.items() if name not in later}
-    return tool.prepare(resolve(known, lambda reference: None), later)
+    return tool.prepare(blanked(known), later)
 
 
 def _whole(value: object) -> bool:

@@ -19,7 +19,7 @@ from aishell.llm.correcting import audited, mark, settle
 from aishell.llm.fitting import Section, fitted
 from aishell.models import Step, Table
 from aishell.planning import proposals
-from aishell.planning.variables import named_tables, resolve
+from aishell.planning.variables import blanked, named_tables
 from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _fitted(
 
 
 def _tables_of(step: Step) -> list[tuple[str, str]]:
-    return named_tables(resolve(dict(step.params), lambda reference: None))
+    return named_tables(blanked(step.params))
 
 
 def _step(job: Job, step: Step) -> dict[str, Any]:

@@ -80,15 +80,13 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
     """
     step = run.plan.steps[row.step_index]
     tool = run.job.pick(step.tool)
-    values = tool.prepare(json.loads(row.params))
+    values, ended = tool.prepare(json.loads(row.params)), row.status == StepStatus.PENDING  # else nobody saw its end
     found: list[Row] | None = unpack(json.loads(row.found)) if row.found else None
     context = Context(run.job.database, run.marker(step), run.job.options(tool))
     run.observer.said(f"{step.id}: started by an earlier process; looking up its outcome")
     wait_for_end(context)
     done = _recorded(run, row, found or [], tool, values)
-    through = {result.label for result in done}
-    left = [item for item in found or [{}] if label_of(tool, values, item) not in through]
-    ended = row.status == StepStatus.PENDING  # the statement's end was seen: there is no doubt
+    left = _left(tool, values, found or [{}], done)
     checkpoint = _checkpoint(run, row, tool, ended=ended)
     unseen = not ended or (checkpoint is not None and checkpoint.unseen > 0)
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, checkpoint, interrupted=unseen)
@@ -98,12 +96,17 @@ def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | Ste
         for item in left:
             clean(tool, {**values, **item}, context)
         return earlier
-    seen = [] if committing or "verify" not in tool.blocks else _verified(tool, values, left, context)
+    seen = [] if committing else _verified(tool, values, left, context)
     done += [ObjectResult(label_of(tool, values, item), "ok", item, state) for item, state in seen if state.get("ok")]
     earlier = replace(earlier, done=tuple(done))
     if len(seen) == len(left):
         return earlier
     return _in_doubt(run, row, decision, earlier, committing=committing)
+
+
+def _left(tool: Tool, values: Mapping[str, Any], found: Sequence[Row], done: Sequence[ObjectResult]) -> list[Row]:
+    through = {result.label for result in done}
+    return [item for item in found if label_of(tool, values, item) not in through]
 
 
 def _in_doubt(
@@ -148,7 +151,6 @@ def _said(run: Run, row: Record, decision: str | None, why: str) -> StepResult:
 
 
 def _recorded(run: Run, row: Record, found: list[Row], tool: Tool, values: dict[str, Any]) -> list[ObjectResult]:
-    """The objects whose outcome an earlier attempt committed."""
     labels = {label_of(tool, values, item) for item in found}
     return [
         ObjectResult(one.object, one.status, json.loads(one.before), _loaded(one.after), one.reason, one.seconds)
@@ -162,6 +164,8 @@ def _loaded(text: str | None) -> Any:
 
 
 def _verified(tool: Tool, values: Mapping[str, Any], left: Sequence[Row], context: Context) -> list[tuple[Row, Row]]:
-    """What `verify` says now of each of the objects."""
+    """What `verify` says now of each of the objects; nothing without that block."""
+    if "verify" not in tool.blocks:
+        return []
     asked = ((item, {**values, **item, "group": [item]}) for item in left)
     return [(item, next(iter(context.ask(tool, "verify", known)), {})) for item, known in asked]

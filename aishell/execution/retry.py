@@ -41,8 +41,6 @@ def _wait(state: RetryCallState) -> float:
 
 @dataclass(frozen=True)
 class _Retries:
-    """`tries`, `told` and `patience` as `retrying` has them."""
-
     tries: int
     told: Callable[[int, BaseException], None]
     patience: float | None

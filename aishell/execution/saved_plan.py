@@ -12,7 +12,7 @@ from aishell.execution.preview import Preview, present
 from aishell.execution.target_context import Job, table_of
 from aishell.files import write_whole
 from aishell.models import Inventory, Plan, Row, Server, now
-from aishell.planning.variables import named_tables, references, resolve
+from aishell.planning.variables import blanked, named_tables, references
 from aishell.safety.approval import GROWTH_TOLERANCE
 from aishell.state.plans import dump_plan, read_plan
 
@@ -74,7 +74,7 @@ def _objects(job: Job, plan: Plan, server: Server) -> Iterator[Row]:
     whole = False
     for step in plan.steps:
         if not any(references(dict(step.params))):
-            tables = named_tables(resolve(dict(step.params), lambda reference: None))
+            tables = named_tables(blanked(step.params))
             named.update(dict.fromkeys(tables))
             whole = whole or not (tables or job.pick(step.tool).read_only)
     for row in job.identify(list(named)):

@@ -75,7 +75,6 @@ class Sending:
 
 
 def _told(read: Counter[tuple[str, str, str]]) -> list[Event]:
-    """One event for all that was read."""
     rows = [
         {"source": source, "block": block, "digest": digest, "count": count}
         for (source, block, digest), count in sorted(read.items())

@@ -35,7 +35,7 @@ from aishell.models import (
     Task,
     Verdict,
 )
-from aishell.planning.variables import named_tables, resolve
+from aishell.planning.variables import blanked, named_tables
 from aishell.plugins import load
 from aishell.registry.hooks import Hooks
 from aishell.registry.moved import current
@@ -260,7 +260,7 @@ class Job:
         """The notes that ask for a stricter decision on a step that changes something, read anew each time."""
         if self.notes is None or tool.read_only:
             return ()
-        tables = named_tables(resolve(dict(step.params), lambda reference: None))
+        tables = named_tables(blanked(step.params))
         return tuple(
             Reason(f"note {note.id}", note.text, Decision(note.decision))
             for note in self.notes.all(self.target.name)

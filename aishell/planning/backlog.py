@@ -11,7 +11,7 @@ from aishell.moments import at
 from aishell.planning.estimates import label_of
 from aishell.planning.graph import Graph
 from aishell.planning.leaving_out import by_ids
-from aishell.planning.variables import named_tables, resolve
+from aishell.planning.variables import blanked, named_tables
 from aishell.reporting.units import about, duration
 
 #: A tool and an object (`schema.table`; empty: the whole database): by this an item is found again in a later plan.
@@ -48,7 +48,7 @@ def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
         key: step.estimate.seconds if key[1] == label_of(params) else None
         for step in steps
         if step.hook is None
-        for params in (_plain(step),)
+        for params in (blanked(step.params),)
         for key in keys_of(step.tool, params)
     }
 
@@ -166,10 +166,4 @@ def _told(step: Step, items: Sequence[Left]) -> Step:
 
 
 def _keys(step: Step) -> list[Key]:
-    return sorted(keys_of(step.tool, _plain(step)))
-
-
-def _plain(step: Step) -> dict[str, Any]:
-    """The parameters as they will be; what refers to another step's result stays None."""
-    params: dict[str, Any] = resolve(dict(step.params), lambda reference: None)
-    return params
+    return sorted(keys_of(step.tool, blanked(step.params)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from aishell.models import Inventory, LeftOut, Step
 from aishell.planning.privileges import Privileges, privileges_of
-from aishell.planning.variables import in_texts, named_tables, references, resolve
+from aishell.planning.variables import blanked, in_texts, named_tables, references
 
 _NUMBERED = re.compile(r"(?<!\$)\$\{step_(\d+)")
 
@@ -73,7 +73,7 @@ def as_allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Ste
     barred = role.barred(step.id, step.tool, needed)
     if barred is not None:
         return None, [barred]
-    params = resolve(dict(step.params), lambda reference: None)
+    params = blanked(step.params)
     if step.found is not None:
         return _found(step, params, needed, role)
     if isinstance(params.get("tables"), list):
@@ -127,7 +127,7 @@ def referenced(step: Step, ids: Sequence[str]) -> Iterator[str]:
 
 
 def _about(step: Step) -> str:
-    named = named_tables(resolve(dict(step.params), lambda reference: None))
+    named = named_tables(blanked(step.params))
     return ".".join(named[0]) if named else "the database"
 
 

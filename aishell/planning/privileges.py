@@ -69,8 +69,7 @@ class _Postgresql(Privileges):
         needed = [name for name in needed if not name.startswith(EXECUTE)]
         if not needed:
             return None  # not even USAGE: what it calls goes by OID
-        lacking = ((row, [name for name in ("USAGE", *needed) if name in row["lacking"]]) for row in self._rows(key))
-        found = [(row, missing) for row, missing in lacking if missing]
+        found = [(row, missing) for row in self._rows(key) if (missing := _missing(row, needed))]
         if not found:
             return None
         privileges = tuple(dict.fromkeys(name for _, missing in found for name in missing))
@@ -115,6 +114,10 @@ class _Postgresql(Privileges):
         return self.server.version >= (17,) and "OWNERSHIP" not in owned
 
 
+def _missing(row: Row, needed: Sequence[str]) -> list[str]:
+    return [name for name in ("USAGE", *needed) if name in row["lacking"]]
+
+
 class _Mysql(Privileges):
     def __init__(self, inventory: Inventory) -> None:
         super().__init__(inventory)
@@ -132,8 +135,8 @@ class _Mysql(Privileges):
             return None
         missing = [name for name in needed if name not in self.held]
         of_database = [name for name in missing if key is None or name in _OF_DATABASES]
-        held = self.alone.get(key, set()) if key is not None else set()
-        of_table = [name for name in missing if name not in of_database and name not in held]
+        alone = {*of_database, *self.alone.get(key or ("", ""), ())}
+        of_table = [name for name in missing if name not in alone]
         if not of_table and not of_database:
             return None
         account, lacks, grants = account_of(self.access), list[str](), list[str]()
@@ -148,7 +151,6 @@ class _Mysql(Privileges):
         return LeftOut(step, tool, ".".join(key) if key else database, reason, (*of_table, *of_database), tuple(grants))
 
     def _entry(self) -> str:
-        """The database as GRANT is to name it."""
         return quote(self.best, "mysql") if self.best is not None else pattern(self.server.database)
 
 

@@ -15,7 +15,7 @@ from aishell.errors import AishellError, ModelAnswerError
 from aishell.models import Evidence, Inventory, Params, Risk, Step, Table
 from aishell.planning.estimates import estimate
 from aishell.planning.leaving_out import by_ids, referenced
-from aishell.planning.variables import escaped, named_tables, resolve
+from aishell.planning.variables import blanked, escaped, named_tables, resolve
 from aishell.registry.schemas import check_schema
 from aishell.registry.tool import Parameter, Tool
 
@@ -252,12 +252,12 @@ def _calls_alike(one: Step, other: Step) -> bool:
 
 
 def _objects(step: Step) -> tuple[Any, ...]:
-    params = resolve(dict(step.params), lambda reference: None)
+    params = blanked(step.params)
     return (params.get("schema"), params.get("table"), sorted(named_tables(params)))
 
 
 def _free_id(step: Step, taken: Collection[str]) -> str:
-    params = resolve(dict(step.params), lambda reference: None)
+    params = blanked(step.params)
     words = "".join(c if c.isascii() and c.isalnum() else "_" for c in str(params.get("table") or "").lower())[:30]
     base = f"{step.tool}_{words}".rstrip("_") if words else step.tool
     names = (base, *(f"{base}_{number}" for number in range(2, MOST_STEPS + 2)))

@@ -104,6 +104,11 @@ def resolve(value: Any, lookup: Callable[[Reference], Any]) -> Any:
     return in_texts(value, lambda text: _resolve_text(text, lookup))
 
 
+def blanked(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as they will be, with None for what refers to the result of another step."""
+    return {name: resolve(value, lambda reference: None) for name, value in params.items()}
+
+
 def in_texts(value: Any, made: Callable[[str], Any]) -> Any:
     """`value` with what is `made` of each text in it, nested dicts and lists walked."""
     if isinstance(value, str):

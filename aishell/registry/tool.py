@@ -95,7 +95,7 @@ PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
 ACKNOWLEDGED = frozenset({"archive", "cascades", "changes", "columns"})
 #: What the name of a tool begins with that is made of the block `undo` of another.
 UNDO = "undo_"
-#: What a plan freezes: a step that is planned with the first gets the second (see `execution.cutoffs`).
+#: What a plan freezes: a step that is planned with the first gets the second (see `execution.preview`).
 FROZEN = frozenset({"retention_days", "cutoff"})
 BATCH_FIGURES = frozenset("rows_deleted batches longest_batch_ms seconds uncounted_batches rows_uncounted".split())
 ARCHIVE_FIGURES = frozenset(

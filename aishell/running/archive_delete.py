@@ -264,12 +264,12 @@ class DeletingRelated(Deleting):
 
     def _begin(self, row: Row) -> BatchCheckpoint:
         checkpoint = super()._begin(row)
-        sent = checkpoint.sent if self.context.interrupted or (checkpoint.sent or {}).get("lost") else None
-        for number in range(checkpoint.position) if self._told_apart else ():
-            if number not in checkpoint.stayed:
-                keys = {part: [one.key for one in rows.read(number)] for part, rows in self._told_apart.items()}
-                self.own.took(self.own.going(keys) if number in checkpoint.partly else keys)
-        return replace(checkpoint, sent=sent)
+        went = set(range(checkpoint.position)).difference(checkpoint.stayed) if self._told_apart else set[int]()
+        for number in sorted(went):
+            keys = {part: [one.key for one in rows.read(number)] for part, rows in self._told_apart.items()}
+            self.own.took(self.own.going(keys) if number in checkpoint.partly else keys)
+        doubtful = self.context.interrupted or (checkpoint.sent or {}).get("lost")
+        return checkpoint if doubtful else replace(checkpoint, sent=None)
 
     def _read(self, number: int) -> list[Sequence[ArchivedRow] | frozenset[str]]:
         return [
@@ -399,7 +399,6 @@ def _as_archived(sums: frozenset[str], known: Archived) -> frozenset[str]:
 
 
 def _keys_of(reached: Mapping[int, frozenset[str]], archived: Sequence[Archived]) -> dict[int, list[Key]]:
-    """The keys of the rows of these sums, in the parts whose rows have to be told apart."""
     return {
         part: [known[one].key for one in sums]
         for part, sums in reached.items()

@@ -178,12 +178,10 @@ class Loading(Batches):
     def _named(self, rows: Sequence[Values], *, without: bool) -> list[dict[str, Any]]:
         """The values of rows by the names that the statement binds them by."""
         typed = not profile(self.context.database.engine).types_bind
-        empty = {name for one in self.values.get("within") or () for name in one["nullable"]} if without else set[str]()
-        places = [
-            (f"value_{number}", None if column["column"] in empty else self.names.index(column["column"]))
-            for number, column in enumerate(self.values["columns"])
-            if column["column"] in self.names
-        ]
+        within = (self.values.get("within") or ()) if without else ()
+        empty = {name for one in within for name in one["nullable"]}
+        columns = [(f"value_{number}", column["column"]) for number, column in enumerate(self.values["columns"])]
+        places = [(name, None if of in empty else self.names.index(of)) for name, of in columns if of in self.names]
         return [
             {name: None if place is None else bound(row[place], typed=typed) for name, place in places} for row in rows
         ]
@@ -201,7 +199,6 @@ class Loading(Batches):
 
 
 def _ordered(rows: list[Values], order: Sequence[int]) -> list[Values]:
-    """Rows with their values in the order of these places."""
     return rows if list(order) == sorted(order) else [[row[place] for place in order] for row in rows]
 
 

@@ -187,7 +187,6 @@ class Batches:
         return Pace(target, size, float(row.get("rows_per_unit") or 1), capped=self.capped)
 
     def _begin(self, row: Row) -> BatchCheckpoint:
-        """Where to begin."""
         return self._taken_up(row.get("position"))
 
     def _taken_up(self, start: Any) -> BatchCheckpoint:
@@ -205,7 +204,6 @@ class Batches:
         return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self.checkpoint.figures()
 
     def _left(self, after: Row) -> str:
-        """Why something stays for another night."""
         return f"{after.get('remaining')} more came in behind it, {self.sweeps} times: the next run takes them"
 
     def _sweep(self, row: Row) -> str | None:
@@ -364,7 +362,6 @@ class Batches:
         return found["upto"] if found else None
 
     def _passed(self, position: Any) -> bool:
-        """Whether the newest old row lies behind."""
         try:
             return bool(self.newest is not None and position >= self.newest)
         except TypeError:
@@ -449,7 +446,6 @@ class Batches:
         demand_same(self.tool, values, self.context, session)
 
     def _report(self, row: Row) -> None:
-        """How far, how fast, how much longer."""
         start, finish, here = row.get("position"), row.get("finish"), self.checkpoint.position
         rate = self.checkpoint.rows / max(self.checkpoint.seconds, 1e-6)
         label = f"{self.checkpoint.rows:,} rows, {rate:,.0f}/s"

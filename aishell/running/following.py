@@ -15,6 +15,7 @@ LOT = 200
 #: The most bytes of lines that are held of one chunk.
 MOST_BYTES = 64 << 20
 
+Key = tuple[Any, ...]
 #: A block of the tool with its values, as a statement.
 Render = Callable[[str, Mapping[str, Any]], Statement]
 
@@ -33,36 +34,35 @@ class Following:
         """Of each part `part`, `rows`, `lines`, `checksum` and `sums`, as other tools return them; `lines` None where they are
         too many.
         """
-        found: dict[int, dict[tuple[Any, ...], Row]] = {0: _by_key(session.query(first))}
-        ahead = [(0, list(found[0]))]
+        found = {0: _by_key(session.query(first))}
         held = sum(len(row["line"]) for row in found[0].values())
+        for part, rows in self._reached(session, values, found):
+            held += sum(len(row["line"]) for row in rows)
+            if held > MOST_BYTES:
+                return [{"part": part, "rows": len(found[part]), "lines": None, "checksum": ""}]
+        return [_whole(part, list(rows.values())) for part, rows in found.items() if rows]
+
+    def _reached(
+        self, session: Session, values: Mapping[str, Any], found: dict[int, dict[Key, Row]]
+    ) -> Iterator[tuple[int, list[Row]]]:
+        """Put into `found` what its rows lead to, foreign key by foreign key; each lot of rows, with their part."""
+        ahead = [(0, list(found[0]))]
         while ahead:
             part, keys = ahead.pop()
             for number, child in [
                 (n, int(edge["child"])) for n, edge in enumerate(self.edges) if edge["parent"] == part
             ]:
-                known = found.setdefault(child, {})
-                new: dict[tuple[Any, ...], Row] = {}
-                for rows in self._reached(session, values, number, keys):
-                    new |= {key: row for key, row in _by_key(rows).items() if key not in known}
-                    held += sum(len(row["line"]) for row in rows)
-                    if held > MOST_BYTES:
-                        return [{"part": child, "rows": len(known) + len(new), "lines": None, "checksum": ""}]
-                known |= new
-                if new:
-                    ahead.append((child, list(new)))
-        return [_whole(part, list(rows.values())) for part, rows in found.items() if rows]
-
-    def _reached(
-        self, session: Session, values: Mapping[str, Any], edge: int, keys: Sequence[tuple[Any, ...]]
-    ) -> Iterator[list[Row]]:
-        """The rows that these lead to by one foreign key, a lot of keys at a time."""
-        for first in range(0, len(keys), LOT):
-            lot = keys[first : first + LOT]
-            yield session.query(self.render("follow", {**values, "edge": edge, "keys": lot}))
+                known = set(found.setdefault(child, {}))
+                for first in range(0, len(keys), LOT):
+                    lot = keys[first : first + LOT]
+                    rows = session.query(self.render("follow", {**values, "edge": number, "keys": lot}))
+                    found[child] |= {key: row for key, row in _by_key(rows).items() if key not in known}
+                    yield child, rows
+                if new := [key for key in found[child] if key not in known]:
+                    ahead.append((child, new))
 
 
-def _by_key(rows: Sequence[Row]) -> dict[tuple[Any, ...], Row]:
+def _by_key(rows: Sequence[Row]) -> dict[Key, Row]:
     return {tuple(value for name, value in row.items() if name not in ("line", "sum")): row for row in rows}
 
 

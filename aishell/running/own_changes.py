@@ -120,7 +120,6 @@ class OwnChanges:
                     self._gone.add((table, key))
 
     def _keys(self, table: int, keys: Mapping[int, Collection[Key]]) -> tuple[set[Key], set[Key]]:
-        """The rows of a table that go, and those that are changed."""
         found: tuple[set[Key], set[Key]] = set(), set()
         for part, some in keys.items():
             member = self.members[part]

@@ -283,7 +283,6 @@ class Objects:
         return ObjectResult(label_of(self.tool, self.values, row), status, row, after, reason)
 
     def _all(self, group: list[Row], status: str, reason: str | None = None) -> list[ObjectResult]:
-        """The same result for every object of a group."""
         return [self._result(row, status, reason=reason) for row in group]
 
     def _explained(self, error: DatabaseError, group: list[Row]) -> str:

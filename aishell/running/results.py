@@ -34,14 +34,16 @@ def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResu
 
 
 def _summed_up(results: Sequence[ObjectResult], output: dict[str, Any], *, read_only: bool) -> ToolResult:
-    """Status and reason of a step by those of its objects."""
     bad = [r for r in results if r.status == "failed" or (r.status == "corrupted" and not read_only)]
     idle = [r for r in results if r.status in ("skipped", "deferred")]
-    status = "failed" if bad else "skipped" if idle and len(idle) == len(results) else "done"
-    reasons = [f"{r.label}: {r.reason}" if len(results) > 1 else str(r.reason) for r in (bad or idle)]
-    put_off = status == "skipped" and any(r.status == "deferred" for r in results)
-    reason = ("deferred: " if put_off else "") + "; ".join(reasons[:5])
-    return ToolResult(status, output, tuple(results), reason or None, put_off, any(r.denied for r in bad))
+    named = "{0.label}: {0.reason}" if len(results) > 1 else "{0.reason}"
+    reason = "; ".join(named.format(r) for r in (bad or idle)[:5]) or None
+    if bad:
+        return ToolResult("failed", output, tuple(results), reason, denied=any(r.denied for r in bad))
+    if not idle or len(idle) < len(results):
+        return ToolResult("done", output, tuple(results), reason)
+    deferred = any(r.status == "deferred" for r in idle)
+    return ToolResult("skipped", output, tuple(results), f"deferred: {reason}" if deferred else reason, deferred)
 
 
 def so_far(tool: Tool, figures: Row) -> dict[str, Any]:

@@ -140,7 +140,6 @@ def _derived(tool: Tool) -> dict[str, Lock]:
 
 
 def _sent(tool: Tool) -> list[Block]:
-    """The blocks that lock or change something."""
     return [block for name, block in tool.blocks.items() if name in _LOCKING]
 
 
