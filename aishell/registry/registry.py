@@ -100,8 +100,7 @@ class Registry:
 
     def _add(self, tool: Tool) -> None:
         if self._lock_check is not None and (problem := self._lock_check(tool)):
-            line = next((n for n, text in enumerate(tool.text.splitlines(), 1) if text.startswith("-- lock:")), 1)
-            raise ToolFileError(tool.source, line, problem)
+            raise ToolFileError(tool.source, tool.line_of("lock"), problem)
         variants = self._tools.setdefault((tool.engine, tool.name), [])
         for other in variants:
             if not all(a.disjoint(b) for a in tool.clauses for b in other.clauses) or not tool.clauses:
@@ -129,10 +128,8 @@ class Registry:
             known = self._variants(tool.engine, name) or self._variants("common", name)
             unknown = sorted(given.keys() - (known[0].parameters.keys() if known else set()))
             if not known or unknown:
-                lines = enumerate(tool.text.splitlines(), 1)
-                line = next((n for n, text in lines if text.removeprefix("-- ").startswith("undo:")), 1)
                 said = f"{name} has no parameter {unknown[0]!r}" if known else f"there is no tool {name!r}"
-                yield ToolFileError(tool.source, line, f"undo: {said}")
+                yield ToolFileError(tool.source, tool.line_of("undo"), f"undo: {said}")
 
     def __iter__(self) -> Iterator[Tool]:
         for key in sorted({*self._tools, *self._unread}):
@@ -336,6 +333,7 @@ def _try_examples(tool: Tool) -> None:
         try:
             tool.prepare(example["params"])
         except UsageError as error:
-            line = next((n for n, text in enumerate(tool.text.splitlines(), 1) if "examples:" in text), 1)
             hint = f"; {error.hint}" if error.hint else ""
-            raise ToolFileError(tool.source, line, f"its example does not fit it: {error.message}{hint}") from error
+            raise ToolFileError(
+                tool.source, tool.line_of("examples"), f"its example does not fit it: {error.message}{hint}"
+            ) from error

@@ -281,6 +281,11 @@ class Tool:
         """The digest of the file: a changed file is another tool."""
         return digest(self.text)
 
+    def line_of(self, key: str) -> int:
+        """The line of a key of its header; the first where it has none."""
+        lines = enumerate(self.text.splitlines(), 1)
+        return next((number for number, line in lines if line.removeprefix("-- ").startswith(f"{key}:")), 1)
+
     @property
     def way(self) -> Traits:
         return WAYS[self.runs]

@@ -39,7 +39,7 @@ def site(tool: Tool) -> None:
     if tool.way.calls and tool.risk_level.rank < Risk.MEDIUM.rank:
         raise ToolFileError(
             tool.source,
-            _line(tool, "risk:"),
+            tool.line_of("risk"),
             f"a site's tool with `runs: {tool.runs}` is code, of which nobody can tell that it only reads: "
             "it must be at least `risk: medium`",
         )
@@ -83,10 +83,6 @@ def reviewed(sent: Sequence[str], engine: str) -> bool:
     from aishell.registry.functions import REVIEWED
 
     return digest([engine, *sent]).removeprefix("sha256:") in REVIEWED.values()
-
-
-def _line(tool: Tool, key: str) -> int:
-    return next((n for n, text in enumerate(tool.text.splitlines(), 1) if text.removeprefix("-- ").startswith(key)), 1)
 
 
 def known(tool: Tool) -> bool:

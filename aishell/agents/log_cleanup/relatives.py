@@ -339,15 +339,19 @@ def order_of(tables: Sequence[Key], keys: Sequence[ForeignKey]) -> Order:
     _postpone([key for key in keys if key.parent == key.child], later)
     holding = [key for key in keys if key.parent != key.child]
     while True:
-        needs = {table: {key.parent for key in holding if key.child == table} for table in tables}
         try:
-            found = tuple(TopologicalSorter(needs).static_order())
+            found = tuple(TopologicalSorter(_needs(tables, holding)).static_order())
         except CycleError as error:
             broken = _weakest(error.args[1], holding)
             _postpone(broken, later)
             holding = [key for key in holding if key not in broken]
         else:
             return Order(found, {table: tuple(columns) for table, columns in later.items()})
+
+
+def _needs(tables: Sequence[Key], holding: Sequence[ForeignKey]) -> dict[Key, set[Key]]:
+    """Each table with those that it references."""
+    return {table: {key.parent for key in holding if key.child == table} for table in tables}
 
 
 def _weakest(circle: Sequence[Key], holding: Sequence[ForeignKey]) -> list[ForeignKey]:

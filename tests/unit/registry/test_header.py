@@ -139,7 +139,7 @@ def test_a_key_that_is_missing_is_named(key):
         ("SELECT 1", 1, "the description is missing"),
         (tool_text(prose=""), len(HEADER), "the description is missing"),
         (tool_text(risk="low: high"), LINES["risk"], "malformed YAML"),
-        (tool_text(risk="low\n-- risk: high"), LINES["risk"] + 1, "stands twice"),
+        (tool_text(risk="low\n-- risk: high"), LINES["risk"] + 1, "duplicate key"),
         (tool_text({}), PROSE + 1, "no block"),
         ("-- - name\n--\n-- Prose.\n", 4, "no block"),
         ("-- - name\n--\n-- Prose.\n\n-- do: it\nSELECT 1", 2, "malformed YAML"),
