@@ -11,7 +11,7 @@ from aishell.planning.estimates import label_of
 from aishell.state.history import a_row
 
 CLOSED = "the window has closed"
-SPARED = "the rest of the window is for the deletion of what is archived"
+SPARED = "the rest of the window is reserved for deleting what is archived"
 #: What a deletion takes may be so many times what is expected: rows that were archived and stay are archived again.
 MARGIN = 1.25
 #: Seconds to end the one step and begin the other.

@@ -147,7 +147,7 @@ class RunDriver:
             self._broken(run, told)
             run.warn([told])
             run.enter(RunState.FAILED, reason=told.message)
-            told.hint = f"{told.hint}; go on with `{command('runs', 'resume', run.id[:8])}`"
+            told.hint = f"{told.hint}; resume with `{command('runs', 'resume', run.id[:8])}`"
             raise told from error
 
     def _allowed(self, run: Run) -> Ending | None:

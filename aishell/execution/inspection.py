@@ -73,7 +73,7 @@ def _named(job: Job, tables: Sequence[Table]) -> tuple[tuple[Table, ...], tuple[
         except UnknownNameError as error:
             near = error.hint if (error.hint or "").startswith("did you mean") else ""
             absent.append(
-                f"no table is called {name}, which a rule of the configuration is for" + (f": {near}" if near else "")
+                f"no table is called {name}, which a rule of the configuration names" + (f": {near}" if near else "")
             )
     return tuple(found.values()), tuple(absent)
 

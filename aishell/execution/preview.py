@@ -122,7 +122,7 @@ def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
     from aishell.agents.log_cleanup.tables import aged, choose
 
     if step.params.get("cutoff") is not None:
-        raise ParameterError(f"the step {step.id} has retention_days and cutoff: one of them says what goes")
+        raise ParameterError(f"the step {step.id} has both retention_days and cutoff: give one of them")
     if any(references({name: step.params.get(name) for name in ("retention_days", "schema", "table", "date_column")})):
         raise ParameterError(f"the step {step.id} needs its table and retention_days when the plan is made")
     tool.prepare({**step.params, "cutoff": ""}, later=[name for name in tool.parameters if name not in step.params])

@@ -84,7 +84,7 @@ def _kept(job: Job, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
         row = next((names[kept] for step in steps if (kept := step["params"].get("kept")) in names), None)
         if row is None or told.run is None or told.fate is RunFate.ALIVE or told.run.state == RunState.COMPLETED:
             continue
-        why = f"the run {told.run.id[:8]} was to keep in it what it replaced: look what is in it before you drop it"
+        why = f"the run {told.run.id[:8]} was to keep in it what it replaced: look at its contents before you drop it"
         yield replace(_of(row, told), kept=told.kept or why)
 
 
@@ -157,7 +157,7 @@ def _copies(
             told = waits or runs[0]
             yield replace(one, run_id=told.run_id, since=told.since, kept=waits.kept if waits else None)
         else:
-            yield replace(one, certain=False, kept="no rebuild of an index is recorded here that would have left it")
+            yield replace(one, certain=False, kept="no index rebuild that is recorded here would have left it")
 
 
 def _of(row: Row, told: KnownRun, tool: str = "", **params: object) -> Residue:

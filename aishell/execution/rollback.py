@@ -43,7 +43,7 @@ def hindered(plan: Plan, step: Step, results: Results, tool: Tool) -> tuple[Caus
     if forward.status is not StepStatus.DONE and not (forward.status is StepStatus.FAILED and forward.attempts):
         return Cause.CONDITION, f"{step.undoes} did nothing"
     if forward.status is StepStatus.FAILED and not tool.undoing:
-        return Cause.CONDITION, f"{step.undoes} was not finished: look what it has done"
+        return Cause.CONDITION, f"{step.undoes} was not finished: see what it has done"
     for other in plan.steps:  # the way back is gone in order: behind what could not be taken back nothing is
         if other.undoes and other.id in results and (refused := _REFUSED.get(results[other.id].status)):
             return Cause.NEED, f"needs step {other.id!r}, which {refused}"

@@ -66,7 +66,7 @@ class Servers:
         except AishellError as error:
             return error
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        message = f"{server.name} is a whole server, and this is about one database"
+        message = f"{server.name} is a whole server, and this takes one database"
         return UsageError(message, hint=f"name one of them: {shown}")
 
     def _ask(self, server: Target) -> list[str]:

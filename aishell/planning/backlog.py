@@ -120,7 +120,7 @@ def sentences(
     if not before.items and not after.items:
         return []
     if not after.items:
-        told = [f"The backlog is empty again: {before.items} item(s) stood in it."]
+        told = [f"The backlog is empty again: {before.items} item(s) were in it."]
     elif after.items == before.items:
         told = [f"The backlog stays at {_items(after)}."]
     else:

@@ -84,9 +84,9 @@ class Deleting(Batches):
         now = self._query("find", self.values)  # what was found when the step began may be of last night
         if now and now[0].get("obstacle"):
             raise StepError(
-                f"{label_of(self.tool, self.values, row)} {now[0]['obstacle']}: a foreign key could take rows along that no "
-                "archive has",
-                hint="run the clean-up again: it is planned anew",
+                f"{label_of(self.tool, self.values, row)} {now[0]['obstacle']}: a foreign key could delete rows that "
+                "no archive has",
+                hint="run the clean-up again: it makes a new plan",
             )
         checkpoint = self._taken_up(0)
         self._doubtful = {checkpoint.position, checkpoint.position + 1} if self.context.interrupted else set[int]()
@@ -146,7 +146,7 @@ class Deleting(Batches):
                 return outcome
             if outcome.count:
                 # A row came in between the two statements: it is not in the archive, and nothing of this is kept.
-                raise DatabaseError("a row came in while archived rows were deleted", kind="serialization")
+                raise DatabaseError("a row was inserted while archived rows were deleted", kind="serialization")
         if self._number in self._doubtful and int(seen["rows"]) < chunk.rows:
             self._miss(chunk.rows)  # it may have gone, and what is there have come in since
         self._stays(int(seen["rows"]))
@@ -212,12 +212,10 @@ class Deleting(Batches):
 
     def _left(self, after: Row) -> str:
         if after["rows_left"]:
-            left = f"{after['rows_left']:,} row(s) stand where something changed since they were archived"
+            left = f"{after['rows_left']:,} row(s) stay in chunks that changed since they were archived"
             others = (after.get("remaining") or 0) - after["rows_left"]
-            return (
-                f"{left}{f', and {others:,} more old row(s) are there' if others > 0 else ''}: the next run takes them"
-            )
-        left = f"{after.get('remaining'):,} old row(s) are there still, which came in or changed since the rest was archived"
+            return f"{left}{f', and {others:,} more old row(s) remain' if others > 0 else ''}: the next run takes them"
+        left = f"{after.get('remaining'):,} old row(s) remain that were inserted or changed since the rest was archived"
         return f"{left}, or the table was rewritten: the next run takes them"
 
 
@@ -238,7 +236,7 @@ class DeletingRelated(Deleting):
         manifest = shelf.read_manifest(folder)
         ours = [(one["schema"], one["table"]) for one in self.values["relatives"]["tables"]]
         if ours != [(one.schema, one.table) for one in manifest.relatives]:
-            raise ArchiveError(f"the archive {manifest.archive_id} has not the tables whose rows go along")
+            raise ArchiveError(f"the archive {manifest.archive_id} lacks the tables whose rows are deleted too")
         self.own = OwnChanges(self._members(manifest))
         self._heard: str | None = None
         with ExitStack() as opened:

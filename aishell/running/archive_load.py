@@ -86,7 +86,7 @@ class Loading(Batches):
     def _begin(self, row: Row) -> BatchCheckpoint:
         if row.get("obstacle"):
             raise StepError(
-                f"{label_of(self.tool, self.values, row)} {row['obstacle']}: a load that is interrupted could not be made good",
+                f"{label_of(self.tool, self.values, row)} {row['obstacle']}: an interrupted load could not be repaired",
                 hint="give it a primary key of archived columns, or load into another table",
             )
         checkpoint = self._taken_up(0)
@@ -195,7 +195,7 @@ class Loading(Batches):
 
     def _left(self, after: Row) -> str:
         there, archived = int(after["rows_now"]), int(self.values["archived_rows"])
-        return f"the table has {there:,} row(s), the archive {archived:,}: some went while it was loaded; load it again"
+        return f"the table has {there:,} row(s), the archive {archived:,}: some were deleted during the load; load it again"
 
 
 def _ordered(rows: list[Values], order: Sequence[int]) -> list[Values]:

@@ -204,7 +204,7 @@ class Batches:
         return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self.checkpoint.figures()
 
     def _left(self, after: Row) -> str:
-        return f"{after.get('remaining')} more came in behind it, {self.sweeps} times: the next run takes them"
+        return f"{after.get('remaining')} more were inserted behind it, {self.sweeps} times: the next run takes them"
 
     def _sweep(self, row: Row) -> str | None:
         """Batch after batch from the position on; why it stopped before the end, None at the end."""
@@ -433,7 +433,7 @@ class Batches:
                     self._same(values, session)
                 outcome = session.execute(statement)
                 if most and outcome.count > most:
-                    raise DatabaseError("rows came in while those of a batch were deleted", kind="serialization")
+                    raise DatabaseError("rows were inserted while a batch was deleted", kind="serialization")
         if not outcome.count and not self._apart:
             self._same(values, session)  # why it found nothing
         return outcome

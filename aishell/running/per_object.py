@@ -128,7 +128,7 @@ class Objects:
     def _judged(self, group: list[Row], outcome: StatementResult) -> list[ObjectResult]:
         """The results by what the server said, and by what `verify` sees where it did not complain."""
         if any(row.get("busy") for row in outcome.rows):
-            raise DatabaseError("other sessions were in the way, only a part was done", kind="busy")
+            raise DatabaseError("other sessions were in the way: only part of it was done", kind="busy")
         if reason := outcome.worst("unsupported"):
             return self._all(group, "skipped", reason)
         problems = [str(row["problem"]) for row in outcome.rows if row.get("problem") is not None]
@@ -249,7 +249,7 @@ class Objects:
         results = self._verify(group, StatementResult())
         if any(result.status != "ok" for result in results):
             return None
-        why = "its statement had run on after the interruption, or the object was recreated since"
+        why = "its statement ran on after the interruption, or the object was recreated since"
         return [replace(result, reason=why) for result in results]
 
     def _doubt(self, error: DatabaseError) -> InDoubtError:

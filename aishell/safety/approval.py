@@ -161,7 +161,7 @@ def edited(tool: Tool, before: Mapping[str, Any], after: Mapping[str, Any]) -> d
     if other:
         raise ParameterError(
             f"an edit of {tool.name} cannot change {', '.join(other)}",
-            hint="what says how much or how fast can be edited, as its file has it (`editable`); for others make another plan",
+            hint="only what its file marks `editable` can be edited; for others make a new plan",
         )
     return values
 

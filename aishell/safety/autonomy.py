@@ -83,7 +83,7 @@ def earning(
 def told(found: Earning, tally: Tally) -> Reason:
     """The reason that a verdict gives for it, granted or not yet."""
     runs = f"{found.count}{f' of {found.after}' if found.count < found.after else ''} supervised runs"
-    text = tally.problem or f"{runs} ended verified since it last failed here"
+    text = tally.problem or f"{runs} succeeded and were verified since it last failed here"
     if found.events and tally.problem is None:
         text += f" (event{'s' if found.count > 1 else ''} {_few(found.events)} of the audit log)"
     return Reason(RULE, text, Decision.NOTIFY if found.granted else Decision.CONFIRM)

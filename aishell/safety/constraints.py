@@ -202,7 +202,7 @@ class NoLongTransactions(_Base):
         waits = wait_of(context.tool).sliced or any("CONCURRENTLY" in text for text in sent)
         age, who = context.server.oldest_transaction_seconds, context.server.oldest_transaction
         if waits and age is None and who is not None and not context.tool.read_only:
-            return Violation(self.type, f"how old the oldest transaction is cannot be seen: {who}", Decision.CONFIRM)
+            return Violation(self.type, f"the age of the oldest transaction cannot be seen: {who}", Decision.CONFIRM)
         if not waits or age is None or age <= self.max_seconds or context.tool.read_only:
             return None
         return self.violated(

@@ -289,7 +289,7 @@ def test_what_changed_since_it_was_archived_stays(engine, tmp_path):
     if engine.name == "postgresql":
         assert gone.status == "done"
         assert len(left) == 2 == gone.output["remaining"]
-        assert "2 old row(s) are there still" in gone.objects[0].reason
+        assert "2 old row(s) remain" in gone.objects[0].reason
     else:
         assert gone.status == "skipped"
         assert gone.output["rows_left"] == len(before) + 1

@@ -207,7 +207,7 @@ def standing(items: int, seconds: float = 0.0, unknown: int = 0, longest: Left |
             ["The backlog shrank from 3 to 2 item(s), about 4.0 s and 1 of unknown length."],
         ),
         (standing(2), standing(2, 0, 2), ["The backlog stays at 2 item(s), time unknown."]),
-        (standing(2, 5), standing(0), ["The backlog is empty again: 2 item(s) stood in it."]),
+        (standing(2, 5), standing(0), ["The backlog is empty again: 2 item(s) were in it."]),
     ],
 )
 def test_whether_it_grows_or_shrinks_is_said(before, after, told):
