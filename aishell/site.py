@@ -6,7 +6,7 @@ A dry run is the command that is run most: what it does not need is imported whe
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -44,9 +44,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aishell.agents.base import Agent
+    from aishell.execution.proposing import Proposer
     from aishell.execution.run import Observer
     from aishell.execution.servers import Servers
     from aishell.safety.approval import Approver, StandingApproval
+
+#: Who chooses the steps of a plan: the agent by its rules, or a language model among what these plan and what it is offered.
+PLANNERS = RULES, LLM = "rules", "llm"
 
 
 class Site(SiteFiles):
@@ -237,13 +241,31 @@ class Site(SiteFiles):
         environment: str | None = None,
         safety_level: str | None = None,
         look_only: bool = False,
+        planner: str = RULES,
     ) -> Preview:
-        """Inspect and plan; nothing is written to the target or the state."""
+        """Inspect and plan; nothing is written to the target. `planner`: who chooses the steps, one of PLANNERS.
+
+        With `llm` a language model may choose among the steps that the agent plans and the tools that are offered; what it
+        answered is kept in the state store. Raises SettingsError where none is configured.
+        """
         if isinstance(task, Task):
             with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
-                return self.plan(job)
+                return self.plan(job, planner=planner)
         past, left = self._memory(task.target.name, task.agent.type)
-        return preview(task, history=past, backlog=left)
+        proposer = None if planner == RULES else self._proposer(task)
+        return preview(task, history=past, backlog=left, proposer=proposer)
+
+    def _proposer(self, job: Job) -> Proposer:
+        from aishell.execution.proposing import Proposer
+        from aishell.state.recall import recall
+
+        client, chosen = self.require_model(job.config.llm_config)
+        about = job.task.description
+
+        def recalled(tables: Collection[tuple[str, str]]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+            return recall(self.runs, self.notes, job.target.name, tables, about)
+
+        return Proposer(client, chosen.num_ctx, chosen.max_tokens, recalled, self.heard)
 
     def present(
         self,

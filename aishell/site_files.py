@@ -16,8 +16,10 @@ from aishell.trust import Trust, check_secret
 
 if TYPE_CHECKING:
     from aishell.backups.store.backup_store import BackupStore
+    from aishell.llm.client import Completion, LLMClient, Prompt
     from aishell.notifying.rules import Notifications
     from aishell.scheduling.schedules import Schedules
+    from aishell.settings.language_models import ModelSettings
     from aishell.settings.policy import Earned, Policy
     from aishell.settings.settings import Settings
     from aishell.settings.targets import Target
@@ -53,19 +55,24 @@ class _Part:
         return made
 
 
+def _part(module: str, kind: str) -> Any:
+    """As what its annotation says."""
+    return _Part(module, kind)
+
+
 class SiteFiles:
     """Configuration and state of one folder, each read when it is asked for. Use as a context manager, or call `close`."""
 
-    runs: Runs = _Part("runs", "Runs")  # type: ignore[assignment]
-    approvals: Approvals = _Part("approvals", "Approvals")  # type: ignore[assignment]
-    autonomy: Autonomy = _Part("autonomy", "Autonomy")  # type: ignore[assignment]
-    backlog: Backlog = _Part("backlog", "Backlog")  # type: ignore[assignment]
-    holds: Holds = _Part("holds", "Holds")  # type: ignore[assignment]
-    notes: Notes = _Part("notes", "Notes")  # type: ignore[assignment]
-    breakers: Breakers = _Part("breakers", "Breakers")  # type: ignore[assignment]
-    ledger: ScheduleRuns = _Part("schedule_runs", "ScheduleRuns")  # type: ignore[assignment]
-    workflow_runs: WorkflowRuns = _Part("workflow_runs", "WorkflowRuns")  # type: ignore[assignment]
-    outbox: Outbox = _Part("outbox", "Outbox")  # type: ignore[assignment]
+    runs: Runs = _part("runs", "Runs")
+    approvals: Approvals = _part("approvals", "Approvals")
+    autonomy: Autonomy = _part("autonomy", "Autonomy")
+    backlog: Backlog = _part("backlog", "Backlog")
+    holds: Holds = _part("holds", "Holds")
+    notes: Notes = _part("notes", "Notes")
+    breakers: Breakers = _part("breakers", "Breakers")
+    ledger: ScheduleRuns = _part("schedule_runs", "ScheduleRuns")
+    workflow_runs: WorkflowRuns = _part("workflow_runs", "WorkflowRuns")
+    outbox: Outbox = _part("outbox", "Outbox")
 
     def __init__(self, places: locations.Places, *, state: Path | None = None, trust: Trust | None = None) -> None:
         self.places = places
@@ -277,6 +284,37 @@ class SiteFiles:
         if self.at_opening is not None:
             self.at_opening(store)
         return store
+
+    def model(self, own: Mapping[str, Any] | None = None) -> tuple[LLMClient, ModelSettings] | None:
+        """A client of the language model that is configured, by an agent's `llm_config` or by `llm`; None where none is.
+
+        It connects when it is asked, and has a budget of its own. Raises SettingsError for an OLLAMA_HOST that is no address.
+        """
+        from aishell.llm.opening import open_client
+        from aishell.settings.language_models import ModelSettings
+
+        chosen = ModelSettings.of(own) if own is not None else self.settings.llm
+        return None if chosen is None else (open_client(chosen, self.store), chosen)
+
+    def require_model(self, own: Mapping[str, Any] | None = None) -> tuple[LLMClient, ModelSettings]:
+        """As `model`. Raises SettingsError where none is configured."""
+        from aishell.errors import SettingsError
+
+        found = self.model(own)
+        if found is None:
+            path = self.places.config / "aishell.yaml"
+            raise SettingsError(
+                "no language model is configured", hint=f"set `llm` in {path}, or plan by rules: --planner rules"
+            )
+        return found
+
+    def heard(self, prompt: Prompt, completion: Completion, problem: str | None) -> None:
+        """Write into the audit log that a language model has answered. `problem`: why the answer was refused."""
+        from aishell.llm.correcting import audited
+        from aishell.state import audit
+
+        with self.store.write() as connection:
+            audit.append(connection, "model_answered", audited(prompt, completion, problem))
 
     def held(self) -> list[Hold]:
         """The holds in force; a store is not made for that."""

@@ -23,6 +23,7 @@ COMMANDS = {
     ),
     "targets": ("aishell.cli.targets", "targets", "List the configured databases, or test them."),
     "run": ("aishell.cli.run", "run", "Inspect, preview, ask and execute."),
+    "ask": ("aishell.cli.ask", "ask", "Say in plain language what is to be done, or ask about a database."),
     "plan": ("aishell.cli.plan", "plan", "Make a plan and show or save it; execute nothing."),
     "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
     "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),

@@ -76,6 +76,7 @@ def plan_all(
     out: Path | None,
     output: str,
     verbose: bool,
+    planner: str | None = None,
     **options: Any,
 ) -> int:
     """Plan a task for every chosen target, show the plans, save the one that is to be saved; the exit code."""
@@ -91,7 +92,9 @@ def plan_all(
     def work(name: str) -> tuple[dict[str, Any], int]:
         task = Task(agent, name, input_data=inputs)
         with screen.working(f"inspecting {name or 'the default target'}"):
-            planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=True)
+            planned = site.plan(
+                task, environment=environment, safety_level=safety_level, look_only=True, planner=planner or "rules"
+            )
             if out is not None:
                 planned = saved_plan.freeze(planned)
         screen.preview(planned)

@@ -23,6 +23,8 @@ SUMMARISE_ABOVE = 30
 MAX_STATEMENTS = 5
 MAX_STATEMENT = 300
 _RISK = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
+#: What a language model wrote, which is no fact.
+_MODEL = "italic magenta"
 _DECISION = {
     Decision.AUTO: ("runs", "green"),
     Decision.NOTIFY: ("runs, tells", "green"),
@@ -44,6 +46,9 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     out.print(head, hang=2)
     out.print(_inventory(planned), style="dim")
     out.print()
+    if told := (planned.plan.summary.get("model") or {}).get("summary"):
+        out.print(f"the model says: {printable(told)}", style=_MODEL, markup=False, hang=2)
+        out.print()
     shared = _shared_risks(planned.steps)
     if len(planned.steps) > SUMMARISE_ABOVE and not verbose:
         _summary(out, planned, shared)
@@ -114,6 +119,8 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
         out.print(f"     · {_evidence(evidence)}", style="dim")
     if len(step.evidence) > 6 and not verbose:
         out.print(f"     · … and {len(step.evidence) - 6} more", style="dim")
+    if step.proposed is not None:
+        out.print(f"     the model says: {printable(step.proposed)}", style=_MODEL, markup=False, hang=5)
     if step.when:
         out.print(f"     only if {printable(worded(step.when))}", style="dim")
     changes = not item.tool.read_only

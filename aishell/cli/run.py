@@ -44,6 +44,13 @@ WORKFLOW = {
 }
 
 
+planner_option = click.option(
+    "--planner",
+    type=click.Choice(["rules", "llm"]),
+    help="Who chooses the steps: rules, or a language model among what these plan and the tools it is offered.",
+)
+
+
 class AgentCommand(ShowsExamples):
     """What runs an agent; `aishell plan` uses it too."""
 
@@ -118,6 +125,7 @@ def command_of(agent: Agent) -> AgentCommand:
     @click.command(agent.type.replace("_", "-"), cls=AgentCommand, agent=agent, help=told, epilog=examples)
     @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any input of the agent.")
     @target_options
+    @planner_option
     @run_options
     @click.pass_context
     def command(ctx: click.Context, /, **options: Any) -> None:
@@ -179,6 +187,7 @@ def run_one(
     safety_level: str | None,
     output: str,
     verbose: bool,
+    planner: str | None = None,
     **options: Any,
 ) -> RunResult:
     """Plan, preview and execute on one target."""
@@ -186,7 +195,9 @@ def run_one(
     if not dry_run:
         site.refuse_held(task.target, environment=environment)
     with screen.working(f"inspecting {task.target}"):
-        planned = site.plan(task, environment=environment, safety_level=safety_level, look_only=dry_run)
+        planned = site.plan(
+            task, environment=environment, safety_level=safety_level, look_only=dry_run, planner=planner or "rules"
+        )
     screen.preview(planned)
     return site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
 

@@ -86,15 +86,19 @@ def workflow(
     site = open_site(ctx)
     chosen = site.workflow(str(name))
     placed = _placed(site, chosen, _targets(site, options))
-    if dry_run:
-        ctx.exit(_preview(site, chosen, placed, options))
+    ctx.exit(preview(site, chosen, placed, options) if dry_run else begin(ctx, site, chosen, placed, options))
+
+
+def begin(
+    ctx: click.Context, site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], options: dict[str, Any]
+) -> int:
+    """Run a workflow from its beginning: which stage on which target is `placed`; the exit code."""
     workflow_id = new_id()
     kept = {key: options[key] for key in ("yes", "jobs", "safety_level") if options[key]}
     until = _until(chosen, options)
     with notifying(site):  # configured wrongly, nothing is begun
         site.workflow_runs.begin(workflow_id, chosen.name, chosen.data, placed, kept, until)
-        code = _drive(ctx, site, workflow_id, options["output"])
-    ctx.exit(code)
+        return _drive(ctx, site, workflow_id, options["output"])
 
 
 def _targets(site: Site, options: dict[str, Any]) -> list[str] | None:
@@ -214,7 +218,7 @@ def _work(site: Site, number: int) -> int:
     return result.exit_code
 
 
-def _preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], options: dict[str, Any]) -> int:
+def preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], options: dict[str, Any]) -> int:
     """Preview each stage on each target, as far as it is known before the others have run; the exit code."""
     screen = Screen(options["output"], verbose=options["verbose"])
     codes, documents = [0], []
@@ -224,7 +228,7 @@ def _preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], op
             needs = f"  after {', '.join(stage.needs)}" if stage.needs else ""
             title(f"{name} on {target}{needs}{f'  only if {worded(stage.when)}' if stage.when else ''}")
         try:
-            plan, why = _planned(site, screen, stage, target, options["safety_level"])
+            plan, why = _planned(site, screen, chosen, stage, target, options["safety_level"])
             code, error = 0, None
         except AishellError as caught:
             plan, why, code = None, caught.message, caught.exit_code
@@ -244,12 +248,14 @@ def _preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], op
     return worst(codes)
 
 
-def _planned(site: Site, screen: Screen, stage: Stage, target: str, safety_level: str | None) -> tuple[Any, str | None]:
+def _planned(
+    site: Site, screen: Screen, chosen: Workflow, stage: Stage, target: str, safety_level: str | None
+) -> tuple[Any, str | None]:
     """The plan of a stage on a target, which is shown; without one, the reason."""
     from aishell.execution.preview import as_contract
     from aishell.workflows.working import foreseen
 
-    known = foreseen(site, stage, target)
+    known = foreseen(site, chosen, stage, target)
     if isinstance(known, str):
         return None, known
     with screen.working(f"inspecting {target}"):

@@ -7,16 +7,16 @@ and whenever there is no answer, the agent's own draft is the plan, and the plan
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aishell.codec import plain
 from aishell.errors import ModelError
 from aishell.llm.answers import parsed
 from aishell.llm.client import Completion, LLMClient, Prompt
-from aishell.llm.correcting import audited, mark, settle
-from aishell.llm.fitting import Section, fitted
+from aishell.llm.correcting import Heard, mark, settle
+from aishell.llm.fitting import Fitted, Section, fitted
 from aishell.models import Step, Table
 from aishell.planning import proposals
 from aishell.planning.variables import blanked, named_tables
@@ -45,12 +45,16 @@ _FACTS = (
 
 @dataclass
 class Proposer:
-    """Asks a model for a plan. `context`: tokens that a request may have; `recalled`: past runs and notes, by section."""
+    """Asks a model for a plan. `context`: tokens that prompt and answer may have together, `max_tokens` the answer.
+
+    `recall`: past runs and notes on tables, by section. `heard`: hears of each answer.
+    """
 
     client: LLMClient
     context: int
     max_tokens: int
-    recalled: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    recall: Callable[[Collection[tuple[str, str]]], Mapping[str, Sequence[Mapping[str, Any]]]]
+    heard: Heard
 
     def propose(self, job: Job, draft: Draft, inventory: Inventory) -> Draft:
         """The draft as the model would have it, or as it was, with a warning that says why.
@@ -88,7 +92,8 @@ class Proposer:
     def _accepted(
         self, job: Job, draft: Draft, inventory: Inventory, tools: Mapping[str, Tool]
     ) -> tuple[proposals.Proposal, Completion]:
-        facts = _fitted(job, draft, inventory, tools, self.recalled, self.context - self.max_tokens - _RESERVE)
+        recalled = self.recall([key for step in draft.steps for key in _tables_of(step)])
+        facts = _fitted(job, draft, inventory, tools, recalled, self.context - self.max_tokens - _RESERVE)
         shown = [step.id for step in draft.steps[: facts.shown["draft"]]]
         prompt = Prompt(
             messages=(("system", _INSTRUCTIONS), ("user", facts.text)),
@@ -100,7 +105,7 @@ class Proposer:
             self.client,
             prompt,
             lambda text: proposals.accept(parsed(text), draft.steps, shown, tools, inventory),
-            lambda *answer: job.sending.tell("model_answered", audited(*answer)),
+            self.heard,
         )
 
 
@@ -111,7 +116,7 @@ def _fitted(
     tools: Mapping[str, Tool],
     recalled: Mapping[str, Sequence[Mapping[str, Any]]],
     tokens: int,
-) -> Any:
+) -> Fitted:
     """What the model is told. The tables of the draft's steps first, then the largest; no rows of theirs, no comments."""
     server, planned = inventory.server, {key for step in draft.steps for key in _tables_of(step)}
     head = {

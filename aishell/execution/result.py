@@ -122,6 +122,8 @@ def build(run: Run, outcome: Ending, plan: dict[str, Any], seconds: float) -> tu
     if (back := rollback.outcome(run.plan, run.results, run.job.pick)) is not None:
         data |= {"rolled_back": list(back.undone), "not_rolled_back": list(back.left)}
         reasoning = f"{reasoning} {rollback.sentence(back)}"
+    if "model" in run.plan.summary:
+        data["model"] = run.plan.summary["model"]
     if outcome.stopped is None and outcome.broken is None and (night := _backlog(run, results)) is not None:
         data["backlog"], sentences = night
         reasoning = " ".join([reasoning, *sentences])

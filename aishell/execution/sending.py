@@ -39,11 +39,6 @@ class Sending:
             self._whole = {key: values for key, values in self._whole.items() if key[0] != marker}
             return _told(self._reading.pop(marker, Counter()))
 
-    def tell(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Something else that happens outside of steps."""
-        with self._guard:
-            self._lists.setdefault("", []).append((kind, data))
-
     def rest(self) -> list[Event]:
         """What was sent outside of steps since this was asked last: inspection, checks, progress, clean-up."""
         with self._guard:

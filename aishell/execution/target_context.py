@@ -228,6 +228,7 @@ class Job:
         seen = tuple(table if isinstance(table, Table) else table_of(table) for table in tables)
         busy = sum(int(row.get("busy_sessions") or 0) for row in tables if not isinstance(row, Table))
         free, visible = self.free_backup_disk() if tool.category == "backup" else self.free_disk()
+        asked = self.task.metadata.get("asked") or {}
         context = ConstraintContext(
             tool=tool,
             target=self.target,
@@ -240,7 +241,8 @@ class Job:
             calls_last_minute=calls,
             cascade_children=dict(step.params.get("cascades") or {}),
             cascade_changes=dict(step.params.get("changes") or {}),
-            model_proposed=bool(self.task.metadata.get("model")),
+            model_proposed=bool(self.task.metadata.get("model")) or asked.get("by") == "model",
+            worded=bool(asked),
             last_backup=self._last_backup(step),
             noted=self._noted(step, tool),
         )

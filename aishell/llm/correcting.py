@@ -58,15 +58,18 @@ def _corrected(prompt: Prompt, answer: str, problem: str) -> Prompt:
 
 
 def audited(prompt: Prompt, completion: Completion, problem: str | None) -> dict[str, Any]:
-    """What the audit log has of an answer, `model_answered`: digests, never the texts. `problem`: why it was refused."""
+    """What the audit log has of an answer, `model_answered`: digests and lengths in tokens, never the texts.
+
+    `problem`: why it was refused.
+    """
     return {
         "purpose": prompt.purpose,
         "provider": completion.provider,
         "model": completion.model,
         "prompt": completion.prompt_digest,
         "answer": completion.answer_digest,
-        "prompt_tokens": completion.prompt_tokens,
-        "answer_tokens": completion.answer_tokens,
+        "prompt_length": completion.prompt_tokens,
+        "answer_length": completion.answer_tokens,
         "cached": completion.cached,
         "accepted": problem is None,
         **({} if problem is None else {"problem": problem[:QUOTED]}),

@@ -37,6 +37,7 @@ class ConstraintContext:
     cascade_children: Mapping[str, int] = field(default_factory=dict)  # rows that go or change, by table
     cascade_changes: Mapping[str, int] = field(default_factory=dict)  # of these, those that stay
     model_proposed: bool = False
+    worded: bool = False  # the task was read from plain language, by whatever means
     noted: tuple[Reason, ...] = ()  # what people have noted on its target, tables or tool, where that asks for more
     last_backup: datetime | None = None  # when the newest verified backup of this very database was begun
 

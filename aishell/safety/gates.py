@@ -110,6 +110,8 @@ def _facts(step: Step, tool: Tool, context: ConstraintContext) -> Iterable[Reaso
     """Facts that lift the decision to at least `confirm`; they never move the risk level."""
     if context.model_proposed and tool.risk_level.rank >= Risk.MEDIUM.rank:
         yield Reason("model", "a language model proposed this plan", Decision.CONFIRM)
+    elif context.worded and tool.risk_level.rank >= Risk.MEDIUM.rank:
+        yield Reason("plain language", "the task was read from plain language", Decision.CONFIRM)
     if tool.risk_level.rank < Risk.MEDIUM.rank:
         return
     if tool.deletes and not step.params.get("archive"):

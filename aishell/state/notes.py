@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from aishell.errors import StateError, UsageError
+from aishell.errors import UsageError
 from aishell.models import now, server_of
 from aishell.state import audit
-from aishell.state.connection import Connection, Record
+from aishell.state.connection import Record
+from aishell.state.full_text import best
 from aishell.state.store import Store
 
 #: What a note can ask for, beside being read. There is nothing here that loosens.
 DECISIONS = ("confirm", "review", "deny")
 #: Characters of a note.
 LONGEST = 2000
-#: Full text: made with the first note, since not every SQLite has FTS5.
-_INDEX = "CREATE VIRTUAL TABLE IF NOT EXISTS notes_text USING fts5(text, tokenize = 'unicode61 remove_diacritics 2')"
-_INDEXED = "SELECT count(*) FROM sqlite_schema WHERE name = 'notes_text'"
 _ALL = "SELECT * FROM notes ORDER BY id"
-_RANKED = (
-    "SELECT rowid AS id FROM notes_text WHERE notes_text MATCH :words ORDER BY bm25(notes_text), rowid DESC LIMIT 200"
-)
-_WORD = re.compile(r"\w{2,}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ class Notes:
     def add(
         self, text: str, by: str, *, target: str = "", table: str = "", tool: str = "", decision: str | None = None
     ) -> Note:
-        """Write one down. Raises UsageError for a text that is empty, too long or not printable, StateError without FTS5."""
+        """Write one down. Raises UsageError for a text that is empty, too long or not printable."""
         text = " ".join(text.split())
         if not text or len(text) > LONGEST or not text.isprintable():
             raise UsageError(f"a note is 1 to {LONGEST} printable characters", hint="write what a plan has to know")
@@ -88,14 +80,8 @@ class Notes:
             "at": now(),
         }
         with self.store.write() as connection:
-            try:
-                connection.execute(_INDEX)
-            except sqlite3.OperationalError as error:
-                hint = "use a Python whose SQLite is built with FTS5"
-                raise StateError(f"notes need SQLite's full-text search: {error}", hint=hint) from error
             connection.insert("notes", row)
             number = int(connection.value("SELECT last_insert_rowid()"))
-            connection.execute("INSERT INTO notes_text (rowid, text) VALUES (:id, :text)", {"id": number, "text": text})
             audit.append(connection, "note_added", {"note": number, **row})
         return _note({"id": number, **row})
 
@@ -106,7 +92,6 @@ class Notes:
             if row is None:
                 raise UsageError(f"note {number} does not exist", hint="`aishell notes list` shows those there are")
             connection.execute("DELETE FROM notes WHERE id = :id", {"id": number})
-            connection.execute("DELETE FROM notes_text WHERE rowid = :id", {"id": number})
             audit.append(connection, "note_removed", {"note": number, "removed_by": by, "text": row.text})
         return _note(row)
 
@@ -123,20 +108,11 @@ class Notes:
 
         Those on one of the tables, then those whose words are in the text (BM25), then the newest.
         """
-        with self.store.read() as connection:
-            notes = [note for note in map(_note, connection.all(_ALL)) if note.is_on(target)]
-            ranks = {number: place for place, number in enumerate(_ranked(connection, text))} if notes else {}
+        notes = self.all(target)
+        ranks = {notes[place].id: rank for rank, place in enumerate(best([note.text for note in notes], text))}
         last = len(ranks)
         notes.sort(key=lambda note: (not (note.table and note.names(tables)), ranks.get(note.id, last), -note.id))
         return notes[:most]
-
-
-def _ranked(connection: Connection, text: str) -> Sequence[int]:
-    """The notes that have a word of a text, the best first. Words are quoted: none of them is an operator of FTS5."""
-    words = dict.fromkeys(_WORD.findall(text))
-    if not words or not connection.value(_INDEXED):
-        return ()
-    return [row.id for row in connection.all(_RANKED, {"words": " OR ".join(f'"{word}"' for word in list(words)[:50])})]
 
 
 def _note(row: Record | Mapping[str, Any]) -> Note:

@@ -90,6 +90,7 @@ class Workflow:
     time_zone: str = "UTC"
     max_concurrent: int = 4
     max_concurrent_per_host: int = 2
+    asked: Mapping[str, Any] | None = None  # of a request in plain language: who read it; no file has this
 
     @classmethod
     def of(cls, name: str, data: Mapping[str, Any]) -> Workflow:

@@ -170,15 +170,20 @@ def task(site: Site, head: Record, workflow: Workflow, stage: Stage, target: str
         resolve(stage.inputs, lambda reference: lookup(site, head.id, workflow, stage, target, reference)),
         workflow_id=head.id,
         parent_task_id=head.id,
-        metadata={"workflow": workflow.name, "stage": stage.name},
+        metadata={"workflow": workflow.name, "stage": stage.name, **_asked(workflow)},
     )
+
+
+def _asked(workflow: Workflow) -> dict[str, Any]:
+    """That a workflow was read from plain language, as its tasks carry it."""
+    return {} if workflow.asked is None else {"asked": workflow.asked}
 
 
 class NotYetError(StepError):
     """The output of an earlier stage is not known before that has run."""
 
 
-def foreseen(site: Site, stage: Stage, target: str) -> Task | str:
+def foreseen(site: Site, workflow: Workflow, stage: Stage, target: str) -> Task | str:
     """What a stage is to do on a target as far as that is known before anything runs, or why it is not, in a sentence."""
     known = known_before(site, stage, target)
 
@@ -191,7 +196,7 @@ def foreseen(site: Site, stage: Stage, target: str) -> Task | str:
         if stage.when is not None and not holds(stage.when, value):
             return f"left out: {described(stage.when, value)}"
     try:
-        return Task(stage.agent, target, resolve(stage.inputs, value))
+        return Task(stage.agent, target, resolve(stage.inputs, value), metadata=_asked(workflow))
     except NotYetError as later:
         return later.message
 
