@@ -1,14 +1,18 @@
-"""CSV and Parquet: rows into a file of one of these formats, and out of it again."""
+"""CSV and Parquet: rows into a file of one of these formats, and out of it again.
+
+Parquet goes through pyarrow (the extra `parquet`): typed columns, so that other programs read numbers and times as such.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from aishell.archives import parquet
 from aishell.archives.values import Lots, Number, Values
 from aishell.archives.writer import LEVEL
 from aishell.errors import ArchiveError
@@ -18,11 +22,24 @@ ENDINGS = {"csv": ".csv.zst", "parquet": ".parquet"}
 #: A cell: "text", with quotes doubled; a number, X'…' or a word as it is; nothing for NULL.
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r\n)')
 _LOT = 20_000
+#: Beginning of a declared type -> how its column is kept; what fits none is text as the database writes it.
+_KINDS = (
+    (r"(big|small|medium|tiny)?int(eger)?\b.*unsigned", "uint64"),
+    (r"(big|small|medium|tiny)?int(eger|\d)?\b", "int64"),
+    (r"(double|float|real)", "float64"),
+    (r"bool", "bool"),
+    (r"timestamp.* with time zone", "instant"),
+    (r"(timestamp|datetime)", "local"),
+    (r"date$", "date"),
+)
+#: Numbers that JSON does not have: PostgreSQL writes Infinity, SQLite Inf.
+_SPECIAL = {"nan": "NaN", "infinity": "Inf", "inf": "Inf", "-infinity": "-Inf", "-inf": "-Inf"}
+_BY_VALUES = {frozenset({"int64", "float64"}): "float64"}
 
 
 def rows(path: Path, kind: str) -> Iterator[list[Values]]:
     """The rows of a file of one of these formats, a lot at a time."""
-    return _csv_rows(path) if kind == "csv" else parquet.rows(path)
+    return _csv_rows(path) if kind == "csv" else _parquet_rows(path)
 
 
 def digest(path: Path) -> str:
@@ -91,7 +108,144 @@ def _value(quoted: str | None, bare: str | None) -> Any:
     return {"real": bare} if bare.lstrip("-")[0].isalpha() else Number(bare)
 
 
+def kind_of(column: Mapping[str, Any], seen: set[str]) -> str:
+    """How a column is kept: by its declared type, on SQLite by the values it holds (`seen`), since its types bind nobody."""
+    if column["form"] == "any":
+        return _BY_VALUES.get(frozenset(seen), "mixed") if len(seen) > 1 else next(iter(seen), "text")
+    if column["form"] != "plain":
+        return "text"
+    declared = str(column.get("type") or "").lower()
+    return next((kind for pattern, kind in _KINDS if re.match(pattern, declared)), "text")
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    """The library and its part for Parquet. Raises ArchiveError where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ArchiveError(
+            "Parquet needs pyarrow", hint="pip install 'aishell[parquet]', or --archive-format jsonl"
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+def _write_parquet(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots) -> None:
+    """Raises ArchiveError, naming the column and never a value of the application, for what Parquet's type of it cannot hold."""
+    pa, pq = _pyarrow()
+    names, kinds = [str(column["column"]) for column in columns], _kinds(columns, lots)
+    types = {
+        "int64": pa.int64(), "uint64": pa.uint64(), "float64": pa.float64(), "bool": pa.bool_(), "text": pa.string(),
+        "date": pa.date32(), "local": pa.timestamp("us"), "instant": pa.timestamp("us", tz="UTC"), "binary": pa.binary(),
+    }  # fmt: skip
+    schema = pa.schema([pa.field(name, types[kind]) for name, kind in zip(names, kinds, strict=True)])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for lot in lots():
+            arrays = [
+                pa.array([_typed(row[n], kinds[n], names[n]) for row in lot], type=schema.field(n).type)
+                for n in range(len(kinds))
+            ]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _kinds(columns: Sequence[Mapping[str, Any]], lots: Lots) -> list[str]:
+    """How each column is kept. Raises ArchiveError for one that holds values of several types."""
+    seen: list[set[str]] = [set() for _ in columns]
+    untyped = [number for number, column in enumerate(columns) if column["form"] == "any"]
+    for lot in lots() if untyped else ():
+        for number in untyped:
+            seen[number] |= {_dynamic(row[number]) for row in lot if row[number] is not None}
+    kinds = [kind_of(column, types) for column, types in zip(columns, seen, strict=True)]
+    if "mixed" in kinds:
+        raise ArchiveError(
+            f"the column {columns[kinds.index('mixed')]['column']!r} holds values of several types, a Parquet column holds one",
+            hint="--archive-format jsonl or csv keep them apart",
+        )
+    return kinds
+
+
+def _parquet_rows(path: Path) -> Iterator[list[Values]]:
+    """Values as they would stand in a line; times as ISO 8601."""
+    _, pq = _pyarrow()
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield [
+                [_plain(value) for value in row] for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
+            ]
+
+
+def different(ours: Values, theirs: Values) -> list[int]:
+    """Which columns of a row are not the same in the line and in the file: numbers and times are compared by value."""
+    pairs = enumerate(zip(ours, theirs, strict=True))
+    return [place for place, (a, b) in pairs if a != b and not _equal(a, b)]
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(theirs, Number):
+        return isinstance(ours, Number) and _number(ours) == _number(theirs)
+    if isinstance(theirs, dict) and "real" in theirs:
+        text = ours.get("real") if isinstance(ours, dict) else ours
+        return bool(_SPECIAL.get(str(text).lower()) == theirs["real"])
+    if isinstance(ours, dict):
+        return isinstance(theirs, dict) and ours["hex"].lower() == theirs["hex"].lower() if "hex" in ours else False
+    if isinstance(ours, str) and isinstance(theirs, str):
+        try:
+            first, second = datetime.fromisoformat(ours), datetime.fromisoformat(theirs)
+        except ValueError:
+            return False
+        return (first.tzinfo is None) == (second.tzinfo is None) and first == second
+    return False
+
+
+def _number(text: str) -> int | float:
+    """A number that loses nothing: Python compares an int with a float exactly, also where no float is that int."""
+    return float(text) if set(text) & set(".eE") else int(text)
+
+
+def _dynamic(value: Any) -> str:
+    if isinstance(value, dict):
+        return "binary" if "hex" in value else "float64"
+    if isinstance(value, Number):
+        return "float64" if set(value) & set(".eE") else "int64"
+    return "text"
+
+
+def _typed(value: Any, kind: str, column: str) -> Any:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, dict):
+            return bytes.fromhex(value["hex"]) if "hex" in value else float(value["real"])
+        if kind in ("int64", "uint64"):
+            return int(value)
+        if kind == "float64":
+            return float(value)
+        if kind == "date":
+            return date.fromisoformat(value)
+        if kind in ("local", "instant"):
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if kind == "instant" else moment
+    except ValueError:
+        raise ArchiveError(
+            f"the column {column!r} holds a value that Parquet's type for it cannot hold ({kind})",
+            hint="use --archive-format jsonl or csv",
+        ) from None  # the cause has the value in its words
+    return value if kind == "bool" else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"real": _SPECIAL[repr(value)]}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Number(repr(value))
+    return value
+
+
 WRITERS: Mapping[str, Callable[[Path, Sequence[Mapping[str, Any]], Lots], None]] = {
     "csv": _write_csv,
-    "parquet": parquet.write,
+    "parquet": _write_parquet,
 }

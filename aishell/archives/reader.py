@@ -9,8 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aishell.archives import parquet
-from aishell.archives.formats import ENDINGS, WRITERS, digest, rows
+from aishell.archives.formats import ENDINGS, WRITERS, different, digest, rows
 from aishell.archives.manifest import ArchivePart, Chunk, Manifest, Piece
 from aishell.archives.values import Values, bound, values
 from aishell.archives.writer import LINES, MANIFEST, checksum, durable, unpacked, writing
@@ -233,5 +232,5 @@ def _difference(kind: str, names: Sequence[str], ours: Values | None, theirs: Va
     if kind == "csv":
         differ = [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
     else:
-        differ = parquet.different(ours, theirs)
+        differ = different(ours, theirs)
     return f"differs in {', '.join(repr(names[place]) for place in differ)}" if differ else None

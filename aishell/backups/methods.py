@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from aishell.backups.create.making import Work, Written
+from aishell.backups.restore import scratch_server
 from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.errors import BackupError
 
@@ -96,6 +97,18 @@ class Method(ABC):
         Raises BackupError where it has to stay. What is gone already is no error.
         """
         return
+
+
+class Physical(Method):
+    """A copy of the files of a whole server. What the server had at the end of its log nobody knew: there are no fingerprints."""
+
+    path_suffix = ""
+
+    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
+        return ()
+
+    def drop(self, work: Work, place: str) -> None:
+        scratch_server.remove(work, place)
 
 
 def kind_of(name: str) -> type[Method]:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -63,6 +63,25 @@ class Clients:
                 f"{client} is not installed here", hint="install the engine's client package, or set backup.programs"
             )
         return found
+
+    def choose(
+        self, name: str, folders: Iterable[Path | None], fits: Callable[[tuple[int, ...]], bool], needed: str, hint: str
+    ) -> None:
+        """Run the programs of the first of these folders whose version fits; None stands for the path.
+
+        Raises NotAtHandError, with what is `needed` and what was found, where none does.
+        """
+        tried = []
+        for folder in folders:
+            self.bin_folder = folder
+            try:
+                found = self.version(name)
+            except BackupError:
+                continue
+            if fits(found):
+                return
+            tried.append(f"{self.path(name)} of version {'.'.join(map(str, found))}")
+        raise NotAtHandError(f"{needed} was not found: {', '.join(tried) or 'there is none'}", hint=hint)
 
     def banner(self, name: str) -> str:
         """What a program says of itself."""

@@ -10,13 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.backup_store import BackupStore, identity_of, store_of
 from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import FULL, BackupManifest, Fingerprint
 from aishell.backups.store.repository import MANIFEST, PARTIAL, files_of, parts
 from aishell.clients.clients import Clients, end_leftover
 from aishell.commands import command, on
-from aishell.databases.base import Session
+from aishell.databases.base import Database, Session, Statement
 from aishell.errors import BackupError
 from aishell.models import Row, Server, now
 from aishell.planning.backup_rights import Lack
@@ -77,9 +77,25 @@ class Work:
             raise BackupError("it is not known which server this is")
         return server
 
+    def statement(self, block: str, database: Database | None = None, **values: Any) -> Statement:
+        """A block of the tool, with the parameters of the step and these values; `database`: another one of its server."""
+        return render(self.tool, self.tool.blocks[block], {**self.params, **values}, database or self.context.database)
+
+    def session_in(self, database: Database) -> Session:
+        """A marked session in another database than that of the target."""
+        session = database.session(self.context.options)
+        session.mark(self.context.marker)
+        return session
+
+    def send(self, block: str, session: Session, **values: Any) -> None:
+        """Send a block that changes something, which is noted before. A lock is asked for as patiently as the tool may."""
+        statement = self.statement(block, **values)
+        self.context.on_sent(statement, session)
+        self.context.in_slices(lambda: session.execute(statement))
+
     def query(self, block: str, session: Session | None = None, **values: Any) -> list[Row]:
         """The rows of a block of the tool: by itself it can only read; in a session, it is a part of what is done there."""
-        statement = render(self.tool, self.tool.blocks[block], {**self.params, **values}, self.context.database)
+        statement = self.statement(block, **values)
         if session is not None:
             return self.context.in_slices(lambda: session.send(statement))
         with self.context.reading() as own:
@@ -211,19 +227,14 @@ def parent_of(
     Raises BackupError where there is none, or where it is not of this server: a full backup, with `options`, comes first.
     """
     hint = full_first(context, *options)
-    backup_store, server = store_of(context), context.facts.get("server")
-    identity = server.identity if isinstance(server, Server) else ""
+    backup_store, identity = store_of(context), identity_of(context)
     if params.get("parent"):
         entry = backup_store.catalog.find(params["parent"])
     else:
-        known = [
-            e
-            for e in backup_store.catalog.all(context.target)
-            if e.verified and e.identity == identity and e.method == method
-        ]
+        verified = _verified(context)
+        known = [one for one in verified if one.method == method]
         if not known:
-            others = any(e.verified and e.identity == identity for e in backup_store.catalog.all(context.target))
-            why = f"by {method}" if others else "that is of this very database"
+            why = f"by {method}" if verified else "that is of this very database"
             raise BackupError(f"there is no verified backup of {context.target} {why}, to go on from", hint=hint)
         entry = known[-1]
     if entry.method != method or entry.identity != identity:
@@ -243,11 +254,12 @@ def full_first(context: Context, *options: str) -> str:
 
 def newest_by(context: Context, method: str) -> BackupManifest | None:
     """The manifest of the newest verified backup of this very server by a method."""
-    backup_store, server = store_of(context), context.facts.get("server")
-    identity = server.identity if isinstance(server, Server) else ""
-    known = [
-        e
-        for e in backup_store.catalog.all(context.target)
-        if e.verified and e.identity == identity and e.method == method
-    ]
-    return backup_store.repository.manifest(known[-1].folder) if known else None
+    known = [one for one in _verified(context) if one.method == method]
+    return store_of(context).repository.manifest(known[-1].folder) if known else None
+
+
+def _verified(context: Context) -> list[CatalogEntry]:
+    """The verified backups of this very server, the oldest first."""
+    identity = identity_of(context)
+    known = store_of(context).catalog.all(context.target)
+    return [entry for entry in known if entry.verified and entry.identity == identity]

@@ -44,11 +44,7 @@ def inside(work: Work, name: str) -> Iterator[Session]:
     """A session of its own in a database: what is set there is gone with it."""
     credentials = work.context.database.credentials
     there = replace(credentials, url=replace(credentials.url, database=name))
-    with (
-        closing(open_beside(work.context.database, there)) as database,
-        database.session(work.context.options) as session,
-    ):
-        session.mark(work.context.marker)
+    with closing(open_beside(work.context.database, there)) as database, work.session_in(database) as session:
         yield session
 
 

@@ -28,7 +28,6 @@ from aishell.claims import BEGUN, SCRATCH, WHOLE
 from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError
 from aishell.moments import given
-from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
@@ -115,7 +114,7 @@ class MariadbDump(Method):
         if _comment(work, place) == work.context.claim.whole:
             return  # by an earlier process of this step, which was killed before it could say so
         (server,) = work.query("server")
-        rights = Rights(lambda name: _statement(work, "as_invoker", name=name))
+        rights = Rights(lambda name: work.statement("as_invoker", name=name).text)
         turning = Turning(first.database, place, bool(server["fold"]), rights)
         with _place(work, place, first) as quiet, login(work) as login_:
             _load(work, login_, place, quiet, lambda pipe: _send_dump(chain[0][0], turning, pipe))
@@ -155,11 +154,6 @@ def _moment(until: str | None, chain: Chain) -> str | None:
             f"{first.backup_id} is of {first.details['as_of']}, after {until}", hint="name an earlier one"
         )
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _statement(work: Work, block: str, **values: Any) -> str:
-    """The text of a block, for a client program."""
-    return render(work.tool, work.tool.blocks[block], values, work.context.database).text
 
 
 @contextmanager
@@ -305,6 +299,4 @@ def _dropped(work: Work) -> int:
 def _send(work: Work, block: str) -> None:
     """The statement of the tool, noted before it is sent."""
     with work.context.writing() as session, quietly(work, session):
-        statement = render(work.tool, work.tool.blocks[block], work.params, work.context.database)
-        work.context.on_sent(statement, session)
-        work.context.in_slices(lambda: session.execute(statement))
+        work.send(block, session)

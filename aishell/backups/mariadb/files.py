@@ -105,21 +105,13 @@ def use_own(work: Work, program: str, version: Sequence[int]) -> None:
 
     Raises NotAtHandError where they are not here. Where `programs:` is set that folder is used and no other.
     """
-    clients, tried = work.clients, []
-    for folder in _PLACES if work.backup_store.programs is None else (work.backup_store.programs,):
-        clients.bin_folder = folder
-        try:
-            found = clients.version(program)
-        except NotAtHandError:
-            continue
-        if tuple(found[:2]) == tuple(version[:2]):
-            return
-        tried.append(f"{clients.path(program)} of version {'.'.join(map(str, found))}")
-    line = ".".join(map(str, version[:2]))
-    raise NotAtHandError(
-        f"the files are of MariaDB {line}, and {work.tool.programs[program][0]} {line} was not found: "
-        f"{', '.join(tried) or 'there is none'}",
-        hint=f"install the programs of MariaDB {line}, or set `programs:` in config/aishell.yaml to their folder",
+    line, programs = ".".join(map(str, version[:2])), work.backup_store.programs
+    work.clients.choose(
+        program,
+        _PLACES if programs is None else (programs,),
+        lambda found: tuple(found[:2]) == tuple(version[:2]),
+        f"the files are of MariaDB {line}, and {work.tool.programs[program][0]} {line}",
+        f"install the programs of MariaDB {line}, or set `programs:` in config/aishell.yaml to their folder",
     )
 
 

@@ -15,10 +15,10 @@ import zstandard
 from aishell.backups.create.making import PHYSICAL, Work, Written, full_first, make
 from aishell.backups.mariadb.files import BLOCK, STREAM, TOLD, Files, Prepared, checkpoints, run, use_own
 from aishell.backups.mariadb.login import login
-from aishell.backups.methods import Chain, Method
+from aishell.backups.methods import Chain, Physical
 from aishell.backups.restore import scratch_server
 from aishell.backups.store.catalog import CatalogEntry
-from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest
 from aishell.backups.verify.checking import few
 from aishell.clients.clients import writing
 from aishell.databases.base import SessionOptions
@@ -26,7 +26,6 @@ from aishell.databases.connections import Credentials
 from aishell.databases.opening import open_database
 from aishell.databases.urls import URL
 from aishell.errors import BackupError
-from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
@@ -63,12 +62,11 @@ def _with_warnings(made: dict[str, Any], files: Files) -> dict[str, Any]:
     return {**made, "warnings": list(files.warnings)}
 
 
-class MariadbBackup(Method):
+class MariadbBackup(Physical):
     """The files of a server as one stream, and the log that makes them one moment's."""
 
     name = "mariadb-backup"
     programs = frozenset({"mbstream", "mariadb-backup", "innochecksum", "mariadbd"})
-    path_suffix = ""
 
     def write(self, work: Work) -> Written:
         return self._copied(work, Files.of(work), 0)
@@ -107,10 +105,6 @@ class MariadbBackup(Method):
             (prepared.folder / CLAIMED).write_text(claimed, encoding="utf-8")
         prepared.move(into)
 
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
-        """None: what a server had at the end of its log nobody knew."""
-        return ()
-
     def proves(self, work: Work, place: str) -> bool:
         prove(work, place, scratch_server.place_of(work, place, ACCOUNTS))
         return True
@@ -127,9 +121,6 @@ class MariadbBackup(Method):
         ]
         given = shlex.join(["chown", "-R", "mysql:", place])
         return (f"no server was started there; give it to the server's account ({given}), then {shlex.join(words)}",)
-
-    def drop(self, work: Work, place: str) -> None:
-        scratch_server.remove(work, place)
 
     def _copied(self, work: Work, files: Files, since: int) -> Written:
         """What was written since a place in the log; 0 for everything."""
@@ -234,6 +225,6 @@ def _damaged(work: Work, control: Path) -> list[str]:
     ):
         session.mark(work.context.marker)
         for row in work.query("every_table", session):
-            outcome = session.execute(render(work.tool, work.tool.blocks["check_table"], row, database))
+            outcome = session.execute(work.statement("check_table", database, **row))
             found += [f"{row['schema']}.{row['name']}: {one.text}" for one in outcome.messages if one.level in BAD]
     return found

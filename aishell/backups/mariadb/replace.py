@@ -52,7 +52,7 @@ from aishell.commands import command
 from aishell.databases.base import Database, Session, Statement
 from aishell.errors import AishellError, BackupError, DatabaseError
 from aishell.models import Row
-from aishell.registry.render import ONLY_BACK, foreseen, foreseen_program, render
+from aishell.registry.render import ONLY_BACK, foreseen, foreseen_program
 from aishell.registry.tool import Tool
 from aishell.reporting.units import definition, exact
 from aishell.running.context import Context
@@ -88,7 +88,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
                 f"the database {place} no longer exists",
                 hint=anew(work),
             )
-        removal = render(tool, tool.blocks["removal"], params, context.database).text
+        removal = work.statement("removal").text
         return told(work, compared=params["compare"], kept=params["kept"], removal=removal, notes=notes)
 
 
@@ -148,10 +148,8 @@ def _move(work: Work, rows: Sequence[Row]) -> None:
         drop(work, session, (TRIGGER,))
         with quietly(work, beside):
             drop(work, beside, (TRIGGER,))
-        statement = render(work.tool, work.tool.blocks["do_move"], {"moves": chosen}, work.context.database)
-        work.context.on_sent(statement, session)
         try:
-            work.context.in_slices(lambda: session.execute(statement))
+            work.send("do_move", session, moves=chosen)
         except DatabaseError:
             with suppress(DatabaseError):  # its connection is gone: whoever resumes the run goes on from here
                 make(work, session, (one for one in noted(rows, REPLACED) if one.kind == TRIGGER))
@@ -375,9 +373,7 @@ def _undo(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> list[str
         drop(work, session, (TRIGGER,))
         moves = [((database, name), (place, name)) for name in tables_in(work, database)]
         moves += [((kept, name), (database, name)) for name in tables_in(work, kept)]
-        statement = render(work.tool, work.tool.blocks["do_move"], {"moves": moves}, work.context.database)
-        work.context.on_sent(statement, session)
-        session.execute(statement)
+        work.send("do_move", session, moves=moves)
         work.query("do_adopt", session, **about["before"])
         same = unchanged(definitions(work, session), before)
         drop(work, session, EVERY_KIND, keep=same)

@@ -12,15 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.create.making import Work, Written, full_first, make, parent_of, total
-from aishell.backups.methods import Chain, Method
-from aishell.backups.pgbackrest.info import EMPTY, OK, Set, Stanza, damage, missing, percent, warnings
-from aishell.backups.pgbackrest.reach import Reach, account_of, version_of
+from aishell.backups.methods import Chain, Physical
+from aishell.backups.pgbackrest.reach import (
+    EMPTY,
+    OK,
+    Reach,
+    Set,
+    Stanza,
+    account_of,
+    damage,
+    missing,
+    percent,
+    version_of,
+    warnings,
+)
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.recovery import NewCluster
 from aishell.backups.restore import scratch_server
 from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.catalog import CatalogEntry
-from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest, Fingerprint
+from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest
 from aishell.backups.verify.checking import few, working
 from aishell.clients.clients import writing
 from aishell.errors import BackupError
@@ -54,12 +65,11 @@ def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str,
     return {**result, "warnings": backup_store.repository.manifest(Path(result["backup_path"])).details["warnings"]}
 
 
-class PgBackRestMethod(Method):
+class PgBackRestMethod(Physical):
     """Sets in a repository of pgbackrest's, which each backup names by its label."""
 
     name = NAME
     programs = frozenset({"pgbackrest", "postgres", "pg_amcheck"})
-    path_suffix = ""
     keeps_elsewhere = True
 
     def write(self, work: Work) -> Written:
@@ -99,19 +109,8 @@ class PgBackRestMethod(Method):
             raise BackupError("a physical backup is restored as a whole")
         restore(work, chain, place, until)
 
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
-        """None: what a server had at the end of its WAL nobody knew."""
-        return ()
-
     def proves(self, work: Work, place: str) -> bool:
-        from aishell.backups.postgresql.recovery import prove
-
-        return prove(work, place)
-
-    def drop(self, work: Work, place: str) -> None:
-        from aishell.backups.restore.scratch_server import remove
-
-        remove(work, place)
+        return recovery.prove(work, place)
 
     def release(self, work: Work, manifest: BackupManifest, *, look_only: bool) -> None:
         """Let pgbackrest expire the set. Raises BackupError where others rest on it, that would go with it."""

@@ -20,12 +20,12 @@ from aishell.backups.create.making import (
     require,
     total,
 )
-from aishell.backups.methods import Chain, Method
+from aishell.backups.methods import Chain, Physical
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.store.encryption import opened
-from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
+from aishell.backups.store.manifest import INCREMENTAL, BackupManifest
 from aishell.clients.clients import writing
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
@@ -72,13 +72,12 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
     return made
 
 
-class PgBasebackup(Method):
+class PgBasebackup(Physical):
     """The files of a cluster as the server sends them, and the WAL that makes them one moment's."""
 
     name = "pg_basebackup"
     programs = frozenset({"pg_verifybackup", "pg_waldump", "pg_combinebackup", "postgres", "pg_amcheck"})
     on_increments = frozenset({"pg_combinebackup"})
-    path_suffix = ""
 
     def write(self, work: Work) -> Written:
         state = _state(work)
@@ -146,19 +145,8 @@ class PgBasebackup(Method):
             raise BackupError("a physical backup is restored as a whole")
         recovery.restore(work, chain, place, until)
 
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
-        """None: what a server had at the end of its WAL nobody knew."""
-        return ()
-
     def proves(self, work: Work, place: str) -> bool:
-        from aishell.backups.postgresql.recovery import prove
-
-        return prove(work, place)
-
-    def drop(self, work: Work, place: str) -> None:
-        from aishell.backups.restore.scratch_server import remove
-
-        remove(work, place)
+        return recovery.prove(work, place)
 
     def _base(self, work: Work, state: Row, parent: Path | None) -> str:
         """The files, and the moment they are as of."""

@@ -7,14 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.store.manifest import Fingerprint
 from aishell.databases.base import Session
 from aishell.errors import DatabaseError
 from aishell.models import Row
-from aishell.registry.render import render
 
 #: Seconds between two looks at whether to go on.
 LOOK = 0.5
@@ -37,7 +35,7 @@ def snapshot(work: Work, session: Session, *, workers: int = 0) -> Iterator[None
     `workers`: processes of the server that may help it.
     """
     with session.transaction():
-        execute(work, session, "isolation")
+        session.execute(work.statement("isolation"))
         work.query("forms", session, workers=str(workers))
         yield
 
@@ -56,7 +54,7 @@ def fingerprint(
     `cancelled` once `stopped` says so.
     """
     for session in sessions:
-        execute(work, session, "savepoint")
+        session.execute(work.statement("savepoint"))
     tasks: deque[_Task] = deque(_tasks(work, sessions[0], privileges, values))
     total, prints = len(tasks), list[Fingerprint]()
 
@@ -67,8 +65,8 @@ def fingerprint(
             except IndexError:
                 return
             prints.extend(task(session))
-            execute(
-                work, session, "rollback"
+            session.execute(
+                work.statement("rollback")
             )  # it lets go of the locks: 10,000 tables' do not fit into the server's table of them
 
     with ThreadPoolExecutor(len(sessions), thread_name_prefix="print") as pool:
@@ -83,11 +81,6 @@ def set_values(work: Work, session: Session, values: Values) -> tuple[Fingerprin
     return tuple(_value(known[key], *value) for key, value in values.items() if key in known)
 
 
-def execute(work: Work, session: Session, block: str, **values: Any) -> None:
-    """Send a block that returns no rows."""
-    session.execute(render(work.tool, work.tool.blocks[block], {**work.params, **values}, work.context.database))
-
-
 def _tasks(work: Work, session: Session, privileges: bool, values: Values | None) -> Iterator[_Task]:
     """What there is to do, the longest first."""
     for row in work.query("tables", session):
@@ -100,7 +93,7 @@ def _tasks(work: Work, session: Session, privileges: bool, values: Values | None
     if values is None:
         for row in work.query("sequences", session):
             yield lambda session, row=row: (_sequence(work, session, row),)  # type: ignore[misc]
-    execute(work, session, "rollback")
+    session.execute(work.statement("rollback"))
 
 
 def _table(work: Work, session: Session, row: Row) -> Fingerprint:

@@ -14,7 +14,6 @@ from aishell.backups.create.making import Work
 from aishell.clients.clients import secret
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
 from aishell.databases.libpq import keywords
-from aishell.errors import BackupError, NotAtHandError
 from aishell.registry.programs import environment
 
 #: Where distributions put the programs of one version; `/usr/bin` has wrappers that choose one themselves, and not all of them.
@@ -59,22 +58,13 @@ def use_programs(work: Work, program: str, major: int, *, exactly: bool = False)
     `exactly`: no newer one will do, as for what reads a server's own files. Raises BackupError, naming what was found, where
     there is none that fits. Where `programs:` is set that folder is used and no other.
     """
-    clients, tried = work.clients, []
-    folders = [work.backup_store.programs] if work.backup_store.programs is not None else program_folders(major)
-    for folder in folders:
-        clients.bin_folder = folder
-        try:
-            found = clients.version(program)[0]
-        except BackupError:
-            continue
-        if found == major or (found > major and not exactly):
-            return
-        tried.append(f"{clients.path(program)} of version {found}")
-    needed = f"{major}" if exactly else f"{major} or newer"
-    raise NotAtHandError(
-        f"the server is PostgreSQL {major}, and {work.tool.programs[program][0]} {needed} was not found: "
-        f"{', '.join(tried) or 'there is none'}",
-        hint=f"install the programs of PostgreSQL {major}, or set `programs:` in config/aishell.yaml to their folder",
+    needed, programs = f"{major}" if exactly else f"{major} or newer", work.backup_store.programs
+    work.clients.choose(
+        program,
+        program_folders(major) if programs is None else [programs],
+        lambda found: found[0] == major or (found[0] > major and not exactly),
+        f"the server is PostgreSQL {major}, and {work.tool.programs[program][0]} {needed}",
+        f"install the programs of PostgreSQL {major}, or set `programs:` in config/aishell.yaml to their folder",
     )
 
 

@@ -14,7 +14,6 @@ from aishell.databases.base import Database
 from aishell.databases.connections import Credentials
 from aishell.databases.opening import open_beside
 from aishell.errors import BackupError
-from aishell.registry.render import render
 
 #: The setting of a restored database that holds the claim of the step that made it.
 CLAIMED = "aishell.restored_by"
@@ -40,8 +39,7 @@ def opened(work: Work, place: str) -> Iterator[Database]:
     """Another database of the same server. Raises BackupError where the connection leads somewhere else, as a pooler's can."""
     database = open_beside(work.context.database, credentials_of(work, place))
     try:
-        with database.session(work.context.options) as session:
-            session.mark(work.context.marker)
+        with work.session_in(database) as session:
             here = work.query("here", session)[0]["database"]
         if here != place:
             raise BackupError(f"the connection for {place!r} leads to {here!r}", hint="give the server's own address")
@@ -80,15 +78,13 @@ def create(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
     named = {name: details[name] for name in ("encoding", "collation", "ctype", "locale", "rules")}
     _send(work, block, scratch=scratch, **named)
     if not details["public"]:
-        with opened(work, scratch) as database, database.session(work.context.options) as session:
-            session.mark(work.context.marker)
-            session.execute(render(work.tool, work.tool.blocks["without_public"], work.params, database))
+        with opened(work, scratch) as database, work.session_in(database) as session:
+            session.execute(work.statement("without_public", database))
 
 
 def has_nested_partitions(work: Work, place: str) -> bool:
     """Whether a partition of the database has partitions of its own."""
-    with opened(work, place) as database, database.session(work.context.options) as session:
-        session.mark(work.context.marker)
+    with opened(work, place) as database, work.session_in(database) as session:
         return bool(work.query("nested_partitions", session)[0]["found"])
 
 
@@ -107,13 +103,10 @@ def settle(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
 
 def endow(work: Work, database: Database, place: str, itself: Mapping[str, Any]) -> None:
     """Give a database the connection limit, the comment and the grants of another; `database` is one of its server."""
-    blocks = work.tool.blocks
-    with database.session(work.context.options) as session:
-        session.mark(work.context.marker)
-        with session.transaction():
-            for setting, value in (("aishell.itself", json.dumps(itself)), ("aishell.place", place)):
-                session.query(render(work.tool, blocks["chosen"], {"setting": setting, "value": value}, database))
-            session.execute(render(work.tool, blocks["endow"], {}, database))
+    with work.session_in(database) as session, session.transaction():
+        for setting, value in (("aishell.itself", json.dumps(itself)), ("aishell.place", place)):
+            session.query(work.statement("chosen", database, setting=setting, value=value))
+        session.execute(work.statement("endow", database))
 
 
 def rename(work: Work, scratch: str, place: str) -> None:
@@ -132,16 +125,13 @@ def drop(work: Work, scratch: str) -> None:
 
 def _set(work: Work, database: Database, *, role: str | None, **values: Any) -> None:
     """A setting of a database, or of a role in it. Its value cannot be bound, but taken from the session's own."""
-    blocks = work.tool.blocks
+    block = "set_database" if role is None else "set_role"
     with database.session(work.context.options) as session, session.transaction():
-        session.query(render(work.tool, blocks["chosen"], values, database))
-        block = blocks["set_database" if role is None else "set_role"]
-        session.execute(render(work.tool, block, {**values, "role": role}, database))
+        session.query(work.statement("chosen", database, **values))
+        session.execute(work.statement(block, database, **values, role=role))
 
 
 def _send(work: Work, block: str, **values: Any) -> None:
     """A statement of the tool on the target's own database, noted before it is sent."""
-    statement = render(work.tool, work.tool.blocks[block], {**work.params, **values}, work.context.database)
     with work.context.writing() as session:
-        work.context.on_sent(statement, session)
-        session.execute(statement)
+        work.send(block, session, **values)

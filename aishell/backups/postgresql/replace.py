@@ -20,10 +20,9 @@ from aishell.backups.restore.restore import (
 )
 from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.verify.checking import few, working
-from aishell.databases.base import Database, Session, Statement
+from aishell.databases.base import Database, Session
 from aishell.errors import BackupError, DatabaseError
 from aishell.models import Row
-from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
@@ -50,7 +49,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
                 _prepare(work, door, manifest)
             ended = _refuse_sessions(work, door)
             _rename(work, door)
-        removal = _statement(work, door, "removal").text
+        removal = work.statement("removal", door).text
         replaced = {row["name"]: row["oid"] for row in _query(work, door, "names")}[params["kept"]]
         return told(work, compared=compared, kept=params["kept"], removal=removal, ended=ended, replaced=replaced)
 
@@ -106,16 +105,14 @@ def _prepare(work: Work, door: Database, manifest: BackupManifest) -> None:
     if "itself" not in manifest.details or not with_owners(work):
         (today,) = _query(work, door, "itself")
         pg_place.endow(work, door, place, today["itself"])
-    with pg_place.opened(work, place) as database, database.session(work.context.options) as session:
-        session.mark(work.context.marker)
-        session.execute(_statement(work, database, "do_analyse"))
+    with pg_place.opened(work, place) as database, work.session_in(database) as session:
+        session.execute(work.statement("do_analyse", database))
 
 
 def _rename(work: Work, door: Database) -> None:
     """Both or none. The lock in the target goes with our sessions there: the locks on this host are held on."""
     work.context.database.close()
-    with door.session(work.context.options) as session:
-        session.mark(work.context.marker)
+    with work.session_in(door) as session:
         for left in reversed(range(TRIES)):
             try:
                 work.context.in_slices(lambda: _exchange(work, door, session))
@@ -133,9 +130,9 @@ def _rename(work: Work, door: Database) -> None:
 
 def _exchange(work: Work, door: Database, session: Session) -> None:
     with session.transaction():
-        session.query(_statement(work, door, "do_leave", ours=_ours(work)))
+        session.query(work.statement("do_leave", door, ours=_ours(work)))
         for block in ("do_unmark", "do_keep", "do_replace"):
-            statement = _statement(work, door, block)
+            statement = work.statement(block, door)
             work.context.on_sent(statement, session)
             session.execute(statement)
 
@@ -146,10 +143,5 @@ def _ours(work: Work) -> str:
 
 
 def _query(work: Work, door: Database, block: str, **values: Any) -> list[Row]:
-    with door.session(work.context.options) as session:
-        session.mark(work.context.marker)
-        return session.query(_statement(work, door, block, **values))
-
-
-def _statement(work: Work, database: Database, block: str, **values: Any) -> Statement:
-    return render(work.tool, work.tool.blocks[block], {**work.params, **values}, database)
+    with work.session_in(door) as session:
+        return session.query(work.statement(block, door, **values))

@@ -10,15 +10,14 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import Chain, Method, kind_of, method_of
-from aishell.backups.store.backup_store import store_of
-from aishell.backups.store.catalog import COMPARED, CatalogEntry
+from aishell.backups.store.backup_store import identity_of, store_of
+from aishell.backups.store.catalog import COMPARED
 from aishell.backups.store.encryption import opened
 from aishell.backups.store.manifest import FULL, BackupManifest, Fingerprint
 from aishell.backups.verify.checking import check, few, working
 from aishell.commands import command, on
 from aishell.databases.base import Statement
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, NotTakenError
-from aishell.models import Server
 from aishell.registry.render import foreseen_program
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
@@ -41,7 +40,8 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
             with opened(work.backup_store, work.folder, chain) as readable:
                 method.restore(work, readable, place, until=params.get("until"), tables=params.get("only") or ())
         except NotTakenError as error:
-            if _is_own(work, entry) and not (params.get("until") or params.get("only")):
+            # Another server may not take a backup for reasons of its own.
+            if entry.identity == identity_of(context) and not (params.get("until") or params.get("only")):
                 work.backup_store.catalog.differed(entry.backup_id, f"it was not restored: {error.message}")
             raise
         # A part of a backup, or a later moment, is not what its fingerprints are of.
@@ -126,12 +126,6 @@ def _compared(work: Work, method: Method, place: str, expected: Sequence[Fingerp
     """What is other in a place than the backup saw it, the second time that it is looked at too."""
     expected = method.comparable(work, expected)
     return differences(expected, method.prints(work, place)) and differences(expected, method.prints(work, place))
-
-
-def _is_own(work: Work, entry: CatalogEntry) -> bool:
-    """Whether the backup was made of the server that it is restored into: another one may not take it for reasons of its own."""
-    server = work.context.facts.get("server")
-    return isinstance(server, Server) and server.identity == entry.identity
 
 
 def differences(expected: Sequence[Fingerprint], found: Sequence[Fingerprint]) -> list[str]:

@@ -23,6 +23,7 @@ from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import TRASH, Repository
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, StepError
+from aishell.models import Server
 from aishell.running.context import Context
 from aishell.settings.settings import Settings
 from aishell.state.store import Store
@@ -237,3 +238,9 @@ def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
         (told.added if known is None else told.known).append(name)
     told.gone = [entry.backup_id for entry in backup_store.entries() if not entry.folder.is_dir()]
     return told
+
+
+def identity_of(context: Context) -> str:
+    """The identity of the target's server as it was seen last; empty where it was not."""
+    server = context.facts.get("server")
+    return server.identity if isinstance(server, Server) else ""

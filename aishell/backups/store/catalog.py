@@ -22,6 +22,11 @@ GONE = "its folder is not there"
 #: The verification level and its moment, as the catalog, the note beside a manifest and JSON have always called them.
 LEVEL_KEY, LEVEL_AT_KEY = "rung", "rung_at"
 _KEYS = {"verification_level": LEVEL_KEY, "verification_level_at": LEVEL_AT_KEY}
+#: What the catalog has of a backup as its manifest has it.
+_OF_MANIFEST = (
+    "backup_id", "target", "identity", "engine", "kind", "method", "parent", "database", "started_at", "finished_at", "bytes",
+    "source_bytes", "run_id", "digest",
+)  # fmt: skip
 _FIELDS = {key: name for name, key in _KEYS.items()}
 
 
@@ -94,9 +99,7 @@ class CatalogEntry:
     @property
     def readable(self) -> bool:
         """Whether it was checksummed and fully read, and no damage was found since."""
-        return self.problem is None and VERIFICATION_LEVELS.index(self.verification_level) >= VERIFICATION_LEVELS.index(
-            VERIFIED
-        )
+        return self.problem is None and self.verification_level in (VERIFIED, COMPARED)
 
     @property
     def verified(self) -> bool:
@@ -158,21 +161,8 @@ class Catalog:
         """
         known = standing or Verification(verification_level, pinned=pinned)
         values = {
-            "backup_id": manifest.backup_id,
-            "target": manifest.target,
-            "identity": manifest.identity,
-            "engine": manifest.engine,
-            "kind": manifest.kind,
-            "method": manifest.method,
-            "parent": manifest.parent,
-            "database": manifest.database,
-            "started_at": manifest.started_at,
-            "finished_at": manifest.finished_at,
+            **{name: getattr(manifest, name) for name in _OF_MANIFEST},
             "path": str(inside(self.root, folder).relative_to(self.root)),
-            "bytes": manifest.bytes,
-            "source_bytes": manifest.source_bytes,
-            "run_id": manifest.run_id,
-            "digest": manifest.digest,
             LEVEL_KEY: known.verification_level,
             LEVEL_AT_KEY: known.verification_level_at or now(),
             "compared_at": known.compared_at,
@@ -195,23 +185,22 @@ class Catalog:
 
     def find(self, name: str) -> CatalogEntry:
         """A backup by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
-        known = self.all()
-        found = [entry for entry in known if entry.backup_id == name] or [
-            entry for entry in known if name and entry.backup_id.startswith(name)
-        ]
+        known = {entry.backup_id: entry for entry in self.all()}
+        if name in known:
+            return known[name]
+        found = [entry for one, entry in known.items() if name and one.startswith(name)]
         if len(found) > 1:
             raise AmbiguousNameError("backup", name, (entry.backup_id for entry in found))
         if not found:
-            raise UnknownNameError("backup", name, (entry.backup_id for entry in known), "the catalog")
+            raise UnknownNameError("backup", name, known, "the catalog")
         return found[0]
 
     def at(self, folder: Path) -> CatalogEntry:
         """A backup by its folder. Raises UnknownNameError."""
-        entries = self.all()
-        for entry in entries:
-            if entry.folder.resolve() == folder.resolve():
-                return entry
-        raise UnknownNameError("backup", str(folder), (str(entry.folder) for entry in entries))
+        known = {entry.folder.resolve(): entry for entry in self.all()}
+        if folder.resolve() not in known:
+            raise UnknownNameError("backup", str(folder), (str(entry.folder) for entry in known.values()))
+        return known[folder.resolve()]
 
     def proven(self, backup_id: str, level: str) -> None:
         """It was looked at and is sound as far as `level`; a higher level that it had stays: it is what it was then.

@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.backups.create.making import Work
 from aishell.backups.methods import keeps_elsewhere, method_of
-from aishell.backups.store.backup_store import BackupStore, store_of
+from aishell.backups.store.backup_store import BackupStore, identity_of, store_of
 from aishell.backups.store.catalog import GONE, CatalogEntry, as_keys
 from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import TRASH
@@ -21,7 +21,6 @@ from aishell.backups.verify.checking import working
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
 from aishell.files import folder_name
-from aishell.models import Server
 from aishell.moments import at
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
@@ -148,9 +147,7 @@ def reasons(decision: RetentionDecision) -> list[str]:
 
 def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`find_last_backup`: the newest verified backup of this very server."""
-    server = context.facts.get("server")
-    identity = server.identity if isinstance(server, Server) else ""
-    entry = store_of(context).newest(context.target, identity, kind=params.get("kind"))
+    entry = store_of(context).newest(context.target, identity_of(context), kind=params.get("kind"))
     if entry is None:
         return {"backup": None}
     shown = ("backup_id", "kind", "method", "started_at", "bytes", "verification_level", "parent", "path")
@@ -218,8 +215,7 @@ def _kept(entry: CatalogEntry) -> Kept:
 
 def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`find_unproven_backup`: the one whose last restore test is the longest ago. Raises BackupError where there is none."""
-    backup_store, server = store_of(context), context.facts.get("server")
-    identity = server.identity if isinstance(server, Server) else ""
+    backup_store, identity = store_of(context), identity_of(context)
     there = backup_store.entries(context.target)
     chosen = longest_unproven(there, identity, last_tries(backup_store.store(), context.target) if there else {})
     if chosen is None:

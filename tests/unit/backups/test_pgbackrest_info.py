@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from aishell.backups.pgbackrest import reach as pgbackrest_reach
-from aishell.backups.pgbackrest.info import EMPTY, damage, missing, percent, stanza_of, warnings
-from aishell.backups.pgbackrest.reach import account_of
+from aishell.backups.pgbackrest.reach import EMPTY, account_of, damage, missing, percent, stanza_of, warnings
 from aishell.errors import BackupError, NotAtHandError
 
 FULL, INCR = "20261122-000323F", "20261122-000323F_20261122-000326I"
