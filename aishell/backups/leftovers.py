@@ -155,15 +155,17 @@ def _archives(archives: Path, fates: RunFates) -> _Found:
 
 
 def _restores(fates: RunFates, target: str) -> Iterator[Residue]:
-    """What stands beside a place on this host while that is filled: its name is in the plan of the run."""
+    """What lies beside a place on this host while that is filled."""
     for told in fates.on(target, "backup_restore"):
-        steps = json.loads(told.run.plan)["steps"] if told.run and told.fate is not RunFate.ALIVE else ()
-        places = {step["params"].get(name) for step in steps for name in ("place", "kept")}
-        for place in (Path(one) for one in places if isinstance(one, str) and Path(one).is_absolute()):
-            for ending in ("restoring", "tablespaces"):
-                path = place.with_name(f".{place.name}.{ending}")
-                if os.path.lexists(path):
-                    yield _residue(RESTORE, path, told)
+        places = _places(told.run.plan) if told.run and told.fate is not RunFate.ALIVE else ()
+        beside = [place.with_name(f".{place.name}.{end}") for place in places for end in ("restoring", "tablespaces")]
+        yield from (_residue(RESTORE, path, told) for path in beside if os.path.lexists(path))
+
+
+def _places(plan: str) -> list[Path]:
+    """The paths that a plan restores to, or keeps what is replaced in."""
+    named = {step["params"].get(name) for step in json.loads(plan)["steps"] for name in ("place", "kept")}
+    return [Path(one) for one in named if isinstance(one, str) and Path(one).is_absolute()]
 
 
 def _residue(kind: str, path: Path, told: KnownRun) -> Residue:

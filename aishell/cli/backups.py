@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aishell.backups.store.catalog import OTHER_MANIFEST
 from aishell.cli.asking import confirm
 from aishell.cli.common import OUTPUT, interactive, open_site
 from aishell.cli.console import write_json
@@ -82,8 +83,7 @@ def _tell_of_folder(site: Site, target: str | None) -> bool:
             new += 1
         elif manifest.digest != known[manifest.backup_id].digest:
             damaged = True
-            text = "its manifest is another one than when it was made"
-            say(f"{printable(folder.name)}: {text}", style="red", err=True)
+            say(f"{printable(folder.name)}: {OTHER_MANIFEST}", style="red", err=True)
     if new:
         say(
             f"{new} backup(s) in the folder are not in the catalog: `{command('backups', 'rebuild-catalog')}`", err=True

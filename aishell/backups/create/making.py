@@ -77,7 +77,7 @@ class Work:
             raise BackupError("it is not known which server this is")
         return server
 
-    def statement(self, block: str, database: Database | None = None, **values: Any) -> Statement:
+    def statement(self, block: str, database: Database | None = None, /, **values: Any) -> Statement:
         """A block of the tool, with the parameters of the step and these values; `database`: another one of its server."""
         return render(self.tool, self.tool.blocks[block], {**self.params, **values}, database or self.context.database)
 
@@ -87,7 +87,7 @@ class Work:
         session.mark(self.context.marker)
         return session
 
-    def send(self, block: str, session: Session, **values: Any) -> None:
+    def send(self, block: str, session: Session, /, **values: Any) -> None:
         """Send a block that changes something, which is noted before. A lock is asked for as patiently as the tool may."""
         statement = self.statement(block, **values)
         self.context.on_sent(statement, session)

@@ -117,7 +117,7 @@ class MariadbDump(Method):
         rights = Rights(lambda name: work.statement("as_invoker", name=name).text)
         turning = Turning(first.database, place, bool(server["fold"]), rights)
         with _place(work, place, first) as quiet, login(work) as login_:
-            _load(work, login_, place, quiet, lambda pipe: _send_dump(chain[0][0], turning, pipe))
+            _load(work, login_, place, quiet, lambda pipe: pipe.writelines(turned(_unpacked(chain[0][0]), turning)))
             if increments:
                 stretch = Stretch.all(increments, moment) if moment else Stretch.compared(increments)
                 replay = Replay(turning, int(server["packet"]) // 4)
@@ -235,11 +235,6 @@ def _load(work: Work, login_: tuple[str, int], place: str, quiet: bool, send_: C
         larger = any(text in error.message.lower() for text in _TOO_LARGE)
         hint = "a row may be larger than max_allowed_packet, in hexadecimal: set it to 1G on the server meanwhile"
         raise NotTakenError(error.message, hint=hint if larger else error.hint) from error
-
-
-def _send_dump(folder: Path, turning: Turning, pipe: IO[bytes]) -> None:
-    for block in turned(_unpacked(folder), turning):
-        pipe.write(block)
 
 
 def _unpacked(folder: Path) -> Iterator[bytes]:

@@ -45,7 +45,7 @@ BLOCK = 1 << 18
 _LINES = 4
 #: How programs say that a disk is full: it says nothing of the backup.
 _FULL = re.compile(r"No space left on device|error number 28\b")
-#: Where the flags of a tablespace stand in its first file, in bytes.
+#: Where the flags of a tablespace stand in its first file, in bytes: its further files do not hold them.
 _FLAGS_AT = 54
 #: The page that tells where writes are noted twice, where it does that, from its end, and the mark that it does.
 _NOTED_PAGE, _NOTED_AT, _NOTED_MARK = 5, 190, 536853855
@@ -251,7 +251,7 @@ class Prepared:
         for path in self._tablespaces(manifest):
             if path.stat().st_mtime_ns == seen.get(path):
                 continue
-            flags = _flags(first) if path in parts else None
+            flags = _numbers(first, _FLAGS_AT, 1)[0] if path in parts else None
             ranges = _ranges(first, manifest.details["settings"]["page_size"]) if path == first else [(0, None)]
             try:
                 for begin, end in ranges:
@@ -321,11 +321,6 @@ def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> N
         raise BackupError(f"{links[0]} leads out of the data directory: {manifest.backup_id} cannot be restored")
     if checkpoints(into) != (manifest.details["from"], manifest.position["lsn"]):
         raise BackupError(f"{stream} is not of {manifest.backup_id}: it reaches from and to another place in the log")
-
-
-def _flags(first: Path) -> int:
-    """What the further files of a tablespace do not tell themselves."""
-    return _numbers(first, _FLAGS_AT, 1)[0]
 
 
 def _ranges(first: Path, page_size: int) -> list[tuple[int, int | None]]:

@@ -105,13 +105,9 @@ def _columns(work: Work, session: Session) -> Mapping[str, list[Row]]:
 
 
 def _compared(columns: Sequence[Row], versioned: bool) -> tuple[list[Mapping[str, str]], bool]:
-    """The columns that are compared, and whether the history is: a dump has none of one that goes by transactions."""
-    kept: list[Mapping[str, str]] = [
-        {"column": row["column"], "form": row["form"]}
-        for row in columns
-        if row["form"] not in ("period", "transaction")
-    ]
-    return kept, versioned and not any(row["form"] == "transaction" for row in columns)
+    """The columns that are compared, and whether the history is."""
+    kept = [row for row in columns if row["form"] not in ("period", "transaction")]
+    return [{"column": row["column"], "form": row["form"]} for row in kept], versioned and _has_history(columns)
 
 
 def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[Fingerprint]:
@@ -155,18 +151,18 @@ def _warnings(objects: Sequence[Row], columns: Mapping[str, Sequence[Row]], hist
     unsafe = [f"{row['name']} ({row['engine']})" for row in tables if not row["transactional"]]
     if unsafe:
         yield f"not transactional, so their rows are of no one moment and are not compared: {', '.join(unsafe)}"
-    rounded = [
-        f"{row['name']}.{column['column']}"
-        for row in tables
-        for column in columns[row["name"]]
-        if column["type"] == "float"
-    ]
+    all_columns = [(row["name"], column) for row in tables for column in columns[row["name"]]]
+    rounded = [f"{name}.{column['column']}" for name, column in all_columns if column["type"] == "float"]
     if rounded:
         yield f"FLOAT comes back with six digits, as the server writes it: {', '.join(rounded)}"
     for row in tables:
-        forms = {column["form"] for column in columns[row["name"]]}
-        if row["type"] == "SYSTEM VERSIONED" and ("transaction" in forms or not history):
+        if row["type"] == "SYSTEM VERSIONED" and not (history and _has_history(columns[row["name"]])):
             yield f"the history of {row['name']} is not in the dump"
+
+
+def _has_history(columns: Sequence[Row]) -> bool:
+    """Whether a dump has the history of a system-versioned table: it has none of one that goes by transactions."""
+    return all(column["form"] != "transaction" for column in columns)
 
 
 def _hash(*values: object) -> str:

@@ -184,28 +184,17 @@ class PgDump(Method):
             self._load_section(work, {**values, "section": section, "jobs": 1, "list": last}, credentials)
 
     def _load_section(self, work: Work, values: Mapping[str, Any], credentials: Credentials) -> None:
-        server, client = work.context.database.version[0], work.clients.version("restore")[0]
-        if client < TIMEOUT_SINCE or server >= TIMEOUT_SINCE:
-            try:
-                self._run(work, "restore", {**values, "exit_on_error": ["--exit-on-error"]}, credentials)
-            except NotAtHandError:
-                raise
-            except BackupError as error:
-                raise NotTakenError(error.message, hint=error.hint) from error
-            return
-        # A newer pg_restore sets, in each of its sessions, what this server does not know; that is an error, and the only one
-        # that may be.
+        # A newer pg_restore sets, in each of its sessions, what an older server does not know; that is an error, and the only
+        # one that may be.
+        newer = work.clients.version("restore")[0] >= TIMEOUT_SINCE > work.context.database.version[0]
         log = work.folder / "restore.log"
         begun = log.stat().st_size if log.exists() else 0
         try:
-            self._run(work, "restore", {**values, "exit_on_error": []}, credentials)
+            self._run(work, "restore", {**values, "exit_on_error": [] if newer else ["--exit-on-error"]}, credentials)
         except NotAtHandError:
             raise
         except BackupError as error:
-            with log.open(encoding="utf-8", errors="replace") as said:
-                said.seek(begun)
-                errors = [line for line in said if line.startswith("pg_restore: error:")]
-            if not errors or not all(_UNKNOWN in line for line in errors):
+            if not (newer and _only_unknown(log, begun)):
                 raise NotTakenError(error.message, hint=error.hint) from error
 
     def _run(
@@ -214,6 +203,14 @@ class PgDump(Method):
         """A program of the tool that connects to a server."""
         with reached(credentials or work.context.database.here) as (login, descriptors):
             work.clients.run(program, {**values, "login": login}, secrets=descriptors, **more)
+
+
+def _only_unknown(log: Path, begun: int) -> bool:
+    """Whether all that pg_restore found wrong is the setting that this server does not know."""
+    with log.open(encoding="utf-8", errors="replace") as said:
+        said.seek(begun)
+        errors = [line for line in said if line.startswith("pg_restore: error:")]
+    return bool(errors) and all(_UNKNOWN in line for line in errors)
 
 
 @contextmanager
@@ -348,18 +345,21 @@ def _chosen_rows(lines: Sequence[str], tables: Sequence[str]) -> list[str]:
     pg_restore's own --table brings back neither the types nor the schema of a table, nor its indexes. Raises BackupError for one
     whose rows the dump does not have.
     """
-    wanted: set[str] = set()
-    for table in tables:
-        places = [dot for dot, letter in enumerate(table) if letter == "."]
-        named = {f"{_DATA}{table[:dot]} {table[dot + 1 :]} ".replace("\n", " ") for dot in places}
-        found = {line for line in lines if _what(line).startswith(tuple(named))} if named else set[str]()
-        if not found:
-            raise BackupError(
-                f"the backup has no rows of {table!r}",
-                hint="name it as schema.table; a partitioned table by its partitions, which have the rows",
-            )
-        wanted |= found
+    wanted = set[str]().union(*(_rows_of(lines, table) for table in tables))
     return [line for line in lines if line in wanted or not _LEFT_OUT.match(_what(line))]
+
+
+def _rows_of(lines: Sequence[str], table: str) -> set[str]:
+    """The lines of a table's rows. Any dot of its name may be the one behind the schema."""
+    places = [dot for dot, letter in enumerate(table) if letter == "."]
+    named = tuple(f"{_DATA}{table[:dot]} {table[dot + 1 :]} ".replace("\n", " ") for dot in places)
+    found = {line for line in lines if _what(line).startswith(named)}
+    if not found:
+        raise BackupError(
+            f"the backup has no rows of {table!r}",
+            hint="name it as schema.table; a partitioned table by its partitions, which have the rows",
+        )
+    return found
 
 
 def _what(line: str) -> str:

@@ -10,6 +10,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent_encode
@@ -206,8 +207,6 @@ def prints_of(path: Path, *, live: bool = False) -> tuple[Fingerprint, ...]:
 
 
 def _fingerprints(connection: sqlite3.Connection) -> Iterator[Fingerprint]:
-    from hashlib import blake2b
-
     query = "SELECT type, name, sql, rootpage FROM sqlite_schema ORDER BY type, name"
     for kind, name, sql, root in connection.execute(query).fetchall():
         yield Fingerprint(kind, name, None, blake2b((sql or "").encode(), digest_size=16).hexdigest())
@@ -217,8 +216,6 @@ def _fingerprints(connection: sqlite3.Connection) -> Iterator[Fingerprint]:
 
 def _rows(connection: sqlite3.Connection, table: str) -> Fingerprint:
     """The rows of a table in the order they lie in: the same file has the same order."""
-    from hashlib import blake2b
-
     digest, count = blake2b(digest_size=16), 0
     connection.text_factory = bytes
     found = connection.execute(f"SELECT * FROM {quote(table, 'sqlite')}")  # noqa: S608  quoted

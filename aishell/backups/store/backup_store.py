@@ -10,6 +10,7 @@ from pathlib import Path
 from aishell.backups.store.catalog import (
     LEVEL_AT_KEY,
     LEVEL_KEY,
+    OTHER_MANIFEST,
     VERIFICATION_LEVELS,
     WRITTEN,
     Catalog,
@@ -64,7 +65,8 @@ class BackupStore:
         """Every backup, the oldest first; none where nothing was recorded yet. One that is in the trash is none any more."""
         if not self.recorded():
             return []
-        return [entry for entry in self.catalog.all(target) if entry.folder.exists() or not trash_of(entry).exists()]
+        known = [(entry, entry.folder) for entry in self.catalog.all(target)]
+        return [one for one, at in known if at.exists() or not at.with_name(TRASH + at.name).exists()]
 
     def chain(self, entry: CatalogEntry) -> list[tuple[Path, BackupManifest]]:
         """A backup and all that it rests on, the full one first, each with its manifest as the catalog knows it.
@@ -168,11 +170,6 @@ def _copies_read(noted: object) -> dict[str, CopyRead]:
     return read
 
 
-def trash_of(entry: CatalogEntry) -> Path:
-    """Where a backup is that was about to be deleted."""
-    return entry.folder.with_name(TRASH + entry.folder.name)
-
-
 def store_of(context: Context) -> BackupStore:
     """The backup store a run was given. Raises StepError where there is none, as in a tool that is tried by itself."""
     if not isinstance(context.backups, BackupStore):
@@ -212,32 +209,43 @@ def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
             f"none of the {len(before)} backup(s) that are known is in {root}: nothing was changed",
             hint=f"is its disk mounted? if they are gone for good: {forget}",
         )
-    told, seen = Rebuilt(), dict[str, Path]()
+    rebuilt, seen = Rebuilt(), dict[str, Path]()
     for folder, manifest in found:
-        if isinstance(manifest, BackupError):
-            told.damaged.append((folder, manifest.message))
-            continue
-        name, known = manifest.backup_id, before.get(manifest.backup_id)
-        if folder.name != name:
-            told.damaged.append((folder, f"its manifest is that of {name}"))
-            continue
-        other = seen.get(name) or (known.folder if known is not None and known.folder.is_dir() else folder)
-        if other.resolve() != folder.resolve():
-            told.damaged.append((folder, f"it is there twice: {other} is the same backup"))
-            continue
-        seen[name] = folder
-        if known is not None and known.digest != manifest.digest:
-            why = "its manifest is another one than when it was made"
-            backup_store.catalog.failed(name, why)
-            told.damaged.append((folder, why))
+        known = None if isinstance(manifest, BackupError) else before.get(manifest.backup_id)
+        wrong = _wrong(backup_store, folder, manifest, known, seen)
+        if isinstance(manifest, BackupError) or wrong is not None:
+            rebuilt.damaged.append((folder, str(wrong)))
             continue
         standing = backup_store.standing(folder, manifest)
         backup_store.catalog.add(manifest, folder, standing=standing or Verification(WRITTEN, pinned=True))
         if standing is None and known is None:
-            told.unnoted.append(name)
-        (told.added if known is None else told.known).append(name)
-    told.gone = [entry.backup_id for entry in backup_store.entries() if not entry.folder.is_dir()]
-    return told
+            rebuilt.unnoted.append(manifest.backup_id)
+        (rebuilt.added if known is None else rebuilt.known).append(manifest.backup_id)
+    rebuilt.gone = [entry.backup_id for entry in backup_store.entries() if not entry.folder.is_dir()]
+    return rebuilt
+
+
+def _wrong(
+    backup_store: BackupStore,
+    folder: Path,
+    manifest: BackupManifest | BackupError,
+    known: CatalogEntry | None,
+    seen: dict[str, Path],
+) -> str | None:
+    """Why a folder cannot be entered as the backup that its manifest names; `seen`: those that were looked at before it."""
+    if isinstance(manifest, BackupError):
+        return manifest.message
+    name = manifest.backup_id
+    if folder.name != name:
+        return f"its manifest is that of {name}"
+    other = seen.get(name) or (known.folder if known is not None and known.folder.is_dir() else folder)
+    if other.resolve() != folder.resolve():
+        return f"{other} is the same backup"
+    seen[name] = folder
+    if known is not None and known.digest != manifest.digest:
+        backup_store.catalog.failed(name, OTHER_MANIFEST)
+        return OTHER_MANIFEST
+    return None
 
 
 def identity_of(context: Context) -> str:

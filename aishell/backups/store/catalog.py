@@ -18,7 +18,7 @@ from aishell.state.store import Store
 #: How far a backup was proven, each step including those before it.
 VERIFICATION_LEVELS = ("written", "checksummed", "readable", "restored-and-compared")
 WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = VERIFICATION_LEVELS
-GONE = "its folder is not there"
+GONE, OTHER_MANIFEST = "its folder does not exist", "its manifest differs from the one that was made with it"
 #: The verification level and its moment, as the catalog, the note beside a manifest and JSON have always called them.
 LEVEL_KEY, LEVEL_AT_KEY = "rung", "rung_at"
 _KEYS = {"verification_level": LEVEL_KEY, "verification_level_at": LEVEL_AT_KEY}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.backups.methods import keeps_elsewhere
 from aishell.backups.store.backup_store import BackupStore, store_of
-from aishell.backups.store.catalog import CatalogEntry
+from aishell.backups.store.catalog import OTHER_MANIFEST, CatalogEntry
 from aishell.backups.store.manifest import BackupManifest, File
 from aishell.backups.store.repository import MANIFEST, Cancelled, Repository, carried, problems, sha256_of
 from aishell.backups.verify.checking import few, refuse
@@ -41,7 +41,6 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             for name in backup_store.copies
             if name not in backup_store.catalog.find(manifest.backup_id).sound_copies
         ]
-        refuse(manifest, problems(folder, manifest, context.cancelled))
         for name in missing:
             _put(backup_store, name, folder, manifest, context.cancelled)
             copied.append({"backup_id": manifest.backup_id, "place": name})
@@ -57,53 +56,52 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """
     backup_store, name = store_of(context), params["backup_id"]
     chosen = [backup_store.catalog.find(name)] if name else backup_store.entries(context.target)
-    due = _ago(params["days"])
-    copies = [(_read_at(entry, place), entry, place) for entry in chosen for place in entry.copies]
-    read, copied, size, unreached, damaged, broken = [], [], 0, set[str](), list[str](), list[str]()
-    for at, entry, place in sorted(copies, key=lambda one: one[0]):  # the longest unread first
-        fresh = params["days"] and at > due and place in entry.sound_copies
-        if fresh or place in unreached:
+    read, copied, size, unreached, broken = [], [], 0, set[str](), list[tuple[str, str]]()
+    for entry, place in _due(chosen, params["days"]):
+        if place in unreached:
             continue
         try:
             found = place_of(place).problems(entry, context.cancelled)
         except NotAtHandError as error:
             unreached.add(place)
-            damaged.append(error.message)
-            broken.append(entry.backup_id)
+            broken.append((entry.backup_id, error.message))
             continue
         problem = few(found) if found else None
         backup_store.catalog.copy_read(entry.backup_id, place, problem)
         read.append({"backup_id": entry.backup_id, "place": place, "problem": problem})
         size += entry.bytes
         if found and params["again"] and entry.readable and place in backup_store.copies:
-            manifest = backup_store.manifest(entry)
-            refuse(manifest, problems(entry.folder, manifest, context.cancelled))
-            _put(backup_store, place, entry.folder, manifest, context.cancelled)
+            _put(backup_store, place, entry.folder, backup_store.manifest(entry), context.cancelled)
             copied.append({"backup_id": entry.backup_id, "place": place})
         elif found:
-            damaged.append(f"{entry.backup_id} in {place}: {problem}")
-            broken.append(entry.backup_id)
-    if damaged:
-        kind = NotAtHandError if unreached and len(unreached) == len(damaged) else BackupError
+            broken.append((entry.backup_id, f"{entry.backup_id} in {place}: {problem}"))
+    if broken:
+        kind = NotAtHandError if len(unreached) == len(broken) else BackupError
         raise kind(
-            f"copies are not as they should be: {few(damaged)}",
-            hint=f"{command('backups', 'show', broken[0])} tells of each copy",
+            f"copies are not as they should be: {few([why for _, why in broken])}",
+            hint=f"{command('backups', 'show', broken[0][0])} shows each copy",
         )
     return {"read": read, "copied": copied, "bytes": size}
 
 
-def _ago(days: float) -> str:
-    """So many days ago, as times are noted."""
-    return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
-
-
-def _read_at(entry: CatalogEntry, place: str) -> str:
-    """When a copy was last read; of one that never was, before all others."""
-    return entry.copies_read[place].at if place in entry.copies_read else ""
+def _due(chosen: Sequence[CatalogEntry], days: float) -> list[tuple[CatalogEntry, str]]:
+    """The copies that were damaged, or not read for so many days, the longest unread first; all where `days` is 0."""
+    since = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")  # as times are noted
+    copies = [
+        (entry.copies_read[place].at if place in entry.copies_read else "", entry, place)
+        for entry in chosen
+        for place in entry.copies
+    ]
+    return [
+        (entry, place)
+        for at, entry, place in sorted(copies, key=lambda one: one[0])
+        if not days or at <= since or place not in entry.sound_copies
+    ]
 
 
 def _put(backup_store: BackupStore, name: str, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
-    """A copy, in the place of one that was found damaged; the backup itself was just compared with its manifest."""
+    """A copy of a backup that is as its manifest says, in the place of one that was found damaged."""
+    refuse(manifest, problems(folder, manifest, cancelled))
     place, known = place_of(name), backup_store.catalog.find(manifest.backup_id)
     if name in known.copies and name not in known.sound_copies:
         place.discard(manifest)
@@ -239,7 +237,7 @@ class ObjectStore(Place):
 
 def _other(manifest: BackupManifest, entry: CatalogEntry) -> list[str]:
     """Whether a manifest in a second place is another one than the catalog knows."""
-    return [] if manifest.digest == entry.digest else ["its manifest is another one than when it was made"]
+    return [] if manifest.digest == entry.digest else [OTHER_MANIFEST]
 
 
 def place_of(name: str) -> Place:

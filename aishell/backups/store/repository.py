@@ -157,7 +157,9 @@ class Repository:
             at = Path(path)
             if at == self.root:
                 names[:] = [name for name in names if not _RESTORED.match(name)]
-            if at != self.root and (MANIFEST in files or _is_ours(at.name)):
+            if at != self.root and (
+                MANIFEST in files or at.name.startswith((PARTIAL, TRASH, WORK)) or _NAME.fullmatch(at.name)
+            ):
                 names.clear()
                 yield at
 
@@ -211,10 +213,6 @@ def begun_by(folder: Path) -> str | None:
         return folder.name.removeprefix(WORK).partition("-")[0] or None
     name = _NAME.fullmatch(folder.name.removeprefix(PARTIAL).removeprefix(TRASH))
     return name[2] or None if name else None
-
-
-def _is_ours(name: str) -> bool:
-    return name.startswith((PARTIAL, TRASH, WORK)) or _NAME.fullmatch(name) is not None
 
 
 def _write(path: Path, text: str) -> None:

@@ -100,41 +100,22 @@ def decide(
     """
     known = {backup.backup_id: backup for backup in backups}
     newest_first = sorted(known.values(), key=_age, reverse=True)
-    why: dict[str, list[str]] = {name: [] for name in known}
-    groups: dict[str, list[Kept]] = defaultdict(list)
-    for backup in newest_first:
-        groups[backup.group].append(backup)
-        if not asked(backup):
-            why[backup.backup_id].append("not asked about")
-    readable = _sound(known, differing=True)
-    counting = _sound(known) - {backup.backup_id for backup in newest_first if backup.replaced}
-    for mine in groups.values():
-        _guard(mine, counting, rules, now, why)
-        _keep(mine, counting, rules, now, why)
-        for backup in mine:
-            # What came back otherwise than it was, or was replaced by a restore, stays as long as it would if it counted, and
-            # pushes nothing out.
-            if backup.backup_id in readable - counting:
-                alone: dict[str, list[str]] = defaultdict(list)
-                _keep(mine, counting | _below(backup, known), rules, now, alone)
-                told = alone[backup.backup_id]
-                if backup.replaced and told:
-                    told = [f"of what a restore replaced; kept as the others are ({', '.join(told)})"]
-                why[backup.backup_id] += told
+    why: dict[str, list[str]] = {
+        backup.backup_id: [] if asked(backup) else ["not asked about"] for backup in newest_first
+    }
+    _keep(known, newest_first, rules, now, why)
     _support(known, why)
     candidates = [backup for backup in newest_first if not why[backup.backup_id]]
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}
     turns = _turns(known, [backup for backup in candidates if backup.backup_id not in waits], rules.at_most)
     full_up = rules.at_most is not None and len(turns) >= rules.at_most
     later = f"no more than {rules.at_most} in one run" if full_up else "what depends on it stays for now"
-    for backup in candidates:
-        if backup.backup_id not in turns:
-            waits.setdefault(backup.backup_id, later)
+    staying = {backup.backup_id: later for backup in candidates if backup.backup_id not in turns} | waits
     return [
         RetentionDecision(
             backup,
             tuple(dict.fromkeys(why[backup.backup_id])),
-            waits.get(backup.backup_id),
+            staying.get(backup.backup_id),
             turns.get(backup.backup_id),
         )
         for backup in newest_first
@@ -146,54 +127,108 @@ def _age(backup: Kept) -> tuple[datetime, str]:
     return backup.at, backup.backup_id
 
 
+def _keep(
+    known: Mapping[str, Kept],
+    newest_first: Sequence[Kept],
+    rules: RetentionRules,
+    now: datetime,
+    why: Mapping[str, list[str]],
+) -> None:
+    """Add to `why` what keeps the backups of each database."""
+    groups: dict[str, list[Kept]] = defaultdict(list)
+    for backup in newest_first:
+        groups[backup.group].append(backup)
+    counting = _sound(known) - {backup.backup_id for backup in newest_first if backup.replaced}
+    readable = _sound(known, differing=True) - counting
+    for mine in groups.values():
+        group = _Group(mine, rules, now)
+        group.guard(counting, why)
+        group.keep(counting, why)
+        for backup in (one for one in mine if one.backup_id in readable):
+            why[backup.backup_id].extend(group.as_if_it_counted(backup, counting, known))
+
+
 def _sound(known: Mapping[str, Kept], *, differing: bool = False) -> frozenset[str]:
     """Those that can be restored: verified, and all that they rest on too; `differing`: or read in full at least."""
-    told: dict[str, bool] = {}
-    for backup in known.values():
-        path: list[str] = []
-        at: Kept | None = backup
-        while at is not None and at.backup_id not in told and at.backup_id not in path:
-            path.append(at.backup_id)
-            at = known.get(at.parent) if at.parent is not None else None
-        for name in reversed(path):  # the one at the bottom first
-            mine = known[name]
-            rests = mine.kind == FULL or (mine.parent is not None and told.get(mine.parent, False))
-            told[name] = (mine.verified or (differing and mine.differs)) and not mine.damaged and rests
-    return frozenset(name for name, good in told.items() if good)
+    good = {name for name, one in known.items() if (one.verified or (differing and one.differs)) and not one.damaged}
+    children = _children(one for one in known.values() if one.backup_id in good and one.kind != FULL)
+    fulls = [name for name in good if known[name].kind == FULL]
+    return frozenset(fulls).union(*(_resting_on(name, children) for name in fulls))
 
 
-def _guard(
-    mine: Sequence[Kept], sound: frozenset[str], rules: RetentionRules, now: datetime, why: Mapping[str, list[str]]
-) -> None:
-    """What stays of one database's backups whatever the rules say."""
-    for backup in mine:
-        reasons = why[backup.backup_id]
-        if backup.pinned:
-            reasons.append("pinned")
-        if rules.empty:
-            reasons.append("no rule is set")
-        if backup.at > now:
-            reasons.append("dated in the future")  # some clock is wrong: nothing is known of its age
-        if not backup.verified and not backup.damaged and not backup.differs:
-            reasons.append("not verified yet")
-    good = _counted(mine, sound, now)
-    full = next((backup for backup in good if backup.kind == FULL), None)
-    if full is None:  # without one sound full backup nothing is known to be replaceable
-        for backup in mine:
-            why[backup.backup_id].append("no verified full backup yet")
-        return
-    for backup in mine:
-        if _age(backup) > _age(full):
-            why[backup.backup_id].append("newer than the newest verified full")
+@dataclass(frozen=True)
+class _Group:
+    """The backups of one database, the newest first, and what is kept of them: reasons are added to `why`."""
 
+    mine: Sequence[Kept]
+    rules: RetentionRules
+    now: datetime
 
-def _keep(
-    mine: Sequence[Kept], counting: frozenset[str], rules: RetentionRules, now: datetime, why: Mapping[str, list[str]]
-) -> None:
-    """What promises and rules keep of one database's backups, where these count."""
-    _promise(_counted(mine, counting, now), why)
-    if not rules.empty:
-        _apply(mine, counting, rules, now, why)
+    def guard(self, counting: frozenset[str], why: Mapping[str, list[str]]) -> None:
+        """What stays whatever the rules say."""
+        newest = next((backup for backup in self._counted(counting) if backup.kind == FULL), None)
+        for backup in self.mine:
+            reasons = {
+                "pinned": backup.pinned,
+                "no rule is set": self.rules.empty,
+                "dated in the future": backup.at > self.now,  # some clock is wrong: nothing is known of its age
+                "not verified yet": not (backup.verified or backup.damaged or backup.differs),
+                "no verified full backup yet": newest is None,  # without one nothing is known to be replaceable
+                "newer than the newest verified full": newest is not None and _age(backup) > _age(newest),
+            }
+            why[backup.backup_id].extend(reason for reason, applies in reasons.items() if applies)
+
+    def keep(self, counting: frozenset[str], why: Mapping[str, list[str]]) -> None:
+        """What promises and rules keep, where these backups count."""
+        good = self._counted(counting)
+        self._promise(good, why)
+        if not self.rules.empty:
+            self._apply(good, why)
+
+    def as_if_it_counted(self, backup: Kept, counting: frozenset[str], known: Mapping[str, Kept]) -> list[str]:
+        """Why one that can be read, and came back otherwise than it was or was replaced by a restore, stays.
+
+        It stays as long as it would if it counted, and pushes nothing out.
+        """
+        alone: dict[str, list[str]] = defaultdict(list)
+        self.keep(counting | _below(backup, known), alone)
+        reasons = alone[backup.backup_id]
+        if backup.replaced and reasons:
+            return [f"of what a restore replaced; kept as the others are ({', '.join(reasons)})"]
+        return reasons
+
+    def _promise(self, good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
+        """The newest of each kind, which no rule lets go."""
+        for name, kind in (
+            ("newest verified full", lambda backup: backup.kind == FULL),
+            ("newest restored and compared", lambda backup: backup.compared),
+            ("newest with a second copy", lambda backup: backup.copied),
+        ):
+            newest = next(filter(kind, good), None)
+            if newest is not None:
+                why[newest.backup_id].append(name)
+
+    def _apply(self, good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
+        """What the rules keep."""
+        rules, fulls = self.rules, [backup for backup in good if backup.kind == FULL]
+        names, children = {backup.backup_id for backup in good}, _children(self.mine)  # one may be dated in the future
+        for number, full in enumerate(fulls[: rules.count], 1):
+            why[full.backup_id].append(f"#{number} of the {rules.count} newest")
+            for child in names.intersection(_resting_on(full.backup_id, children)):
+                why[child].append(f"needed by #{number} of the {rules.count} newest")
+        for backup in good:
+            if rules.days and (self.now - backup.at).total_seconds() <= rules.days * _DAY:
+                why[backup.backup_id].append(f"younger than {rules.days:g} day(s)")
+        for name, period in PERIODS.items():
+            newest: dict[str, Kept] = {}
+            for backup in good:
+                newest.setdefault(period(backup.at), backup)
+            for label, backup in list(newest.items())[: getattr(rules, name)]:
+                why[backup.backup_id].append(f"{name} {label}")
+
+    def _counted(self, sound: frozenset[str]) -> list[Kept]:
+        """Those that count; one from the future would stay the newest whatever came after it."""
+        return [backup for backup in self.mine if backup.backup_id in sound and backup.at <= self.now]
 
 
 def _below(backup: Kept, known: Mapping[str, Kept]) -> frozenset[str]:
@@ -203,45 +238,6 @@ def _below(backup: Kept, known: Mapping[str, Kept]) -> frozenset[str]:
         found.add(at.backup_id)
         at = known.get(at.parent or "")
     return frozenset(found)
-
-
-def _promise(good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
-    """The newest of each kind of those that count, the newest first, which no rule lets go."""
-    for name, kind in (
-        ("newest verified full", lambda backup: backup.kind == FULL),
-        ("newest restored and compared", lambda backup: backup.compared),
-        ("newest with a second copy", lambda backup: backup.copied),
-    ):
-        newest = next(filter(kind, good), None)
-        if newest is not None:
-            why[newest.backup_id].append(name)
-
-
-def _apply(
-    mine: Sequence[Kept], sound: frozenset[str], rules: RetentionRules, now: datetime, why: Mapping[str, list[str]]
-) -> None:
-    """What the rules keep of one database's backups."""
-    good = _counted(mine, sound, now)
-    fulls = [backup for backup in good if backup.kind == FULL]
-    names, children = {backup.backup_id for backup in good}, _children(mine)  # one between may be dated in the future
-    for number, full in enumerate(fulls[: rules.count], 1):
-        why[full.backup_id].append(f"#{number} of the {rules.count} newest")
-        for child in names.intersection(_resting_on(full.backup_id, children)):
-            why[child].append(f"needed by #{number} of the {rules.count} newest")
-    for backup in good:
-        if rules.days and (now - backup.at).total_seconds() <= rules.days * _DAY:
-            why[backup.backup_id].append(f"younger than {rules.days:g} day(s)")
-    for name, period in PERIODS.items():
-        newest: dict[str, Kept] = {}
-        for backup in good:
-            newest.setdefault(period(backup.at), backup)
-        for label, backup in list(newest.items())[: getattr(rules, name)]:
-            why[backup.backup_id].append(f"{name} {label}")
-
-
-def _counted(mine: Sequence[Kept], sound: frozenset[str], now: datetime) -> list[Kept]:
-    """Those that count, the newest first; one from the future would stay the newest whatever came after it."""
-    return [backup for backup in mine if backup.backup_id in sound and backup.at <= now]
 
 
 def _children(backups: Iterable[Kept]) -> dict[str, list[str]]:
@@ -254,13 +250,12 @@ def _children(backups: Iterable[Kept]) -> dict[str, list[str]]:
 
 def _resting_on(name: str, children: Mapping[str, Sequence[str]]) -> list[str]:
     """The increments of a full backup, whatever lies between."""
-    found: list[str] = []
-    todo = [name]
+    found, todo = dict[str, None](), [name]
     while todo:
         new = [child for child in children.get(todo.pop(), ()) if child not in found]
-        found += new
+        found |= dict.fromkeys(new)
         todo += new
-    return found
+    return list(found)
 
 
 def _support(known: Mapping[str, Kept], why: Mapping[str, list[str]]) -> None:

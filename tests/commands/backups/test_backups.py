@@ -152,7 +152,7 @@ def test_a_catalog_is_made_again_when_the_state_is_lost(aishell, shop):
 def test_what_is_gone_is_forgotten_when_somebody_says_so(aishell, shop):
     gone, stays = back_up(aishell), back_up(aishell)
     shutil.rmtree(folder(aishell, gone))
-    assert [entry["problem"] for entry in listed(aishell, 1)] == ["its folder is not there", None]
+    assert [entry["problem"] for entry in listed(aishell, 1)] == ["its folder does not exist", None]
     said = aishell("backups", "rebuild-catalog").expect(0)
     assert "--yes forgets them" in said.out
     assert len(listed(aishell, 1)) == 2

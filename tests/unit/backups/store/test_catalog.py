@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aishell.backups.store.backup_store import BackupStore, rebuild
-from aishell.backups.store.catalog import COMPARED, GONE, VERIFICATION_LEVELS, VERIFIED, WRITTEN
+from aishell.backups.store.catalog import COMPARED, GONE, OTHER_MANIFEST, VERIFICATION_LEVELS, VERIFIED, WRITTEN
 from aishell.backups.store.repository import MANIFEST, STANDING, Repository
 from aishell.errors import AmbiguousNameError, BackupError, ParameterError, UnknownNameError
 from tests.unit.backups.made import backup_store, manifest, put
@@ -170,7 +170,7 @@ def test_a_manifest_that_was_exchanged_is_not_believed(here):
     other = replace(here.repository.manifest(entry.folder), database="another")
     (entry.folder / MANIFEST).write_text(other.text())
     told = rebuild(here)
-    assert [problem for _, problem in told.damaged] == ["its manifest is another one than when it was made"]
+    assert [problem for _, problem in told.damaged] == [OTHER_MANIFEST]
     assert not here.catalog.find(entry.backup_id).verified
     with pytest.raises(BackupError, match="is not the backup that the catalog knows"):
         here.chain(entry)
