@@ -192,7 +192,7 @@ def _sureness(fate: ChunkFate) -> int:
 
 
 def share(manifest: Manifest, number: int, known: Sequence[ChunkFate] | None) -> Share:
-    """What is to be loaded of a part. Pure."""
+    """How many rows of a part are loaded, and how many are not. Pure."""
     pieces = manifest.parts[number].pieces
     first = doubt = 0
     skipped: list[tuple[int, int]] = []
@@ -224,7 +224,7 @@ def left_of(archived: Sequence[str], gone: Collection[str]) -> Ranges:
 
 
 def ranges(places: Sequence[int]) -> Ranges:
-    """Rising numbers as ranges."""
+    """Ascending numbers as ranges."""
     if not places:
         return ()
     breaks = [n for n, (a, b) in enumerate(pairwise(places), 1) if b != a + 1]

@@ -45,7 +45,7 @@ class ParentsFirst:
             yield [row for _, row in lot], True
 
     def _those(self, numbers: set[int] | None) -> Iterator[list[tuple[int, Values]]]:
-        """The rows of these numbers, with them; all for None."""
+        """The rows with these numbers, each behind its number; all rows for None."""
         count = itertools.count()
         for lot in self.lots():
             numbered = [(next(count), row) for row in lot]
@@ -75,11 +75,11 @@ class ParentsFirst:
         return ready
 
     def _own(self, row: Values) -> list[int]:
-        """What others refer to the row by."""
+        """Hashes of the keys by which other rows reference this one."""
         return [hash((number, *map(alike, (row[p] for p in places)))) for number, _, places in self._pairs]
 
     def _referred(self, row: Values) -> Iterator[int]:
-        """What the row refers to; a foreign key with a NULL refers to nothing."""
+        """Hashes of the keys that the row references; a foreign key with a NULL references nothing."""
         for number, places, _ in self._pairs:
             if all(row[place] is not None for place in places):
                 yield hash((number, *map(alike, (row[p] for p in places))))

@@ -21,7 +21,7 @@ _DECODE = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=
 
 
 def values(line: bytes, names: Sequence[str]) -> Values:
-    """A line's values by their columns."""
+    """The values of these columns in a line."""
     row = _DECODE(line.decode())
     return [row[name] for name in names]
 

@@ -98,7 +98,7 @@ class Writer:
         return manifest
 
     def discard(self) -> None:
-        """Nothing of it stays."""
+        """Remove everything that was written."""
         with suppress(OSError):  # a disk may fail even then; what is in the files does not matter any more
             self.close()
         shutil.rmtree(self.partial, ignore_errors=True)
@@ -145,7 +145,7 @@ class Writer:
         self.chunks.append(written)
 
     def _framed(self, number: int, piece: Piece | Chunk, lines: bytes) -> Piece:
-        """Lines in their file, on the disk and read back."""
+        """Write the lines of a chunk to their file, sync them, and read them back."""
         import zstandard
 
         made = Piece(piece.rows, piece.checksum, self._lengths[number])
@@ -161,7 +161,7 @@ class Writer:
 
 
 def _write_all(file: FileIO, data: bytes) -> None:
-    """All of it, and on the disk."""
+    """Write and sync all of it."""
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
@@ -203,7 +203,7 @@ def durable(path: Path, text: str) -> None:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """The errors of a disk as ours."""
+    """Raises ArchiveError for what the operating system reports."""
     try:
         yield
     except OSError as error:

@@ -40,7 +40,7 @@ BY_HAND = "by-hand"
 
 
 def fates_of(backup_store: BackupStore) -> RunFates:
-    """The runs of a site; none where nothing was recorded yet."""
+    """The runs of a site; none before the first."""
     return RunFates(backup_store.store()) if backup_store.recorded() else RunFates()
 
 
@@ -69,7 +69,7 @@ def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         if one is not None and one.goes:
             chosen.append(one)
         elif os.path.lexists(name):
-            why = one.kept if one is not None else "no run of this target that is over has left it"
+            why = one.kept if one is not None else "it was not left by a finished run of this target"
             raise BackupError(f"{name} is not removed: {why}")
     for number, one in enumerate(chosen):
         context.progress(number, len(chosen), one.name)
@@ -105,7 +105,7 @@ def _remove(backup_store: BackupStore, one: Residue) -> None:
     except OSError as error:
         raise BackupError(f"{path} cannot be removed: {error.strerror or error}") from error
     if os.path.lexists(path):
-        raise BackupError(f"{path} is there again: somebody still writes to it")
+        raise BackupError(f"{path} still exists: another process is writing to it")
 
 
 _Found = Iterator[tuple[KnownRun, Path, Residue]]
@@ -125,7 +125,7 @@ def _in_repository(backup_store: BackupStore, fates: RunFates) -> _Found:
 
 
 def _copies(backup_store: BackupStore, fates: RunFates) -> _Found:
-    """Copies that did not arrive whole, in the second places that are folders."""
+    """Incomplete copies, in the second places that are folders."""
     for name in backup_store.copies:
         root = Path(name)
         for path in Repository(root).unfinished() if "://" not in name and root.is_dir() else ():
@@ -155,7 +155,7 @@ def _archives(archives: Path, fates: RunFates) -> _Found:
 
 
 def _restores(fates: RunFates, target: str) -> Iterator[Residue]:
-    """What lies beside a place on this host while that is filled."""
+    """What a restore leaves beside its place on this host."""
     for told in fates.on(target, "backup_restore"):
         places = _places(told.run.plan) if told.run and told.fate is not RunFate.ALIVE else ()
         beside = [place.with_name(f".{place.name}.{end}") for place in places for end in ("restoring", "tablespaces")]
@@ -190,7 +190,7 @@ def _of(target: str, told: KnownRun, folder: Path) -> bool:
 
 
 def _changed(path: Path) -> float:
-    """When anything in it was written to last; now, for what is gone meanwhile."""
+    """When anything in it was last written to; now, if it was removed meanwhile."""
     try:
         return max(float(one.lstat().st_mtime) for one in (path, *(path.rglob("*") if path.is_dir() else ())))
     except FileNotFoundError:

@@ -84,7 +84,7 @@ class Clients:
         raise NotAtHandError(f"{needed} was not found: {', '.join(tried) or 'there is none'}", hint=hint)
 
     def banner(self, name: str) -> str:
-        """What a program says of itself."""
+        """The output of a program's `--version`."""
         words = [self.path(name), "--version"]
         said = subprocess.run(words, capture_output=True, text=True, check=False, env=environment(os.environ))
         return said.stdout or said.stderr  # mariadb-backup tells it as an error
@@ -94,7 +94,7 @@ class Clients:
         said = self.banner(name)
         match = re.search(r"(?:Distrib|from) (\d+(?:\.\d+)+)", said) or re.search(r"(\d+(?:\.\d+)+)", said)
         if match is None:
-            raise BackupError(f"{self.path(name)} does not tell its version: {said.strip()!r}")
+            raise BackupError(f"{self.path(name)} does not report its version: {said.strip()!r}")
         return tuple(map(int, match[1].split(".")))
 
     def run(
@@ -184,7 +184,7 @@ class Clients:
         expected: int,
         name: str,
     ) -> None:
-        """Until it ends, or has to: tell how far it has come."""
+        """Report progress until the program ends or has to be ended."""
         pause = 0.02
         while process.poll() is None:
             if self.context.cancelled() or failures:
@@ -199,7 +199,7 @@ class Clients:
 
     def _silence(self) -> str:
         """Why a program may have said nothing: what it says goes to the disk that it works on."""
-        return f"it said nothing, and {shutil.disk_usage(self.work).free:,} bytes are free at {self.work}"
+        return f"it printed nothing, and {shutil.disk_usage(self.work).free:,} bytes are free at {self.work}"
 
     def _tail(self, log: Path, begun: int) -> str:
         with log.open("rb") as said:
@@ -305,7 +305,7 @@ def _carried(work: Feed, pipe: IO[bytes], failures: list[BaseException]) -> None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, then make it."""
+    """SIGTERM, then SIGKILL."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -338,11 +338,11 @@ class Throttle:
         self._due = 0.0
 
     def most(self, bytes_: int) -> int:
-        """How much to read at a time, of at most so many bytes."""
+        """The bytes to read at a time, at most `bytes_`."""
         return bytes_ if self.rate is None else max(1, min(bytes_, int(self.rate * _AT_A_TIME)))
 
     def passed(self, bytes_: int) -> None:
-        """So much has come: wait until more may."""
+        """Count bytes that were read, and wait until more may be."""
         if self.rate is None:
             return
         now = time.monotonic()

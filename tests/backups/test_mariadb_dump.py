@@ -325,7 +325,7 @@ def test_a_change_of_the_schema_meanwhile_is_not_taken_for_damage(tried: Tried, 
     manifest = tried.manifest(entry)
     assert manifest.prints is None
     assert any("not compared" in text for text in manifest.details["warnings"])
-    assert manifest.details["comparison"] == "none: tables or routines were changed meanwhile"
+    assert manifest.details["comparison"] == "none: tables or routines were changed during the dump"
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ def test_a_chain_with_a_link_of_another_is_refused(physical: Physical) -> None:
     tool = physical.tool("restore_backup")
     work = Work(tool, {}, physical.context(tool), physical.home)
     place = physical.home / "restored"
-    with pytest.raises(BackupError, match=r"WAL missing before|expects? to start|but expected|starts at"):
+    with pytest.raises(BackupError, match=r"WAL is missing before|expects? to start|but expected|starts at"):
         PgBasebackup().restore(work, [links[0], links[2]], str(place), until=None, tables=())
     assert not place.exists()
     assert not list(physical.home.glob(".restored*"))

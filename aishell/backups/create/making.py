@@ -74,7 +74,7 @@ class Work:
         """The server as it was seen last. Raises BackupError where it was not."""
         server = self.context.facts.get("server")
         if not isinstance(server, Server):
-            raise BackupError("it is not known which server this is")
+            raise BackupError("the server was not inspected")
         return server
 
     def statement(self, block: str, database: Database | None = None, /, **values: Any) -> Statement:
@@ -82,7 +82,7 @@ class Work:
         return render(self.tool, self.tool.blocks[block], {**self.params, **values}, database or self.context.database)
 
     def session_in(self, database: Database) -> Session:
-        """A marked session in another database than that of the target."""
+        """A marked session in a database other than the target's."""
         session = database.session(self.context.options)
         session.mark(self.context.marker)
         return session
@@ -235,11 +235,12 @@ def parent_of(
         known = [one for one in verified if one.method == method]
         if not known:
             why = f"by {method}" if verified else "that is of this very database"
-            raise BackupError(f"there is no verified backup of {context.target} {why}, to go on from", hint=hint)
+            raise BackupError(f"there is no verified backup of {context.target} {why} to build on", hint=hint)
         entry = known[-1]
     if entry.method != method or entry.identity != identity:
         raise BackupError(
-            f"{entry.backup_id} is by {entry.method} of {entry.identity}: nothing can be made on it here", hint=hint
+            f"{entry.backup_id} is by {entry.method} of {entry.identity}: it cannot be the parent of a backup of this server",
+            hint=hint,
         )
     if not entry.verified:
         raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.verification_level}", hint=hint)
@@ -247,7 +248,7 @@ def parent_of(
 
 
 def full_first(context: Context, *options: str) -> str:
-    """What to do where an increment has nothing to go on from."""
+    """The hint where an increment has nothing to build on."""
     kind = "full physical" if PHYSICAL in options else "full"
     return f"make a {kind} backup first: {command('run', 'backup', '--type', 'full', *options, *on(context.target))}"
 
@@ -259,7 +260,7 @@ def newest_by(context: Context, method: str) -> BackupManifest | None:
 
 
 def _verified(context: Context) -> list[CatalogEntry]:
-    """The verified backups of this very server, the oldest first."""
+    """The verified backups of this server, the oldest first."""
     identity = identity_of(context)
     known = store_of(context).catalog.all(context.target)
     return [entry for entry in known if entry.verified and entry.identity == identity]

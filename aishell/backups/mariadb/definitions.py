@@ -41,7 +41,7 @@ class Definition:
 
 @contextmanager
 def inside(work: Work, name: str) -> Iterator[Session]:
-    """A session of its own in a database: what is set there is gone with it."""
+    """A new session in a database: its settings end with it."""
     credentials = work.context.database.credentials
     there = replace(credentials, url=replace(credentials.url, database=name))
     with closing(open_beside(work.context.database, there)) as database, work.session_in(database) as session:
@@ -163,13 +163,13 @@ def unchanged(there: Iterable[Definition], wanted: Iterable[Definition]) -> set[
 
 
 def note(work: Work, session: Session, origin: str, wanted: Iterable[Definition]) -> None:
-    """Write them down."""
+    """Record these definitions."""
     for one in wanted:
         work.query("note", session, origin=origin, **asdict(one))
 
 
 def noted(rows: Iterable[Row], origin: str) -> list[Definition]:
-    """What was written down of an origin."""
+    """The recorded definitions of an origin."""
     return [Definition(**{key: row[key] for key in row if key != "origin"}) for row in rows if row["origin"] == origin]
 
 

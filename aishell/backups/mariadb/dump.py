@@ -131,7 +131,7 @@ class MariadbDump(Method):
             return (*found.prints, *fingerprint(work, session, found.tables))
 
     def drop(self, work: Work, place: str) -> None:
-        """Only what was made for a comparison."""
+        """Drops a scratch database and no other."""
         if not place.startswith(SCRATCH):
             raise BackupError(f"{place} is not a scratch database and is not dropped")
         with work.context.writing() as session, quietly(work, session):
@@ -164,7 +164,7 @@ def _place(work: Work, place: str, first: BackupManifest) -> Iterator[bool]:
     """
     begun, marks = _comment(work, place), work.context.database.product == "mariadb"
     if begun is not None and begun != work.context.claim.begun:
-        raise BackupError(f"the database {place} already exists", hint="name one that is not there")
+        raise BackupError(f"the database {place} already exists", hint="name one that does not exist")
     values = {"place": place, "charset": first.details["charset"], "collation": first.details["collation"]}
     with work.context.writing() as session, quietly(work, session) as quiet:
         if begun is not None:
@@ -278,7 +278,7 @@ def reset_mark(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[
 
 
 def _dropped(work: Work) -> int:
-    """Drop the database if it is there; how many were."""
+    """Drop the database if it exists; the number dropped."""
     name = work.params["database"]
     found = work.query("there")
     if not found:
@@ -292,6 +292,5 @@ def _dropped(work: Work) -> int:
 
 
 def _send(work: Work, block: str) -> None:
-    """The statement of the tool, noted before it is sent."""
     with work.context.writing() as session, quietly(work, session):
         work.send(block, session)

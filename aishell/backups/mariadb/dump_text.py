@@ -109,12 +109,12 @@ def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _found(text: bytearray, start: int) -> int:
-    """Where the next of these begins, -1 when there is none."""
+    """Where the next of these statements begins; -1 if there is none."""
     return min((at for mark in _MADE if (at := text.find(mark, start)) >= 0), default=-1)
 
 
 def _stop(text: bytearray, at: int) -> bytes:
-    """What is behind the statement that begins there."""
+    """What ends the statement that begins there."""
     return next(stop for mark, stop in _MADE.items() if text.startswith(mark, at))
 
 

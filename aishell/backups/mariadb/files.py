@@ -138,7 +138,7 @@ def require_own(folder: Path, system: Path, thread: int) -> None:
 
 
 def _holder(path: Path) -> int | None:
-    """The process that has a file locked for itself; None where there is none."""
+    """The process that holds an exclusive lock on a file, if any."""
     asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     with path.open("rb") as file:
         kind, _, _, _, holder = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
@@ -207,7 +207,9 @@ class Prepared:
         _unpack(self.work, folder, manifest, into)
         if increment is not None and self.folder.is_dir():
             if before != (manifest.parent, manifest.details["from"]):
-                raise BackupError(f"{manifest.backup_id} does not go on from {before[0] if before else 'what is here'}")
+                raise BackupError(
+                    f"{manifest.backup_id} does not continue {before[0] if before else 'what was unpacked'}"
+                )
             self._note.unlink()
         if self.folder.is_dir():
             seen = {path: path.stat().st_mtime_ns for path in self._tablespaces(manifest)} if increment else {}
@@ -234,7 +236,6 @@ class Prepared:
                 raise
 
     def remove(self) -> None:
-        """Nothing of it stays."""
         self._note.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -272,15 +273,15 @@ def checkpoints(folder: Path) -> tuple[int, int]:
             try:
                 return int(told["from_lsn"]), int(told["to_lsn"])
             except (KeyError, ValueError) as error:
-                raise BackupError(f"{path} does not tell how far the backup reaches") from error
-    raise BackupError(f"{folder} does not tell how far the backup reaches")
+                raise BackupError(f"{path} does not say how far the backup reaches") from error
+    raise BackupError(f"{folder} does not say how far the backup reaches")
 
 
 def run(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> None:
     """mariadb-backup to its last words. Raises BackupError with what it said before it failed."""
     said = _said(work, program, values, **more)
     if COMPLETED not in said.rstrip().rpartition("\n")[2]:
-        raise BackupError(f"{work.tool.programs[program][0]} did not come to its end: {_last(said)}")
+        raise BackupError(f"{work.tool.programs[program][0]} did not finish: {_last(said)}")
 
 
 def _said(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> str:
@@ -293,7 +294,7 @@ def _said(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> s
 
 
 def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> None:
-    """The files of a backup, in a folder that is made anew."""
+    """Unpack a backup into a new folder."""
     stream, size = folder / STREAM, int(manifest.details["stream_bytes"])
     with writing(into):
         shutil.rmtree(into, ignore_errors=True)
@@ -338,7 +339,7 @@ def _ranges(first: Path, page_size: int) -> list[tuple[int, int | None]]:
 
 
 def _numbers(path: Path, at: int, count: int) -> tuple[int, ...]:
-    """Numbers as InnoDB writes them."""
+    """Big-endian 32-bit numbers, as InnoDB writes them."""
     with path.open("rb") as file:
         file.seek(at)
         return struct.unpack(f">{count}I", file.read(4 * count))

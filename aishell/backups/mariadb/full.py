@@ -53,7 +53,7 @@ class Snapshot:
     at: float
 
     def release(self, work: Work) -> None:
-        """Let the moment go, and the session."""
+        """End the snapshot and its session."""
         try:
             work.query("release", self.session)
         finally:
@@ -61,7 +61,7 @@ class Snapshot:
 
 
 def snapshot(work: Work) -> Snapshot:
-    """A snapshot of now."""
+    """A snapshot of the present. Raises DatabaseError, and leaves no session behind."""
     session = work.context.reading()
     try:
         work.query(f"unlimited_{work.context.database.product}", session)
@@ -154,7 +154,7 @@ class Counting:
         return self
 
     def start(self, seen: Snapshot) -> None:
-        """Begin, with a snapshot that is ours from now on."""
+        """Begin with a snapshot, which is released at the end."""
         self._snapshot = seen
         self._future = self._pool.submit(fingerprint, self.work, seen.session, self.tables, self._stopped.is_set)
 
@@ -213,7 +213,7 @@ class Dump:
             how, prints = (
                 (how, (*self.found.prints, *prints))
                 if same
-                else ("none: tables or routines were changed meanwhile", None)
+                else ("none: tables or routines were changed during the dump", None)
             )
         if prints is None and self.work.params.get("compare"):
             self.notes.append(f"not compared, {how}")
@@ -255,9 +255,7 @@ class Dump:
                 return self._matched(values, descriptor)
             except OtherMomentError:
                 self.work.clients.ran.pop()
-        return self._plain(
-            values, descriptor, "none: others wrote all the time, and no snapshot was of the same moment"
-        )
+        return self._plain(values, descriptor, "none: others kept writing, and no snapshot was of the same moment")
 
     def _matched(self, values: Mapping[str, Any], descriptor: int) -> Taken:
         """With a snapshot that lies where the dump does in the binary log."""

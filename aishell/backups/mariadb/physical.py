@@ -76,7 +76,7 @@ class MariadbBackup(Physical):
         files, parent = Files.of(work), work.parent[1]
         if parent.details["files"] != files.incarnation:
             raise BackupError(
-                f"the server's files are not those any more that {parent.backup_id} was made of",
+                f"the server's data directory is no longer the one that {parent.backup_id} was made from",
                 hint=full_first(work.context, PHYSICAL),
             )
         return self._copied(work, files, int(parent.position["lsn"]))
@@ -96,7 +96,7 @@ class MariadbBackup(Physical):
         if _is_made(into, claimed):
             return  # by an earlier process of this step, which was killed before it could say so
         if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
-            raise BackupError(f"{into} already exists", hint="name a folder that is not there")
+            raise BackupError(f"{into} already exists", hint="name a folder that does not exist")
         if not into.parent.is_dir():
             raise BackupError(f"{into.parent} is not there")
         prepared = Prepared(work)
@@ -123,7 +123,7 @@ class MariadbBackup(Physical):
         return (f"no server was started there; give it to the server's account ({given}), then {shlex.join(words)}",)
 
     def _copied(self, work: Work, files: Files, since: int) -> Written:
-        """What was written since a place in the log; 0 for everything."""
+        """Copy what was written since a position in the log; 0 copies everything."""
         stream = _Stream(work, work.folder / STREAM)
         told = work.folder.resolve() / TOLD
         values = {"told": told, "since": since or None, "jobs": work.params.get("jobs") or 1}
@@ -140,7 +140,7 @@ class MariadbBackup(Physical):
         begins, ends = checkpoints(told)
         if begins != since or ends < since:
             raise BackupError(
-                f"what was copied reaches from {begins} to {ends} in the log, and should from {since}",
+                f"the copy covers the log from {begins} to {ends}, and should begin at {since}",
                 hint=full_first(work.context, PHYSICAL),
             )
         binlog = [match[1] for path in sorted(told.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))]
@@ -180,13 +180,13 @@ class _Stream:
                 self.work.context.database.stop(row["session"])
                 raise BackupError(
                     f"the copy has waited {self.patience} s for others: {row['stage']}",
-                    hint="look who holds tables locked (LOCK TABLES, ALTER TABLE, another backup), and try again",
+                    hint="find out who holds table locks (LOCK TABLES, ALTER TABLE, another backup), and try again",
                 )
         return self.bytes
 
 
 def _is_made(place: Path, claimed: str) -> bool:
-    """Whether this very step has made the data directory."""
+    """Whether this step has made the data directory."""
     try:
         return (place / CLAIMED).read_text(encoding="utf-8") == claimed
     except OSError:
@@ -211,7 +211,7 @@ def prove(work: Work, place: str, data: Path) -> None:
     with scratch_server.running(work, "server", values, control, account, folder=control, ready=ready):
         damaged = _damaged(work, control)
     if damaged:
-        raise BackupError(f"{entry.backup_id} comes back with damaged tables: {few(damaged)}")
+        raise BackupError(f"{entry.backup_id} has damaged tables after a restore: {few(damaged)}")
 
 
 def _damaged(work: Work, control: Path) -> list[str]:

@@ -116,7 +116,7 @@ def _refuse_obstacles(work: Work) -> None:
     if obstacles:
         raise BackupError(
             f"{work.params['database']} is not replaced: {few(obstacles)}",
-            hint="end that first, or move the tables of the restored database by hand",
+            hint="end that first, or move the tables of the restored database yourself",
         )
 
 
@@ -135,7 +135,7 @@ def _write_down(
 
 
 def _is_moved(work: Work, about: Mapping[str, Any]) -> bool:
-    """Whether the tables have changed hands."""
+    """Whether the tables were already exchanged."""
     database, place, kept = (tables_in(work, work.params[name]) for name in ("database", "place", "kept"))
     return not place and bool(about["restored"] or kept or not database)
 
@@ -182,7 +182,7 @@ def _refuse_changed(work: Work) -> None:
 
 
 def _wake(work: Work, about: Mapping[str, Any]) -> list[str]:
-    """The events that were enabled, and what is to be known of them."""
+    """Enable the events that were enabled; notes on those that are not."""
     with inside(work, work.params["database"]) as session:
         for name in about["enable"]:
             work.query("enable", session, name=name)
@@ -281,7 +281,7 @@ def _statements(work: Work, found: Exchange, database: Database) -> Iterator[Sta
 
 
 def _backwards(moves: Sequence[Move], database: str) -> list[Move]:
-    """What moves tables back that were moved: those that came in go first."""
+    """The moves that undo these: the tables that came in go first."""
     back = [(end, start) for start, end in moves]
     return sorted(back, key=lambda move: move[0][0] != database)
 
@@ -306,7 +306,7 @@ def rehearse(work: Work, rows: Sequence[Row]) -> None:
             make(work, session, wanted)
             changed = _other(wanted, definitions(work, session))
             if changed:
-                raise BackupError(f"made again in {name}, these are not what they were: {few(changed)}")
+                raise BackupError(f"these differ after they were created again in {name}: {few(changed)}")
             if origin == REPLACED:
                 drop(work, session, kinds)
 
@@ -318,15 +318,15 @@ def _naming(name: str, wanted: Sequence[Definition]) -> Iterator[None]:
     except DatabaseError as error:
         if error.kind in _RESUMED:
             raise
+        tried = few([f"{one.kind} {one.name}" for one in wanted])
         raise BackupError(
-            f"the server does not take away and make again what it shows itself: {error.message}",
-            hint=f"it was tried in {name}, with {few([f'{one.kind} {one.name}' for one in wanted])}; restore beside the "
-            "database, and exchange by hand",
+            f"the server does not accept its own definitions: {error.message}",
+            hint=f"restore beside the database and exchange the tables yourself; tried in {name}: {tried}",
         ) from error
 
 
 def _other(wanted: Sequence[Definition], found: Sequence[Definition]) -> list[str]:
-    """What is missing or other than it was."""
+    """The definitions that are missing or changed."""
     there = set(found)
     return sorted(f"{one.kind} {one.name}" for one in wanted if one not in there)
 
@@ -395,7 +395,7 @@ def _undo(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> list[str
 
 
 def _in_turn(before: Sequence[Definition]) -> Iterator[list[Definition]]:
-    """One at a time, but views together: they wait for each other."""
+    """One at a time, but all views together: they may depend on each other."""
     views = [one for one in before if one.kind == VIEW]
     for one in before:
         if one.kind != VIEW:
@@ -405,7 +405,7 @@ def _in_turn(before: Sequence[Definition]) -> Iterator[list[Definition]]:
 
 
 def _standing(work: Work, about: Mapping[str, Any]) -> str:
-    """Which tables are where, in a sentence."""
+    """A sentence on where the tables are."""
     database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
     try:
         if tables_in(work, place) or not (about["restored"] or tables_in(work, kept)):
@@ -423,11 +423,11 @@ def lend(work: Work, session: Session, database: str, other: str) -> None:
     for row in work.query("borrowing", session, database=database, place=other):
         found = _SEQUENCE.fullmatch(row["default"])
         if found is None:
-            raise BackupError(f"the default of {row['table']}.{row['column']} is not understood: {row['default']}")
+            raise BackupError(f"the default of {row['table']}.{row['column']} is not supported: {row['default']}")
         sequence = found[2].replace("``", "`")
         work.query("lend", session, table=row["table"], column=row["column"], sequence=sequence)
 
 
 def tables_in(work: Work, name: str) -> list[str]:
-    """What can be moved of a database: tables and sequences."""
+    """The tables and sequences of a database, which can be moved."""
     return [row["name"] for row in work.query("tables_in", name=name) if row["type"] != "VIEW"]

@@ -36,7 +36,7 @@ class Rights:
     functions: set[str] = field(default_factory=set)
 
     def view(self, name: str, security: str) -> None:
-        """A view is made or altered."""
+        """Record the SQL SECURITY of a view that is created or altered."""
         (self.views.add if security == INVOKER else self.views.discard)(name)
 
     def renamed(self, old: str, new: str) -> None:
@@ -69,7 +69,7 @@ def unqualified(statement: str, database: str) -> str:
 
 
 def replacing(statement: str) -> str:
-    """The same for a view that is there."""
+    """The statement as CREATE OR REPLACE."""
     return f"CREATE OR REPLACE{statement.removeprefix('CREATE')}"
 
 

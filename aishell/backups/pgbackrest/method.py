@@ -85,11 +85,11 @@ class PgBackRestMethod(Physical):
         found = stanza.find(label)
         if found is None:
             raise BackupError(
-                f"{label} is not in {reach.named} any more: {stanza.message}",
+                f"{label} is no longer in {reach.named}: {stanza.message}",
                 hint=f"pgbackrest expires by rules of its own, as repo{reach.repo}-retention-full",
             )
         if stanza.systems[found.database] != manifest.details["system"] or found.lsn[1] != manifest.position["lsn"]:
-            raise BackupError(f"{label} in {reach.named} is another one than was made then")
+            raise BackupError(f"{label} in {reach.named} differs from the one that was made")
         if found.error:
             raise BackupError(f"{label} has pages with wrong checksums: the server's own files are damaged")
         segments = segments_of(manifest)
@@ -133,7 +133,7 @@ class PgBackRestMethod(Physical):
 
 
 def segments_of(manifest: BackupManifest) -> list[str]:
-    """The WAL without which the set is of no one moment."""
+    """The WAL segments without which the set is not consistent."""
     begin, end = (wal.number_of(manifest.position[name]) for name in ("start_lsn", "lsn"))
     size = manifest.details["segment_bytes"]
     return wal.Segments(manifest.position["timeline"], begin // size * size, -(-end // size) * size, size).names
@@ -224,7 +224,7 @@ def _fetch(work: Work, reach: Reach, place: Path) -> str:
 
 
 def _relink(new: NewCluster) -> None:
-    """The links to tablespaces lead to where those will be."""
+    """Let the links to tablespaces lead to their final places."""
     for link in (new.unfinished / recovery.SPACES).iterdir():
         place = new.spaces / link.readlink().relative_to(new.waiting)
         link.unlink()
@@ -247,7 +247,7 @@ def ready(work: Work) -> Stanza:
         )
     if stanza.system != state["system"]:
         raise BackupError(
-            f"{reach.named} is of the system {stanza.system}, and the target is the system {state['system']}",
+            f"{reach.named} belongs to the system {stanza.system}, and the target is the system {state['system']}",
             hint="name the stanza of this server in `pgbackrest:` of the target",
         )
     if work.backup_store.recipients and stanza.cipher == "none":
@@ -263,14 +263,14 @@ def parent_in(work: Work, stanza: Stanza) -> tuple[CatalogEntry, BackupManifest]
     """The catalog's entry of the set that pgbackrest will go on from. Raises BackupError where it has none that is verified."""
     newest, reach = stanza.newest, _reach(work, work.query("cluster")[0])
     if newest is None:
-        raise BackupError(f"there is no backup in {reach.named} to go on from", hint=full_first(work.context))
+        raise BackupError(f"there is no backup in {reach.named} to build on", hint=full_first(work.context))
     for entry, manifest in _known(work):
         there = manifest.position["label"], manifest.details["stanza"], manifest.details["repo"]
         if there == (newest.label, reach.stanza, reach.repo):
             named = {**work.params, "parent": entry.backup_id}
             return parent_of(work.tool, named, work.context, NAME)
     raise BackupError(
-        f"the newest set in {reach.named}, {newest.label}, was not made by aishell, and pgbackrest would go on from it",
+        f"the newest set in {reach.named}, {newest.label}, was not made by aishell, and pgbackrest would build on it",
         hint=full_first(work.context),
     )
 
@@ -292,7 +292,7 @@ def made(work: Work, kind: str) -> Written:
         _run(work, reach, kind, step, state)
         found = reach.read(work)[0].made_by(STEP, step)
     if found is None:
-        raise BackupError(f"pgbackrest has ended well, and its backup is not in {reach.named}")
+        raise BackupError(f"pgbackrest succeeded, but its backup is not in {reach.named}")
     after = work.query("cluster")[0]
     stanza, text = reach.read(work, found.label)  # of one set it tells the tablespaces too
     _require_ours(work, kind, stanza.find(found.label) or found, after)
@@ -320,7 +320,7 @@ def made(work: Work, kind: str) -> Written:
 
 
 def _run(work: Work, reach: Reach, kind: str, step: str, state: Row) -> None:
-    """Let pgbackrest make it. What it says of how far it has come is in its log."""
+    """Run pgbackrest; its progress is in its log."""
     expected = state["bytes"] or 0
     with work.context.reading() as session:
         mark = work.query("mark", session, marker=step)[0]

@@ -75,12 +75,12 @@ class Stanza:
 
     @property
     def system(self) -> str | None:
-        """The system identifier of the cluster that it is for now."""
+        """The system identifier of its current cluster."""
         return self.systems[max(self.systems)] if self.systems else None
 
     @property
     def newest(self) -> Set | None:
-        """What an increment would go on from."""
+        """The set that an increment would build on."""
         return next((one for one in reversed(self.sets) if one.database == max(self.systems, default=0)), None)
 
     def find(self, label: str) -> Set | None:
@@ -116,7 +116,7 @@ def stanza_of(text: str, name: str, repo: int) -> Stanza:
             tuple(_set(one) for one in told["backup"] if one["database"]["repo-key"] == repo),
         )
     except (ValueError, LookupError, TypeError, StopIteration) as error:
-        raise NotAtHandError(f"pgbackrest tells nothing of {name} that can be read: {text.strip()[:200]!r}") from error
+        raise NotAtHandError(f"pgbackrest returned nothing readable about {name}: {text.strip()[:200]!r}") from error
     if code not in (OK, EMPTY, *MISSING):
         raise NotAtHandError(f"the stanza {name} in repository {repo}: {message}")
     return stanza
@@ -153,7 +153,7 @@ def percent(text: str) -> float:
 
 
 def warnings(text: str) -> list[str]:
-    """What it warns of, without the hints below."""
+    """Its warnings, without the hints after them."""
     return _WARNING.findall(text)
 
 
@@ -195,7 +195,7 @@ class Reach:
 
     @property
     def noted(self) -> dict[str, Any]:
-        """As a manifest's details have it."""
+        """For the details of a manifest."""
         return {"stanza": self.stanza, "config": self.config, "repo": self.repo, "account": self.account}
 
     @property

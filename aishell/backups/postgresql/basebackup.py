@@ -112,7 +112,7 @@ class PgBasebackup(Physical):
             return self._log(work, state, parent, kept)
         if parent.details["increments"] == NONE:
             raise BackupError(
-                f"{parent.backup_id} was made to go without increments", hint=full_first(work.context, PHYSICAL)
+                f"{parent.backup_id} was made without support for increments", hint=full_first(work.context, PHYSICAL)
             )
         if not state["summarizes"]:
             raise BackupError(
@@ -149,7 +149,7 @@ class PgBasebackup(Physical):
         return recovery.prove(work, place)
 
     def _base(self, work: Work, state: Row, parent: Path | None) -> str:
-        """The files, and the moment they are as of."""
+        """Copy the files; the moment they are as of."""
         folder = work.folder.resolve()
         spaces = [
             f"--tablespace-mapping={_mapped(old)}={_mapped(str(folder / '.spaces' / oid))}"
@@ -243,7 +243,7 @@ def _spaces(state: Row) -> dict[str, dict[str, str]]:
 
 
 def _mapped(path: str) -> str:
-    """A path as --tablespace-mapping takes it."""
+    """A path, escaped for --tablespace-mapping."""
     return path.replace("=", "\\=")
 
 

@@ -278,7 +278,7 @@ def require_ready(work: Work) -> None:
 
 
 def _refuse_data_directory(work: Work) -> None:
-    """A backup inside the database's own folder goes with it."""
+    """Raises BackupError for a backup inside the server's data directory: it would be lost with it."""
     directory = work.server.data_directory
     if directory is None or not work.context.database.credentials.url.local:
         return
@@ -292,7 +292,7 @@ def _refuse_data_directory(work: Work) -> None:
 
 
 def contents(work: Work, dump: Path) -> list[str]:
-    """The lines of the table of contents, without its comments."""
+    """The lines of a dump's table of contents, without comments."""
     said: list[bytes] = []
     work.clients.run(
         "contents", {"folder": dump}, drain=lambda pipe: said.extend(iter(lambda: pipe.read(1 << 16), b""))
@@ -320,7 +320,7 @@ def sequence_values(work: Work, dump: Path, encoding: str) -> Values:
         _parts(name.replace("''", "'")): (int(value), called == "true") for name, value, called in _SET.findall(text)
     }
     if len(values) != len(chosen):
-        raise BackupError(f"of the {len(chosen)} sequences of {dump}, {len(values)} are set")
+        raise BackupError(f"{dump} sets {len(values)} of its {len(chosen)} sequences")
     return values
 
 

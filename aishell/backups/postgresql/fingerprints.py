@@ -82,7 +82,7 @@ def set_values(work: Work, session: Session, values: Values) -> tuple[Fingerprin
 
 
 def _tasks(work: Work, session: Session, privileges: bool, values: Values | None) -> Iterator[_Task]:
-    """What there is to do, the longest first."""
+    """The tasks, the longest first."""
     for row in work.query("tables", session):
         yield lambda session, row=row: (_table(work, session, row),)  # type: ignore[misc]
     if work.query("large_objects", session)[0]["rows"]:

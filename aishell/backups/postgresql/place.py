@@ -42,7 +42,7 @@ def opened(work: Work, place: str) -> Iterator[Database]:
         with work.session_in(database) as session:
             here = work.query("here", session)[0]["database"]
         if here != place:
-            raise BackupError(f"the connection for {place!r} leads to {here!r}", hint="give the server's own address")
+            raise BackupError(f"the connection for {place!r} reaches {here!r}", hint="give the server's own address")
         yield database
     finally:
         database.close()
@@ -55,7 +55,7 @@ def is_made(work: Work, place: str) -> bool:
     """
     found = work.query("place_found", place=place, mark=f"{CLAIMED}={work.context.claim}")[0]
     if found["found"] and not found["ours"]:
-        raise BackupError(f"the database {place!r} already exists", hint="name one that is not there")
+        raise BackupError(f"the database {place!r} already exists", hint="name one that does not exist")
     return bool(found["ours"])
 
 

@@ -91,7 +91,7 @@ class NewCluster:
             return True
         for taken in (self.place, self.spaces):
             if taken.exists() or taken.is_symlink():
-                raise BackupError(f"{taken} already exists", hint="name a folder that is not there")
+                raise BackupError(f"{taken} already exists", hint="name a folder that does not exist")
         return False
 
     def require_room(self, needed: int) -> None:
@@ -134,7 +134,7 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
     bases = [link for link in chain if (link[0] / BASE).is_dir()]
     logs = [link for link in chain if not (link[0] / BASE).is_dir()]
     if list(chain) != [*bases, *logs] or not bases:
-        raise BackupError(f"{chain[-1][1].backup_id} does not rest on a base backup as it should")
+        raise BackupError(f"{chain[-1][1].backup_id} does not depend on a base backup")
     settings = _settings(bases[-1][1], [manifest for _, manifest in logs], until)
     new = NewCluster.of(work, named)
     if new.is_there():
@@ -202,7 +202,7 @@ def _logs(logs: Chain, base: BackupManifest, into: Path) -> None:
         wal.refuse_gaps(folder / wal.WAL, segments)
         if segments.begin > reached or segments.timeline != timeline:
             raise BackupError(
-                f"there is WAL missing before {manifest.backup_id}: it begins at {wal.text_of(segments.begin)}"
+                f"WAL is missing before {manifest.backup_id}, which begins at {wal.text_of(segments.begin)}"
             )
         for name in segments.names:
             shutil.copyfile(folder / wal.WAL / name, into / "pg_wal" / name)
@@ -296,7 +296,7 @@ def _refuse_early(data: Path, manifest: BackupManifest) -> None:
     history = data / "pg_wal" / f"{manifest.position['timeline'] + 1:08X}.history"
     left = history.read_text(encoding="utf-8").splitlines()[-1].split("\t")[1]
     if wal.number_of(left) < wal.number_of(manifest.position["lsn"]):
-        raise BackupError(f"recovery ended at {left}, and {manifest.backup_id} goes to {manifest.position['lsn']}")
+        raise BackupError(f"recovery ended at {left}, before {manifest.backup_id} ends at {manifest.position['lsn']}")
 
 
 def _has_amcheck(work: Work) -> bool:

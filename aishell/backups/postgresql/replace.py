@@ -123,7 +123,7 @@ def _rename(work: Work, door: Database) -> None:
                 _refuse_sessions(work, door)
                 if not left:
                     raise BackupError(
-                        f"{work.params['database']} is entered again and again: {error.message}",
+                        f"{work.params['database']} is connected to again and again: {error.message}",
                         hint=stop_first(work),
                     ) from error
 

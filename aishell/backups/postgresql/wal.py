@@ -49,12 +49,12 @@ def number_of(lsn: str) -> int:
 
 
 def text_of(lsn: int) -> str:
-    """The same the other way round."""
+    """The inverse of `number_of`."""
     return f"{lsn >> 32:X}/{lsn & (_HALF - 1):X}"
 
 
 def name(timeline: int, number: int, size: int) -> str:
-    """What the file of a segment is called."""
+    """The file name of a segment."""
     high, low = divmod(number, _HALF // size)
     return f"{timeline:08X}{high:08X}{low:08X}"
 
@@ -89,7 +89,7 @@ def keep(work: Work, session: Session, holder: str, slot: str) -> None:
 
 
 def found(work: Work, slot: str, session: Session | None = None) -> Row | None:
-    """The slot as the server has it."""
+    """The slot on the server, if it exists."""
     return next(iter(work.query("slot", session, slot=slot)), None)
 
 
@@ -107,7 +107,7 @@ def advance(work: Work, slot: str, lsn: str) -> None:
 
 
 def drop(work: Work, slot: str) -> None:
-    """Take the slot away, if it is there."""
+    """Drop the slot if it exists."""
     if found(work, slot) is not None:
         with work.context.reading() as session:
             work.query("drop_slot", session, slot=slot)

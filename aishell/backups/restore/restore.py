@@ -75,7 +75,7 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
         except NotAtHandError:
             raise
         except BackupError as first:
-            context.progress(0, 0, f"it is restored once more: {first.message}")
+            context.progress(0, 0, f"restoring it again: {first.message}")
             try:
                 compared = _came_back(work, chain)
             except NotAtHandError:
@@ -129,7 +129,7 @@ def _compared(work: Work, method: Method, place: str, expected: Sequence[Fingerp
 
 
 def differences(expected: Sequence[Fingerprint], found: Sequence[Fingerprint]) -> list[str]:
-    """What is missing, new or other than it was, in words."""
+    """What is missing, new or changed, in words."""
     before = {(one.kind, one.name): one for one in expected}
     after = {(one.kind, one.name): one for one in found}
     told = [f"{kind} {name} is missing" for kind, name in sorted(before.keys() - after.keys())]
@@ -151,13 +151,13 @@ def restored(work: Work) -> tuple[Method, BackupManifest, BackupManifest]:
 
 
 def anew(work: Work) -> str:
-    """What begins the whole restore anew."""
+    """The hint to start the restore again."""
     again = command("backups", "restore", work.params["backup_id"], "--in-place", *on(work.context.target))
     return f"begin anew: {again}"
 
 
 def stop_first(work: Work) -> str:
-    """What to do about others who are in the database."""
+    """The hint where other sessions use the database."""
     return f"stop the application, then {command('runs', 'resume', work.context.run_id[:8])}"
 
 
@@ -175,7 +175,7 @@ def require_safety(work: Work) -> None:
 
 
 def expected(work: Work, manifest: BackupManifest) -> tuple[Fingerprint, ...] | None:
-    """What the place has to be compared with; None where that was not asked for."""
+    """The fingerprints to compare the place with; None if no comparison was requested."""
     if not work.params["compare"]:
         return None
     if manifest.prints is None:

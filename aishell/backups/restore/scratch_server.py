@@ -56,7 +56,7 @@ def _scratch_data(work: Work, place: str, account: pwd.struct_passwd | None) -> 
 
 
 def remove(work: Work, place: str) -> None:
-    """Take the server away, and whatever is left of one that was killed."""
+    """Remove the server and what a killed one left behind."""
     control = control_of(place)
     end_leftover(control)
     for folder in (control, work.backup_store.repository.root.resolve() / f".{place}"):
@@ -64,7 +64,7 @@ def remove(work: Work, place: str) -> None:
 
 
 def control_of(place: str) -> Path:
-    """The folder of the socket, whose path has to be short, and of the settings."""
+    """The folder of the settings and of the socket, whose path has to be short."""
     return Path(tempfile.gettempdir()).resolve() / place
 
 
@@ -81,7 +81,7 @@ def account_of(names: Sequence[str]) -> pwd.struct_passwd | None:
 
 
 def own(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Give a folder with all that is in it to who runs the server."""
+    """Make the account that runs the server the owner of a folder and all that is in it."""
     if account is not None:
         for one in (path, *path.rglob("*")):
             os.chown(one, account.pw_uid, account.pw_gid, follow_symlinks=False)
@@ -118,7 +118,7 @@ def running(
     try:
         while not ready():
             if not thread.is_alive():
-                raise failures[0] if failures else BackupError("the restored server ended by itself")
+                raise failures[0] if failures else BackupError("the restored server stopped before it was ready")
             time.sleep(LOOK)
         yield
     finally:

@@ -89,7 +89,7 @@ class SQLiteCopy(Method):
         if manifest.kind == INCREMENTAL:
             size = manifest.details["page_size"] + _NUMBER.size
             if (folder / PAGES).stat().st_size != manifest.details["changed_pages"] * size:
-                raise BackupError(f"{manifest.backup_id} does not have the pages it says")
+                raise BackupError(f"{manifest.backup_id} does not have the pages that its manifest states")
             return
         with contextlib.closing(open_file(folder / IMAGE, immutable=True)) as connection:
             try:
@@ -177,7 +177,7 @@ class SQLiteCopy(Method):
         last = chain[-1][1]
         if len(chain) > 1 and sha256(into, work.context.cancelled) != last.details["image_sha256"]:
             into.unlink()
-            raise BackupError(f"{last.backup_id} does not come out as the database it was made of")
+            raise BackupError(f"{last.backup_id} does not restore to the database that it was made from")
 
 
 def _changed(before: Path, after: Path, pages: Path, page_size: int) -> int:
@@ -248,7 +248,7 @@ def _is_made(target: Path, mark: int) -> bool:
     if not target.exists():
         return False
     if target.stat().st_mtime_ns != mark:
-        raise BackupError(f"{target} already exists", hint="name a file that is not there")
+        raise BackupError(f"{target} already exists", hint="name a file that does not exist")
     return True
 
 

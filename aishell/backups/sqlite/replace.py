@@ -98,7 +98,7 @@ def _keep(work: Work, kept: Path) -> list[str]:
         except BackupError as error:
             if work.params["safety"] is not None:
                 raise
-            return [f"nothing is kept of what was there: {error.message}"]
+            return [f"the old content was not kept: {error.message}"]
         finally:
             unfinished.unlink(missing_ok=True)
     return []
@@ -115,7 +115,7 @@ def _written(work: Work, live: Path, place: Path) -> list[str]:
     if different and version != before:
         return [f"others wrote to {live} while it was replaced: it was not compared afterwards"]
     if different:
-        raise BackupError(f"{live} was replaced and is not what was restored: {few(different)}")
+        raise BackupError(f"{live} was replaced and differs from what was restored: {few(different)}")
     return []
 
 
@@ -151,7 +151,7 @@ def _refuse_page_size(source: sqlite3.Connection, target: sqlite3.Connection, li
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    """Another number once another connection has changed the file."""
+    """A number that changes when another connection changes the file."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 

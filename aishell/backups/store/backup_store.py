@@ -105,7 +105,7 @@ class BackupStore:
         return manifest
 
     def stand(self, backup_id: str) -> None:
-        """Note beside the backup what the catalog has of it."""
+        """Write what the catalog knows of a backup beside it."""
         self.catalog.note(backup_id)
 
     def _note(self, entry: CatalogEntry) -> None:

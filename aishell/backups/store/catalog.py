@@ -31,12 +31,12 @@ _FIELDS = {key: name for name, key in _KEYS.items()}
 
 
 def as_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `CatalogEntry` by the names they have where they are kept."""
+    """Fields of a `CatalogEntry` under their stored names."""
     return {_KEYS.get(name, name): value for name, value in values.items()}
 
 
 def as_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was kept, by the names of the fields of a `CatalogEntry`."""
+    """Stored values under the names of the fields of a `CatalogEntry`."""
     return {_FIELDS.get(name, name): value for name, value in values.items()}
 
 
@@ -113,7 +113,7 @@ class CatalogEntry:
 
     @property
     def wrong(self) -> str | None:
-        """Why it counts for nothing, where something was found."""
+        """Why it does not count as a backup, if something is wrong with it."""
         return self.problem or self.differs
 
     @property
@@ -220,7 +220,7 @@ class Catalog:
         self._looked(backup_id, verification_level_at=now(), differs=how)
 
     def pin(self, backup_id: str, pinned: bool) -> None:
-        """Whether retention has to leave it alone."""
+        """Let retention keep it, or no longer."""
         self._change(backup_id, pinned=int(pinned))
 
     def copied(self, backup_id: str, place: str) -> None:
@@ -234,13 +234,13 @@ class Catalog:
         self._change(backup_id, copies=json.dumps(sorted({*entry.copies, place})), copies_read=_packed(read))
 
     def forget(self, backup_ids: Sequence[str]) -> None:
-        """Take out what is no longer there."""
+        """Remove entries of backups that no longer exist."""
         with self.store.write() as connection:
             names, values = marks(backup_ids)
             connection.execute(f"DELETE FROM backups WHERE backup_id IN ({names})", values)  # noqa: S608  nothing but marks
 
     def note(self, backup_id: str) -> None:
-        """Tell `changed` how a backup stands now."""
+        """Call `changed` with the entry of a backup."""
         with self.store.read() as connection:
             row = connection.first("SELECT * FROM backups WHERE backup_id = :name", {"name": backup_id})
         if row is not None:

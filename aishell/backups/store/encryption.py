@@ -51,7 +51,7 @@ def opened(
 
 
 def is_encrypted(manifest: BackupManifest) -> bool:
-    """Whether its files can be read with a key alone."""
+    """Whether its files are encrypted."""
     return bool(manifest.details.get("recipients"))
 
 

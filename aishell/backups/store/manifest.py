@@ -96,7 +96,7 @@ class BackupManifest:
             raise BackupError(f"{where} is not a backup manifest: {error!r}") from error
 
     def summary(self) -> dict[str, Any]:
-        """What a list of backups shows of it."""
+        """What a list of backups shows."""
         left_out = ("files", "prints", "commands", "version")
         shown = {f.name: getattr(self, f.name) for f in fields(replace(self)) if f.name not in left_out}
         return {**shown, "bytes": self.bytes, "files": len(self.files), "compared": self.prints is not None}

@@ -141,7 +141,7 @@ def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = witho
 
 
 def reasons(decision: RetentionDecision) -> list[str]:
-    """Why a backup stays; nothing for one that goes."""
+    """Why a backup is kept; empty for one that is removed."""
     return [*decision.rules, *([decision.waits] if decision.waits else [])]
 
 
@@ -155,7 +155,7 @@ def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 
 def _release(backup_store: BackupStore, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:
-    """Let what a backup has elsewhere go, or see whether it may."""
+    """Remove what a backup has elsewhere, or check whether that is possible."""
     try:
         manifest = backup_store.repository.manifest(folder)
     except NotAtHandError:
@@ -182,7 +182,7 @@ def _require_own(backup_store: BackupStore, entry: CatalogEntry) -> None:
 
 
 def _stopped(backup_store: BackupStore, entries: Sequence[CatalogEntry]) -> dict[str, str]:
-    """Target -> why none of its backups may go now."""
+    """Target -> why none of its backups may be removed now."""
     newest = {entry.target: entry for entry in entries}
     stopped = {}
     for target, entry in newest.items():
@@ -243,7 +243,7 @@ def longest_unproven(entries: Sequence[CatalogEntry], identity: str, tried: Mapp
 
 
 def reason(entry: CatalogEntry) -> str:
-    """Why it was chosen, in words."""
+    """Why a backup was chosen, in words."""
     if entry.compared_at is None:
         return f"made {at(entry.started_at)}, never restored and compared"
     return f"made {at(entry.started_at)}, last restored and compared {at(entry.compared_at)}"

@@ -104,7 +104,7 @@ class Repository:
         return final
 
     def _carry(self, manifest: BackupManifest) -> None:
-        """What it takes to restore the backup without aishell, beside all of them."""
+        """Write what a restore without aishell takes beside the backups."""
         for name, text in carried(manifest):
             place, unfinished = (
                 self.root / name,
@@ -119,7 +119,7 @@ class Repository:
             sync(self.root)
 
     def discard(self, partial: Path) -> None:
-        """Nothing of an unfinished backup stays."""
+        """Remove an unfinished backup."""
         if partial.name.startswith(PARTIAL):
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -168,7 +168,7 @@ class Repository:
         self.delete(self.discredit(folder))
 
     def discredit(self, folder: Path) -> Path:
-        """Take a backup's name away: from now on it is trash."""
+        """Rename a backup to trash: from now on it is none."""
         folder = inside(self.root, folder)
         if not _NAME.fullmatch(folder.name):
             raise BackupError(f"{folder} has not the name of a backup: it was not removed")
@@ -227,7 +227,7 @@ def sha256(path: Path, cancelled: Cancelled) -> str:
 
 
 def sha256_of(stream: BinaryIO | io.RawIOBase, cancelled: Cancelled) -> str:
-    """The same of what is left of a stream."""
+    """The SHA-256 of the rest of a stream."""
     digest = hashlib.sha256()
     while block := stream.read(BLOCK):
         digest.update(block)
@@ -289,7 +289,7 @@ def misfits(folder: Path, manifest: BackupManifest) -> Iterator[str]:
 
 
 def damages(folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> Iterator[str]:
-    """Files of the right size and kind whose content is another one."""
+    """Files of the right size and kind whose content differs."""
     there = [file for file in manifest.files if _fits(folder / file.path, file)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="check") as pool:
         for told in pool.map(lambda file: _damage(folder, file, cancelled), there):

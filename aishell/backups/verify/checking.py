@@ -128,6 +128,6 @@ def refuse(manifest: BackupManifest, found: Sequence[str]) -> None:
 
 
 def few(found: Sequence[str]) -> str:
-    """The first of what was found, and how much more there is."""
+    """The first few of these, and the number of the others."""
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
     return "; ".join(found[:NAMED]) + more

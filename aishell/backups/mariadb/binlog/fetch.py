@@ -108,11 +108,11 @@ def _start(work: Work, parent: BackupManifest) -> Position:
     (settings,) = work.query("settings")
     if not settings["binary_log"]:
         raise BackupError(
-            "the server writes no binary log, which increments are made of", hint="set log_bin, or make full backups"
+            "the server has no binary log, which increments are made from", hint="set log_bin, or make full backups"
         )
     if settings["format"] != "ROW":
         raise BackupError(
-            f"binlog_format is {settings['format']}: what it holds is not sure to come out the same again",
+            f"binlog_format is {settings['format']}: replaying it may give a different result",
             hint="SET GLOBAL binlog_format = 'ROW', here and in the server's configuration, then make a full backup",
         )
     at = parent.position
@@ -121,13 +121,11 @@ def _start(work: Work, parent: BackupManifest) -> Position:
     file, position = (at["file"], at["position"]) if parent.kind == FULL else (at["next"], FIRST)
     if file not in _logs(work):
         raise BackupError(
-            f"the server no longer has the binary log {file}, which {parent.backup_id} has to be gone on from",
+            f"the server no longer has the binary log {file}, where {parent.backup_id} ends",
             hint=full_first(work.context),
         )
     if at["gtid"] != gtid(work, file, position):
-        raise BackupError(
-            f"the server has begun its binary log anew since {parent.backup_id}", hint=full_first(work.context)
-        )
+        raise BackupError(f"the server's binary log was reset after {parent.backup_id}", hint=full_first(work.context))
     return file, position
 
 
@@ -138,7 +136,7 @@ def _seen(work: Work, held: ExitStack, notes: list[str]) -> _Seen | None:
         taken = snapshot(work)
         if taken.position is None:
             taken.release(work)
-            notes.append("not compared: the server does not tell where in its binary log a snapshot lies")
+            notes.append("not compared: the server does not report the binary log position of a snapshot")
             return None
         with work.context.reading() as session:
             after = structure(work, session)
@@ -148,7 +146,7 @@ def _seen(work: Work, held: ExitStack, notes: list[str]) -> _Seen | None:
             counting.start(taken)
             return _Seen(taken.position, before.prints, counting)
         taken.release(work)
-    notes.append("not compared: tables or routines were changed all the time")
+    notes.append("not compared: tables or routines kept changing")
     return None
 
 
@@ -186,8 +184,8 @@ def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
         arrived = path.stat().st_size if path.exists() else 0
         if arrived != size:
             raise BackupError(
-                f"of the binary log {name} {arrived:,} bytes arrived at {folder} instead of {size:,}",
-                hint="is its disk full? the program does not tell",
+                f"{arrived:,} of {size:,} bytes of the binary log {name} arrived at {folder}",
+                hint="check whether the disk is full: the program does not report it",
             )
 
 

@@ -44,7 +44,7 @@ class Token:
 
     @property
     def word(self) -> str:
-        """As a keyword; nothing for what is no bare word."""
+        """The token as a keyword; empty unless it is a bare word."""
         return self.value.upper() if self.kind == "word" else ""
 
 
@@ -72,7 +72,7 @@ def _pattern(sql_mode: int) -> re.Pattern[str]:
 
 
 def tokens(statement: str, sql_mode: int = 0) -> list[Token]:
-    """What a statement is made of, without blanks and comments."""
+    """The tokens of a statement, without blanks and comments."""
     found = []
     for match in _pattern(sql_mode).finditer(statement):
         kind = match.lastgroup
@@ -113,7 +113,7 @@ class Turning:
         return () if turned is None else (turned, statement.behind) if statement.behind else (turned,)
 
     def dumped_function(self, text: str, sql_mode: int) -> str:
-        """What has to be sent behind a routine out of a dump, if it is a function."""
+        """The statement to send after a routine of a dump, if it is a function."""
         found = tokens(text, sql_mode)
         at = next((n for n, token in enumerate(found) if token.word in ("FUNCTION", "PROCEDURE", "PACKAGE")), None)
         if at is None or found[at].word != "FUNCTION" or at + 1 == len(found):
@@ -122,7 +122,7 @@ class Turning:
 
 
 def _security(found: Sequence[Token], otherwise: str) -> str:
-    """What a routine says of whose rights it runs with."""
+    """The SQL SECURITY of a routine."""
     words = [token.word for token in found]
     said = (words[n + 2] for n in range(len(words) - 2) if words[n : n + 2] == ["SQL", "SECURITY"])
     return next((word for word in said if word in (DEFINER, INVOKER)), otherwise)
@@ -193,7 +193,7 @@ class _Statement:
         return renamed
 
     def _routine(self, verb: str) -> str | None:
-        """Only its head: what is in its body stays as it is."""
+        """Rewrites only the head: the body stays as it is."""
         name = self._name(self.at)
         turned = self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
         security = _security(self.tokens, DEFINER if verb == "CREATE" else "")
@@ -202,7 +202,7 @@ class _Statement:
         return turned
 
     def _view(self, verb: str) -> str | None:
-        """Its security stands before the word VIEW, where it is said."""
+        """SQL SECURITY is before the word VIEW, if it is given."""
         name = self._named()
         if not self._own(name):
             return None
@@ -293,7 +293,7 @@ class _Statement:
         return self._rewritten()
 
     def _names(self, between: Sequence[str]) -> list[Name]:
-        """Names in a row, with these words or marks between them."""
+        """A list of names, separated by these words or marks."""
         names, at = [], self.at
         while (name := self._name(at)) is not None:
             names.append(name)
@@ -313,7 +313,7 @@ class _Statement:
         return name
 
     def _after(self, word: str, start: int, *, otherwise: int) -> int:
-        """The place behind the first such word."""
+        """The place after the first such word."""
         return next((n + 1 for n in range(start, len(self.tokens)) if self._word(n) == word), otherwise)
 
     def _name(self, at: int) -> Name | None:
@@ -330,13 +330,13 @@ class _Statement:
         return self.ours if name.database is None else self.turning.is_source(name.database)
 
     def _past(self, at: int) -> int:
-        """Behind `BODY`, `IF [NOT] EXISTS` and the like."""
+        """The place after `BODY`, `IF [NOT] EXISTS` and the like."""
         while self._word(at) in ("BODY", "IF", "NOT", "EXISTS") and self._value(at + 1) not in (".", "("):
             at += 1
         return at
 
     def _qualified(self) -> Iterator[Token]:
-        """The source's name where another follows behind a dot."""
+        """The source's name wherever it qualifies another name."""
         for token, dot in zip(self.tokens, self.tokens[1:], strict=False):
             if (
                 dot.value == "."

@@ -116,7 +116,7 @@ class Replay:
 
     @property
     def _encoding(self) -> str:
-        """What takes the text apart without changing a byte of it."""
+        """The codec that decodes the text without losing a byte."""
         if self._charset in _READABLE:
             return _READABLE[self._charset]
         if self._charset not in _BYTEWISE:
@@ -186,7 +186,7 @@ def _events(text: _LogText) -> Iterator[tuple[str, bytes]]:
     if quoted:
         yield "events", text.take(quoted)
     if text.take(len(DELIMITER)) + text.left[:1] != b"'" + DELIMITER:
-        raise BackupError("the binary log cannot be read: its events end in something else")
+        raise BackupError("the binary log cannot be read: unexpected text after its events")
     yield "end", b""
 
 
@@ -230,7 +230,7 @@ class RowEvents:
                 yield from self._row(event)
 
     def end(self) -> Iterator[bytes]:
-        """The rest of the statement: nothing when it was all of other databases."""
+        """The rest of the statement; nothing if all of it was for other databases."""
         if self._left:
             raise BackupError("the binary log cannot be read: an event is cut off")
         if self._rows:
@@ -286,7 +286,7 @@ class RowEvents:
         return b"\n".join(binascii.b2a_base64(event, newline=False) for event in events)
 
     def _sealed(self, event: bytes) -> bytes:
-        """A changed event with its length and its checksum set right."""
+        """A changed event with its new length and checksum."""
         time, kind, server, _, end, flags = _HEADER.unpack_from(event)
         whole = _HEADER.pack(time, kind, server, len(event), end, flags) + event[_HEADER.size :]
         return whole[:-4] + struct.pack("<I", crc32(whole[:-4])) if self.checksums else whole
