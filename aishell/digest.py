@@ -10,13 +10,13 @@ from aishell.commands import command
 from aishell.errors import SettingsError, StateError
 from aishell.reporting.gathering import gather_night
 from aishell.reporting.needs import overlooked
-from aishell.reporting.night import Need, Night
+from aishell.reporting.night import Need, NightReport
 from aishell.scheduling.outlook import paused
 from aishell.site_files import SiteFiles
 from aishell.state.locks import is_held
 
 
-def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -> Night:
+def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -> NightReport:
     """What was done after `since` until `until`, both in UTC, and what is open; `day` heads it.
 
     Raises StateError where nothing was ever done.

@@ -41,11 +41,12 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, text: str, *, durable: bool = False) -> None:
-    """Put a text, mode 0600, in the place of whatever is there, whole or not at all. Raises OSError."""
+def write_whole(path: Path, text: str, *, durable: bool = False, mode: int = 0o600) -> None:
+    """Put a text in a file of this mode in the place of whatever is there, whole or not at all. Raises OSError."""
     unfinished = path.with_name(f".{path.name}.{new_id()[:12]}")
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(text)
             if durable:
                 file.flush()

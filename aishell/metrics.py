@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
@@ -24,14 +23,12 @@ from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
 from aishell.scheduling.outlook import paused
+from aishell.scheduling.schedules import Schedule
+from aishell.site_files import SiteFiles
 from aishell.state.breakers import CLOSED, HALF_OPEN, OPEN
 from aishell.state.readings import Readings, read
 from aishell.state.schedule_runs import ScheduleState
 from aishell.version import VERSION
-
-if TYPE_CHECKING:
-    from aishell.scheduling.schedules import Schedule
-    from aishell.site_files import SiteFiles
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 #: Statuses that are 0 until they come: a counter that begins at 1 has not increased, says Prometheus.
@@ -143,19 +140,9 @@ def exposition(
     A daemon says whether the files it last read were valid, and when it last looked what is due; without it the files are read
     now, and there was no tick.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(samples(site, at or datetime.now(UTC), configuration_valid, tick))
-    return generate_latest(registry)
-
-
-def samples(
-    site: SiteFiles, at: datetime, configuration_valid: bool | None = None, tick: datetime | None = None
-) -> Samples:
-    """The values behind it."""
-    found = Samples()
+    found, at = Samples(), at or datetime.now(UTC)
     targets, schedules, rules, valid = _configured(site)
-    there = site.state_path.exists()
-    readings = read(site.store) if there else Readings()
+    readings = read(site.store) if site.state_path.exists() else Readings()
     found.set("aishell_build_info", 1, version=VERSION)
     found.set("aishell_configuration_valid", valid if configuration_valid is None else configuration_valid)
     found.set("aishell_state_bytes", _bytes(site))
@@ -176,7 +163,9 @@ def samples(
     if valid:  # where they are kept is configured
         _backups(found, site, targets, at)
     _schedules(found, site, schedules, readings, at)
-    return found
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(found)
+    return generate_latest(registry)
 
 
 def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], list[str], bool]:

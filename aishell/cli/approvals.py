@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from aishell.cli.asking import ask
-from aishell.cli.common import OUTPUT, open_files, parse_inputs
+from aishell.cli.common import OUTPUT, assigned, open_files
 from aishell.cli.console import sql_lines, write_json
 from aishell.cli.daemon_client import SOCKET, Kind, document, documents, fitting
 from aishell.cli.listing import show_rows, title
@@ -61,9 +61,7 @@ def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
     found = documents(socket_, "approvals", keys=_WAITS) if socket_ else waiting(open_files(ctx))
     left = () if output == "json" else ("run_id", "server", "people", "expires_at")
     rows = [{key: value for key, value in row.items() if key not in left} for row in found]
-    if output != "json":
-        rows = [{**row, "asked_at": at(row["asked_at"]), "until": at(row["until"])} for row in rows]
-    show_rows(rows, output, empty="nothing is pending", least=("step", "asked_at"))
+    show_rows(rows, output, empty="nothing is pending", least=("step", "asked_at"), moments=("asked_at", "until"))
 
 
 @approvals.command(
@@ -132,7 +130,7 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
     """
     from aishell.serving import answers
 
-    params = parse_inputs(pairs)
+    params = assigned("--set", pairs)
     if socket_:
         outcome = _post(socket_, approval, "edit", {"params": params, "reason": reason})
     else:

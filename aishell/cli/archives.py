@@ -81,23 +81,18 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     chosen = [shelf.find(site.archives, name) for name in names] if names else list(shelf.archives(site.archives))
     results: list[dict[str, Any]] = []
     for folder, manifest in chosen:
-        problem = None
-        counts = _UNKNOWN
+        rows, counts, problem = 0, _UNKNOWN, None
         try:
             if isinstance(manifest, ArchiveError):
                 raise manifest
             rows = reader.verify(folder, manifest)
             counts = _counts(*fates.shares(folder, manifest))
         except ArchiveError as error:
-            problem, rows = error.message, 0
-        results.append(
-            {"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem, **counts}
-        )
+            rows, problem = 0, error.message
+        result = {"archive_id": folder.name, "sound": problem is None, "rows": rows, "problem": problem, **counts}
+        results.append(result)
         if output != "json":
-            if problem is None:
-                say(f"✓ {printable(folder.name)}: {rows:,} rows, as the database counted them{_deletion(counts)}")
-            else:
-                say(f"✗ {printable(folder.name)}: {printable(problem)}", style="red")
+            _say_verified(result)
     if output == "json":
         write_json(results)
     elif not results:
@@ -177,6 +172,14 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     for row in going if yes else ():
         _remove(site, row)
     show_rows(rows, output, empty=f"there is no unfinished archive in {site.archives}")
+
+
+def _say_verified(result: Mapping[str, Any]) -> None:
+    name = printable(result["archive_id"])
+    if result["sound"]:
+        say(f"✓ {name}: {result['rows']:,} rows, as the database counted them{_deletion(result)}")
+    else:
+        say(f"✗ {name}: {printable(result['problem'])}", style="red")
 
 
 def _counts(found: Sequence[Share], noted: bool) -> Mapping[str, int | None]:

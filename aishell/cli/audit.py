@@ -21,6 +21,7 @@ from aishell.reporting.units import printable
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
     from aishell.state.anchor import Anchor
+    from aishell.state.audit import Seal
 
 
 #: Days after which events are sealed, unless it is said otherwise.
@@ -59,34 +60,35 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     with site.store.read() as connection:
         problems, seal = log.verify(connection), newest_seal(connection)
         wrong, sealed = sealing.verify_files(seal, [copy for copy in copies if isinstance(copy, list)])
-        problems += wrong
-        for one in heads:
-            problems += log.verify_head(connection, one, sealed)
         kept = anchor.read(anchor.path_of(site.state_path))
+        problems += [*wrong, *(problem for one in heads for problem in log.verify_head(connection, one, sealed))]
         problems += [*log.missing_anchor(connection, kept), *log.verify_anchor(connection, kept)]
         for copy in copies:
-            problems += (
-                log.verify_copy(connection, copy)
-                if isinstance(copy, list)
-                else log.verify_anchor(connection, copy, sealed)
-            )
+            if isinstance(copy, list):
+                problems += log.verify_copy(connection, copy)
+            else:
+                problems += log.verify_anchor(connection, copy, sealed)
         problems += verify_records(connection, sealed)
         number, newest = log.head(connection)
     if output == "json":
         parts = seal.parts if seal is not None else []
         write_json({"events": number, "head": newest, "sealed": parts, "problems": problems})
-        ctx.exit(1 if problems else 0)
-    for problem in problems:
-        text = printable(problem.text)
-        say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
-    if problems:
-        ctx.exit(1)
+    elif not problems:
+        _say_whole(number, newest, seal, bool(sealed))
+    else:
+        for problem in problems:
+            text = printable(problem.text)
+            say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
+    ctx.exit(1 if problems else 0)
+
+
+def _say_whole(number: int, head: str, seal: Seal | None, looked: bool) -> None:
     if seal is None:
-        say(f"the chain of {number} events is whole; head {newest}")
+        say(f"the chain of {number} events is whole; head {head}")
         return
-    looked = "checked too" if sealed else "not looked at: give --against each sealed file"
-    say(f"the chain is whole from event {seal.through + 1} to {number}; head {newest}")
-    say(f"events up to {seal.through} were sealed into {len(seal.parts)} file(s), {looked}")
+    checked = "checked too" if looked else "not checked: give --against each sealed file"
+    say(f"the chain is whole from event {seal.through + 1} to {number}; head {head}")
+    say(f"events up to {seal.through} were sealed into {len(seal.parts)} file(s), {checked}")
 
 
 def _heads(given: list[str]) -> list[str]:

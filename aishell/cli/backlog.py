@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
 from aishell.reporting.units import about, duration, printable
+from aishell.state.connection import Record
 from aishell.state.runs import who
 
 
@@ -31,22 +33,29 @@ def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: 
     """List every item: since when and why it waits, how many runs left it, and how long it should take."""
     site = open_files(ctx)
     found = site.backlog.rows(target, agent.replace("-", "_") if agent else None) if site.state_path.exists() else []
-    now = datetime.now(UTC)
-    rows: list[dict[str, Any]] = []
-    for row in found:
-        age = max(0.0, (now - datetime.fromisoformat(row.since)).total_seconds())  # the clock may have been put back
-        item = {name: row[name] for name in ("id", "target", "agent", "tool", "object")}
-        if output == "json":
-            more = {name: row[name] for name in ("reason", "since", "nights", "run_id")}
-            rows.append({**item, **more, "age_seconds": round(age), "forecast_seconds": row.seconds})
-        else:
-            waits = {"forecast": about(row.seconds), "age": duration(age), "left_by": f"{row.nights} run(s)"}
-            rows.append({**item, "object": row.object or "the database", **waits, "reason": row.reason})
+    rows = [_row(row, output) for row in found]
     show_rows(rows, output, empty="nothing is left over", least=("left_by", "agent", "age"))
     if output != "json" and rows:
-        known = [row.seconds for row in found if row.seconds is not None]
-        unknown = f", {len(found) - len(known)} of unknown length" if len(known) < len(found) else ""
-        title(f"{len(found)} item(s), {about(sum(known)) if known else 'time unknown'}{unknown if known else ''}")
+        title(f"{len(found)} item(s), {_together([row.seconds for row in found])}")
+
+
+def _row(row: Record, output: str) -> dict[str, Any]:
+    age = (datetime.now(UTC) - datetime.fromisoformat(row.since)).total_seconds()
+    age = max(0.0, age)  # the clock may have been put back
+    item = row.columns("id target agent tool object")
+    if output == "json":
+        more = row.columns("reason since nights run_id")
+        return {**item, **more, "age_seconds": round(age), "forecast_seconds": row.seconds}
+    waits = {"forecast": about(row.seconds), "age": duration(age), "left_by": f"{row.nights} run(s)"}
+    return {**item, "object": row.object or "the database", **waits, "reason": row.reason}
+
+
+def _together(forecasts: Sequence[float | None]) -> str:
+    known = [seconds for seconds in forecasts if seconds is not None]
+    if not known:
+        return "time unknown"
+    unknown = len(forecasts) - len(known)
+    return about(sum(known)) + (f", {unknown} of unknown length" if unknown else "")
 
 
 @backlog.command(

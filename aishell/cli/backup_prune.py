@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, open_site, parse_inputs
+from aishell.cli.common import OUTPUT, assigned, open_site
 from aishell.cli.console import write_json
 from aishell.cli.keeping import agree, entries_of, keeper
 from aishell.cli.listing import show_rows
@@ -102,7 +102,7 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[RetentionRules, Mapping[
     from aishell.backups.store.pruning import rules_of
 
     configured = keeper(site).config.own.get("retention")
-    given = {**(configured or {}), **parse_inputs(pairs)}
+    given = {**(configured or {}), **assigned("--set", pairs)}
     rules = rules_of(given)
     if rules.empty:
         place = site.places.config / "agents" / "backup.yaml"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.backups.methods import kind_of
-from aishell.cli.common import ENVIRONMENT, open_site, own_target, parse_inputs, run_options
+from aishell.cli.common import ENVIRONMENT, assigned, open_site, own_target, run_options
 from aishell.cli.console import write_json
 from aishell.cli.keeping import agree, keeper
 from aishell.cli.main import ShowsExamples
@@ -116,7 +116,7 @@ def restore(
     if only is not None:
         inputs["only"] = [name.strip() for name in only.split(",") if name.strip()]
     if pairs:
-        inputs["options"] = parse_inputs(pairs)
+        inputs["options"] = assigned("--option", pairs)
     if in_place and place is not None:
         raise UsageError("--to and --in-place exclude each other")
     chosen = {"without_safety_backup": without_safety_backup, "terminate": terminate}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,35 +11,30 @@ from aishell.backups.store.catalog import OTHER_MANIFEST
 from aishell.cli.asking import confirm
 from aishell.cli.common import OUTPUT, interactive, open_site
 from aishell.cli.console import write_json
-from aishell.cli.keeping import entries_of
+from aishell.cli.keeping import entries_of, keeper
 from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
+from aishell.cli.output import Screen
 from aishell.cli.streams import say
 from aishell.commands import command
-from aishell.errors import BackupError
+from aishell.errors import AishellError, BackupError, DeniedError, NotAtHandError, UsageError
 from aishell.moments import at
-from aishell.reporting.units import printable, size
+from aishell.reporting.units import few_names, printable, size
 from aishell.state.runs import who
 
 if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
+    from aishell.services.offline_backups import Keeper
     from aishell.site import Site
 
 #: Columns of the list that a narrow terminal goes without, the first one first.
 LEAST = ("depends_on", "copies", "size")
+#: By whether a backup is sound; None: nothing was learnt.
+_MARKS = {True: ("✓", None), False: ("✗", "red"), None: ("?", "yellow")}
 #: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
-    "verify": (
-        "aishell.cli.backup_verify",
-        "verify",
-        "Read backups from beginning to end; exit 1 when one is damaged.",
-    ),
-    "restore": (
-        "aishell.cli.backup_restore",
-        "restore",
-        "Put a backup back into a new place, never over what is there.",
-    ),
-    "prune": ("aishell.cli.backup_prune", "prune", "Remove what no retention rule keeps. Shows it and asks before."),
+    "restore": ("aishell.cli.backup_restore", "Put a backup back into a new place, never over what is there."),
+    "prune": ("aishell.cli.backup_prune", "Remove what no retention rule keeps. Shows it and asks before."),
 }
 
 
@@ -193,11 +189,7 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
 
     site = open_site(ctx)
     told = rebuild(site.backup_store, all_gone=all_gone)
-    if told.gone and not yes:
-        names = ", ".join(told.gone[:5]) + (f" and {len(told.gone) - 5} more" if len(told.gone) > 5 else "")
-        say(f"missing from the folder: {names}", err=True)
-        yes = interactive(False, output) and confirm(f"forget {len(told.gone)} backup(s)?")
-    forgotten = told.gone if yes else []
+    forgotten = told.gone if yes or _may_forget(told.gone, output) else []
     if forgotten:
         site.backup_store.catalog.forget(forgotten)
     document = asdict(told) | {
@@ -207,16 +199,24 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     site.runs.event("catalog_rebuilt", {**{name: len(value) for name, value in document.items()}, "by": who()})
     if output == "json":
         write_json(document)
-    else:
-        for folder, problem in told.damaged:
-            say(f"✗ {printable(folder)}: {printable(problem)}", style="red")
-        for name in told.unnoted:
-            say(
-                f"! {name} is pinned: its note cannot be read, and it may have been; `{command('backups', 'unpin', name)}`"
-            )
-        left = f"; {len(told.gone)} missing from the folder stay: --yes forgets them" if told.gone and not yes else ""
-        say(f"{len(told.added)} entered, {len(told.known)} known, {len(forgotten)} forgotten{left}")
+        ctx.exit(1 if told.damaged else 0)
+    for folder, problem in told.damaged:
+        say(f"✗ {printable(folder)}: {printable(problem)}", style="red")
+    for name in told.unnoted:
+        unpin = command("backups", "unpin", name)
+        say(f"! {name} is pinned: its note cannot be read, and it may have been; `{unpin}`")
+    kept = len(told.gone) - len(forgotten)
+    left = f"; {kept} missing from the folder stay: --yes forgets them" if kept else ""
+    say(f"{len(told.added)} entered, {len(told.known)} known, {len(forgotten)} forgotten{left}")
     ctx.exit(1 if told.damaged else 0)
+
+
+def _may_forget(gone: Sequence[str], output: str) -> bool:
+    """Whether a person says that backups which are missing are to be forgotten."""
+    if not gone:
+        return False
+    say(f"missing from the folder: {few_names(gone)}", err=True)
+    return interactive(False, output) and confirm(f"forget {len(gone)} backup(s)?")
 
 
 def _row(entry: CatalogEntry) -> dict[str, Any]:
@@ -253,3 +253,98 @@ def _proven(entry: CatalogEntry) -> str:
     if entry.problem or entry.differs:
         return f"DAMAGED: {entry.problem}" if entry.problem else f"RESTORE TEST FAILED: {entry.differs}"
     return entry.verification_level.replace("-", " ")
+
+
+@backups.command(
+    epilog="Examples:  aishell backups verify   ·   aishell backups verify --target shop   ·   "
+    "aishell backups verify 20261121T0315 --output json",
+)
+@click.argument("names", nargs=-1, metavar="[BACKUP]...")
+@click.option("--target", metavar="T", help="Every backup of this target.")
+@click.option("--copies", is_flag=True, help="Read the copies in second places instead.")
+@OUTPUT
+@click.pass_context
+def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, copies: bool, output: str) -> None:
+    """Read backups, and those they depend on, in full: all of them, those of a target, or those named.
+
+    Every file is compared with the manifest and then read by the engine's own programs. Asks nothing of the database, which
+    may be gone. What is damaged counts for nothing from then on: exit 1, naming what is wrong. With --copies the same is done to
+    what lies in second places, and a copy that is damaged counts as none; the next backup makes it anew.
+    """
+    if names and target is not None:
+        raise UsageError("backups are named, or chosen by --target")
+    site = open_site(ctx)
+    chosen = [site.backup_store.catalog.find(name) for name in names] if names else entries_of(site, target)
+    results: list[dict[str, Any]] = []
+    for result in _verified(keeper(site), site, chosen, copies=copies):
+        results.append(result)
+        if output != "json":
+            mark, colour = _MARKS[result["sound"]]
+            say(f"{mark} {printable(result['backup_id'])}: {printable(_seen(result))}", style=colour)
+    if output == "json":
+        write_json(results)
+    elif not results:
+        say("no backup has a copy" if copies else f"there is no backup in {site.backup_store.repository.root}")
+    ctx.exit(1 if any(not result["sound"] for result in results) else 0)
+
+
+def _seen(result: Mapping[str, Any]) -> str:
+    """How far a backup is proven, or its copies, or what is wrong with it."""
+    if not result["sound"]:
+        return str(result["problem"])
+    proven = f"copied to {', '.join(result['places'])}" if "places" in result else result["rung"].replace("-", " ")
+    return f"{proven}, but its restore test failed: {result['differs']}" if result["differs"] else str(proven)
+
+
+def _verified(
+    keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry], *, copies: bool = False
+) -> Iterator[dict[str, Any]]:
+    """What became of each, or of the copies of those that have any.
+
+    A backup that others depend on is read with them: so those come first, and it is not read twice. `sound` is None where nothing
+    was learnt of one, for want of a program, a key or a place: that is reported, and not held against it.
+    """
+    read: set[str] = set()
+    for entry in reversed([one for one in chosen if one.copies] if copies else chosen):
+        sound, problem = (True, None) if entry.backup_id in read else _tried(keeper, entry, copies, read)
+        if problem is not None and entry.backup_id not in {one.backup_id for one in site.backup_store.entries()}:
+            continue  # it was removed meanwhile, as by `prune`
+        event = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
+        site.runs.event("copies_verified" if copies else "backup_verified", event)
+        known = site.backup_store.catalog.find(entry.backup_id)
+        yield {
+            "backup_id": entry.backup_id,
+            "target": entry.target,
+            "sound": sound,
+            "rung": known.verification_level,
+            "problem": problem,
+            "differs": known.differs,
+            **({"places": list(known.sound_copies)} if copies else {}),
+        }
+
+
+def _tried(keeper: Keeper, entry: CatalogEntry, copies: bool, read: set[str]) -> tuple[bool | None, str | None]:
+    """Whether a backup is sound, and why not; all that was read goes into `read`."""
+    try:
+        _read(keeper, entry, copies)
+        if not copies:
+            read |= {manifest.backup_id for _, manifest in keeper.backup_store.chain(entry)}
+    except DeniedError:
+        raise
+    except AishellError as error:
+        damaged = isinstance(error, BackupError) and not isinstance(error, NotAtHandError)
+        return (False if damaged else None), error.message
+    return True, None
+
+
+def _read(keeper: Keeper, entry: CatalogEntry, copies: bool) -> None:
+    """Read a backup in full, or its copies. Raises BackupError for damage, DeniedError where policy wants a question."""
+    params, tool = {"backup_id": entry.backup_id}, "verify_copies" if copies else "validate_backup"
+    verdict = keeper.judge_copies(params, entry) if copies else keeper.judge(tool, params, entry)[1]
+    if verdict.requires_approval or not verdict.safe:
+        raise DeniedError(f"policy requires approval for {tool}: run it as a tool of a run")
+    with Screen("table").working(f"reading {entry.backup_id}"):
+        if copies:
+            keeper.read_copies(params, entry)
+        else:
+            keeper.call(tool, params, entry)

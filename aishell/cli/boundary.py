@@ -97,10 +97,9 @@ def _say(error: AishellError) -> None:
 
 
 def _write(error: AishellError) -> None:
-    from aishell.cli.console import write_json
+    from aishell.cli.console import error_document, write_json
 
-    described = {"type": type(error).__name__, "message": error.message, "step_id": None, "hint": error.hint}
-    write_json({"run_id": None, "status": "failure", "error": described})
+    write_json({"run_id": None, "status": "failure", "error": error_document(error)})
 
 
 def _unheard(code: int) -> int:

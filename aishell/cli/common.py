@@ -157,11 +157,15 @@ def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
     if every:
         return list(site.settings.targets)
     if label is not None:
-        found = [name for name, target in site.settings.targets.items() if label in target.labels]
-        if not found:
-            raise UnknownNameError("label", label, {one for it in site.settings.targets.values() for one in it.labels})
-        return list(found)
+        return list(_labelled(site, label))
     return list(targets) or [None]
+
+
+def _labelled(site: Site, label: str) -> list[str]:
+    found = [name for name, target in site.settings.targets.items() if label in target.labels]
+    if not found:
+        raise UnknownNameError("label", label, {one for it in site.settings.targets.values() for one in it.labels})
+    return found
 
 
 def require_url(text: str) -> None:
@@ -221,13 +225,8 @@ def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextMan
     return told_at_end(site, lambda text: say(printable(text), style="yellow", err=True), scheduled=scheduled)
 
 
-def parse_inputs(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """`--set key=value`, the value read as YAML. Raises UsageError."""
-    return assigned("--set", pairs)
-
-
 def assigned(option: str, pairs: tuple[str, ...]) -> dict[str, Any]:
-    """The same of another option."""
+    """The `key=value` of an option, each value read as YAML. Raises UsageError."""
     from aishell.settings.yamlfile import parse
 
     found = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.cli.streams import passing
 from aishell.codec import plain
+from aishell.errors import AishellError
 from aishell.models import Sent
 from aishell.reporting.units import printable, visible_json
 
@@ -19,6 +20,11 @@ def write_json(document: Any, *, indent: int | None = 2) -> None:
     """A document on standard output; in letters that every encoding has where the terminal's is not Unicode."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     passing(sys.stdout)(visible_json(json.dumps(plain(document), ensure_ascii=not unicode, indent=indent)) + "\n")
+
+
+def error_document(error: AishellError) -> dict[str, Any]:
+    """The `error` of a document."""
+    return {"type": type(error).__name__, "message": error.message, "step_id": None, "hint": error.hint}
 
 
 def console(*, stderr: bool = False) -> Console:

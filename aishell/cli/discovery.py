@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aishell.cli.common import chosen_targets, on_each, open_site
-from aishell.cli.console import console
+from aishell.cli.console import console, error_document
 from aishell.codec import plain
 from aishell.commands import on
 from aishell.errors import AishellError, UsageError
@@ -73,7 +73,7 @@ def discover_all(
 
 
 def _failure(name: str, error: AishellError) -> dict[str, Any]:
-    return {"target": name, "error": {"message": error.message, "hint": error.hint}}
+    return {"target": name, "error": error_document(error)}
 
 
 def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str | None) -> Discovery:
@@ -108,7 +108,7 @@ def show(out: Console, found: Discovery) -> None:
     disk = found.disk
     free = f"{size(disk.free_bytes)} free" if disk.free_bytes is not None else f"unknown: {disk.unknown}"
     growth = disk.growth_bytes_per_day
-    full = "" if disk.days_until_full is None else f"; full in {_days(disk.days_until_full, '')}"
+    full = "" if disk.days_until_full is None else f"; full in {_days(disk.days_until_full)}"
     out.print()
     out.print(f"disk: {free}; {_grown(growth, len(found.candidates), disk.growth_unknown)}{full}")
 
@@ -134,16 +134,19 @@ def _candidate(out: Console, one: Candidate, draws: bool) -> None:
         methods = ", ".join(dict.fromkeys(bucket.method for bucket in one.age_histogram))
         out.print(f"  age    {one.oldest}  |{bars}|  {one.newest}  ({methods})")
     if one.rows_per_day is not None:
-        full = _days(one.days_until_full, "") and f"; alone it fills the disk in {_days(one.days_until_full, '')}"
-        word = "at most " if one.bytes_method == "at most" else ""
-        space = f" and {word}{size(one.bytes_per_day)}" if one.bytes_per_day is not None else ""
-        rows_ = f"{one.rows_per_day:,.{1 if one.rows_per_day < 10 else 0}f}"
-        out.print(f"  growth {rows_} rows{space} a day ({one.growth_method}){full}")
+        out.print(f"  growth {_growth(one, one.rows_per_day)}")
     for why in dict.fromkeys(one.unknown.values()):
         what = ", ".join(name.replace("_", " ") for name, reason in one.unknown.items() if reason == why)
         out.print(f"  unknown: {what}: {printable(why)}", style="yellow")
     if one.command:
         out.print(f"  {printable(one.command)}", style="green", soft_wrap=True)
+
+
+def _growth(one: Candidate, rows: float) -> str:
+    full = f"; alone it fills the disk in {_days(one.days_until_full)}" if one.days_until_full is not None else ""
+    word = "at most " if one.bytes_method == "at most" else ""
+    space = f" and {word}{size(one.bytes_per_day)}" if one.bytes_per_day is not None else ""
+    return f"{rows:,.{1 if rows < 10 else 0}f} rows{space} a day ({one.growth_method}){full}"
 
 
 def histogram(buckets: Sequence[Bucket], draws: bool) -> str:
@@ -163,7 +166,5 @@ def _draws() -> bool:
     return True
 
 
-def _days(days: float | None, otherwise: str) -> str:
-    if days is None:
-        return otherwise
+def _days(days: float) -> str:
     return f"{days:,.0f} days" if days < LONG else "more than 100 years"

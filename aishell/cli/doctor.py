@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,26 +62,11 @@ def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | No
 
 def _site(site: Site) -> Iterator[Finding]:
     """What has nothing to do with a target."""
-    looks = (
-        ("state", _state),
-        ("hold", _hold),
-        ("config", _config),
-        ("policy", _policy),
-        ("schedules", _schedules),
-        ("workflows", _workflows),
-        ("notifications", _notifications),
-        ("hooks", _hooks),
-        ("tools", _tools),
-    )
-    for subject, look in looks:
-        yield _looked(subject, lambda look=look: look(site))  # type: ignore[misc]
-
-
-def _looked(subject: str, look: Callable[[], Finding]) -> Finding:
-    try:
-        return look()
-    except AishellError as error:
-        return failed(subject, error)
+    for look in (_state, _hold, _config, _policy, _schedules, _workflows, _notifications, _hooks, _tools):
+        try:
+            yield look(site)
+        except AishellError as error:
+            yield failed(look.__name__.removeprefix("_"), error)
 
 
 def _state(site: Site) -> Finding:
@@ -337,14 +322,9 @@ def _print(findings: Sequence[Finding]) -> None:
             say()
             say(printable(told) if told else "the site", style="bold")
         mark, style = _MARKS[finding.level]
-        remedy = f"→ {printable(finding.remedy)}" if finding.remedy else ""
-        if out.is_terminal:
-            entry(out, f"{mark} {subject}", printable(finding.text), width + 2, style=style)
-            if remedy:
-                entry(out, "", remedy, width + 2, words="dim" if finding.level == "ok" else "")
-        else:
-            say(f"{mark} {subject:<{width}}{printable(finding.text)}")
-            if remedy:
-                say(f"  {'':<{width}}{remedy}")
+        entry(out, f"{mark} {subject}", printable(finding.text), width + 2, style=style)
+        if finding.remedy:
+            words = "dim" if finding.level == OK else ""
+            entry(out, "", f"→ {printable(finding.remedy)}", width + 2, words=words)
         for line in finding.sql:  # never folded: it is there to be copied
             out.print(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan", soft_wrap=True)

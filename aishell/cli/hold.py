@@ -16,7 +16,6 @@ from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import UsageError
 from aishell.models import RunState, server_of
-from aishell.moments import at
 from aishell.reporting.units import printable
 from aishell.state.runs import who
 
@@ -48,12 +47,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     from aishell.serving import control
 
     if reason is None:
-        if target is not None:
-            raise UsageError("a hold needs a reason", hint="--reason TEXT says it to whoever meets the hold")
-        rows = documents(socket_, "hold", keys=_HOLD) if socket_ else control.held(open_files(ctx))
-        if output != "json":
-            rows = [{**row, "target": row["target"] or "(every target)", "since": at(row["since"])} for row in rows]
-        show_rows(rows, output, empty="nothing is on hold")
+        _list_holds(ctx, target, socket_, output)
         return
     if socket_:
         told = document(socket_, "hold", keys=_HOLD, said={"reason": reason, "target": target})
@@ -68,6 +62,17 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     if not socket_:
         _working(site, target)
     say(f"`{placed.way_out}` lifts the hold")
+
+
+def _list_holds(ctx: click.Context, target: str | None, socket_: str | None, output: str) -> None:
+    from aishell.serving import control
+
+    if target is not None:
+        raise UsageError("a hold needs a reason", hint="--reason TEXT says it to whoever meets the hold")
+    rows = documents(socket_, "hold", keys=_HOLD) if socket_ else control.held(open_files(ctx))
+    if output != "json":
+        rows = [{**row, "target": row["target"] or "(every target)"} for row in rows]
+    show_rows(rows, output, empty="nothing is on hold", moments=("since",))
 
 
 def _working(site: SiteFiles, target: str | None) -> None:

@@ -43,6 +43,8 @@ def init(folder: Path) -> None:
 
     Existing files are kept as they are.
     """
+    from aishell.sample import make
+
     made: list[str] = []
     kept: list[str] = []
     try:
@@ -58,7 +60,11 @@ def init(folder: Path) -> None:
                 made.append(name)
     except OSError as error:
         raise UsageError(f"no site can be made in {folder}: {error.strerror or error}") from error
-    (kept if _sample(folder / "sample.db") else made).append("sample.db")
+    if (folder / "sample.db").exists():
+        kept.append("sample.db")
+    else:
+        make(folder / "sample.db")
+        made.append("sample.db")
     for title, names in (("made", made), ("kept as it was", kept)):
         for name in names:
             say(f"{title}: {printable(folder / name)}")
@@ -79,13 +85,3 @@ def _files() -> dict[str, str]:
         for path in sorted(config.rglob("*.yaml"))
     }
     return {**found, "tools/README.md": TOOLS_README, "README.md": README, ".gitignore": IGNORED}
-
-
-def _sample(path: Path) -> bool:
-    """Make the sample database; whether one was there already."""
-    from aishell.sample import make
-
-    if path.exists():
-        return True
-    make(path)
-    return False

@@ -55,24 +55,26 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
     """
     from aishell.safety.gates import preapproved
 
-    facts = {
-        f"{reason.text} ({reason.rule})": reason.decision
-        for verdict in verdicts.values()
-        for reason in verdict.reasons
-        if reason.decision.rank >= Decision.CONFIRM.rank
-    }
-    asks = "; ".join(facts)
+    reasons = (reason for verdict in verdicts.values() for reason in verdict.reasons)
+    asking = (reason for reason in reasons if reason.decision.rank >= Decision.CONFIRM.rank)
+    asks = "; ".join(dict.fromkeys(f"{reason.text} ({reason.rule})" for reason in asking))
     if any(not verdict.safe for verdict in verdicts.values()):
         raise DeniedError(f"refused: {asks}")
     if yes and all(not v.requires_approval or preapproved(v, yes, site.policy) for v in verdicts.values()):
         return True
     if not interactive(False, output):
         hint = "policy does not let --yes answer for this: ask at a terminal" if yes else "say so with --yes"
-        raise UsageError(f"{question.rstrip('?')}: there is no one to ask" + (f" ({asks})" if asks else ""), hint=hint)
+        why = f" ({asks})" if asks else ""
+        raise UsageError(f"{question.rstrip('?')}: there is no one to ask{why}", hint=hint)
     if asks:
         say(f"needs approval because: {printable(asks)}", err=True)
+    return _answered(verdicts, printable(question))
+
+
+def _answered(verdicts: Mapping[str, Verdict], question: str) -> bool:
+    """What a person says; a review wants the name of each target."""
     reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
     for name in reviewed:
-        if ask(f"{printable(question)} Review: type the target's name ({printable(name)}): ") != name:
+        if ask(f"{question} Review: type the target's name ({printable(name)}): ") != name:
             raise DeniedError("that is not the target's name; nothing was done")
-    return bool(reviewed) or confirm(printable(question))
+    return bool(reviewed) or confirm(question)

@@ -11,7 +11,7 @@ from aishell.reporting.units import printable
 if TYPE_CHECKING:
     from aishell.cli.styled import Console
 
-#: So many objects, and statements, are shown; `--verbose` and `--output json` have all.
+#: How many objects, and how many statements, are shown without `--verbose`.
 SHOWN = 5
 
 
@@ -21,17 +21,13 @@ def show(out: Console, left: Sequence[Any], *, verbose: bool = False) -> None:
     by_reason: dict[str, list[str]] = {}
     for item in items:
         by_reason.setdefault(f"{item['object']}: {item['reason']}", []).append(item["step"])
-    lines = [f"left out: {', '.join(dict.fromkeys(steps))} of {reason}" for reason, steps in by_reason.items()]
-    _some(out, lines, verbose, "yellow")
-    grants = list(dict.fromkeys(grant for item in items for grant in item["grants"]))
-    hints = list(dict.fromkeys(item["hint"] for item in items if item["hint"]))
+    lines = [
+        printable(f"left out: {', '.join(dict.fromkeys(steps))} of {reason}") for reason, steps in by_reason.items()
+    ]
+    most, more = None if verbose else SHOWN, "  … and {} more (--output json has all)"
+    out.print_first(lines, most, more, style="yellow", soft_wrap=True)
+    grants = dict.fromkeys(f"  {printable(grant)}" for item in items for grant in item["grants"])
+    hints = dict.fromkeys(f"  → {printable(item['hint'])}" for item in items if item["hint"])
     if grants:
         out.print("an administrator can allow it:", style="yellow")
-    _some(out, [f"  {grant}" for grant in grants] + [f"  → {hint}" for hint in hints], verbose, "cyan")
-
-
-def _some(out: Console, lines: Sequence[str], verbose: bool, style: str) -> None:
-    for line in lines[: None if verbose else SHOWN]:
-        out.print(printable(line), style=style, soft_wrap=True)
-    if len(lines) > SHOWN and not verbose:
-        out.print(f"  … and {len(lines) - SHOWN} more (--output json has all)", style="dim")
+    out.print_first([*grants, *hints], most, more, style="cyan", soft_wrap=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.cli.console import console, write_json
 from aishell.cli.streams import say
-from aishell.reporting.units import holds_command, printable
+from aishell.moments import at
+from aishell.reporting.units import cells, holds_command, printable
 
 if TYPE_CHECKING:
     from aishell.cli.styled import Console
@@ -23,12 +24,18 @@ Row = Mapping[str, str]
 
 
 def show_rows(
-    rows: Sequence[Mapping[str, Any]], output: str, *, empty: str, least: Sequence[str] = (), limit: int | None = None
+    rows: Sequence[Mapping[str, Any]],
+    output: str,
+    *,
+    empty: str,
+    least: Sequence[str] = (),
+    moments: Sequence[str] = (),
+    limit: int | None = None,
 ) -> None:
     """Print rows of the same columns. No word is ever broken: an id or a name is copied whole.
 
     On a terminal, columns that say nothing are left out; where the rest is too wide, those in `least` go, the first one first.
-    `limit`: how many were looked for; where there are so many, standard error says that there may be more.
+    `moments`: columns of moments. `limit`: how many were looked for; where there are so many, standard error says so.
     """
     if output == "json":
         write_json(list(rows))
@@ -36,27 +43,47 @@ def show_rows(
     if not rows:
         say(printable(empty))
         return
-    shown = [{name: "" if value is None else printable(value) for name, value in row.items()} for row in rows]
+    shown = [{name: _cell(value, name in moments) for name, value in row.items()} for row in rows]
     out = console()
     if len(rows) == limit:
         say(f"the newest {limit}; use --limit for more", style="dim", err=True)
-    if not out.is_terminal:
+    if out.is_terminal:
+        _fitted_table(out, shown, least)
+    else:
         _table(out, shown, _natural(shown))
-        return
-    names = [name for number, name in enumerate(rows[0]) if number == 0 or any(row[name] for row in shown)]
-    for left in (None, *least):
-        names = [name for name in names if name != left]
-        kept = [{name: row[name] for name in names} for row in shown]
+
+
+def _fitted_table(out: Console, rows: Sequence[Row], least: Sequence[str]) -> None:
+    """A table without the columns that say nothing, and without as many of `least` as it takes; else blocks."""
+    first, *others = rows[0]
+    said = [first, *(name for name in others if any(row[name] for row in rows))]
+    for left in range(len(least) + 1):
+        names = [name for name in said if name not in least[:left]]
+        kept = [_only(row, names) for row in rows]
         widths = fitted(kept, out.width)
         if widths is not None:
             _table(out, kept, widths)
-            break
-    else:
-        _blocks(out, shown)
-        return
-    gone = [name.replace("_", " ") for name in least if name not in names and any(row[name] for row in shown)]
-    if gone:
-        out.print(f"not shown: {', '.join(gone)} (use a wider terminal or --output json)", style="dim")
+            _say_gone(out, [name for name in said if name in least[:left]])
+            return
+    _blocks(out, rows)
+
+
+def _only(row: Row, names: Sequence[str]) -> Row:
+    return {name: row[name] for name in names}
+
+
+def _say_gone(out: Console, names: Sequence[str]) -> None:
+    if names:
+        gone = ", ".join(name.replace("_", " ") for name in names)
+        out.print(f"not shown: {gone} (use a wider terminal or --output json)", style="dim")
+
+
+def _cell(value: Any, moment: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return printable(", ".join(map(str, value)))
+    return at(value) if moment else printable(value)
 
 
 def title(text: str) -> None:
@@ -89,7 +116,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
     line = ""
     for blank, word in re.findall(r"(^ *| +)([^ ]*)", text):
         longer = f"{line}{blank}{word}"
-        if line and _cells(longer) > width:
+        if line and cells(longer) > width:
             yield line
             line = word
         else:
@@ -99,12 +126,12 @@ def wrapped(text: str, width: int) -> Iterator[str]:
 
 def _natural(rows: Sequence[Row]) -> dict[str, int]:
     """The width of each column as it is."""
-    return {name: max(_cells(name), *(_cells(row[name]) for row in rows)) for name in rows[0]}
+    return {name: max(cells(name), *(cells(row[name]) for row in rows)) for name in rows[0]}
 
 
 def _longest_word(rows: Sequence[Row], name: str) -> int:
     return max(
-        _cells(word) for text in (name.replace("_", " "), *(row[name] for row in rows)) for word in text.split(" ")
+        cells(word) for text in (name.replace("_", " "), *(row[name] for row in rows)) for word in text.split(" ")
     )
 
 
@@ -116,15 +143,15 @@ def _table(out: Console, rows: Sequence[Row], widths: Mapping[str, int]) -> None
 
 def _line(out: Console, row: Row, widths: Mapping[str, int], *, style: str = "") -> None:
     """A row, in as many lines as its longest cell takes."""
-    for cells in zip_longest(*(wrapped(row[name], width) for name, width in widths.items()), fillvalue=""):
-        padded = (f"{cell}{' ' * (width - _cells(cell))}" for cell, width in zip(cells, widths.values(), strict=True))
+    for line in zip_longest(*(wrapped(row[name], width) for name, width in widths.items()), fillvalue=""):
+        padded = (f"{cell}{' ' * (width - cells(cell))}" for cell, width in zip(line, widths.values(), strict=True))
         out.print((" " * GAP).join(padded).rstrip(), style=style, soft_wrap=True)
 
 
 def _blocks(out: Console, rows: Sequence[Row]) -> None:
     """A block a row: its first column, and below it what the others say, if anything."""
     first, *others = rows[0]
-    width = max(map(_cells, others), default=0) + 2 * GAP
+    width = max(map(cells, others), default=0) + 2 * GAP
     for number, row in enumerate(rows):
         if number:
             out.print()
@@ -137,23 +164,15 @@ def _blocks(out: Console, rows: Sequence[Row]) -> None:
 def entry(out: Console, name: str, text: str, indent: int, *, style: str = "dim", words: str = "") -> None:
     """A name, and what is said of it from column `indent` on; below it where a word does not fit beside it.
 
-    A command is left to the terminal to wrap.
+    A command is left to the terminal to wrap, and so is everything that is piped.
     """
     from rich.text import Text
 
-    if name and indent + max(map(_cells, text.split(" "))) > out.width and not holds_command(text):
+    whole = holds_command(text) or not out.is_terminal
+    if name and not whole and indent + max(map(cells, text.split(" "))) > out.width:
         out.print(Text(name, style), soft_wrap=True)
         name, indent = "", 2 * GAP
-    lines = [text] if holds_command(text) else wrapped(text, out.width - indent)
+    lines = [text] if whole else wrapped(text, out.width - indent)
     for number, line in enumerate(lines):
         left = "" if number else name
-        out.print(Text.assemble((f"{left}{' ' * (indent - _cells(left))}", style), (line, words)), soft_wrap=True)
-
-
-def _cells(text: str) -> int:
-    """Columns that a text takes on a terminal."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
+        out.print(Text.assemble((f"{left}{' ' * (indent - cells(left))}", style), (line, words)), soft_wrap=True)

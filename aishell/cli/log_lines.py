@@ -30,13 +30,14 @@ from aishell.state.store import Store
 from aishell.telemetry.logs import LOGGER, current_context
 
 OURS = "aishell"
-#: What is no failure and no warning is `info`.
-_ERRORS = {"step_failed", "step_in_doubt", "audit_broken", "configuration_refused", "command_failed"}
-_WARNINGS = set(
-    """error_occurred step_retried step_timeout approval_requested notification_failed incident_opened hold_placed
-    autonomy_reset""".split()
-)
-_DETAILS = {"statement_sent", "statement_repeated", "statements_read", "batch_committed", "program_started"}
+#: Events that are not `info`.
+_LEVELS = {
+    logging.ERROR: "step_failed step_in_doubt audit_broken configuration_refused command_failed",
+    logging.WARNING: "error_occurred step_retried step_timeout approval_requested notification_failed incident_opened "
+    "hold_placed autonomy_reset",
+    logging.DEBUG: "statement_sent statement_repeated statements_read batch_committed program_started",
+}
+_LEVEL_OF = {event: level for level, events in _LEVELS.items() for event in events.split()}
 #: What an event decided: a run's state, a stage, a nominal time.
 _BECAME = {"failed": logging.ERROR, "missed": logging.WARNING}
 #: What stands in the audit log alone: texts and values of statements, and what its rows are sealed by.
@@ -123,13 +124,8 @@ class LogLines:
 
 
 def _level(kind: str, data: Mapping[str, Any]) -> int:
-    if kind in _DETAILS:
-        return logging.DEBUG
-    if kind in _ERRORS:
-        return logging.ERROR
-    if kind in _WARNINGS:
-        return logging.WARNING
-    return _BECAME.get(str(data.get("decision") or data.get("to")), logging.INFO)
+    became = str(data.get("decision") or data.get("to"))
+    return _LEVEL_OF.get(kind) or _BECAME.get(became, logging.INFO)
 
 
 def _foreign(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aishell.cli.streams import say
@@ -79,7 +79,8 @@ def _chosen(config: Path, given: Mapping[str, str | None]) -> Logging | None:
     from aishell.settings.settings import load_logging
 
     for name, known in (("format", LOG_FORMATS), ("level", LOG_LEVELS)):
-        _check(name, named[name], known)
+        if (value := named[name]) is not None and value not in known:
+            raise UnknownNameError(f"{_PREFIX}{name.upper()}", value, known)
     return replace(load_logging(config), **{name: value for name, value in named.items() if value is not None})
 
 
@@ -89,8 +90,3 @@ def _mentions(file: Path) -> bool:
         return _NAMED.search(file.read_bytes()) is not None
     except OSError:
         return False  # told by who needs it
-
-
-def _check(name: str, value: str | None, known: Sequence[str]) -> None:
-    if value is not None and value not in known:
-        raise UnknownNameError(f"{_PREFIX}{name.upper()}", value, known)

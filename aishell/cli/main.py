@@ -13,40 +13,35 @@ import click
 from aishell import __version__
 from aishell.commands import before, command
 
-#: Command -> (module, attribute, what the list in `--help` says).
+#: Command -> (module that has it by this name, what the list in `--help` says).
 COMMANDS = {
-    "init": ("aishell.cli.init", "init", "Make a site: commented configuration and a sample database."),
+    "init": ("aishell.cli.init", "Make a site: commented configuration and a sample database."),
     "doctor": (
         "aishell.cli.doctor",
-        "doctor",
         "Check connection, privileges, extensions and disk, with a remedy for each finding.",
     ),
-    "targets": ("aishell.cli.targets", "targets", "List the configured databases, or test them."),
-    "run": ("aishell.cli.run", "run", "Inspect, preview, ask and execute."),
-    "ask": ("aishell.cli.ask", "ask", "Say in plain language what is to be done, or ask about a database."),
-    "plan": ("aishell.cli.plan", "plan", "Make a plan and show or save it; execute nothing."),
-    "apply": ("aishell.cli.apply", "apply", "Execute a saved plan."),
-    "runs": ("aishell.cli.runs", "runs", "List, show, resume, pause and cancel runs."),
-    "schedule": ("aishell.cli.schedule", "schedule", "List schedules and their history; start what is due."),
-    "workflows": ("aishell.cli.workflow", "workflows", "List workflows and their runs."),
-    "digest": ("aishell.cli.reports", "digest", "Report on one night over all targets, most urgent first."),
-    "backlog": (
-        "aishell.cli.backlog",
-        "backlog",
-        "List work that did not fit into a window; the next run starts with it.",
-    ),
-    "notes": ("aishell.cli.notes", "notes", "Leave notes on targets and tables, which plans are made and judged by."),
-    "hold": ("aishell.cli.hold", "hold", "Emergency stop: start no new step, anywhere or on one target."),
-    "release": ("aishell.cli.hold", "release", "Lift a hold."),
-    "notify": ("aishell.cli.notify", "notify", "Test notifications, and list those sent and pending."),
-    "approvals": ("aishell.cli.approvals", "approvals", "List, approve, edit or reject pending steps."),
-    "policy": ("aishell.cli.policy", "policy", "Explain the policy's decision on a tool and a target."),
-    "tools": ("aishell.cli.tools", "tools", "List what aishell can do to a database, and how often it has."),
-    "backups": ("aishell.cli.backups", "backups", "List, check, restore and remove backups."),
-    "archives": ("aishell.cli.archives", "archives", "List and check archived rows, and put them back."),
-    "state": ("aishell.cli.state", "state", "Check and compact state.db."),
-    "metrics": ("aishell.cli.metrics", "metrics", "Print metrics in Prometheus text format."),
-    "audit": ("aishell.cli.audit", "audit", "Verify or export the audit log."),
+    "targets": ("aishell.cli.targets", "List the configured databases, or test them."),
+    "run": ("aishell.cli.run", "Inspect, preview, ask and execute."),
+    "ask": ("aishell.cli.ask", "Say in plain language what is to be done, or ask about a database."),
+    "plan": ("aishell.cli.plan", "Make a plan and show or save it; execute nothing."),
+    "apply": ("aishell.cli.plan", "Execute a saved plan."),
+    "runs": ("aishell.cli.runs", "List, show, resume, pause and cancel runs."),
+    "schedule": ("aishell.cli.schedule", "List schedules and their history; start what is due."),
+    "workflows": ("aishell.cli.workflow", "List workflows and their runs."),
+    "digest": ("aishell.cli.reports", "Report on one night over all targets, most urgent first."),
+    "backlog": ("aishell.cli.backlog", "List work that did not fit into a window; the next run starts with it."),
+    "notes": ("aishell.cli.notes", "Leave notes on targets and tables, which plans are made and judged by."),
+    "hold": ("aishell.cli.hold", "Emergency stop: start no new step, anywhere or on one target."),
+    "release": ("aishell.cli.hold", "Lift a hold."),
+    "notify": ("aishell.cli.notify", "Test notifications, and list those sent and pending."),
+    "approvals": ("aishell.cli.approvals", "List, approve, edit or reject pending steps."),
+    "policy": ("aishell.cli.policy", "Explain the policy's decision on a tool and a target."),
+    "tools": ("aishell.cli.tools", "List what aishell can do to a database, and how often it has."),
+    "backups": ("aishell.cli.backups", "List, check, restore and remove backups."),
+    "archives": ("aishell.cli.archives", "List and check archived rows, and put them back."),
+    "state": ("aishell.cli.state", "Check and compact state.db."),
+    "metrics": ("aishell.cli.metrics", "Print metrics in Prometheus text format."),
+    "audit": ("aishell.cli.audit", "Verify or export the audit log."),
 }
 
 
@@ -64,7 +59,7 @@ class ShowsExamples(click.Command):
 class LazyGroup(ShowsExamples, click.Group):
     """A group whose commands are imported when they are called, with "did you mean" for the others."""
 
-    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lazy = lazy or {}
 
@@ -74,8 +69,8 @@ class LazyGroup(ShowsExamples, click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.lazy:
             return super().get_command(ctx, name)
-        module, attribute, _ = self.lazy[name]
-        found: click.Command = getattr(import_module(module), attribute)
+        module, _ = self.lazy[name]
+        found: click.Command = getattr(import_module(module), name)
         return found
 
     def resolve_command(
@@ -104,7 +99,7 @@ class LazyGroup(ShowsExamples, click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing the lazy ones."""
-        rows = [(name, text) for name, (_, _, text) in self.lazy.items()]
+        rows = [(name, text) for name, (_, text) in self.lazy.items()]
         shown = {name: command for name, command in self.commands.items() if not command.hidden}
         rows += [(name, command.get_short_help_str(90)) for name, command in shown.items()]
         with formatter.section("Commands"):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import click
 
 from aishell.cli.common import open_files
 from aishell.cli.main import ShowsExamples
-from aishell.cli.streams import say
+from aishell.cli.streams import say_lines
 from aishell.errors import UsageError
+from aishell.files import write_whole
 
 
 @click.command(
@@ -33,28 +31,16 @@ def metrics(ctx: click.Context, /, output: Path | None) -> None:
     """
     from aishell.metrics import exposition
 
-    text = exposition(open_files(ctx))
+    text = exposition(open_files(ctx)).decode()
     if output is None:
-        for line in text.decode().splitlines():
-            say(line)
-    else:
-        _replace(output, text)
-
-
-def _replace(path: Path, text: bytes) -> None:
-    """Put a file in the place of another, whole. Its name does not end like those that the collector looks for until then."""
-    unfinished: str | None = None
+        say_lines(text.removesuffix("\n"))
+        return
     try:
-        handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-        Path(unfinished).replace(path)
+        write_whole(
+            output, text, mode=0o644
+        )  # its name does not end like those that the collector looks for until it is whole
     except OSError as error:
-        if unfinished is not None:
-            with contextlib.suppress(FileNotFoundError):
-                Path(unfinished).unlink()
         raise UsageError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="name a folder that is there and that this user may write",
+            f"{output} cannot be written: {error.strerror}",
+            hint="name a folder that exists and is writable for this user",
         ) from error

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from aishell.cli.common import OUTPUT, open_files
 from aishell.cli.listing import show_rows
 from aishell.cli.main import LazyGroup
 from aishell.cli.streams import say
-from aishell.moments import at
-
-if TYPE_CHECKING:
-    from aishell.site_files import SiteFiles
 
 
 @click.group(cls=LazyGroup)
@@ -33,14 +27,19 @@ def test(ctx: click.Context, /, rule: str | None, output: str) -> None:
 
     site = open_files(ctx)
     rules = site.notifications.trials if rule is None else (site.notifications.named(rule),)
-    tried = [
-        {"rule": name, "service": service, "sent": one.sent, "reason": one.reason or None}
-        for name, service, one in try_out(site, rules)
+    tried = list(try_out(site, rules))
+    words = {True: "sent", False: "failed"}
+    rows = [
+        {
+            "rule": name,
+            "service": service,
+            "sent": one.sent if output == "json" else words[one.sent],
+            "reason": one.reason or None,
+        }
+        for name, service, one in tried
     ]
-    if output == "table":
-        tried = [{**row, "sent": "sent" if row["sent"] else "failed"} for row in tried]
-    show_rows(tried, output, empty=f"no rule of {site.notifications.path} notifies anyone")
-    ctx.exit(1 if any(row["sent"] not in (True, "sent") for row in tried) else 0)
+    show_rows(rows, output, empty=f"no rule of {site.notifications.path} notifies anyone")
+    ctx.exit(0 if all(one.sent for _, _, one in tried) else 1)
 
 
 @notify.command("list", epilog="Examples:  aishell notify list   ·   aishell notify list --waiting --output json")
@@ -54,30 +53,15 @@ def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None
     found = site.outbox.recent(limit=limit, waiting=waiting) if site.state_path.exists() else []
     rows = [
         {
-            "id": row.id,
-            "decided_at": row.decided_at if output == "json" else at(row.decided_at),
+            **row.columns("id decided_at"),
             "rule": row.rule or row.kind,
-            "service": row.service,
-            "severity": row.severity,
-            "title": row.title,
-            "status": row.status,
-            "attempts": row.attempts,
-            "reason": row.reason,
-            **(
-                {"kind": row.kind, "body": row.body, "next_at": row.next_at, "ended_at": row.ended_at}
-                if output == "json"
-                else {}
-            ),
+            **row.columns("service severity title status attempts reason"),
+            **(row.columns("kind body next_at ended_at") if output == "json" else {}),
         }
         for row in found
     ]
-    show_rows(
-        rows,
-        output,
-        empty="nothing waits" if waiting else "no notification yet",
-        least=("severity", "attempts"),
-        limit=limit,
-    )
+    empty = "nothing waits" if waiting else "no notification yet"
+    show_rows(rows, output, empty=empty, least=("severity", "attempts"), moments=("decided_at",), limit=limit)
 
 
 @notify.command(epilog="Examples:  aishell notify incidents   ·   aishell notify incidents --closed")
@@ -89,18 +73,8 @@ def incidents(ctx: click.Context, /, closed: bool, limit: int, output: str) -> N
     """List open incidents: each opens once and closes when its cause is gone."""
     site = open_files(ctx)
     found = site.outbox.incidents(limit=limit, every=closed) if site.state_path.exists() else []
-    rows: list[dict[str, Any]] = [
-        {
-            "id": row.id,
-            "opened_at": row.opened_at if output == "json" else at(row.opened_at),
-            "severity": row.severity,
-            "title": row.title,
-            "rule": row.rule,
-            "closed_at": row.closed_at if output == "json" or not row.closed_at else at(row.closed_at),
-        }
-        for row in found
-    ]
-    show_rows(rows, output, empty="no incident is open", limit=limit)
+    rows = [row.columns("id opened_at severity title rule closed_at") for row in found]
+    show_rows(rows, output, empty="no incident is open", moments=("opened_at", "closed_at"), limit=limit)
 
 
 @notify.command(epilog="Example:  aishell notify send")
@@ -109,8 +83,7 @@ def send(ctx: click.Context, /) -> None:
     """Evaluate the rules and deliver what is pending, for plain cron without schedules. Exit 1 if something failed."""
     from aishell.notifying.telling import tell
 
-    site: SiteFiles = open_files(ctx)
-    told = tell(site)
+    told = tell(open_files(ctx))
     if told.decided or told.sent or told.failed:
         say(f"{told.decided} decided, {told.sent} sent, {told.failed} failed")
     ctx.exit(1 if told.failed else 0)

@@ -14,7 +14,7 @@ from aishell.cli.progress import PlainProgress, RichProgress
 from aishell.cli.streams import say_lines
 from aishell.commands import command, on
 from aishell.models import RunResult
-from aishell.reporting.units import duration, holds_command, printable, size
+from aishell.reporting.units import duration, holds_command, printable, roughly, size
 
 if TYPE_CHECKING:
     from rich.markdown import Markdown
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from aishell.execution.run import Observer
     from aishell.safety.approval import Approver
 
+#: Agents without a command of `aishell run`.
+_NO_COMMANDS = ("archive_load", "backup_restore", "one_tool")
 #: Columns that no line of a report has.
 _WIDE = 10_000
 _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting_approval": "yellow"}
@@ -100,28 +102,19 @@ class Screen:
         left_out.show(self.out, result.output_data.get("left_out", ()), verbose=self.verbose)
         reclaimed = result.output_data.get("bytes_reclaimed")
         if reclaimed and reclaimed > 0:
-            about = "about " if result.output_data.get("bytes_method") == "statistics" else ""
-            self.out.print(f"reclaimed: {about}{size(reclaimed)}", style="bold")
+            self.out.print(f"reclaimed: {roughly(result.output_data)}{size(reclaimed)}", style="bold")
         for text in result.output_data.get("waiting", ()):
             self.out.print(f"waiting: {printable(text)}", style="yellow")
         for failed in result.output_data.get("hooks_failed", ()):
             text = f"hook {failed['name']} ({failed['on']}) failed: {failed['reason']}"
             self.out.print(printable(text), style="yellow")
-        if result.exit_code in (3, 130) or result.state == "paused":
-            self.out.print(f"go on with: {command('runs', 'resume', run)}")
-        elif result.exit_code == 4:
-            again = "the same command"
-            if result.agent not in (
-                "archive_load",
-                "backup_restore",
-                "one_tool",
-            ):  # these are no commands of `aishell run`
-                again = f"the next `{command('run', result.agent.replace('_', '-'), *on(result.target))}`"
-            self.out.print(f"{again} begins with what was left")
-        if result.error:
-            self.out.print(f"error: {printable(result.error['message'])}", style="red")
-            if result.error.get("hint"):
-                self.out.print(f"  → {printable(result.error['hint'])}", soft_wrap=True)
+        if text := _goes_on(result):
+            self.out.print(text)
+        error = result.error or {}
+        if error:
+            self.out.print(f"error: {printable(error['message'])}", style="red")
+        if error.get("hint"):
+            self.out.print(f"  → {printable(error['hint'])}", soft_wrap=True)
         if result.audit_head:
             self.out.print(f"audit head {result.audit_head[:16]}", style="dim")
 
@@ -147,3 +140,15 @@ class Screen:
         text = Text.assemble(*((one.text.strip("\n"), one.style or "") for one in segments))
         text.rstrip()
         return text
+
+
+def _goes_on(result: RunResult) -> str | None:
+    """How to go on with a run that is not over; what its window left is the next run's."""
+    if result.exit_code in (3, 130) or result.state == "paused":
+        return f"go on with: {command('runs', 'resume', (result.run_id or '')[:8])}"
+    if result.exit_code != 4:
+        return None
+    if result.agent in _NO_COMMANDS:
+        return "the same command begins with what was left"
+    again = command("run", result.agent.replace("_", "-"), *on(result.target))
+    return f"the next `{again}` begins with what was left"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from aishell.cli.common import ENVIRONMENT, OUTPUT, SAFETY_LEVEL, URL, open_site
 from aishell.cli.console import write_json
 from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
+from aishell.cli.tools import variants_of
 from aishell.errors import UsageError
 from aishell.models import Subject, Tally
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from aishell.agents.base import Agent
     from aishell.models import Decision, Earning, Reason
     from aishell.registry.tool import Tool
-    from aishell.safety.constraints import Constraint
     from aishell.settings.targets import Target
     from aishell.site import Site
 
@@ -60,13 +59,14 @@ def test(
     that look at it are listed too, those of the policy and those of the agent.
     """
     from aishell.agents.loading import load_agent
+    from aishell.databases.connections import parse_url
     from aishell.safety.policy import decide
 
     if target is not None and url is not None:
         raise UsageError("--target and --url exclude each other")
     site = open_site(ctx)
     chosen = site.target(url or target, environment=environment)
-    variants = _variants(site, name, chosen)
+    variants = variants_of(site, name, parse_url(chosen.url, password="").engine)
     bound = load_agent(agent) if agent else _usual(variants[0].category)
     _, in_force, level = site.governing(bound, safety_level)
     judged = [
@@ -84,7 +84,9 @@ def test(
         "decision": decision,
         "reasons": reasons,
         **({"earned": earned} if earned is not None else {}),
-        "constraints": [_constraint(one) for one in in_force],
+        "constraints": [
+            {"type": one.type, **{key: value for key, value in vars(one).items() if key != "where"}} for one in in_force
+        ],
     }
     if output == "json":
         write_json(document)
@@ -111,24 +113,6 @@ def _judged(
     if earned.events:
         told = replace(told, text=f"{told.text}, if it is still the same database")
     return told.decision, (*reasons, told), earned
-
-
-def _variants(site: Site, name: str, target: Target) -> Sequence[Tool]:
-    """The files of a tool for the target's engine. Raises UnknownNameError, and UsageError where there is none."""
-    from aishell.databases.connections import parse_url
-
-    engine = parse_url(target.url, password="").engine
-    tools = site.registry().variants(name.replace("-", "_"))
-    found = [tool for tool in tools if tool.engine in (engine, "common")]
-    if not found:
-        known = ", ".join(sorted({tool.engine for tool in tools}))
-        raise UsageError(f"the tool {tools[0].name!r} does not exist for {engine}", hint=f"it exists for {known}")
-    return found
-
-
-def _constraint(one: Constraint) -> dict[str, Any]:
-    """A constraint as it is configured."""
-    return {"type": one.type, **{key: value for key, value in vars(one).items() if key != "where"}}
 
 
 def _usual(category: str) -> Agent:

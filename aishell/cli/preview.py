@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from rich.table import Table
 from rich.text import Text
 
 from aishell.cli import left_out
@@ -44,10 +45,12 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     if server.standby or server.read_only:
         head.append("  standby" if server.standby else "  read-only", style="bold red")
     out.print(head, hang=2)
-    out.print(_inventory(planned), style="dim")
+    # No count of indexes: all of a MySQL table are one row, a partitioned table has none.
+    relations = f"{len(planned.inventory.tables)} relation(s), database of {size(server.database_bytes)}"
+    out.print(relations, style="dim")
     out.print()
     if told := (planned.plan.summary.get("model") or {}).get("summary"):
-        out.print(f"the model says: {printable(told)}", style=_MODEL, markup=False, hang=2)
+        out.print(f"the model says: {printable(told)}", style=_MODEL, hang=2)
         out.print()
     shared = _shared_risks(planned.steps)
     if len(planned.steps) > SUMMARISE_ABOVE and not verbose:
@@ -58,15 +61,11 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     for risk in sorted(shared):
         out.print(f"every step that does not run by itself: {printable(risk)}", style="yellow", hang=2)
     left_out.show(out, planned.plan.left_out, verbose=verbose)
-    for warning in planned.plan.warnings[: None if verbose else 5]:
-        out.print(f"note: {printable(warning)}", style="yellow", hang=6)
-    if len(planned.plan.warnings) > 5 and not verbose:
-        out.print(f"… and {len(planned.plan.warnings) - 5} more notes (--verbose)", style="dim")
+    notes = [f"note: {printable(warning)}" for warning in planned.plan.warnings]
+    out.print_first(notes, None if verbose else 5, "… and {} more notes (--verbose)", style="yellow", hang=6)
     if planned.called:
-        out.print(
-            f"hooks (not in a dry run): {printable(', '.join(one.name for one in planned.called))}",
-            style="dim",
-        )
+        names = printable(", ".join(one.name for one in planned.called))
+        out.print(f"hooks (not in a dry run): {names}", style="dim")
     out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", hang=5)
     out.print()
 
@@ -75,12 +74,6 @@ def _shared_risks(steps: Iterable[StepPreview]) -> frozenset[str]:
     """What is true of every step that asks is said once."""
     asking = [frozenset(item.verdict.risks) for item in steps if item.verdict.decision.rank >= Decision.CONFIRM.rank]
     return frozenset.intersection(*asking) if len(asking) > 1 else frozenset()
-
-
-def _inventory(planned: Preview) -> str:
-    """How much there is to look at. No count of indexes: all of a MySQL table are one row, a partitioned table has none."""
-    inventory = planned.inventory
-    return f"{len(inventory.tables)} relation(s), database of {size(inventory.server.database_bytes)}"
 
 
 def _total(steps: Iterable[StepPreview]) -> str:
@@ -115,12 +108,10 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
     line.append(f"  {_estimate(item)}", style="dim")
     out.print(line, hang=5)
     out.print(f"     {printable(step.rationale)}")
-    for evidence in step.evidence[: None if verbose else 6]:
-        out.print(f"     · {_evidence(evidence)}", style="dim")
-    if len(step.evidence) > 6 and not verbose:
-        out.print(f"     · … and {len(step.evidence) - 6} more", style="dim")
+    evidence = [f"     · {_evidence(one)}" for one in step.evidence]
+    out.print_first(evidence, None if verbose else 6, "     · … and {} more", style="dim")
     if step.proposed is not None:
-        out.print(f"     the model says: {printable(step.proposed)}", style=_MODEL, markup=False, hang=5)
+        out.print(f"     the model says: {printable(step.proposed)}", style=_MODEL, hang=5)
     if step.when:
         out.print(f"     only if {printable(worded(step.when))}", style="dim")
     changes = not item.tool.read_only
@@ -193,15 +184,10 @@ def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     groups: dict[str, list[StepPreview]] = defaultdict(list)
     for item in planned.steps:
         groups[item.step.tool].append(item)
-    from rich.table import Table
-
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("tool", "steps", "risk", "will", "lock", "time", "space"):
-        table.add_column(
-            name,
-            justify="right" if name in ("steps", "time", "space") else "left",
-            style="dim" if name == "lock" else "",
-        )
+        numbers = name in ("steps", "time", "space")
+        table.add_column(name, justify="right" if numbers else "left", style="dim" if name == "lock" else "")
     for name, items in groups.items():
         words = Counter(_DECISION[item.verdict.decision][0] for item in items)
         space = max((item.step.estimate.bytes or 0 for item in items), default=0)
@@ -211,11 +197,16 @@ def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
             _time(item.step for item in items), size(space) if space else "",
         )  # fmt: skip
     out.print(table)
+    _first_changing(out, planned, shared)
+
+
+def _first_changing(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     changing = [item for item in planned.steps if not item.tool.read_only]
-    if changing:
-        out.print()
-        out.print("first of the steps that change something:", style="dim")
-        for item in changing[:5]:
-            _step(out, item, False, shared)
-        if len(changing) > 5:
-            out.print(f"… and {len(changing) - 5} more (--verbose shows all, --output json everything)", style="dim")
+    if not changing:
+        return
+    out.print()
+    out.print("first of the steps that change something:", style="dim")
+    for item in changing[:5]:
+        _step(out, item, False, shared)
+    if len(changing) > 5:
+        out.print(f"… and {len(changing) - 5} more (--verbose shows all, --output json everything)", style="dim")

@@ -30,19 +30,12 @@ MAX_STATEMENTS, MAX_REVIEWED = 5, 50
 class Prompt:
     """An approver at a terminal. An unanswered question is decided later: the run then waits and lets the target go."""
 
-    def __init__(
-        self,
-        err: Console,
-        seconds: float,
-        *,
-        pause: Callable[[], None] | None = None,
-        go_on: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, err: Console, seconds: float) -> None:
         self._err, self._seconds = err, seconds
-        self.pause, self.go_on = pause, go_on
-        self._note = (
-            ""  # what was wrong with the last answer: told with the next question, so that it can be answered at once
-        )
+        #: Make room for a question, and go on behind it: set by what draws on the terminal meanwhile.
+        self.pause: Callable[[], None] | None = None
+        self.go_on: Callable[[], None] | None = None
+        self._note = ""  # what was wrong with the last answer: said with the next question, to be answered at once
 
     def __call__(self, request: Request) -> Answer:
         if self.pause:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,11 +16,9 @@ from aishell.cli.streams import say, say_lines
 from aishell.errors import UsageError
 from aishell.files import write_whole
 from aishell.moments import given
+from aishell.reporting.page import Page
 from aishell.reporting.units import printable
 from aishell.state.locks import is_held
-
-if TYPE_CHECKING:
-    from aishell.reporting.page import Page
 
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import time as clock
+from datetime import tzinfo
+from functools import partial
 from inspect import cleandoc, getdoc
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import click
 
 from aishell.agents.loading import SHOWN, load_agent
 from aishell.cli.common import (
+    assigned,
     chosen_targets,
     ends,
     hear_sigterm,
@@ -19,10 +22,10 @@ from aishell.cli.common import (
     on_each,
     open_files,
     open_site,
-    parse_inputs,
     run_options,
     target_options,
 )
+from aishell.cli.console import error_document
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.output import Screen
 from aishell.commands import command as spelled
@@ -39,9 +42,7 @@ if TYPE_CHECKING:
 #: Where click keeps the agents that did not come with aishell, and the commands of all, which are made once a command.
 _BROUGHT, _MADE = f"{__name__}.brought", f"{__name__}.made"
 #: What is no agent: it runs several.
-WORKFLOW = {
-    "workflow": ("aishell.cli.workflow", "workflow", "Run a workflow: the stages of config/workflows/NAME.yaml.")
-}
+WORKFLOW = {"workflow": ("aishell.cli.workflow", "Run a workflow: the stages of config/workflows/NAME.yaml.")}
 
 
 planner_option = click.option(
@@ -62,7 +63,7 @@ class AgentCommand(ShowsExamples):
         """The task's inputs; what they were made of is taken out of `options`."""
         from aishell.cli.agent_inputs import given
 
-        return given(self.agent, options, parse_inputs(options.pop("pairs")))
+        return given(self.agent, options, assigned("--set", options.pop("pairs")))
 
 
 class AgentGroup(LazyGroup):
@@ -75,7 +76,7 @@ class AgentGroup(LazyGroup):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name.replace("_", "-"), told) for name, told in SHOWN.items()]
-        rows += [(name, told) for name, (_, _, told) in self.lazy.items()]
+        rows += [(name, told) for name, (_, told) in self.lazy.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
         if brought := self._brought(ctx):
@@ -129,19 +130,14 @@ def command_of(agent: Agent) -> AgentCommand:
     @run_options
     @click.pass_context
     def command(ctx: click.Context, /, **options: Any) -> None:
-        run_agent(ctx, options)
+        assert isinstance(ctx.command, AgentCommand)  # noqa: S101  it is this one
+        ctx.exit(run_all(ctx, agent.type, ctx.command.taken(options), **options))
 
     taken = {flag for parameter in command.params for flag in parameter.opts}
     command.params[:0] = options_of(agent, taken)
     if agent.extends_command:
         load(agent.extends_command, "extension of a command")(command)
     return command
-
-
-def run_agent(ctx: click.Context, options: dict[str, Any]) -> None:
-    """What a command of `aishell run` does."""
-    assert isinstance(ctx.command, AgentCommand)  # noqa: S101  every command that calls this is one
-    ctx.exit(run_all(ctx, ctx.command.agent.type, ctx.command.taken(options), **options))
 
 
 def run_all(
@@ -174,8 +170,7 @@ def run_all(
 
 def failure(target: str, error: AishellError) -> dict[str, Any]:
     """The JSON of a target on which nothing could be begun."""
-    described = {"type": type(error).__name__, "message": error.message, "step_id": None, "hint": error.hint}
-    return {"run_id": None, "target": target, "status": "failure", "error": described}
+    return {"run_id": None, "target": target, "status": "failure", "error": error_document(error)}
 
 
 def run_one(
@@ -202,10 +197,17 @@ def run_one(
     return site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
 
 
-def execute(
-    site: Site,
-    planned: Preview,
+def execute(site: Site, planned: Preview, screen: Screen, **options: Any) -> RunResult:
+    """Run what was previewed, and show what became of it."""
+    start = partial(site.run, planned, on_created=screen.created)
+    return driven(screen, start, planned.job.policy.prompt_seconds, planned.job.target.zone, **options)
+
+
+def driven(
     screen: Screen,
+    start: Callable[..., RunResult],
+    prompt_seconds: float,
+    zone: tzinfo | None,
     *,
     yes: bool,
     non_interactive: bool,
@@ -214,13 +216,9 @@ def execute(
     jobs: int | None,
     output: str,
 ) -> RunResult:
-    """Run what was previewed, and show what became of it."""
-    job = planned.job
-    window = ends(until, max_duration, job.target.zone)
-    approve = screen.approver(job.policy.prompt_seconds) if interactive(non_interactive, output) else None
+    """Start a run, or resume one, with a person at the terminal if there is one, and show what became of it."""
+    approve = screen.approver(prompt_seconds) if interactive(non_interactive, output) else None
     with screen.progress() as observer:
-        result = site.run(
-            planned, approve=approve, yes=yes, jobs=jobs, observer=observer, on_created=screen.created, **window
-        )
+        result = start(approve=approve, yes=yes, jobs=jobs, observer=observer, **ends(until, max_duration, zone))
     screen.result(result)
     return result

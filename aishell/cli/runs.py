@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import time as clock
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,10 +12,8 @@ import click
 from aishell.cli.common import (
     OUTPUT,
     VERBOSE,
-    ends,
     execution_options,
     hear_sigterm,
-    interactive,
     notifying,
     open_files,
     open_site,
@@ -45,8 +43,8 @@ if TYPE_CHECKING:
 MAX_DATA = 160
 #: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
-    "report": ("aishell.cli.reports", "report", "What a run found and did, as text, Markdown, JSON or HTML."),
-    "watch": ("aishell.cli.watch", "watch", "Follow a run from elsewhere."),
+    "report": ("aishell.cli.reports", "What a run found and did, as text, Markdown, JSON or HTML."),
+    "watch": ("aishell.cli.watch", "Follow a run from elsewhere."),
 }
 
 
@@ -68,9 +66,8 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
     from aishell.serving import control
 
     found = control.runs(open_files(ctx), limit=limit, target=target, states=[state] if state else None)
-    short = ({"run_id": one["run_id"][:8], "created_at": at(one["created_at"])} for one in found)
-    rows = found if output == "json" else [{**one, **less} for one, less in zip(found, short, strict=True)]
-    show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"), limit=limit)
+    rows = found if output == "json" else [{**one, "run_id": one["run_id"][:8]} for one in found]
+    show_rows(rows, output, empty="no runs yet", least=("requested_by", "status"), moments=("created_at",), limit=limit)
 
 
 @runs.command(epilog="Example:  aishell runs show 3f2a")
@@ -79,68 +76,56 @@ def list_(ctx: click.Context, /, target: str | None, state: str | None, limit: i
 @click.pass_context
 def show(ctx: click.Context, /, run_id: str, output: str) -> None:
     """Show one run: its steps and its result."""
+    site = open_files(ctx)
+    row = site.runs.find(run_id)
+    steps = site.runs.steps(row.id)
+    result = json.loads(row.result) if row.result else None
+    if output == "json":
+        head = row.columns("id agent target engine state created_at ended_at plan_digest")
+        write_json({**head, "steps": [{**_step(one), **_how_far(one)} for one in steps], "result": result})
+    else:
+        _print(row, steps, result)
+
+
+def _step(step: Record) -> dict[str, Any]:
+    return {
+        "index": step.step_index,
+        "step": step.step_id,
+        **step.columns("tool status attempt"),
+        "seconds": round(step.seconds, 3) if step.seconds is not None else None,
+        "approved_by": step.approved_by,
+        "why": step.error or step.reason,
+    }
+
+
+def _how_far(step: Record) -> dict[str, Any]:
+    """Of a step that has not ended: `so_far`, what it has deleted in batches, and `progress`, as its server reports it."""
     from aishell.reporting.so_far import so_far
     from aishell.state.progress import progress_of
 
-    site = open_files(ctx)
-    row = site.runs.find(run_id)
-    rows = site.runs.steps(row.id)
-    begun = {step.step_index: done for step in rows if (done := so_far(step)) is not None}
-    under_way = {step.step_index: done for step in rows if (done := progress_of(step)) is not None}
-    steps = [
-        {
-            "index": step.step_index,
-            "step": step.step_id,
-            "tool": step.tool,
-            "status": step.status,
-            "attempt": step.attempt,
-            "seconds": round(step.seconds, 3) if step.seconds is not None else None,
-            "approved_by": step.approved_by,
-            "why": step.error or step.reason,
-        }
-        for step in rows
-    ]
-    result = json.loads(row.result) if row.result else None
-    if output == "json":
-        head = {
-            name: getattr(row, name) for name in ("id", "agent", "target", "engine", "state", "created_at", "ended_at")
-        }
-        kinds = {"so_far": begun, "progress": under_way}
-        told = [
-            {**step, **{kind: known[step["index"]] for kind, known in kinds.items() if step["index"] in known}}
-            for step in steps
-        ]
-        write_json({**head, "plan_digest": row.plan_digest, "steps": told, "result": result})
-        return
-    _print(row, rows, steps, begun, result)
+    known = {"so_far": so_far(step), "progress": progress_of(step)}
+    return {name: value for name, value in known.items() if value is not None}
 
 
-def _print(
-    row: Record,
-    rows: Sequence[Record],
-    steps: Sequence[dict[str, Any]],
-    begun: Mapping[int, Mapping[str, Any]],
-    result: dict[str, Any] | None,
-) -> None:
-    """A run for people. `begun`: how far steps have come that delete in batches, by their index."""
+def _print(row: Record, steps: Sequence[Record], result: dict[str, Any] | None) -> None:
+    """A run for people."""
     from aishell.cli import left_out
     from aishell.reporting.so_far import far
-    from aishell.state.progress import progress_of
 
     title(f"run {row.id[:8]}  {row.agent} on {row.target}  {row.state}, by {row.requested_by}, {at(row.created_at)}")
-    show_rows(steps, "table", empty="no steps", least=("index", "attempt", "approved_by"))
+    rows = [_step(one) for one in steps]
+    show_rows(rows, "table", empty="no steps", least=("index", "attempt", "approved_by"))
     if result:
         title(result["reasoning"])
         left_out.show(console(), result["output_data"].get("left_out", ()))
         for waiting in result["output_data"].get("waiting", ()):
             say(f"waiting: {printable(waiting)}")
-    for step in steps:
-        if (done := begun.get(step["index"])) is not None:
-            least = "at least " if done["at_least"] else ""
-            say(f"{printable(step['step'])} has deleted {least}{done['rows_deleted']:,} row(s) so far")
-    for one in rows:
-        if one.step_index not in begun and progress_of(one) is not None:
-            say(f"{printable(one.step_id)} is at {printable(far(one))}")
+    for one in steps:
+        if deleted := _how_far(one).get("so_far"):
+            least = "at least " if deleted["at_least"] else ""
+            say(f"{printable(one.step_id)} has deleted {least}{deleted['rows_deleted']:,} row(s) so far")
+        elif text := far(one):
+            say(f"{printable(one.step_id)} is at {printable(text)}")
     if RunState(row.state) in RESUMABLE:
         say(f"go on with: {command('runs', 'resume', row.id[:8])}")
 
@@ -161,17 +146,14 @@ def resume(
     ctx: click.Context,
     /,
     run_id: str,
-    yes: bool,
-    non_interactive: bool,
-    until: clock | None,
-    max_duration: float | None,
-    jobs: int | None,
     url: str | None,
     in_doubt: str | None,
     output: str,
     verbose: bool,
+    **options: Any,
 ) -> None:
     """Resume a run where it stopped. Finished steps are not repeated; an interrupted one is looked up in the database."""
+    from aishell.cli.run import driven
     from aishell.execution.result import contract
 
     site = open_site(ctx)
@@ -179,20 +161,9 @@ def resume(
     screen = Screen(output, verbose=verbose)
     row = site.runs.find(run_id)
     zone = site.settings.targets[row.target].zone if row.target in site.settings.targets else None
-    approve = screen.approver(site.policy.prompt_seconds) if interactive(non_interactive, output) else None
+    start = partial(site.resume, row.id, url=url, in_doubt=in_doubt)
     with notifying(site):
-        with screen.progress() as observer:
-            result = site.resume(
-                row.id,
-                approve=approve,
-                yes=yes,
-                jobs=jobs,
-                observer=observer,
-                url=url,
-                in_doubt=in_doubt,
-                **ends(until, max_duration, zone),
-            )
-        screen.result(result)
+        result = driven(screen, start, site.policy.prompt_seconds, zone, output=output, **options)
         if output == "json":
             write_json(contract(result))
     ctx.exit(result.exit_code)
@@ -305,7 +276,7 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
         {"name": row.name, "created_at": row.created_at, "step": row.step_index, "of": row.total_steps}
         for row in site.runs.checkpoints(site.runs.find(run_id).id)
     ]
-    show_rows(rows, output, empty="no checkpoints")
+    show_rows(rows, output, empty="no checkpoints", moments=("created_at",))
 
 
 @runs.command(epilog="Example:  aishell runs prune --keep 200 --older-than 90")

@@ -52,7 +52,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
     site = open_files(ctx)
     rows = listed(site, datetime.now(UTC))
     if output != "json":
-        rows = [{**row, "targets": ", ".join(row["targets"]), "next": _shown(row["next"])} for row in rows]
+        rows = [{**row, "next": row["next"] and nominal(row["next"])} for row in rows]
     show_rows(rows, output, empty=f"no schedules in {site.schedules.path}")
 
 
@@ -78,8 +78,8 @@ def next_(ctx: click.Context, /, name: str | None, count: int, output: str) -> N
             row = {"local": local, "nominal_at": moment.isoformat(), "schedule": one.name, "targets": targets}
             rows.append({**row, "time_zone": zone})
         else:
-            shown = {"local time": _shown(local), "time_zone": zone, "UTC": nominal(moment)}
-            rows.append({**shown, "schedule": one.name, "targets": ", ".join(targets)})
+            shown = {"local time": nominal(local), "time_zone": zone, "UTC": nominal(moment)}
+            rows.append({**shown, "schedule": one.name, "targets": targets})
     show_rows(rows, output, empty=f"no schedules in {site.schedules.path}", least=("UTC",))
 
 
@@ -96,33 +96,26 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
         site.schedules.named(name)  # raises for a name there is not
     workflows = site.workflow_runs.names([row.run_id for row in found if row.run_id]) if found else {}
 
-    def run_of(row: Record) -> str | None:
-        if not row.run_id or output == "json":
-            return row.run_id or None
-        return f"{'workflow ' if row.run_id in workflows else ''}{row.run_id[:8]}"
-
-    rows = [
-        {
-            "id": row.id,
-            "schedule": row.schedule,
-            "local": row.local_at if output == "json" else nominal(row.local_at),
-            "target": row.target or None,
-            "status": row.status,
-            "outcome": row.outcome,
-            "exit_code": row.exit_code,
-            "run_id": run_of(row),
-            "reason": row.reason or None,
-            **(_further(row, workflows) if output == "json" else {}),
-        }
-        for row in found
-    ]
+    rows = [_document(row, workflows) if output == "json" else _line(row, workflows) for row in found]
     show_rows(rows, output, empty="nothing was due yet", limit=limit)
 
 
-def _further(row: Record, workflows: Mapping[str, str]) -> dict[str, object]:
-    """What stands in the document alone. `workflow`: where `run_id` is a run of one."""
-    more = {"nominal_at": row.nominal_at, "attempts": row.attempts, "times": row.times}
-    return {**more, "workflow": workflows.get(row.run_id or "")}
+def _document(row: Record, workflows: Mapping[str, str]) -> dict[str, Any]:
+    """A row of the ledger. `workflow`: where `run_id` is a run of one."""
+    optional = {name: row[name] or None for name in ("target", "run_id", "reason")}
+    columns = row.columns("id schedule status outcome exit_code nominal_at attempts times")
+    return {**columns, **optional, "local": row.local_at, "workflow": workflows.get(row.run_id or "")}
+
+
+def _line(row: Record, workflows: Mapping[str, str]) -> dict[str, Any]:
+    kind = "workflow " if row.run_id in workflows else ""
+    return {
+        **row.columns("id schedule"),
+        "local": nominal(row.local_at),
+        **row.columns("target status outcome exit_code"),
+        "run_id": f"{kind}{row.run_id[:8]}" if row.run_id else None,
+        "reason": row.reason,
+    }
 
 
 @schedule.command(epilog="Example:  aishell schedule pause nightly --until 2026-12-01 --reason 'migration'")
@@ -196,13 +189,9 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     site = open_files(ctx)
     one, now = site.schedules.named(name), datetime.now(UTC)
     known = one.on(site.settings)
-    for target in targets:
-        if target not in known and server_of(target) not in known:
-            raise UnknownNameError("target", target, known, f"the schedule {name}")
-    blackout = one.blackout(now)
-    if blackout is not None:
-        now_ = command("run", "workflow", one.workflow) if one.workflow else command("run", one.agent.replace("_", "-"))
-        raise DeniedError(f"the schedule {name} does not run: {blackout.text}", hint=f"`{now_}` does it now")
+    if unknown := [target for target in targets if target not in known and server_of(target) not in known]:
+        raise UnknownNameError("target", unknown[0], known, f"the schedule {name}")
+    _refuse_blackout(one, now)
     for target in targets or known:
         site.holds.refuse(target)
     window = one.timing.window
@@ -210,15 +199,20 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     numbers = site.ledger.ask(name, targets or known, now, one.timing.local(now), until)
     with notifying(site, scheduled=True):
         codes = [0, *_starter(ctx, site).run(numbers)]
-    for row in (site.ledger.row(number) for number in numbers):
+    rows = (site.ledger.row(number) for number in numbers)
+    for row in rows:
         if row.status == "due" and row.pid is None and row.reason == "run-now":
-            say(
-                printable(
-                    f"{name} {row.target}: in use, or as many run as may; the next `run-due` within an hour begins it"
-                )
-            )
+            busy = "in use, or as many run as may; the next `run-due` within an hour begins it"
+            say(printable(f"{name} {row.target}: {busy}"))
             codes.append(6)
     ctx.exit(worst(codes))
+
+
+def _refuse_blackout(one: Schedule, now: datetime) -> None:
+    blackout = one.blackout(now)
+    if blackout is not None:
+        run = command("run", "workflow", one.workflow) if one.workflow else command("run", one.agent.replace("_", "-"))
+        raise DeniedError(f"the schedule {one.name} does not run: {blackout.text}", hint=f"`{run}` does it now")
 
 
 @schedule.command(
@@ -300,10 +294,6 @@ def _tell(site: SiteFiles, row: Record, code: int = 0) -> None:
         say(line)
 
 
-def _shown(local: str | None) -> str | None:
-    return None if local is None else nominal(local)
-
-
 def _moment(one: Schedule, text: str) -> datetime:
     """`2026-12-24` or `2026-12-24 02:30`, of the schedule's zone. Raises UsageError."""
     from aishell.scheduling.times import instant
@@ -373,13 +363,13 @@ def _serve(daemon: Daemon, log: Callable[[str], None]) -> Callable[[], None]:
         log("no socket: pip install 'aishell[daemon]' for approvals from other users, /health and /ready")
         return lambda: None
     from aishell.serving.app import application
-    from aishell.serving.server import Server, bound, listening, socket_path
+    from aishell.serving.server import DaemonServer, bound, listening, socket_path
 
     settings.token()  # raises where it cannot be read
     path = socket_path(site)
     opened = [bound(path, settings.socket_group)]
     port = listening(settings)
-    server = Server(application(daemon, settings.token), [*opened, *([port] if port else [])], path)
+    server = DaemonServer(application(daemon, settings.token), [*opened, *([port] if port else [])], path)
     server.start()
     log(f"answers at {path}{f' and {settings.listen}' if port else ''}")
     return server.stop

@@ -6,7 +6,7 @@ Styles are given as arguments and as rich's `Text`, never inside of a text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -47,6 +47,13 @@ class Console(rich.console.Console):
             indent = len(text.plain) - len(_INDENT.sub("", text.plain)) if hang is None else hang
             objects = (self._hanging(text, indent),)
         super().print(*objects, **how)
+
+    def print_first(self, lines: Sequence[str], most: int | None, more: str, **how: Any) -> None:
+        """The first of some lines (None: all), and how many are left out, which is put into `more`."""
+        for line in lines[:most]:
+            self.print(line, **how)
+        if most is not None and len(lines) > most:
+            self.print(more.format(len(lines) - most), style="dim")
 
     def _hanging(self, text: Text, indent: int) -> Text:
         """A text whose further lines begin where the first does behind its indent; as it is where it is of one line."""

@@ -41,14 +41,16 @@ def list_(ctx: click.Context, /, output: str) -> None:
 
     Below a target that is a whole server stand the databases that it had when it was last asked; `targets test` asks it.
     """
+    from aishell.databases.urls import read_url
+
     site = open_site(ctx)
     known = site.settings
     rows = [
         {
             "name": name,
-            "url": _display(target),
+            "url": str(read_url(target.url)),
             "environment": target.environment,
-            "labels": list(target.labels) if output == "json" else ", ".join(target.labels),
+            "labels": list(target.labels),
             "time_zone": target.time_zone,
             "default": name == known.default_target if output == "json" else "*" * (name == known.default_target),
             **({"databases": list(target.databases), "server": target.server or None} if output == "json" else {}),
@@ -86,13 +88,11 @@ def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
         raise UsageError(f"there are no targets in {site.places.config / 'targets.yaml'}")
     rows = [_tested(site, target) for target in chosen]
     failed = [row for row in rows if row["error"] is not None]
-    if output == "json":
-        show_rows(rows, output, empty="")
-    else:
-        show_rows([{k: row[k] for k in row if k not in ("error", "hint")} for row in rows], output, empty="")
-        for row in failed:
-            say(printable(f"{row['target']}: {row['error']}".lstrip()), style="red")
-            say(f"  → {printable(row['hint'])}")
+    hidden = () if output == "json" else ("error", "hint")
+    show_rows([{key: row[key] for key in row if key not in hidden} for row in rows], output, empty="")
+    for row in failed if output != "json" else ():
+        say(printable(f"{row['target']}: {row['error']}".lstrip()), style="red")
+        say(f"  → {printable(row['hint'])}")
     ctx.exit(2 if failed else 0)
 
 
@@ -124,12 +124,6 @@ def _tested(site: Site, target: Target) -> dict[str, Any]:
     }
 
 
-def _display(target: Target) -> str:
-    from aishell.databases.urls import read_url
-
-    return str(read_url(target.url))
-
-
 @targets.command(
     epilog="Examples:  aishell targets health   ·   aishell targets health shop   ·   aishell targets health --output json"
 )
@@ -154,13 +148,11 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     now = datetime.now(UTC)
     configured = site.target_names
     for name in names:
-        if name not in known and name not in configured and name not in site.settings.targets:
+        if name not in {*known, *configured, *site.settings.targets}:
             raise UnknownNameError("target", name, {*known, *configured})
     chosen = list(names) or list(dict.fromkeys((*configured, *known, *breakers)))
     if output == "json":
-        states = {name: {"state": one.state(now), **plain(one)} for name, one in breakers.items()}
-        healths = {name: plain(known[name]) if name in known else {"target": name, "score": None} for name in chosen}
-        write_json([{**one, "breaker": states.get(name)} for name, one in healths.items()])
+        write_json([_document(name, known.get(name), breakers.get(name), now) for name in chosen])
         return
     for name in chosen:
         if name in breakers and breakers[name].opened_at is not None:
@@ -168,6 +160,11 @@ def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
         _health(name, known.get(name))
     if not chosen:
         say("no targets")
+
+
+def _document(name: str, health: Health | None, breaker: Breaker | None, now: datetime) -> dict[str, Any]:
+    known = {"target": name, "score": None} if health is None else plain(health)
+    return {**known, "breaker": None if breaker is None else {"state": breaker.state(now), **plain(breaker)}}
 
 
 def _breaker(breaker: Breaker, name: str, now: datetime) -> None:

@@ -17,6 +17,12 @@ from aishell.safety.gates import locks_told
 from aishell.safety.locks import ROLES, lock_of, locks_of, wait_of
 
 RISK_STYLES = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
+#: What stands in the JSON of a tool as its header has it.
+_FIELDS = (
+    "name", "engine", "source", "version", "category", "risk_level", "required_capabilities", "privileges",
+    "requires_approval", "runs", "transaction", "max_execution_time", "idempotent", "rate_limit", "implementation",
+    "parameters_schema", "returns_schema", "examples",
+)  # fmt: skip
 #: What may differ between variants, and is printed with each.
 _VARYING = ("for", "risk", "needs", "lock", "limits", "runs", "undo")
 
@@ -25,32 +31,15 @@ def contract(tool: Tool) -> dict[str, Any]:
     """A tool as JSON."""
     lock, wait = lock_of(tool), wait_of(tool)
     return {
-        "name": tool.name,
-        "engine": tool.engine,
+        **{name: getattr(tool, name) for name in _FIELDS},
         "servers": servers(tool),
-        "source": tool.source,
-        "version": tool.version,
         "description": tool.description.strip(),
-        "category": tool.category,
-        "risk_level": tool.risk_level,
-        "required_capabilities": tool.required_capabilities,
-        "privileges": tool.privileges,
-        "requires_approval": tool.requires_approval,
-        "runs": tool.runs,
         "lock": {"name": tool.lock, "blocks": lock.blocks, "timeout": wait.patience, "at_a_time": wait.seconds},
         "locks": [
             {"on": ROLES.get(role, "the table"), "name": one.name, "blocks": one.blocks}
             for role, one in locks_of(tool).items()
         ],
-        "transaction": tool.transaction,
-        "max_execution_time": tool.max_execution_time,
-        "idempotent": tool.idempotent,
         "undo": tool.undo.how if tool.undo else None,
-        "rate_limit": tool.rate_limit,
-        "implementation": tool.implementation,
-        "parameters_schema": tool.parameters_schema,
-        "returns_schema": tool.returns_schema,
-        "examples": tool.examples,
         "blocks": [{"name": b.name, "comment": b.comment, "sql": b.text} for b in tool.blocks.values()],
     }
 
@@ -61,15 +50,7 @@ def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         out.print("no tool is like that")
         return
-    heads = [
-        {
-            "name": row["name"],
-            "risk": str(row["risk_level"]),
-            "category": row["category"],
-            "engines": "every engine" if len(row["engines"]) == 3 else ", ".join(row["engines"]),
-        }
-        for row in rows
-    ]
+    heads = [_head(row) for row in rows]
     widths = {name: max(len(head[name]) for head in heads) for name in heads[0]}
     for row, head in zip(rows, heads, strict=True):
         told = printable(row["description"].partition(". ")[0].split("  ")[0].rstrip("."))
@@ -86,6 +67,11 @@ def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
             sentence = f"{head['risk']}, {head['category']}, {head['engines']}: {sentence}"
         out.print(line, soft_wrap=True)
         entry(out, "", sentence, 4, words="dim")
+
+
+def _head(row: Mapping[str, Any]) -> dict[str, str]:
+    engines = "every engine" if len(row["engines"]) == 3 else ", ".join(row["engines"])
+    return {"name": row["name"], "risk": str(row["risk_level"]), "category": row["category"], "engines": engines}
 
 
 def write(variants: Sequence[Tool]) -> None:

@@ -21,6 +21,7 @@ from aishell.reporting.units import printable
 if TYPE_CHECKING:
     from aishell.models import RunResult
     from aishell.registry.tool import Tool
+    from aishell.site import Site
 
 ENGINES = tuple(PROFILES)
 _ORDER = ("common", *ENGINES)
@@ -109,15 +110,21 @@ def show(ctx: click.Context, /, name: str, engine: str | None, output: str) -> N
     """Show a tool's contract, its schemas and, for every engine and variant, its SQL and file."""
     from aishell.cli.tool_text import contract, write
 
-    everywhere = open_site(ctx).registry().variants(name.replace("-", "_"))
-    variants = sorted((t for t in everywhere if engine in (None, t.engine) or t.engine == "common"), key=_place)
-    if not variants:
-        known = ", ".join(sorted({tool.engine for tool in everywhere}))
-        raise UsageError(f"the tool {everywhere[0].name!r} does not exist for {engine}", hint=f"it exists for {known}")
+    variants = variants_of(open_site(ctx), name, engine)
     if output == "json":
         write_json({"name": variants[0].name, "variants": [contract(tool) for tool in variants]})
         return
     write(variants)
+
+
+def variants_of(site: Site, name: str, engine: str | None) -> list[Tool]:
+    """The variants of a tool, or those for an engine. Raises UnknownNameError, and UsageError if there are none."""
+    everywhere = site.registry().variants(name.replace("-", "_"))
+    variants = [tool for tool in everywhere if engine in (None, tool.engine) or tool.engine == "common"]
+    if not variants:
+        known = ", ".join(sorted({tool.engine for tool in everywhere}))
+        raise UsageError(f"the tool {everywhere[0].name!r} does not exist for {engine}", hint=f"it exists for {known}")
+    return sorted(variants, key=_place)
 
 
 def _place(tool: Tool) -> tuple[int, str]:

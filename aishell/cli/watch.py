@@ -51,7 +51,7 @@ def _followed(site: SiteFiles, run_id: str) -> int:
     """Print what happens until nothing more does; the exit code."""
     from aishell.state.readings import follow
 
-    told = _Told()
+    told = _StepNews()
     while True:
         row, steps = follow(site.store, run_id)
         for line in told.news(steps, time.monotonic()):
@@ -100,7 +100,7 @@ def _gone(site: SiteFiles, row: Record) -> bool:
     return False
 
 
-class _Told:
+class _StepNews:
     """What was said of a run's steps."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ from aishell.cli.common import (
     open_files,
     open_site,
 )
-from aishell.cli.console import write_json
+from aishell.cli.console import error_document, write_json
 from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup, ShowsExamples
 from aishell.cli.output import Screen
@@ -34,7 +34,6 @@ from aishell.cli.streams import say
 from aishell.commands import command
 from aishell.errors import AishellError, StateError, UsageError, worst
 from aishell.models import new_id
-from aishell.moments import at
 from aishell.planning.variables import worded
 from aishell.reporting.units import printable
 
@@ -232,7 +231,7 @@ def preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], opt
             code, error = 0, None
         except AishellError as caught:
             plan, why, code = None, caught.message, caught.exit_code
-            error = {"type": type(caught).__name__, "message": caught.message, "hint": caught.hint}
+            error = error_document(caught)
             say(f"{printable(name)} on {printable(target)}: {printable(caught.message)}", style="red", err=True)
         if why and error is None and not screen.json:
             say(printable(why))
@@ -299,19 +298,18 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
     """List runs of workflows, newest first. One that did not end and has no process any more is `interrupted`."""
     site = open_files(ctx)
     found = site.workflow_runs.recent(name, limit=limit) if site.state_path.exists() else []
-    rows = []
-    for row in found:
-        rows.append(
-            {
-                "workflow_id": row.id if output == "json" else row.id[:8],
-                "workflow": row.workflow,
-                "status": site.workflow_status(row),
-                "exit_code": row.exit_code,
-                "created_at": row.created_at[:19] if output == "json" else at(row.created_at),
-                "requested_by": row.requested_by,
-            }
-        )
-    show_rows(rows, output, empty="no workflow ran yet", least=("requested_by",), limit=limit)
+    rows = [
+        {
+            "workflow_id": row.id if output == "json" else row.id[:8],
+            "workflow": row.workflow,
+            "status": site.workflow_status(row),
+            "exit_code": row.exit_code,
+            "created_at": row.created_at[:19],
+            "requested_by": row.requested_by,
+        }
+        for row in found
+    ]
+    show_rows(rows, output, empty="no workflow ran yet", least=("requested_by",), moments=("created_at",), limit=limit)
 
 
 @workflows.command(epilog="Examples:  aishell workflows show 3f2a   ·   aishell workflows show 3f2a --output json")

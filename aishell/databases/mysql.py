@@ -229,7 +229,7 @@ class MySQLSession(Session):
             return []
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW WARNINGS")
-            return [row["ServerMessage"] for row in cursor.fetchall() if row["Level"] == "Warning"]
+            return [row["Message"] for row in cursor.fetchall() if row["Level"] == "Warning"]
 
     @property
     def encryption(self) -> Encryption:

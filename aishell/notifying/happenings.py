@@ -11,7 +11,7 @@ from aishell.commands import command, on
 from aishell.models import RunState
 from aishell.moments import at
 from aishell.notifying.conditions import METRICS, RUN_METRICS, SECONDS
-from aishell.notifying.events import EVENTS
+from aishell.notifying.events import EVENTS, SEVERITIES
 from aishell.notifying.rules import Facets
 from aishell.reporting import asked
 from aishell.reporting.units import duration, printable
@@ -53,86 +53,129 @@ class Happening:
     def severity_of(self, event: str) -> str:
         return self.severity or EVENTS[event].severity
 
-    @property
-    def subject(self) -> str:
-        """What it is about, in a word: the same tomorrow."""
-        return self.about.target or self.about.schedule
+    def told(self, title: str, *lines: str, **others: Any) -> Happening:
+        """The same with a title, which goes into a header of a mail, and its lines without the empty ones."""
+        text = "\n".join(printable(part) for line in lines for part in line.splitlines() if part)
+        body = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+        return replace(self, title=printable(title)[:200], body=body, **others)
 
 
 def read(event: Record, labels: Labels) -> Iterator[Happening]:
     """What an event means for rules; nothing, mostly. `labels`: those of a target by its name."""
+
+    def facets(target: str | None, schedule: str = "", agent: str | None = "") -> Facets:
+        return Facets(target or "", tuple(labels(target or "")), schedule, agent or "")
+
     data = data_of(event)
-    about = Facets(event.target or "", tuple(labels(event.target or "")), event.schedule, event.agent or "")
-    one = Happening((), f"event {event.id}", about, "", "")
+    about = facets(event.target, event.schedule, event.agent)
+    one = Happening((event.type,), f"event {event.id}", about, "", "")
+    target = str(data.get("target") or "")
     match event.type:
         case "state_changed" if data.get("to") in (RunState.COMPLETED, RunState.FAILED):
             yield _ended(one, event, data)
         case "step_skipped" if data.get("status") == "in_doubt":
-            body = _lines(
+            yield one.told(
+                f"{about.target}: a step is in doubt",
                 f"A step of {_agent(event)} on {about.target} is in doubt: {data.get('error') or data.get('reason')}",
-                "Nobody saw its end; a person has to look at the database and say what became of it.",
+                "Its end was not seen: look at the database, and say what became of it.",
                 *_run(event),
+                events=("run_in_doubt",),
             )
-            yield replace(one, events=("run_in_doubt",), title=f"{about.target}: a step is in doubt", body=body)
         case "approval_requested" if event.approval == "pending":
-            body = _lines(
+            yield one.told(
+                f"{about.target}: a step needs approval",
                 f"A step of {_agent(event)} on {about.target} waits for a person.",
                 *_asked(event),
                 f"See it with `{command('approvals', 'show', data.get('approval'))}`, answer it with approve or reject.",
                 *_run(event),
             )
-            yield replace(one, events=(event.type,), title=f"{about.target}: an approval is waited for", body=body)
         case "approval_expired":
-            body = _lines(
-                f"Nobody has answered the approval {data.get('approval')} of the step {data.get('step')} on {about.target}.",
-                "It is rejected, and the next run asks anew. The daemon and `run-due` end what a schedule began by themselves;"
-                f" `{command('runs', 'resume', event.run_id[:8])}` ends the run now.",
+            yield one.told(
+                f"{about.target}: an approval expired",
+                f"Nobody answered the approval {data.get('approval')} of the step {data.get('step')} on {about.target}.",
+                "It is rejected, and the next run asks again. The daemon and `run-due` end the runs of schedules by themselves;"
+                f" `{command('runs', 'resume', event.run_id[:8])}` ends this one now.",
                 *_run(event),
-            )
-            cause = f"approval {event.id} expired"
-            yield replace(
-                one, events=(event.type,), cause=cause, title=f"{about.target}: an approval expired", body=body
+                cause=f"approval {event.id} expired",
             )
         case "workflow_decided" if data.get("decision") == "failed" and not data.get("run_ended", True):
-            yield _stage(one, event, data, labels)
+            # No run tells of it: the stage could not begin, was killed, or took too long.
+            agent, stage = str(data.get("agent") or ""), data.get("stage")
+            yield one.told(
+                f"{target}: {stage}: failure",
+                f"The stage {stage} of the workflow {data.get('workflow')} failed on {target}: {data.get('reason')}",
+                f"schedule: {event.schedule}" if event.schedule else "",
+                f"more: {command('workflows', 'show', str(data.get('workflow_id'))[:8])}",
+                events=("run_failed", *(("backup_failed",) if agent == "backup" else ())),
+                about=facets(target, event.schedule, agent),
+                # Rules of an agent's file, such as `errors_encountered > 0`, are to hear of it too.
+                metrics={**dict.fromkeys(RUN_METRICS), "errors_encountered": 1},
+            )
         case "schedule_decided" if data.get("decision") in ("missed", "failed"):
-            yield _schedule(one, data)
+            name, missed = str(data.get("schedule")), data.get("decision") == "missed"
+            place, what = f" on {target}" if target else "", "was missed" if missed else "failed"
+            yield one.told(
+                f"{name}{place}: {'missed' if missed else 'could not run'}",
+                f"The time {data.get('nominal')} of the schedule {name}{place} {what}: {data.get('reason')}",
+                f"See `{command('schedule', 'history', name)}`.",
+                events=("schedule_missed" if missed else "schedule_failed",),
+                about=Facets(schedule=name),
+            )
         case "window_too_small":
             arose, done = (duration(float(data.get(name) or 0)) for name in ("arose", "done"))
-            body = _lines(
+            yield one.told(
+                f"{about.target}: the window is too small",
                 f"The window of {_agent(event)} on {about.target} is too small for the work that arises.",
                 f"Over the last {data.get('nights')} nights about {arose} of work came up per night, and {done} was done.",
                 f"See `{command('backlog', 'list')}`.",
                 *_run(event),
             )
-            yield replace(one, events=(event.type,), title=f"{about.target}: the window is too small", body=body)
         case "hold_placed":
-            target = str(data.get("target") or "")
-            about, what = Facets(target, tuple(labels(target))), target or "every target"
             lifts = command("release", *(on(target) if target else ()))
-            body = _lines(
-                f"{data.get('by')} has stopped {what}: {data.get('reason')}",
+            yield one.told(
+                f"{target or 'every target'} is on hold",
+                f"{data.get('by')} has stopped {target or 'every target'}: {data.get('reason')}",
                 f"No step begins there until `{lifts}`.",
+                about=facets(target),
             )
-            yield replace(one, events=(event.type,), about=about, title=_line(f"{what} is on hold"), body=body)
-        case "configuration_refused" | "daemon_started" | "daemon_stopped":
-            yield _of_daemon(one, event, data)
+        case "configuration_refused":
+            yield one.told(
+                "the changed configuration is refused",
+                f"The one before goes on: {data.get('message')}",
+                f"hint: {data['hint']}" if data.get("hint") else "",
+            )
+        case "daemon_started":
+            schedules = len(data.get("schedules") or ())
+            yield one.told(
+                "the daemon has started", f"Process {data.get('pid')} on {data.get('host')}, {schedules} schedule(s)."
+            )
+        case "daemon_stopped":
+            running = len(data.get("running") or ())
+            yield one.told(
+                "the daemon was stopped",
+                f"By {data.get('reason')}. No schedule runs until `{command('schedule', 'start')}`.",
+                f"{running} run(s) go on by themselves." if running else "",
+            )
         case "audit_broken":
-            body = _lines(f"The audit log is not whole: {data.get('found')}", f"See `{command('audit', 'verify')}`.")
-            yield replace(one, events=(event.type,), title="the audit log is not whole", body=body)
+            found = f"The audit log is not whole: {data.get('found')}"
+            yield one.told("the audit log is not whole", found, f"See `{command('audit', 'verify')}`.")
         case "target_unreachable" | "breaker_opened" | "breaker_closed":
-            yield _connection(one, event.type, data, labels)
-        case "incident_opened" | "incident_closed":
-            target, title = str(data.get("target") or ""), str(data.get("title"))
-            about = Facets(target, tuple(labels(target)), str(data.get("schedule") or ""), str(data.get("agent") or ""))
-            opened = event.type == "incident_opened"
-            body = _lines(
-                title if opened else f"It is over: {data.get('reason') or title}", f"rule: {data.get('rule')}"
+            yield one.told(
+                f"{target} {BREAKERS[event.type]}",
+                _connection(event.type, data),
+                f"`{command('targets', 'test', target)}` tries a connection now.",
+                about=facets(target),
             )
-            severity = str(data["severity"]) if data.get("severity") in ("info", "warning", "critical") else None
-            title = f"incident: {title}" if opened else f"incident over: {title}"
-            told = replace(one, about=about, title=_line(title), body=body, severity=severity if opened else None)
-            yield replace(told, events=(event.type,))
+        case "incident_opened" | "incident_closed":
+            opened, title = event.type == "incident_opened", data.get("title")
+            severe = opened and data.get("severity") in SEVERITIES
+            yield one.told(
+                f"incident: {title}" if opened else f"incident over: {title}",
+                str(title) if opened else f"It is over: {data.get('reason') or title}",
+                f"rule: {data.get('rule')}",
+                about=facets(target, str(data.get("schedule") or ""), str(data.get("agent") or "")),
+                severity=str(data["severity"]) if severe else None,
+            )
 
 
 def figures(metrics: Mapping[str, float | None], names: Collection[str]) -> list[str]:
@@ -161,16 +204,17 @@ def _ended(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
     if event.agent == "backup" and (status == "failure" or (status == "partial" and (failed or error))):
         events.append("backup_failed")
     metrics = _metrics(result, failed, status)
-    body = _lines(
+    return one.told(
+        f"{event.target}: {_agent(event)}: {status}",
         f"{_agent(event)} on {event.target} ended: {status}.",
-        *([f"error: {error.get('message') or data.get('reason')}"] if status == "failure" or error else []),
-        *([f"hint: {error['hint']}"] if error.get("hint") else []),
+        f"error: {error.get('message') or data.get('reason')}" if status == "failure" or error else "",
+        f"hint: {error['hint']}" if error.get("hint") else "",
         str(result.get("reasoning") or ""),
         *figures(metrics, ("execution_time", "errors_encountered", "steps_deferred")),
         *_run(event),
+        events=tuple(events),
+        metrics=metrics,
     )
-    title = _line(f"{event.target}: {_agent(event)}: {status}")
-    return replace(one, events=tuple(events), title=title, body=body, metrics=metrics)
 
 
 def _metrics(result: Mapping[str, Any], failed: Collection[Any], status: str) -> dict[str, float | None]:
@@ -184,68 +228,16 @@ def _metrics(result: Mapping[str, Any], failed: Collection[Any], status: str) ->
     return {name: value if isinstance(value, (int, float)) else None for name, value in known.items()}
 
 
-def _schedule(one: Happening, data: Mapping[str, Any]) -> Happening:
-    name, target = str(data.get("schedule")), str(data.get("target") or "")
-    missed = data.get("decision") == "missed"
-    what = "was missed" if missed else "failed"
-    body = _lines(
-        f"The time {data.get('nominal')} of the schedule {name}{f' on {target}' if target else ''} {what}: {data.get('reason')}",
-        f"See `{command('schedule', 'history', name)}`.",
+def _connection(kind: str, data: Mapping[str, Any]) -> str:
+    target, reason = data.get("target"), data.get("reason")
+    if kind == "target_unreachable":
+        return f"A connection to {target} failed: {reason}"
+    if kind == "breaker_closed":
+        return f"The server of {target} has answered, or a person has closed the breaker: {reason}."
+    return (
+        f"{data.get('failures')} connections to {target} in a row failed, the last with: {reason}\n"
+        "None is tried for a minute, then one; nothing runs on it until one is answered."
     )
-    title = _line(f"{name}{f' on {target}' if target else ''}: {'missed' if missed else 'could not run'}")
-    about = Facets(schedule=name)
-    return replace(
-        one, events=("schedule_missed" if missed else "schedule_failed",), about=about, title=title, body=body
-    )
-
-
-def _stage(one: Happening, event: Record, data: Mapping[str, Any], labels: Labels) -> Happening:
-    """A stage of a workflow that failed, and no run tells of it: it could not begin, was killed, or took too long."""
-    target, agent, stage = (str(data.get(name) or "") for name in ("target", "agent", "stage"))
-    body = _lines(
-        f"The stage {stage} of the workflow {data.get('workflow')} failed on {target}: {data.get('reason')}",
-        *([f"schedule: {event.schedule}"] if event.schedule else []),
-        f"more: {command('workflows', 'show', str(data.get('workflow_id'))[:8])}",
-    )
-    return replace(
-        one,
-        events=("run_failed", *(("backup_failed",) if agent == "backup" else ())),
-        about=Facets(target, tuple(labels(target)), event.schedule, agent),
-        title=_line(f"{target}: {stage}: failure"),
-        body=body,
-        # Rules of an agent's file, such as `errors_encountered > 0`, are to hear of it too.
-        metrics={**dict.fromkeys(RUN_METRICS), "errors_encountered": 1},
-    )
-
-
-def _of_daemon(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
-    if event.type == "configuration_refused":
-        title = "the changed configuration is refused"
-        lines = [
-            f"The one before goes on: {data.get('message')}",
-            *([f"hint: {data['hint']}"] if data.get("hint") else []),
-        ]
-    elif event.type == "daemon_started":
-        title = "the daemon has started"
-        lines = [f"Process {data.get('pid')} on {data.get('host')}, {len(data.get('schedules') or ())} schedule(s)."]
-    else:
-        running, title = len(data.get("running") or ()), "the daemon was stopped"
-        lines = [f"By {data.get('reason')}. No schedule runs until `{command('schedule', 'start')}`."]
-        lines += [f"{running} run(s) go on by themselves."] if running else []
-    return replace(one, events=(event.type,), title=title, body=_lines(*lines))
-
-
-def _connection(one: Happening, kind: str, data: Mapping[str, Any], labels: Labels) -> Happening:
-    target, reason = str(data.get("target")), data.get("reason")
-    said = {
-        "target_unreachable": f"A connection to {target} failed: {reason}",
-        "breaker_opened": f"{data.get('failures')} connections to {target} in a row failed, the last with: {reason}\n"
-        "None is tried for a minute, then one; nothing runs on it until one is answered.",
-        "breaker_closed": f"The server of {target} has answered, or a person has closed the breaker: {reason}.",
-    }
-    body = _lines(said[kind], f"`{command('targets', 'test', target)}` tries a connection now.")
-    about = Facets(target, tuple(labels(target)))
-    return replace(one, events=(kind,), about=about, title=_line(f"{target} {BREAKERS[kind]}"), body=body)
 
 
 def _agent(event: Record) -> str:
@@ -267,13 +259,3 @@ def _run(event: Record) -> Iterator[str]:
     if event.schedule:
         yield f"schedule: {event.schedule}"
     yield f"more: {command('runs', 'show', str(event.run_id)[:8])}"
-
-
-def _line(text: str) -> str:
-    """One line: a title goes into a header of a mail."""
-    return printable(text)[:200]
-
-
-def _lines(*lines: str) -> str:
-    text = "\n".join(printable(part) for line in lines for part in line.splitlines() if part)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

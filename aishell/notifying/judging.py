@@ -115,15 +115,11 @@ def _measured(rule: NotificationRule, happening: Happening) -> Iterator[Notifica
 def _more(metric: str) -> str:
     """Where to look further."""
     looks = {
-        "last_backup_age": command("backups", "list"),
-        "last_verified_backup_age": command("backups", "list"),
-        "health_score": command("targets", "health"),
-        "backlog_items": command("backlog", "list"),
-        "backlog_age": command("backlog", "list"),
-        "backlog_forecast": command("backlog", "list"),
-        "approval_waiting": command("approvals", "list"),
-        "schedule_lateness": command("schedule", "history"),
-        "runs_missed": command("schedule", "history"),
-        "notification_waiting": command("notify", "list"),
+        command("backups", "list"): ("last_backup_age", "last_verified_backup_age"),
+        command("targets", "health"): ("health_score",),
+        command("backlog", "list"): ("backlog_items", "backlog_age", "backlog_forecast"),
+        command("approvals", "list"): ("approval_waiting",),
+        command("schedule", "history"): ("schedule_lateness", "runs_missed"),
+        command("notify", "list"): ("notification_waiting",),
     }
-    return f"more: {looks[metric]}"
+    return f"more: {next(look for look, metrics in looks.items() if metric in metrics)}"

@@ -151,7 +151,7 @@ class _Service:
 
         self._kinds = {INFO: apprise.NotifyType.INFO, CRITICAL: apprise.NotifyType.FAILURE}
         self._otherwise = apprise.NotifyType.WARNING
-        self._log = _Kept()
+        self._log = _Warnings()
         logger = logging.getLogger("apprise")
         logger.setLevel(logging.INFO)  # its DEBUG has the URLs
         logger.propagate = False
@@ -177,7 +177,7 @@ class _Service:
         return "; ".join(dict.fromkeys(self._log.lines)) or "apprise says no more than that it failed"
 
 
-class _Kept(logging.Handler):
+class _Warnings(logging.Handler):
     """Keeps what a log says went wrong."""
 
     def __init__(self) -> None:

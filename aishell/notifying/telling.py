@@ -37,7 +37,7 @@ BACKUP_AGES = {"last_backup_age": False, "last_verified_backup_age": True}
 
 
 @dataclass(frozen=True)
-class Told:
+class Deliveries:
     """What a look came to: messages that were decided, sent, and not sent."""
 
     decided: int = 0
@@ -45,7 +45,7 @@ class Told:
     failed: int = 0
 
 
-def tell(site: SiteFiles, at: datetime | None = None, *, patience: float = PATIENCE) -> Told:
+def tell(site: SiteFiles, at: datetime | None = None, *, patience: float = PATIENCE) -> Deliveries:
     """Decide what is to be told, and deliver what is due. Raises AishellError where configuration or state cannot be read.
 
     That a service cannot be reached is recorded and tried again, and no error.
@@ -53,7 +53,7 @@ def tell(site: SiteFiles, at: datetime | None = None, *, patience: float = PATIE
     at = at or datetime.now(UTC)
     asked = wanted(site)
     if not site.state_path.exists():
-        return Told()
+        return Deliveries()
     decided = _decide(site, at) if asked else 0
     if not asked:
         site.outbox.stop()
@@ -63,7 +63,7 @@ def tell(site: SiteFiles, at: datetime | None = None, *, patience: float = PATIE
         tried += _deliver(site, at, patience)
     Digests(site.store).tidy()
     site.outbox.prune(site.settings.keep_notifications)
-    return Told(decided, sum(tried), len(tried) - sum(tried))
+    return Deliveries(decided, sum(tried), len(tried) - sum(tried))
 
 
 @contextmanager
@@ -216,28 +216,16 @@ def _report(site: SiteFiles, row: Record) -> dict[str, str]:
     return {"page": digest.page, "format": digest.format, "name": name}
 
 
-def try_out(
-    site: SiteFiles, rules: Iterable[NotificationRule], *, patience: float = PATIENCE
-) -> Iterator[tuple[str, str, Delivery]]:
+def try_out(site: SiteFiles, rules: Iterable[NotificationRule]) -> Iterator[tuple[str, str, Delivery]]:
     """Send a test message by rules, past the outbox; rule, service and what became of it, in the order of the rules."""
     asked = [(rule, service) for rule in rules for service in rule.to]
     parcels = defaultdict[str, list[dict[str, str | int]]](list)
     for number, (rule, service) in enumerate(asked):
-        told = (
-            f"condition {rule.when.text}" if rule.when is not None else ", ".join(rule.events) or "one report a night"
-        )
+        told = f"condition {rule.when.text}" if rule.when else ", ".join(rule.events) or "one report a night"
         body = f"A test of {rule.name} ({told}) on host {socket.gethostname()}. Nothing has happened."
-        message: dict[str, str | int] = {
-            "number": number,
-            "severity": "info",
-            "title": f"test of {rule.name}",
-            "body": body,
-        }
-        parcels[service].append(message)
+        parcels[service].append({"number": number, "severity": "info", "title": f"test of {rule.name}", "body": body})
     services = site.notifications.services
-    brought = deliver(
-        (Parcel(name, partial(url_of, services[name]), messages) for name, messages in parcels.items()), patience
-    )
+    brought = deliver(Parcel(name, partial(url_of, services[name]), messages) for name, messages in parcels.items())
     ended = {one.number: one for one in brought}
     for number, (rule, service) in enumerate(asked):
         untried = Delivery(number, False, "not tried: the message before it did not come to an end")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aishell.reporting.units import about, printable, size
+from aishell.reporting.units import about, printable, qualified, size
 
 #: Tables that are named one by one.
 _MOST = 5
@@ -16,7 +16,7 @@ def objects(asked: Mapping[str, Any]) -> list[str]:
     """The tables it is done to, each with its size where that is known."""
     found = []
     for row in asked.get("objects") or ():
-        name = ".".join(str(row[part]) for part in ("schema", "table") if row.get(part))
+        name = qualified(row)
         known = [size(int(row["bytes"]))] if row.get("bytes") is not None else []
         known += [f"about {int(row['rows']):,} rows"] if row.get("rows") is not None else []
         found.append(f"{name}: {', '.join(known)}" if known else name)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.commands import command, on
 from aishell.databases.quoting import pattern, quote
+from aishell.databases.tls import Encryption
 from aishell.engines import profile
 from aishell.errors import AishellError
 from aishell.models import OK, PROBLEM, WARNING, Finding, Residue, Server
@@ -25,23 +26,18 @@ from aishell.planning.backup_rights import (
 )
 from aishell.planning.privileges import Access, account_of, execution, in_force
 from aishell.reporting import roles
-from aishell.reporting.units import duration, few_names, size
-
-if TYPE_CHECKING:
-    from aishell.backups.store.catalog import CatalogEntry
-    from aishell.databases.tls import Encryption
+from aishell.reporting.units import DAY, age, few_names, size
 
 #: Programs whose version is not that of the server they came with.
 OWN_VERSION = ("mariadb-binlog", "mysqlbinlog")
 #: A verified backup that is older than this is no reassurance; seconds.
-DAY = 86_400
 STALE = 7 * DAY
 #: A disk with less than this share of the database's size free is too full for the rewrite of a large table.
 LOW_DISK = 0.2
 
 
 @dataclass(frozen=True)
-class Facts:
+class TargetFacts:
     """A target as it was found. Times in seconds, sizes in bytes."""
 
     server: Server
@@ -62,7 +58,7 @@ def failed(subject: str, error: AishellError) -> Finding:
     return Finding(PROBLEM, subject, error.message, error.hint)
 
 
-def judge(facts: Facts) -> Iterator[Finding]:
+def judge(facts: TargetFacts) -> Iterator[Finding]:
     """Every finding on a target that could be reached."""
     server = facts.server
     yield Finding(
@@ -261,7 +257,7 @@ def _mysql_maintaining(server: Server, access: Access, account: str) -> Finding:
 _OF_ACCESS: Mapping[str, Callable[[Server, Access], Iterator[Finding]]] = {"postgresql": _postgresql, "mysql": _mysql}
 
 
-def _of_file(facts: Facts) -> Iterator[Finding]:
+def _of_file(facts: TargetFacts) -> Iterator[Finding]:
     if facts.writable is False:
         remedy = "give this user write permission on both (SQLite writes its journal beside the file)"
         yield Finding(WARNING, "file", "the file or its folder cannot be written: only inspection runs", remedy)
@@ -274,7 +270,7 @@ def _of_file(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "dbstat", "space inside pages can be measured")
 
 
-def disk(facts: Facts) -> Finding:
+def disk(facts: TargetFacts) -> Finding:
     """Free disk where the database is."""
     needed = facts.server.database_bytes
     if facts.free_disk is None:
@@ -358,20 +354,25 @@ def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity:
     mine = [one for one in known if identity in (None, one.identity)]
     good = [one for one in mine if one.verified and not one.replaced]
     if not good:
-        other = f"; {len(known) - len(mine)} of another database under this name" if len(mine) < len(known) else ""
-        verified = any(one.verified for one in mine)  # those are of what a restore replaced
-        none = f"none of {len(mine)} is of what a restore put back" if verified else f"none is verified, of {len(mine)}"
-        text = none if mine else "there is none"
-        again = f"{command('backups', 'verify', '--target', name)}, or {remedy}" if mine else remedy
-        return Finding(WARNING, subject, f"{text}{other}", again)
+        return Finding(WARNING, subject, *_without_backup(name, known, mine))
     last = good[-1]
-    age = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
-    old = duration(age) if age < 2 * DAY else f"{age / DAY:.0f} days"
-    text = f"{old} old, {last.verification_level.replace('-', ' ')}: {last.backup_id}"
+    old = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
+    text = f"{age(old)} old, {last.verification_level.replace('-', ' ')}: {last.backup_id}"
     if mine[-1] is not last:
         replaced = "it is of what a restore in place was to replace" if mine[-1].verified else "it was not verified"
         bad = mine[-1].wrong or replaced
         return Finding(WARNING, subject, f"{text}; the newest, {mine[-1].backup_id}, is none: {bad}", remedy)
-    if age > STALE:
+    if old > STALE:
         return Finding(WARNING, subject, text, remedy)
     return Finding(OK, subject, text)
+
+
+def _without_backup(name: str, known: Sequence[CatalogEntry], mine: Sequence[CatalogEntry]) -> tuple[str, str]:
+    """Why none of a target's backups counts, and what helps."""
+    remedy = command("run", "backup", *on(name))
+    other = f"; {len(known) - len(mine)} of another database under this name" if len(mine) < len(known) else ""
+    if not mine:
+        return f"there is none{other}", remedy
+    verified = any(one.verified for one in mine)  # those are of what a restore replaced
+    none = f"none of {len(mine)} is of what a restore put back" if verified else f"none is verified, of {len(mine)}"
+    return f"{none}{other}", f"{command('backups', 'verify', '--target', name)}, or {remedy}"

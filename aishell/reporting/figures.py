@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from aishell.moments import at
-from aishell.reporting.diagnosis import DAY, STALE
+from aishell.reporting.diagnosis import STALE
 from aishell.reporting.night import BackupTold, Effect, NightSum, SizeTold, ToolTold, Trend
-from aishell.reporting.page import MAX_BARS, MAX_TRENDS, Bar, Bars, Figure, Line, Lines, Table
-from aishell.reporting.units import duration, size
+from aishell.reporting.page import MAX_BARS, MAX_TRENDS, Bar, Bars, Figure, ReportTable, SmallPlot, SmallPlots
+from aishell.reporting.units import DAY, age, duration, size
 
 #: Metric of a trend -> its title, how a value is written, and what was measured.
 _TRENDS: dict[str, tuple[str, Callable[[float], str], str]] = {
@@ -30,11 +30,6 @@ def deleted(effect: Effect) -> str:
     if not effect.rows_deleted and not effect.rows_at_least:
         return ""
     return f"{'at least ' if effect.rows_at_least else ''}{effect.rows_deleted:,}"
-
-
-def age(seconds: float) -> str:
-    """`5 h 12 min`, `9 days`."""
-    return duration(seconds) if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
 
 
 def place(target: str, name: str, several: bool = True) -> str:
@@ -60,7 +55,7 @@ def sizes(told: Sequence[SizeTold], *, several: bool) -> Figure:
         "Bytes before and after",
         f"{len(told)} object(s) that were worked on, those that changed most first{_drawn(len(told), MAX_BARS)}",
         Bars(bars, size, ("before", "after")),
-        Table.of("object|before|after|reclaimed", rows, 1, 2, 3),
+        ReportTable.of("object|before|after|reclaimed", rows, 1, 2, 3),
     )
 
 
@@ -74,7 +69,9 @@ def tools(told: Sequence[ToolTold]) -> Figure:
         "Time by step",
         f"what the steps of each tool took together, the longest first{_drawn(len(told), MAX_BARS)}",
         Bars(tuple(Bar(one.tool, (one.execution_time,)) for one in told[:MAX_BARS]), duration),
-        Table.of("tool|steps|time", [(one.tool, str(one.steps), duration(one.execution_time)) for one in told], 1, 2),
+        ReportTable.of(
+            "tool|steps|time", [(one.tool, str(one.steps), duration(one.execution_time)) for one in told], 1, 2
+        ),
     )
 
 
@@ -99,7 +96,7 @@ def backups(told: Sequence[BackupTold]) -> Figure:
             age,
             limit=(float(STALE), f"{STALE // DAY} days"),
         ),
-        Table.of("target|age|proven|size|backup", rows, 1, 3),
+        ReportTable.of("target|age|proven|size|backup", rows, 1, 3),
     )
 
 
@@ -110,7 +107,7 @@ def nights(told: Sequence[NightSum]) -> Figure:
         ("rows deleted", lambda night: night.rows_deleted, lambda value: f"{value:,.0f}"),
         ("time of steps", lambda night: night.execution_time, duration),
     )
-    lines = [Line(name, tuple((night.until, of(night)) for night in told), show, True) for name, of, show in kinds]
+    lines = [SmallPlot(name, tuple((night.until, of(night)) for night in told), show, True) for name, of, show in kinds]
     rows = [
         (
             at(night.until),
@@ -125,33 +122,31 @@ def nights(told: Sequence[NightSum]) -> Figure:
     return Figure(
         "Nights",
         f"the sums of the last {len(told)} days, each until the time that is named",
-        Lines(tuple(lines)),
-        Table.of("day until|steps|failed|reclaimed|rows deleted|time of steps", rows, 1, 2, 3, 4, 5),
+        SmallPlots(tuple(lines)),
+        ReportTable.of("day until|steps|failed|reclaimed|rows deleted|time of steps", rows, 1, 2, 3, 4, 5),
     )
 
 
 def trends(told: Sequence[Trend]) -> Iterator[Figure]:
     """A figure for each thing that is measured, the largest of its last values first."""
-    for metric, (title, show, what) in _TRENDS.items():
+    for metric in _TRENDS:
         mine = sorted((one for one in told if one.metric == metric), key=lambda one: -one.points[-1][1])
         if mine:
-            named = [(place(one.target, one.object), one.points) for one in mine]
-            yield Figure(
-                title,
-                f"{what}; the last of each day{_drawn(len(mine), MAX_TRENDS)}",
-                Lines(tuple(Line(name, points, show) for name, points in named[:MAX_TRENDS])),
-                Table.of("of|first|last|days measured", [_ends(*one, show) for one in named], 1, 2, 3),
-                Table.of(
-                    "of|measured|value",
-                    [(name, at(when), show(value)) for name, points in named[:MAX_TRENDS] for when, value in points],
-                    2,
-                    most=MAX_TRENDS * 31,
-                ),
-            )
+            yield _trend(mine, *_TRENDS[metric])
 
 
-def _ends(name: str, points: Sequence[tuple[str, float]], show: Callable[[float], str]) -> tuple[str, ...]:
-    return name, show(points[0][1]), show(points[-1][1]), str(len(points))
+def _trend(told: Sequence[Trend], title: str, show: Callable[[float], str], what: str) -> Figure:
+    named = [(place(one.target, one.object), one.points) for one in told]
+    shown = named[:MAX_TRENDS]
+    ends = [(name, show(points[0][1]), show(points[-1][1]), str(len(points))) for name, points in named]
+    measured = [(name, at(when), show(value)) for name, points in shown for when, value in points]
+    return Figure(
+        title,
+        f"{what}; the last of each day{_drawn(len(told), MAX_TRENDS)}",
+        SmallPlots(tuple(SmallPlot(name, points, show) for name, points in shown)),
+        ReportTable.of("of|first|last|days measured", ends, 1, 2, 3),
+        ReportTable.of("of|measured|value", measured, 2, most=MAX_TRENDS * 31),
+    )
 
 
 def _drawn(number: int, most: int) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from aishell.reporting import html
-from aishell.reporting.page import Block, Facts, Figure, Items, Page, Paragraph, Section, Table, Verbatim
-from aishell.reporting.units import exact, literal, printable, visible
+from aishell.reporting.page import Block, Figure, Items, KeyFacts, Page, Paragraph, ReportTable, Section, Verbatim
+from aishell.reporting.units import cells, exact, literal, printable, visible
 
 TEXT, MARKDOWN, JSON, HTML = "text", "markdown", "json", "html"
 #: Format -> the ends of its files' names.
@@ -51,7 +50,7 @@ def _text(block: Block) -> Iterator[str]:
     match block:
         case Paragraph():
             yield from _wrapped(block.text)
-        case Facts():
+        case KeyFacts():
             width = max(len(exact(one.value)) for one in block.facts)
             yield from (f"{exact(one.value):>{width}}  {exact(one.name)}" for one in block.facts)
         case Items():
@@ -62,7 +61,7 @@ def _text(block: Block) -> Iterator[str]:
                 yield from _wrapped(one.text, "  ")
                 if one.command:
                     yield f"  → {printable(one.command)}"
-        case Table():
+        case ReportTable():
             yield from _aligned(block)
         case Figure():
             yield exact(block.title)
@@ -72,35 +71,34 @@ def _text(block: Block) -> Iterator[str]:
             yield f"{block.title}; not repeated here"
 
 
-def _aligned(table: Table) -> Iterator[str]:
+def _aligned(table: ReportTable) -> Iterator[str]:
     """Columns, or a block a row where they do not fit; those that say nothing are left out."""
     kept = [n for n, _ in enumerate(table.columns) if n == 0 or any(row[n] for row in table.rows)]
     rows = [[exact(row[n]) for n in kept] for row in table.rows]
     names = [table.columns[n] for n in kept]
-    widths = [max(map(_cells, column)) for column in zip(names, *rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(names, *rows, strict=True)]
     if sum(widths) + len(_GAP) * (len(widths) - 1) <= WIDEST:
         for row in (names, *rows):
-            cells = [_padded(cell, width, n in table.numbers) for n, cell, width in zip(kept, row, widths, strict=True)]
-            yield _GAP.join(cells).rstrip()
+            padded = [
+                _padded(cell, width, n in table.numbers) for n, cell, width in zip(kept, row, widths, strict=True)
+            ]
+            yield _GAP.join(padded).rstrip()
     else:
-        for row in rows:
-            yield row[0]
-            for name, cell in zip(names[1:], row[1:], strict=True):
-                yield from (_fill(f"{name}: {cell}", _GAP) if cell else ())
+        yield from (line for row in rows for line in _block(names, row))
     if table.more:
         yield f"… and {table.more:,} more"
 
 
+def _block(names: Sequence[str], row: Sequence[str]) -> Iterator[str]:
+    yield row[0]
+    for name, cell in zip(names[1:], row[1:], strict=True):
+        if cell:
+            yield from _fill(f"{name}: {cell}", _GAP)
+
+
 def _padded(cell: str, width: int, number: bool) -> str:
-    blanks = " " * (width - _cells(cell))
+    blanks = " " * (width - cells(cell))
     return f"{blanks}{cell}" if number else f"{cell}{blanks}"
-
-
-def _cells(shown: str) -> int:
-    """Columns that a text takes; what cannot be seen was named before."""
-    if shown.isascii():
-        return len(shown)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in shown)
 
 
 def _wrapped(words: str, before: str = "") -> list[str]:
@@ -131,14 +129,14 @@ def _markdown(block: Block, section: Section) -> Iterator[str]:
     match block:
         case Paragraph():
             yield _marked(block.text)
-        case Facts():
+        case KeyFacts():
             yield from (f"- **{_marked(one.value)}** {_marked(one.name)}" for one in block.facts)
         case Items():
             for one in block.items:
                 yield f"- **{_marked(one.mark)}**{f' ({_marked(one.place)})' if one.place else ''}: {_marked(one.text)}"
                 if one.command:
                     yield f"  {code(printable(one.command))}"
-        case Table():
+        case ReportTable():
             yield from _rows(block, _marked)
         case Figure():
             yield f"{'#' * (section.level + 1)} {_marked(block.title)}"
@@ -147,7 +145,7 @@ def _markdown(block: Block, section: Section) -> Iterator[str]:
             yield from (f"> {visible(line)}".rstrip() for line in block.text.split("\n"))
 
 
-def _rows(table: Table, cell: Callable[[str], str]) -> Iterator[str]:
+def _rows(table: ReportTable, cell: Callable[[str], str]) -> Iterator[str]:
     def row(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |"
 

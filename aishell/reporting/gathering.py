@@ -6,8 +6,9 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.models import OK, RunState, StepStatus, timestamp
 from aishell.planning.backlog import sentences
 from aishell.reporting import needs
@@ -19,8 +20,8 @@ from aishell.reporting.night import (
     Effect,
     LeftTold,
     Need,
-    Night,
     NightFinding,
+    NightReport,
     NightSum,
     RunReport,
     RunTold,
@@ -34,11 +35,8 @@ from aishell.reporting.so_far import so_far
 from aishell.reporting.units import roughly
 from aishell.state import nights
 from aishell.state.backlog import Backlog
-
-if TYPE_CHECKING:
-    from aishell.backups.store.catalog import CatalogEntry
-    from aishell.state.connection import Record
-    from aishell.state.store import Store
+from aishell.state.connection import Record
+from aishell.state.store import Store
 
 #: Days that sums and trends go back.
 LONG = 30
@@ -61,7 +59,7 @@ def gather_night(
     day: str = "",
     daemon: Callable[[], bool] = lambda: True,
     workflow_status: Callable[[Record], str] = lambda row: str(row.status),
-) -> Night:
+) -> NightReport:
     """What was done after `since` until `until`, both in UTC, and what is open.
 
     `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run; `further`: what else
@@ -76,7 +74,7 @@ def gather_night(
     owed, workflows = list(_backlog(store, first)), list(_workflows(rows, workflow_status))
     wanted = [*needs.of_runs(runs, rows, last), *needs.of_site(rows, kept), *needs.of_backlog(owed)]
     wanted += [*needs.of_workflows(workflows), *needs.of_daemon(rows, daemon), *further]
-    return Night(
+    return NightReport(
         since=first,
         until=last,
         needs=tuple(needs.sorted_needs(wanted)),
@@ -126,31 +124,18 @@ def _runs(rows: nights.Rows, period: Period | None, running: Callable[[str], boo
 
 def _run(row: Record, steps: tuple[StepTold, ...], running: Callable[[str], bool]) -> RunTold:
     result = _object(row.result)
-    works = row.state in _AT_WORK and running(row.id)
+    # The result of an earlier part says nothing of a run that goes on, was killed meanwhile, or was cancelled by a person.
+    cancelled = row.state == RunState.CANCELLED
+    status = None if row.state in _AT_WORK else "cancelled" if cancelled else result.get("status")
     return RunTold(
         run_id=row.id,
-        agent=row.agent,
-        target=row.target,
-        engine=row.engine,
-        state=row.state,
-        # The result of an earlier part says nothing of a run that goes on, or was killed meanwhile.
-        status=None if row.state in _AT_WORK else "cancelled" if _given_up(row) else result.get("status"),
-        requested_by=row.requested_by,
-        schedule=row.schedule,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
+        **row.columns("agent target engine state requested_by schedule created_at ended_at workflow stage"),
+        status=status,
         execution_time=result.get("execution_time"),
         reasoning=str(result.get("reasoning") or ""),
         steps=steps,
-        running=works,
-        workflow=row.workflow,
-        stage=row.stage,
+        running=row.state in _AT_WORK and running(row.id),
     )
-
-
-def _given_up(row: Record) -> bool:
-    """A person's `runs cancel` leaves the result of a waiting run as it was."""
-    return bool(row.state == RunState.CANCELLED)
 
 
 def _step(row: Record, period: Period | None) -> StepTold:
@@ -160,18 +145,12 @@ def _step(row: Record, period: Period | None) -> StepTold:
     if begun is not None:
         output = {**output, "rows_deleted": begun["rows_deleted"], "uncounted_batches": int(begun["at_least"])}
     return StepTold(
-        run_id=row.run_id,
-        step_id=row.step_id,
-        tool=row.tool,
+        **row.columns("run_id step_id tool status ended_at approved_by cause"),
         table=f"{params.get('schema')}.{params['table']}" if params.get("table") else "",
-        status=row.status,
-        ended_at=row.ended_at,
         execution_time=float(row.seconds or 0.0),
         effect=effect(row.status, output),
         why=row.error or row.reason,
-        approved_by=row.approved_by,
         counted=period is None or (ended is not None and period[0] < ended <= period[1]),
-        cause=row.cause,
     )
 
 
@@ -236,18 +215,17 @@ def _workflows(rows: nights.Rows, status: Callable[[Record], str]) -> Iterator[W
 def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
     for (target, agent), one in Backlog(store).nights(since).items():
         before, after = one.before, one.after
-        told = " ".join(sentences(before, after, one.short, one.window))
         yield BacklogTold(
             target,
             agent,
-            before.items,
-            after.items,
-            before.seconds,
-            after.seconds,
-            after.oldest,
-            one.window,
-            bool(one.short),
-            told,
+            items_before=before.items,
+            items=after.items,
+            seconds_before=before.seconds,
+            seconds=after.seconds,
+            oldest=after.oldest,
+            window=one.window,
+            window_too_small=bool(one.short),
+            text=" ".join(sentences(before, after, one.short, one.window)),
         )
 
 

@@ -1,14 +1,33 @@
-"""A report as one HTML page that needs nothing else: no script, no resource, in light and dark, on paper and on a phone. Pure."""
+"""A report as one HTML page that needs nothing else: no script, no resource, in light and dark, on paper and on a phone. Pure.
+
+The page is a tree that is made safe where it is made: no text of it is put together with another by hand, every text that comes
+in is shown exactly, as on a terminal, and what is written is ASCII, so that no encoding can change it. Plots are inline SVG in
+the colours of the page; each says in words what it shows, and is narrow enough that its letters can be read on a phone.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
-from aishell.reporting import plots
-from aishell.reporting.markup import command_text, element, lines_text, stylesheet, written
-from aishell.reporting.page import Bars, Block, Facts, Figure, Items, Page, Paragraph, Section, Table, Verbatim
+from aishell.reporting.page import (
+    Bar,
+    Bars,
+    Block,
+    Figure,
+    Items,
+    KeyFacts,
+    Page,
+    Paragraph,
+    ReportTable,
+    Section,
+    SmallPlot,
+    SmallPlots,
+    Verbatim,
+)
+from aishell.reporting.units import exact, few, printable, visible
 
 #: Nothing is loaded and nothing runs, whatever a name in the page says.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -16,6 +35,12 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 NARROW = 3
 #: Words of a cell that are longer may be broken anywhere.
 LONG = 32
+#: Units of the drawing; a letter takes about 7.
+WIDTH, LABEL, THICK, GAP = 420, 18, 13, 10
+#: What is kept at the right for the value behind the longest bar.
+VALUE = 96
+_SMALL, _TOP, _BOTTOM, _HEIGHT = 240, 42, 96, 114
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 def html(page: Page) -> str:
@@ -28,7 +53,7 @@ def html(page: Page) -> str:
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="robots", content="noindex"),
         element("title", f"{page.title}, {page.subtitle}"),
-        stylesheet(_css()),
+        _stylesheet(_css()),
     )
     body = element(
         "body",
@@ -36,7 +61,7 @@ def html(page: Page) -> str:
         element("main", *(_section(one) for one in page.sections)),
         element("footer", page.foot),
     )
-    return written(element("html", head, body, lang="en"))
+    return _written(element("html", head, body, lang="en"))
 
 
 @cache
@@ -54,7 +79,7 @@ def _block(block: Block, section: Section) -> Element:
     match block:
         case Paragraph():
             return element("p", block.text, class_="good" if block.good else None)
-        case Facts():
+        case KeyFacts():
             facts = (
                 element(
                     "div", element("dt", one.name), element("dd", one.value), class_="alarm" if one.alarming else None
@@ -64,12 +89,12 @@ def _block(block: Block, section: Section) -> Element:
             return element("dl", *facts)
         case Items():
             return _items(block)
-        case Table():
+        case ReportTable():
             return _table(block, section.title)
         case Figure():
             return _figure(block)
         case Verbatim():
-            return element("details", element("summary", block.title), element("pre", lines_text(block.text)))
+            return element("details", element("summary", block.title), element("pre", _lines_text(block.text)))
 
 
 def _items(block: Items) -> Element:
@@ -79,7 +104,7 @@ def _items(block: Items) -> Element:
             element("span", one.mark, class_="mark"),
             element("span", one.place, class_="place"),
             element("div", one.text),
-            element("code", command_text(one.command)) if one.command else None,
+            element("code", _command_text(one.command)) if one.command else None,
         )
         for one in block.items
     ]
@@ -88,7 +113,7 @@ def _items(block: Items) -> Element:
 
 def _figure(figure: Figure) -> Element:
     caption = element("figcaption", element("strong", figure.title), element("small", figure.about))
-    drawings = plots.drawn(figure.plot, figure.title)
+    drawings = _drawn(figure.plot, figure.title)
     table = _table(figure.table, figure.title)
     if isinstance(figure.plot, Bars):
         left = element("div", _legend(figure.plot), *drawings)
@@ -108,7 +133,7 @@ def _legend(plot: Bars) -> Element | None:
     return element("p", *(element("span", element("i", class_=kind), name) for kind, name in named), class_="legend")
 
 
-def _table(table: Table, title: str) -> Element:
+def _table(table: ReportTable, title: str) -> Element:
     """Roles are said, since a table that is laid out in blocks is none for a screen reader any more."""
     names = [
         element("th", one, scope="col", role="columnheader", class_=_kind(table, n))
@@ -128,12 +153,175 @@ def _table(table: Table, title: str) -> Element:
     )
 
 
-def _cell(table: Table, number: int, text: str) -> Element:
+def _cell(table: ReportTable, number: int, text: str) -> Element:
     kind = "long" if max(map(len, text.split(" "))) > LONG else _kind(table, number)
     if number == 0:
         return element("th", text, scope="row", role="rowheader", class_=kind)
     return element("td", text, role="cell", class_=kind, data_name=table.columns[number])
 
 
-def _kind(table: Table, number: int) -> str | None:
+def _kind(table: ReportTable, number: int) -> str | None:
     return "number" if number in table.numbers else None
+
+
+def _drawn(plot: Bars | SmallPlots, title: str) -> list[Element]:
+    """The drawings of a figure."""
+    return [_bars(plot, title)] if isinstance(plot, Bars) else [_line(one, title) for one in plot.lines]
+
+
+def _bars(plot: Bars, title: str) -> Element:
+    """Horizontal bars, each below its label."""
+    values = [value for bar in plot.bars for value in bar.values if value is not None]
+    most = max([*values, plot.limit[0] if plot.limit else 0.0, 0.0]) or 1.0
+    scale = (WIDTH - VALUE) / most
+    parts, y = list[Element](), 0.0
+    for bar in plot.bars:
+        parts.append(_bar(bar, plot, y, scale))
+        y += LABEL + THICK * len(bar.values) + GAP
+    if plot.limit is not None:
+        x = plot.limit[0] * scale
+        parts.append(element("line", class_="limit", x1=x, x2=x, y1=0, y2=y))
+        parts.append(element("text", plot.limit[1], class_="small", x=x + 4, y=y + 8))
+        y += GAP
+    said = [f"{bar.label}: {', '.join(_words(bar, plot))}" for bar in plot.bars]
+    return _svg(f"{title}. {few(said, 12)}", WIDTH, y, parts)
+
+
+def _bar(bar: Bar, plot: Bars, y: float, scale: float) -> Element:
+    parts = [element("title", f"{bar.label}: {', '.join(_words(bar, plot))}")]
+    parts.append(element("text", _cut(bar.label, 56), x=0, y=y + LABEL - 5))
+    for number, value in enumerate(bar.values):
+        top = y + LABEL + THICK * number
+        width = max(1.0, value * scale) if value is not None else 0.0
+        kind = "before" if number == 0 and len(bar.values) > 1 else "after"
+        over = plot.limit is not None and value is not None and value > plot.limit[0]
+        parts.append(
+            element("rect", class_=f"{kind} over" if over else kind, x=0, y=top, width=width, height=THICK - 2)
+        )
+        shown = "none" if value is None else plot.show(value)
+        parts.append(
+            element("text", shown, class_="alarm small" if value is None else "small", x=width + 5, y=top + 10)
+        )
+    return element("g", *parts)
+
+
+def _words(bar: Bar, plot: Bars) -> list[str]:
+    shown = ["none" if value is None else plot.show(value) for value in bar.values]
+    return [f"{name} {value}" for name, value in zip(plot.series, shown, strict=True)] if plot.series else shown
+
+
+def _line(one: SmallPlot, title: str) -> Element:
+    """A small plot over days, from 0 on."""
+    values = [value for _, value in one.points]
+    low, high = min(0.0, *values), max(0.0, *values) or 1.0
+    left, right = 4.0, _SMALL - 4.0
+
+    def x(at: str) -> float:
+        first, last = _day(one.points[0][0]), _day(one.points[-1][0])
+        return left + (right - left) * (_day(at) - first) / ((last - first) or 1.0)
+
+    def y(value: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (value - low) / (high - low)
+
+    ends = f"{one.show(values[0])} → {one.show(values[-1])}"
+    ends = f"last {one.show(values[-1])}, most {one.show(max(values))}" if one.columns else ends
+    parts = [
+        element("text", _cut(one.label, 34), class_="name", x=0, y=14),
+        element("text", ends, class_="small", x=0, y=31),
+        element("line", class_="axis", x1=left, x2=right, y1=y(0.0), y2=y(0.0)),
+    ]
+    if one.columns:
+        room = (right - left) / len(values)
+        for number, value in enumerate(values):
+            top = min(y(value), y(0.0))
+            width, height = max(1.0, min(room - 2, 24.0)), max(1.0, abs(y(value) - y(0.0)))
+            kind = "after" if number == len(values) - 1 else "before"
+            parts.append(element("rect", class_=kind, x=left + room * number, y=top, width=width, height=height))
+    else:
+        path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in one.points)
+        parts.append(element("polyline", class_="line", points=path))
+        parts += [element("circle", class_="dot", cx=x(at), cy=y(value), r=2.5) for at, value in one.points]
+    parts.append(element("text", _date(one.points[0][0]), class_="small", x=0, y=_HEIGHT - 3))
+    parts.append(element("text", _date(one.points[-1][0]), class_="small", x=_SMALL, y=_HEIGHT - 3, text_anchor="end"))
+    said = f"{one.label}: {ends}, {_date(one.points[0][0])} to {_date(one.points[-1][0])}"
+    return _svg(f"{title}. {said}", _SMALL, _HEIGHT, parts)
+
+
+def _svg(said: str, width: float, height: float, parts: list[Element]) -> Element:
+    """A drawing, with what it says for those who do not see it."""
+    return element(
+        "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", width=width, height=height, role="img", aria_label=said
+    )
+
+
+def _day(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
+
+
+def _date(at: str) -> str:
+    """`22 Nov`."""
+    return f"{int(at[8:10])} {_MONTHS[int(at[5:7]) - 1]}"
+
+
+class Shown(str):
+    """A text that was made safe to show already."""
+
+
+def _command_text(text: str) -> Shown:
+    """A command that is pasted: its blanks stay as they are."""
+    return Shown(printable(text))
+
+
+def _lines_text(text: str) -> Shown:
+    """Several lines, whose names were made printable when they were written."""
+    return Shown(visible(text, lines=True))
+
+
+def _cut(text: str, most: int) -> Shown:
+    """A text as it is shown, and no more than so many characters of it."""
+    shown = exact(text)
+    return Shown(shown if len(shown) <= most else f"{shown[: most - 1]}…")
+
+
+def element(tag: str, *children: Element | str | None, **attributes: object) -> Element:
+    """An element with its children in order. `class_` is `class`, `_` in a name is `-`; what is None is left out."""
+    made = Element(tag, {_name(name): _safe(value) for name, value in attributes.items() if value is not None})
+    last: Element | None = None
+    for child in children:
+        if isinstance(child, Element):
+            made.append(child)
+            last = child
+        elif child is not None and last is None:
+            made.text = (made.text or "") + _safe(child)
+        elif child is not None and last is not None:
+            last.tail = (last.tail or "") + _safe(child)
+    return made
+
+
+def _stylesheet(css: str) -> Element:
+    """Our own style sheet. Raises ValueError for what would be escaped: browsers read it as it is written."""
+    if set(css) & set("<>&") or not css.isascii():
+        raise ValueError("a style sheet holds no mark-up, and ASCII alone")
+    made = Element("style")
+    made.text = css
+    return made
+
+
+def _written(root: Element) -> str:
+    """The whole document.
+
+    As XML writes it, which escapes `<` in attributes too; what is empty in HTML has no end there. No text can hold such an end.
+    """
+    text = tostring(root, encoding="us-ascii", short_empty_elements=False).decode("ascii")
+    return f"<!doctype html>\n{text.replace('></meta>', '>')}\n"
+
+
+def _safe(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}".removesuffix(".0")
+    return str(value) if isinstance(value, Shown) else exact(str(value))
+
+
+def _name(name: str) -> str:
+    """`viewBox` stays as it is."""
+    return name.removesuffix("_").replace("_", "-")

@@ -6,20 +6,19 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aishell.commands import command, on
 from aishell.models import Cause, RunState, StepStatus
 from aishell.moments import at, nominal
 from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold, WorkflowTold
+from aishell.reporting.units import qualified
 from aishell.scheduling.due import Pause, settle
+from aishell.scheduling.schedules import Schedule
 from aishell.state.backlog import GROWTH
-
-if TYPE_CHECKING:
-    from aishell.scheduling.schedules import Schedule
-    from aishell.state.connection import Record
-    from aishell.state.nights import Rows
-    from aishell.state.schedule_runs import ScheduleState
+from aishell.state.connection import Record
+from aishell.state.nights import Rows
+from aishell.state.schedule_runs import ScheduleState
 
 _ORDER = list(KINDS)
 #: Tools whose output may tell of something that needs a person.
@@ -39,13 +38,8 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
     """
     results = {row.id: json.loads(row.result) if row.result else {} for row in rows.runs}
     inputs = {row.id: row.input for row in rows.runs}
-    looked: dict[str, list[Record]] = defaultdict(list)
-    asked: dict[str, list[Record]] = defaultdict(list)
-    for row in rows.steps:
-        if row.output and row.tool in _LOOKING:
-            looked[row.run_id].append(row)
-    for row in rows.approvals:
-        asked[row.run_id].append(row)
+    looked = _by_run(row for row in rows.steps if row.output and row.tool in _LOOKING)
+    asked = _by_run(rows.approvals)
     succeeded: dict[tuple[str, str, str], list[RunTold]] = defaultdict(list)
     for run in runs:
         if run.status == "success":
@@ -63,6 +57,13 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
         yield from _without(run, results[run.run_id].get("output_data", {}).get("left_out") or [])
 
 
+def _by_run(rows: Iterable[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for row in rows:
+        found[row.run_id].append(row)
+    return found
+
+
 def _without(run: RunTold, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
     """That a run which ended went without steps."""
     if left_out and run.state == RunState.COMPLETED:
@@ -78,15 +79,9 @@ def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
         yield Need("audit", "", f"the audit log was changed: {found}", row.at, command("audit", "verify"))
     known = {row.id for row in rows.runs}
     yield from _unrun([row for row in rows.ledger if row.run_id not in known])
-    for one in backups:
-        if not one.ok:
-            yield Need(
-                "backup",
-                one.target,
-                f"the newest verified backup: {one.text}",
-                one.started_at,
-                command("run", "backup", *on(one.target)),
-            )
+    for one in (one for one in backups if not one.ok):
+        remedy = command("run", "backup", *on(one.target))
+        yield Need("backup", one.target, f"the newest verified backup: {one.text}", one.started_at, remedy)
     yield from _standing(rows)
     yield from _unbegun(rows, known)
 
@@ -191,22 +186,23 @@ def _need(kind: str, run: RunTold, text: str, remedy: str | None) -> Need:
 
 def _seen(run: RunTold, step: Any, output: dict[str, Any], whole: bool) -> Iterator[Need]:
     """Damage, and what is critical by the health check."""
-    damaged = output.get("corrupted_tables") or () if step.tool == "check_table_corruption" else ()
-    for row in damaged:
-        name = ".".join(str(row[key]) for key in ("schema", "table") if row.get(key))
-        text = f"{name} is damaged: {row.get('reason')}"
-        yield Need(
-            "damage", run.target, text, step.ended_at, command("backups", "list", "--target", run.target), run.run_id
-        )
-    findings = output.get("findings") or () if step.tool == "analyze_database_health" else ()
-    for one in findings:
+    if step.tool == "check_table_corruption":
+        backups = command("backups", "list", "--target", run.target)
+        for row in output.get("corrupted_tables") or ():
+            text = f"{qualified(row)} is damaged: {row.get('reason')}"
+            yield Need("damage", run.target, text, step.ended_at, backups, run.run_id)
+        return
+    remedy = None if whole else command("runs", "report", run.run_id[:8])
+    for one in output.get("findings") or ():
         if one.get("severity") == "critical":
-            value = str(one.get("value") or "")
-            name = "" if str(one.get("object")) in value else one.get("object")
-            text = " ".join(filter(None, (one.get("finding"), name, value)))
-            detail = f": {one['detail']}" if one.get("detail") else ""
-            remedy = None if whole else command("runs", "report", run.run_id[:8])
-            yield _need("finding", run, f"{text}{detail}", remedy)
+            yield _need("finding", run, _finding(one), remedy)
+
+
+def _finding(one: Mapping[str, Any]) -> str:
+    value = str(one.get("value") or "")
+    name = "" if str(one.get("object")) in value else one.get("object")
+    detail = f": {one['detail']}" if one.get("detail") else ""
+    return " ".join(filter(None, (one.get("finding"), name, value))) + detail
 
 
 def _made_up(run: RunTold, succeeded: Iterable[RunTold]) -> str:
@@ -217,28 +213,23 @@ def _made_up(run: RunTold, succeeded: Iterable[RunTold]) -> str:
 
 def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need]:
     """Steps that failed or were refused, one line a run: the first, and how many more."""
-    error = result.get("error") or {}
     show = command("runs", "show", run.run_id[:8])
     failures = [step for step in run.steps if step.status == StepStatus.FAILED]
     denied = [step for step in failures if step.cause == Cause.PRIVILEGE and run.status != "failure"]
     if denied:
         text = f"{run.agent}, {_first(denied, 'failed')}{made_up}"
         yield _need("privileges", run, text, command("doctor", *on(run.target)))
-    failed = [step for step in failures if step not in denied]
-    if failed:
+    if failed := [step for step in failures if step not in denied]:
         yield _need("failure", run, f"{run.agent}, {_first(failed, 'failed')}{made_up}", show)
     elif run.status == "failure":
-        yield _need(
-            "failure", run, f"{run.agent}: {error.get('message') or 'it ended before its first step'}{made_up}", show
-        )
-    expired = [step for step in run.steps if step.cause == Cause.EXPIRED]
-    if expired:
+        error = (result.get("error") or {}).get("message") or "it ended before its first step"
+        yield _need("failure", run, f"{run.agent}: {error}{made_up}", show)
+    if expired := [step for step in run.steps if step.cause == Cause.EXPIRED]:
         yield _need("expired", run, f"{run.agent}, {_first(expired, 'expired')}", show)
-    rejected = [step for step in run.steps if step.status == StepStatus.REJECTED and step not in expired]
-    if rejected:
+    if rejected := [step for step in run.steps if step.status == StepStatus.REJECTED and step not in expired]:
         yield _need("refused", run, f"{run.agent}, {_first(rejected, 'refused')}", show)
-    elif result.get("output_data", {}).get("refused"):
-        text = "; ".join(map(str, result["output_data"]["refused"]))
+    elif refused := result.get("output_data", {}).get("refused"):
+        text = "; ".join(map(str, refused))
         yield _need("refused", run, f"{run.agent}: {text}", command("runs", "resume", run.run_id[:8]))
 
 
@@ -268,11 +259,9 @@ def _questions(run: RunTold, asked: Sequence[Record], until: str) -> Iterator[Ne
         request = json.loads(row.request)
         what = f"{row.step_id} ({request.get('tool')}, {request.get('risk')} risk)"
         if row.expires_at >= until:
-            text = f"{run.agent} asks for {what} until {at(row.expires_at)}"
-            show = command("approvals", "show", row.id)
-            yield Need("approval", run.target, text, row.requested_at, show, run.run_id)
+            kind, text = "approval", f"{run.agent} asks for {what} until {at(row.expires_at)}"
+            remedy = command("approvals", "show", row.id)
         else:
-            text = f"{run.agent} asked for {what}, and nobody answered until {at(row.expires_at)}"
-            yield Need(
-                "expired", run.target, text, row.requested_at, command("runs", "resume", run.run_id[:8]), run.run_id
-            )
+            kind, text = "expired", f"{run.agent} asked for {what}, and nobody answered until {at(row.expires_at)}"
+            remedy = command("runs", "resume", run.run_id[:8])
+        yield Need(kind, run.target, text, row.requested_at, remedy, run.run_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aishell.codec import plain
@@ -86,16 +86,17 @@ class Effect:
         counts: Counter[str] = Counter()
         for one in parts:
             counts.update(one.counts)
-        return cls(
-            sum(one.bytes_before or 0 for one in sized) if sized else None,
-            sum(one.bytes_after or 0 for one in sized) if sized else None,
-            ("statistics" if any(one.bytes_method == "statistics" for one in sized) else "file size")
-            if sized
-            else None,
-            sum(one.rows_deleted for one in parts),
-            any(one.rows_at_least for one in parts),
-            dict(counts),
+        total = cls(
+            rows_deleted=sum(one.rows_deleted for one in parts),
+            rows_at_least=any(one.rows_at_least for one in parts),
+            counts=dict(counts),
         )
+        if not sized:
+            return total
+        before, after = (sum(getattr(one, name) for one in sized) for name in ("bytes_before", "bytes_after"))
+        guessed = any(one.bytes_method == "statistics" for one in sized)
+        method = "statistics" if guessed else "file size"
+        return replace(total, bytes_before=before, bytes_after=after, bytes_method=method)
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ class NightFinding:
 
 
 @dataclass(frozen=True)
-class Night:
+class NightReport:
     """What was done after `since` until `until`, on all targets, and what is open; `nights` and `trends` go further back."""
 
     since: str
@@ -303,7 +304,7 @@ class RunReport:
     own_report: str | None = None
 
 
-def document(told: Night | RunReport) -> dict[str, Any]:
+def document(told: NightReport | RunReport) -> dict[str, Any]:
     """The same as JSON types, with the sums that the pages show. Fields are added and never renamed."""
     found: dict[str, Any] = plain(told)
     if isinstance(told, RunReport):

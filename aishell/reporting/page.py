@@ -30,7 +30,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Facts:
+class KeyFacts:
     """Figures side by side."""
 
     facts: tuple[Fact, ...]
@@ -54,7 +54,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """`numbers`: the columns, from 0, that are aligned at the right. `more`: rows that were left out."""
 
     columns: tuple[str, ...]
@@ -63,7 +63,7 @@ class Table:
     more: int = 0
 
     @classmethod
-    def of(cls, columns: str, rows: Sequence[tuple[str, ...]], *numbers: int, most: int = MAX_ROWS) -> Table:
+    def of(cls, columns: str, rows: Sequence[tuple[str, ...]], *numbers: int, most: int = MAX_ROWS) -> ReportTable:
         """`columns`: their names, with `|` between them."""
         return cls(tuple(columns.split("|")), tuple(rows[:most]), frozenset(numbers), max(0, len(rows) - most))
 
@@ -87,7 +87,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Line:
+class SmallPlot:
     """A small plot: (moment, value), the oldest first. `columns`: sums of days rather than measurements."""
 
     label: str
@@ -97,10 +97,10 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Lines:
+class SmallPlots:
     """Small plots beside each other, each with a scale of its own that begins at 0."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[SmallPlot, ...]
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class Figure:
 
     title: str
     about: str
-    plot: Bars | Lines
-    table: Table
-    points: Table | None = None
+    plot: Bars | SmallPlots
+    table: ReportTable
+    points: ReportTable | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Verbatim:
     text: str
 
 
-Block = Paragraph | Facts | Items | Table | Figure | Verbatim
+Block = Paragraph | KeyFacts | Items | ReportTable | Figure | Verbatim
 
 
 @dataclass(frozen=True)

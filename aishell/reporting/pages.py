@@ -18,14 +18,14 @@ from aishell.reporting.night import (
     Effect,
     LeftTold,
     Need,
-    Night,
     NightFinding,
+    NightReport,
     RunReport,
     RunTold,
     StepTold,
     WorkflowTold,
 )
-from aishell.reporting.page import Block, Fact, Facts, Item, Items, Page, Paragraph, Section, Table, Verbatim
+from aishell.reporting.page import Block, Fact, Item, Items, KeyFacts, Page, Paragraph, ReportTable, Section, Verbatim
 from aishell.reporting.units import duration, size
 
 #: What a status is called in a report; the others are called what they are.
@@ -36,14 +36,13 @@ _STAGES = ("done", "failed", "skipped", "waiting", "running", "pending")
 _FIRST, _SHORT = 8, 240
 
 
-def digest(night: Night) -> Page:
+def digest(night: NightReport) -> Page:
     """The report of a night: what needs a person, what was done, how that compares."""
     return Page(
         _title(night),
         _subtitle(night),
         (
-            Section("At a glance", (Facts(tuple(_glance(night))),)),
-            Section("What needs a person", tuple(_needs(night.needs))),
+            *_head(_glance(night), _needs(night.needs)),
             *_left(night.left, several=True),
             *_backlog(night.backlog),
             *_workflows(night.workflows),
@@ -54,7 +53,7 @@ def digest(night: Night) -> Page:
     )
 
 
-def gist(night: Night) -> Page:
+def gist(night: NightReport) -> Page:
     """The same as short as a chat wants it: what needs a person, and how much there was of the rest."""
     needs: list[Block] = list(_needs([replace(one, text=_shortened(one.text)) for one in night.needs[:_FIRST]]))
     if len(night.needs) > _FIRST:
@@ -62,23 +61,30 @@ def gist(night: Night) -> Page:
     statuses = Counter(_status(run) for run in night.runs)
     ran = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
     whole = command("digest", "--since", at(night.since), "-o", "night.html")
-    sections = [
-        Section("At a glance", (Facts(tuple(_glance(night))),)),
-        Section("What needs a person", tuple(needs)),
-    ]
+    sections = _head(_glance(night), needs)
     if ran:
         done = f"{len(night.runs):,} run(s) on {len(night.targets):,} target(s), not listed here: {ran}."
         sections.append(Section("What was done", (Paragraph(done),)))
     return Page(_title(night), _subtitle(night), tuple(sections), f"The whole: `{whole}`")
 
 
-def _title(night: Night) -> str:
+def _head(glance: Iterable[Fact], needs: Iterable[Block], reasoning: str = "") -> list[Section]:
+    """What every report begins with."""
+    words = [Paragraph(reasoning)] if reasoning else []
+    return [
+        Section("At a glance", (KeyFacts(tuple(glance)), *words)),
+        Section("What needs a person", tuple(needs)),
+    ]
+
+
+def _title(night: NightReport) -> str:
     return f"Digest of {night.day}" if night.day else "Digest of the night"
 
 
-def _subtitle(night: Night) -> str:
+def _subtitle(night: NightReport) -> str:
     period = f"{at(night.since)} to {at(night.until)}"
-    return ", ".join(filter(None, (night.site, period, _targets(night.targets))))
+    ran = f"{len(night.targets)} target(s)" if night.targets else "nothing ran"
+    return ", ".join(filter(None, (night.site, period, ran)))
 
 
 def _shortened(text: str) -> str:
@@ -90,14 +96,10 @@ def run_report(report: RunReport, until: str) -> Page:
     run = report.run
     period = f"{at(run.created_at)} to {at(run.ended_at)}" if run.ended_at else f"since {at(run.created_at)}"
     asked = f"schedule {run.schedule}" if run.schedule else run.requested_by
-    blocks: list[Block] = [Facts(tuple(_figures(run)))]
-    if run.reasoning:
-        blocks.append(Paragraph(run.reasoning))
     plots = [figures.sizes(report.sizes, several=False)] if report.sizes else []
     plots += [figures.tools(report.tools)] if report.tools else []
     sections = [
-        Section("At a glance", tuple(blocks)),
-        Section("What needs a person", tuple(_needs(report.needs))),
+        *_head(_figures(run), _needs(report.needs), run.reasoning),
         *_left(report.left, several=False),
         Section("Steps", (_steps(run.steps),)),
         *([Section("Figures", tuple(plots))] if plots else []),
@@ -116,11 +118,7 @@ def _foot(until: str) -> str:
     return f"By aishell, from what stood in state.db on {at(until)}. Times with a Z are UTC, 1 kB is 1,024 bytes."
 
 
-def _targets(names: Sequence[str]) -> str:
-    return "nothing ran" if not names else f"{len(names)} target(s)"
-
-
-def _glance(night: Night) -> Iterator[Fact]:
+def _glance(night: NightReport) -> Iterator[Fact]:
     yield Fact(str(len(night.needs)), "needs a person" if len(night.needs) == 1 else "need a person", bool(night.needs))
     known = {run.run_id: run.status for run in night.runs}
     failures = [need.run_id for need in night.needs if need.kind == "failure"]
@@ -171,7 +169,7 @@ def _left(left: Sequence[LeftTold], *, several: bool) -> Iterator[Section]:
     if left:
         rows = [(one.target, one.object, one.reason) if several else (one.object, one.reason) for one in left]
         columns = "target|what|why" if several else "what|why"
-        yield Section("Left for another night", (Table.of(columns, rows),))
+        yield Section("Left for another night", (ReportTable.of(columns, rows),))
 
 
 def _backlog(told: Sequence[BacklogTold]) -> Iterator[Section]:
@@ -189,7 +187,7 @@ def _backlog(told: Sequence[BacklogTold]) -> Iterator[Section]:
             for one in told
         ]
         columns = "target|agent|items before|items now|forecast|window|oldest"
-        yield Section("Backlog", (Table.of(columns, rows, 2, 3, 4),))
+        yield Section("Backlog", (ReportTable.of(columns, rows, 2, 3, 4),))
 
 
 def _window(told: BacklogTold) -> str:
@@ -209,12 +207,12 @@ def _workflows(told: Sequence[WorkflowTold]) -> Iterator[Section]:
             (stage, *(f"{counts[status]:,}" if status in counts else "" for status in known))
             for stage, counts in one.stages.items()
         ]
-        blocks += [Paragraph(head), Table.of("|".join(("stage", *known)), rows, *range(1, len(known) + 1))]
+        blocks += [Paragraph(head), ReportTable.of("|".join(("stage", *known)), rows, *range(1, len(known) + 1))]
     if blocks:
         yield Section("Workflows", tuple(blocks))
 
 
-def _done(night: Night) -> Iterator[Section]:
+def _done(night: NightReport) -> Iterator[Section]:
     """What ran, by target, and what it came to."""
     if not night.runs:
         yield Section("What was done", (Paragraph("No run was at work."),))
@@ -241,13 +239,13 @@ def _ran(runs: Sequence[RunTold]) -> Iterator[Block]:
         )
         for run in runs
     ]
-    yield Table.of("begun|agent|workflow: stage|outcome|time|reclaimed|rows deleted|run", rows, 4, 5, 6)
+    yield ReportTable.of("begun|agent|workflow: stage|outcome|time|reclaimed|rows deleted|run", rows, 4, 5, 6)
     for run in runs:
         if run.reasoning and any(step.counted for step in run.steps):  # else it tells of an earlier night
             yield Paragraph(f"{run.run_id[:8]}: {run.reasoning}")
 
 
-def _compared(night: Night) -> Iterator[Section]:
+def _compared(night: NightReport) -> Iterator[Section]:
     if night.backups:
         yield Section("Backups", (figures.backups(night.backups),))
     plots: list[Block] = [figures.nights(night.nights)] if len(night.nights) > 1 else []
@@ -270,7 +268,7 @@ def _steps(steps: Iterable[StepTold]) -> Block:
         for step in steps
     ]
     return (
-        Table.of("step|outcome|tool|table|effect|time|why", rows, 5, most=500)
+        ReportTable.of("step|outcome|tool|table|effect|time|why", rows, 5, most=500)
         if rows
         else Paragraph("The run has no steps.")
     )
@@ -293,5 +291,5 @@ def _findings(found: Sequence[NightFinding]) -> Iterator[Section]:
         worst = sorted(found, key=lambda one: order.get(one.severity, len(order)))
         rows = [(one.severity, one.finding, one.object or "", one.value, one.detail) for one in worst]
         yield Section(
-            "Findings, before anything was done", (Table.of("severity|finding|object|value|what it means", rows),)
+            "Findings, before anything was done", (ReportTable.of("severity|finding|object|value|what it means", rows),)
         )

@@ -13,7 +13,7 @@ from aishell.planning.hooking import worth_telling
 from aishell.reporting.deletions import DROPS, cascaded, left_of, worked
 from aishell.reporting.health import SEVERITIES
 from aishell.reporting.night import COUNTS
-from aishell.reporting.units import about, exact, gain, literal, printable, roughly, size
+from aishell.reporting.units import about, exact, gain, literal, printable, qualified, roughly, size
 from aishell.running.context import Context
 
 _MARKS = {
@@ -203,14 +203,12 @@ def _damage(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
         return ["## Corruption check", "", told, ""]
     if not checks:
         return []
-    damaged = [row for r in checks for row in (r.output or {}).get("corrupted_tables", [])]
-    unchecked = [row for r in checks for row in (r.output or {}).get("not_checked", [])]
-    lines = [
-        f"- {_name('.'.join(str(v) for k, v in row.items() if k in ('schema', 'table')))}: {_name(row.get('reason'))}"
-        for row in damaged
-    ]
-    checked = sum(len((r.output or {}).get("checked") or ()) for r in checks)
+    outputs = [result.output or {} for result in checks]
+    damaged = [row for output in outputs for row in output.get("corrupted_tables", ())]
+    unchecked = [row for output in outputs for row in output.get("not_checked", ())]
+    lines = [f"- {_name(qualified(row))}: {_name(row.get('reason'))}" for row in damaged]
     if not damaged:
+        checked = sum(len(output.get("checked") or ()) for output in outputs)
         lines = [f"No damage was found in {checked} object(s)." if checked else "Nothing was checked."]
     if unchecked:
         lines.append(f"{len(unchecked)} object(s) were not checked: {_name(unchecked[0].get('reason'))}")

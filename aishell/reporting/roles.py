@@ -108,7 +108,7 @@ def name_of(row: Row) -> str:
 
 def _mysql(server: Server, access: Access) -> list[str]:
     host = str(access["role"][0]["role_name"]).rpartition("@")[2]
-    lines = [f"-- the passwords are yours to choose; the accounts connect from {_where(host)}"]
+    lines = [f"-- the passwords are yours to choose; the accounts connect from {'anywhere' if host == '%' else host}"]
     for name, privileges in ((INSPECT, MYSQL_READS), (MAINTAIN, (*MYSQL_WRITES, *MYSQL_DUMPS))):
         account = f"{name}@{literal(host)}"
         lines += [f"CREATE USER {account} IDENTIFIED BY 'choose one';", *granting(server, account, privileges)]
@@ -120,10 +120,6 @@ def granting(server: Server, account: str, privileges: Sequence[str]) -> list[st
     lines = [f"GRANT PROCESS ON *.* TO {account};"]
     lines += [f"GRANT SELECT ON mysql.{table} TO {account};" for table in STATISTICS]
     return [*lines, f"GRANT {', '.join(privileges)} ON {pattern(server.database)}.* TO {account};"]
-
-
-def _where(host: str) -> str:
-    return "anywhere" if host == "%" else host
 
 
 #: Engines that have roles.

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+#: Seconds.
+DAY = 86_400
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 _UNUSUAL_BUT_LINES = re.compile(r"[^\x20-\x7e\n]")
 #: Printable, says Unicode, and nothing is seen of them: joiners, fillers, variation selectors, the blank of Braille.
@@ -65,6 +67,25 @@ def about(seconds: float | None) -> str:
     if seconds is None:
         return "unknown"
     return f"about {duration(seconds)}" if seconds >= 0.05 else "less than 0.1 s"
+
+
+def qualified(row: Mapping[str, Any]) -> str:
+    """`schema.table`, as far as a row names them."""
+    return ".".join(str(row[part]) for part in ("schema", "table") if row.get(part))
+
+
+def age(seconds: float) -> str:
+    """`5 h 12 min`, `9 days`."""
+    return duration(seconds) if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes on a terminal; what cannot be seen was named before."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def few(texts: Sequence[str], most: int = 5, between: str = "; ") -> str:

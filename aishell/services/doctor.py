@@ -19,7 +19,7 @@ from aishell.errors import AishellError, DatabaseError
 from aishell.execution.target_context import INSPECTION, PRIVILEGES, Job
 from aishell.models import OK, PROBLEM, Finding, Server
 from aishell.registry.programs import environment
-from aishell.reporting.diagnosis import Facts, failed, judge
+from aishell.reporting.diagnosis import TargetFacts, failed, judge
 
 #: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
 _TOLD = 7.0
@@ -122,9 +122,9 @@ def pooler(job: Job) -> Finding | None:
     return None
 
 
-def _facts(job: Job, met: Contact, programs: Path | None) -> Facts:
+def _facts(job: Job, met: Contact, programs: Path | None) -> TargetFacts:
     free, seen = job.free_disk()
-    return Facts(
+    return TargetFacts(
         server=met.server,
         display=job.database.credentials.display,
         connect=met.connect,

@@ -38,8 +38,27 @@ class Person:
         return cls(os.getuid())
 
     def require_known(self) -> None:
-        """Raises DeniedError for who is no user of this host, and so may be anybody."""
-        require_user(self.uid, at_socket=self.place is not None)
+        """Raises DeniedError for a uid that is no user of this host, and so may be anybody.
+
+        At the socket, one without an entry in the passwd database is refused too. Who can open the site needs none, as in a bare
+        container: they could write its files.
+        """
+        if self.uid == NOBODY:
+            raise DeniedError(f"uid {NOBODY} cannot decide: the kernel does not know who that is")
+        whose = _lent(self.uid)
+        if whose is not None:
+            raise DeniedError(
+                f"uid {self.uid} cannot decide: {SUBORDINATE} lends it to {whose}, who may be many in a namespace of their own",
+                hint="answer as the user you are, outside of a container",
+            )
+        if self.place is not None:
+            try:
+                pwd.getpwuid(self.uid)
+            except KeyError:
+                raise DeniedError(
+                    f"uid {self.uid} cannot decide: it is not a user of this host (no entry in its passwd database)",
+                    hint="answer as a user that `getent passwd` knows",
+                ) from None
 
     @property
     def text(self) -> str:
@@ -49,30 +68,6 @@ class Person:
         except KeyError:  # no entry, as in a bare container
             name = f"uid{self.uid}"
         return f"{name}@{socket.gethostname()} (uid {self.uid})"
-
-
-def require_user(uid: int, *, at_socket: bool) -> None:
-    """Raises DeniedError for a uid that is no user of this host, and so may be anybody.
-
-    `at_socket`: a uid without an entry in the passwd database is refused there. Who can open the site needs none, as in a bare
-    container: they could write its files.
-    """
-    if uid == NOBODY:
-        raise DeniedError(f"uid {NOBODY} cannot decide: the kernel does not know who that is")
-    whose = _lent(uid)
-    if whose is not None:
-        raise DeniedError(
-            f"uid {uid} cannot decide: {SUBORDINATE} lends it to {whose}, who may be many in a namespace of their own",
-            hint="answer as the user you are, outside of a container",
-        )
-    if at_socket:
-        try:
-            pwd.getpwuid(uid)
-        except KeyError:
-            raise DeniedError(
-                f"uid {uid} cannot decide: it is not a user of this host (no entry in its passwd database)",
-                hint="answer as a user that `getent passwd` knows",
-            ) from None
 
 
 def _lent(uid: int) -> str | None:
@@ -121,17 +116,12 @@ def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
     row = site.approvals.as_asked(approval)
     night = site.ledger.of_run(row.run_id)
     return {
-        "id": row.id,
-        "run_id": row.run_id,
+        **row.columns("id run_id level digest"),
         "status": "expired" if expired(row) else row.status,
-        "level": row.level,
-        "digest": row.digest,
         **shown(row),
+        **row.columns("requested_by requested_at expires_at"),
         "step": row.step_id,
         "target": site.runs.find(row.run_id).target,
-        "requested_by": row.requested_by,
-        "requested_at": row.requested_at,
-        "expires_at": row.expires_at,
         "until": answer_by(site, row),
         "schedule": None if night is None else night.schedule,
         "window_ends": window_ends(site, night) if night is not None and night.until else None,

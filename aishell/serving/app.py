@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 
@@ -37,8 +37,8 @@ _STATUS: tuple[tuple[type[AishellError], int], ...] = (
 )
 
 
-def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[Route] = ()) -> Starlette:
-    """The application. `token`: what callers from elsewhere than the socket have to know; `more`: further routes."""
+def application(daemon: Daemon, token: Callable[[], str | None]) -> Starlette:
+    """The application. `token`: what callers from elsewhere than the socket have to know."""
 
     def health(request: Request) -> Response:
         """200 as long as the daemon's own thread turns."""
@@ -60,12 +60,6 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
             return JSONResponse({"error": {"message": error.message}}, 503)
         return Response(text, media_type=known.CONTENT_TYPE)
 
-    def waiting(request: Request, person: Person) -> Any:
-        return answers.waiting(daemon.site)
-
-    def show(request: Request, person: Person) -> Any:
-        return answers.asked(daemon.site, request.path_params["id"])
-
     def approve(request: Request, person: Person, said: dict[str, Any]) -> Any:
         target = said.get("confirm_target")
         return answers.approve(daemon.site, request.path_params["id"], person, **_answer(said), target=target)
@@ -79,15 +73,6 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
             raise UsageError("an edit needs `params`")
         return answers.edit(daemon.site, request.path_params["id"], params, person, **_answer(said))
 
-    def runs(request: Request, person: Person) -> Any:
-        return control.runs(daemon.site, limit=RUNS)
-
-    def schedules(request: Request, person: Person) -> Any:
-        return listed(daemon.site, daemon.clock())
-
-    def held(request: Request, person: Person) -> Any:
-        return control.held(daemon.site)
-
     def hold(request: Request, person: Person, said: dict[str, Any]) -> Any:
         person.require_known()
         placed, new = control.place(daemon.site, person.text, str(said.get("reason") or ""), said.get("target"))
@@ -97,39 +82,43 @@ def application(daemon: Daemon, token: Callable[[], str | None], more: Iterable[
         person.require_known()
         return control.told(control.release(daemon.site, person.text, said.get("target")))
 
-    def guarded(route: Callable[[Request], Response]) -> Callable[[Request], Response]:
-        def checked(request: Request) -> Response:
-            try:
-                wanted = None if _person(request) else token()
-            except AishellError as error:  # its file is gone: nobody is let in
-                return JSONResponse({"error": {"message": error.message}}, 503)
-            given = request.headers.get("authorization", "")
-            if wanted is not None and not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
-                return JSONResponse({"error": {"message": "the token is missing or wrong"}}, 401)
-            return route(request)
-
-        return checked
-
     return Starlette(
         routes=[
-            Route("/health", guarded(health)),
-            Route("/ready", guarded(ready)),
-            Route("/metrics", guarded(metrics)),
-            Route("/approvals", _for_people(waiting)),
-            Route("/approvals/{id}", _for_people(show)),
+            Route("/health", _guarded(health, token)),
+            Route("/ready", _guarded(ready, token)),
+            Route("/metrics", _guarded(metrics, token)),
+            Route("/approvals", _for_people(lambda _: answers.waiting(daemon.site))),
+            Route(
+                "/approvals/{id}", _for_people(lambda request: answers.asked(daemon.site, request.path_params["id"]))
+            ),
             Route(
                 "/approvals/{id}/approve", _with_body(approve, "reason", "digest", "confirm_target"), methods=["POST"]
             ),
             Route("/approvals/{id}/edit", _with_body(edit, "reason", "digest", "params"), methods=["POST"]),
             Route("/approvals/{id}/reject", _with_body(reject, "reason", "digest"), methods=["POST"]),
-            Route("/runs", _for_people(runs)),
-            Route("/schedules", _for_people(schedules)),
-            Route("/hold", _for_people(held), methods=["GET"]),
+            Route("/runs", _for_people(lambda _: control.runs(daemon.site, limit=RUNS))),
+            Route("/schedules", _for_people(lambda _: listed(daemon.site, daemon.clock()))),
+            Route("/hold", _for_people(lambda _: control.held(daemon.site)), methods=["GET"]),
             Route("/hold", _with_body(hold, "reason", "target"), methods=["POST"]),
             Route("/hold/release", _with_body(release, "target"), methods=["POST"]),
-            *more,
         ]
     )
+
+
+def _guarded(route: Callable[[Request], Response], token: Callable[[], str | None]) -> Callable[[Request], Response]:
+    """A route that others than those at the socket need the token for."""
+
+    def checked(request: Request) -> Response:
+        try:
+            wanted = None if _person(request) else token()
+        except AishellError as error:  # its file is gone: nobody is let in
+            return JSONResponse({"error": {"message": error.message}}, 503)
+        given = request.headers.get("authorization", "")
+        if wanted is not None and not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
+            return JSONResponse({"error": {"message": "the token is missing or wrong"}}, 401)
+        return route(request)
+
+    return checked
 
 
 def readiness(daemon: Daemon) -> dict[str, Any]:
@@ -175,10 +164,11 @@ def _answered(work: Callable[[], Any]) -> Response:
         return JSONResponse({"error": told}, status)
 
 
-def _for_people(route: Callable[[Request, Person], Any]) -> Callable[[Request], Response]:
+def _for_people(work: Callable[[Request], Any]) -> Callable[[Request], Response]:
+    """A route that only the socket has."""
+
     def checked(request: Request) -> Response:
-        person = _person(request)
-        return Response("Not Found", 404) if person is None else _answered(lambda: route(request, person))
+        return Response("Not Found", 404) if _person(request) is None else _answered(lambda: work(request))
 
     return checked
 

@@ -17,9 +17,7 @@ def runs(site: SiteFiles, *, limit: int, target: str | None = None, states: Iter
     return [
         {
             "run_id": row.id,
-            "agent": row.agent,
-            "target": row.target,
-            "state": row.state,
+            **row.columns("agent target state"),
             "status": json.loads(row.result)["status"] if row.result else None,
             "created_at": row.created_at[:19],
             "requested_by": row.requested_by,

@@ -90,7 +90,7 @@ def listening(settings: DaemonSettings) -> socket.socket | None:
         raise SettingsError(f"the daemon cannot listen on {settings.listen}: {error.strerror or error}") from error
 
 
-class Server:
+class DaemonServer:
     """Serves an application on sockets, in a thread, until `stop`."""
 
     def __init__(self, app: Starlette, sockets: list[socket.socket], path: Path) -> None:

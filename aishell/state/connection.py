@@ -26,6 +26,10 @@ class Record(sqlite3.Row):
         except IndexError:
             raise AttributeError(f"the row has no column {name!r}") from None
 
+    def columns(self, names: str) -> dict[str, Any]:
+        """Some of its columns; `names` has blanks between them."""
+        return {name: self[name] for name in names.split()}
+
 
 class AuditEvent(NamedTuple):
     """An event of the audit log, as those hear it who want to know of each that was committed. `data`: JSON, redacted."""

@@ -65,7 +65,7 @@ def test_the_older_part_moves_and_the_log_stays_whole(site):
     assert left[0] == len(moved) + 1
     assert {event["run_id"] for event in moved} & {row[0] for row in site.rows("SELECT run_id FROM events")} == set()
     said = site("audit", "verify").expect(0).out
-    assert "not looked at: give --against each sealed file" in said
+    assert "not checked: give --against each sealed file" in said
     assert problems(site, first, copy, head, early) == []
     assert problems(site, early), "a head in the sealed part is known with its file alone"
     assert site.maintenance("quick").code == 0

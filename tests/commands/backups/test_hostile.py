@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.cli.backup_verify import _verified
+from aishell.cli.backups import _verified
 from aishell.cli.keeping import keeper
 from aishell.site import Site
 from tests.commands.backups.made import back_up, listed

@@ -15,7 +15,7 @@ import pytest
 
 from aishell.errors import DatabaseError
 from aishell.models import Task
-from aishell.notifying.telling import Told, tell, told_at_end
+from aishell.notifying.telling import Deliveries, tell, told_at_end
 from aishell.site import Site
 from aishell.state.outbox import LEASE
 
@@ -50,7 +50,7 @@ class Place:
         with Site.open(self.folder, state=self.folder / "state.db") as site:
             yield site
 
-    def look(self, at: datetime = NOW) -> Told:
+    def look(self, at: datetime = NOW) -> Deliveries:
         with self.open() as site:
             return tell(site, at)
 

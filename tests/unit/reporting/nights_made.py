@@ -9,7 +9,7 @@ from typing import Any
 
 from aishell.models import timestamp
 from aishell.reporting.gathering import gather_night
-from aishell.reporting.night import Night
+from aishell.reporting.night import NightReport
 from aishell.state.store import Store
 
 MORNING = datetime(2026, 11, 22, 7, tzinfo=UTC)
@@ -147,7 +147,7 @@ class Made:
         running: Callable[[str], bool] = lambda _: False,
         targets: Sequence[str] = (),
         daemon: bool = True,
-    ) -> Night:
+    ) -> NightReport:
         """`daemon`: whether one runs."""
         return gather_night(
             self.store, MORNING - since, MORNING, targets=targets, backups=[], running=running, daemon=lambda: daemon

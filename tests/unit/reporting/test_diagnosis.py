@@ -14,7 +14,7 @@ from aishell.databases.tls import Encryption
 from aishell.engines import PROFILES, profile
 from aishell.models import Finding, Server
 from aishell.planning.privileges import in_force
-from aishell.reporting.diagnosis import Facts, backup, disk, judge, programs, tls, version
+from aishell.reporting.diagnosis import TargetFacts, backup, disk, judge, programs, tls, version
 from aishell.reporting.roles import roles
 
 SERVER = Server("postgresql", "postgresql", (18, 1), 'the "shop"', identity="x", superuser=True, user="postgres")
@@ -45,10 +45,10 @@ ACCESS = {
     "tables": [],
     "obstacles": [],
 }
-FACTS = Facts(SERVER, "postgresql://…", 0.01, 0.001, ACCESS)
+FACTS = TargetFacts(SERVER, "postgresql://…", 0.01, 0.001, ACCESS)
 
 
-def subjects(facts: Facts) -> dict[str, Finding]:
+def subjects(facts: TargetFacts) -> dict[str, Finding]:
     return {finding.subject: finding for finding in judge(facts)}
 
 
@@ -173,7 +173,7 @@ def test_a_sqlite_file():
     server = Server(
         "sqlite", "sqlite", (3, 40, 1), "x.db", identity="", features=frozenset({"dbstat"}), journal_mode="wal"
     )
-    good = Facts(server, "sqlite:///x.db", 0.0, 0.0, writable=True)
+    good = TargetFacts(server, "sqlite:///x.db", 0.0, 0.0, writable=True)
     assert {finding.level for finding in judge(good)} == {"ok"}
     bad = subjects(replace(good, writable=False, server=replace(server, features=frozenset())))
     assert bad["file"].level == bad["dbstat"].level == "warning"

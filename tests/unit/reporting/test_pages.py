@@ -22,8 +22,8 @@ from aishell.reporting.night import (
     Effect,
     LeftTold,
     Need,
-    Night,
     NightFinding,
+    NightReport,
     NightSum,
     RunReport,
     RunTold,
@@ -34,7 +34,7 @@ from aishell.reporting.night import (
     WorkflowTold,
     document,
 )
-from aishell.reporting.page import Page, Table
+from aishell.reporting.page import Page, ReportTable
 from aishell.reporting.units import exact, visible
 from tests.hostile_text import PIECES, TEXT, raw
 from tests.unit.reporting.page_reader import Node, read
@@ -54,7 +54,7 @@ PAGE_PIECES = (
 HOSTILE = "".join(PAGE_PIECES)
 
 
-def night(name: str) -> Night:
+def night(name: str) -> NightReport:
     """A night in which each text is this one, and every block of a page comes."""
     effect = Effect(10_000_000, 4_000_000, "statistics", 1234, True, {"indexes_rebuilt": 2})
     steps = (
@@ -65,7 +65,7 @@ def night(name: str) -> Night:
         "r" * 32, "maintenance", name, "sqlite", "completed", "failure", name, name, EARLIER, UNTIL, 62.0, name, steps,
         workflow=name, stage=name,
     )  # fmt: skip
-    return Night(
+    return NightReport(
         since=EARLIER,
         until=UNTIL,
         needs=(Need("failure", name, name, UNTIL, f"aishell runs show {name}", "r" * 32), Need("backup", name, name)),
@@ -107,11 +107,11 @@ def both(name: str) -> list[Page]:
     return [pages.digest(night(name)), pages.run_report(report(name), UNTIL)]
 
 
-def tables(page: Page) -> list[Table]:
+def tables(page: Page) -> list[ReportTable]:
     found = []
     for section in page.sections:
         for block in section.blocks:
-            found += [block] if isinstance(block, Table) else [block.table] if hasattr(block, "table") else []
+            found += [block] if isinstance(block, ReportTable) else [block.table] if hasattr(block, "table") else []
     return found
 
 
@@ -270,7 +270,7 @@ def test_a_page_of_very_many_is_bounded_and_json_has_them_all() -> None:
 
 
 def test_a_good_night_says_so_first() -> None:
-    quiet = Night(EARLIER, UNTIL, (), (), (), (), (), (), (), ())
+    quiet = NightReport(EARLIER, UNTIL, (), (), (), (), (), (), (), ())
     page = pages.digest(quiet)
     found = read(html(page))
     assert [node.text for node in found.all("p", "good")] == ["Nothing needs a person."]

@@ -9,7 +9,7 @@ import pytest
 
 from aishell.errors import DeniedError
 from aishell.serving import answers
-from aishell.serving.answers import NOBODY, require_user
+from aishell.serving.answers import NOBODY, Person
 
 #: Nobody has an entry with it.
 STRANGER = 4_000_000
@@ -22,19 +22,19 @@ def lent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_user_of_the_host_decides(lent: Path):
-    require_user(os.getuid(), at_socket=True)
+    Person(os.getuid(), "socket").require_known()
 
 
 @pytest.mark.parametrize("at_socket", [True, False])
 def test_the_one_behind_whom_anybody_may_be_does_not(lent: Path, at_socket: bool):
     with pytest.raises(DeniedError, match="the kernel does not know who that is"):
-        require_user(NOBODY, at_socket=at_socket)
+        Person(NOBODY, "socket" if at_socket else None).require_known()
 
 
 def test_who_has_no_entry_decides_with_access_to_the_site_alone(lent: Path):
     with pytest.raises(DeniedError, match="not a user of this host"):
-        require_user(STRANGER, at_socket=True)
-    require_user(STRANGER, at_socket=False)
+        Person(STRANGER, "socket").require_known()
+    Person(STRANGER).require_known()
 
 
 @pytest.mark.parametrize("at_socket", [True, False])
@@ -43,16 +43,16 @@ def test_a_uid_that_is_lent_to_another_does_not_although_it_has_an_entry(lent: P
     uid = 1  # daemon
     lent.write_text(f"# comment\n\nbroken:x:y\ngsvc:{range_.format(uid=uid, before=uid - 1)}\n")
     with pytest.raises(DeniedError, match="lends it to gsvc"):
-        require_user(uid, at_socket=at_socket)
+        Person(uid, "socket" if at_socket else None).require_known()
 
 
 @pytest.mark.parametrize("range_", ["2:65536", "0:1", "1:0"])
 def test_those_beside_a_range_are_not_of_it(lent: Path, range_: str):
     lent.write_text(f"gsvc:{range_}\n")
-    require_user(1, at_socket=True)
+    Person(1, "socket").require_known()
 
 
 def test_ranges_that_cannot_be_read_let_nobody_in(lent: Path):
     lent.mkdir()
     with pytest.raises(DeniedError, match="cannot be read"):
-        require_user(os.getuid(), at_socket=True)
+        Person(os.getuid(), "socket").require_known()
