@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from aishell.moments import given
 from aishell.reporting.page import Page
 from aishell.reporting.units import printable
 from aishell.state.locks import is_held
+
+if TYPE_CHECKING:
+    from aishell.site_files import SiteFiles
 
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,12 +66,18 @@ def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None
 
 @click.command(
     cls=ShowsExamples,
-    epilog="Examples:  aishell runs report 3f2a   ·   aishell runs report 3f2a --format html -o run.html",
+    epilog="Examples:  aishell runs report 3f2a   ·   aishell runs report 3f2a --format html -o run.html   ·   "
+    "aishell runs report 3f2a --explain",
 )
 @click.argument("run_id", metavar="ID")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Sum it up first, in the words of the configured language model; a text with figures of its own is refused.",
+)
 @report_options
 @click.pass_context
-def report(ctx: click.Context, /, run_id: str, form: str | None, out: Path | None) -> None:
+def report(ctx: click.Context, /, run_id: str, explain: bool, form: str | None, out: Path | None) -> None:
     """Report what a run found and did, step by step, with sizes before and after, and what needs a person."""
     from aishell.reporting import pages
     from aishell.reporting.gathering import gather_run
@@ -77,7 +86,35 @@ def report(ctx: click.Context, /, run_id: str, form: str | None, out: Path | Non
     site = open_files(ctx)
     now = datetime.now(UTC)
     run = gather_run(site.store, site.runs.find(run_id).id, now, running=lambda one: is_held(site.run_lock(one)))
-    _deliver(pages.run_report(run, now.isoformat()), document(run), form, out)
+    told = document(run)
+    if explain:
+        told["explained"] = _explained(site, told, form, out)
+    _deliver(pages.run_report(run, now.isoformat()), told, form, out)
+
+
+def _explained(site: SiteFiles, told: Mapping[str, Any], form: str | None, out: Path | None) -> dict[str, Any] | None:
+    """What a language model says of a report, which is printed; None where it says nothing that can be used.
+
+    Raises SettingsError where none is configured, UsageError for a format that has no place for it.
+    """
+    from aishell.asking.telling import explained
+    from aishell.errors import ModelError
+    from aishell.llm.correcting import mark
+    from aishell.reporting.formats import JSON, meant
+
+    if out is not None or (form or meant(out)) not in ("text", JSON):
+        raise UsageError("--explain goes with the formats text and json", hint="leave --out and other formats out")
+    client, chosen = site.require_model()
+    try:
+        text, completion = explained(client, told, chosen.num_ctx, site.heard)
+    except ModelError as error:
+        say(printable(f"no summary: {error.message}; the report is that of the program"), style="yellow", err=True)
+        return None
+    if form != JSON:
+        say(printable(f"The model {completion.model} says, of the report below:"), style="italic magenta")
+        say(printable(" ".join(text.split())), style="italic magenta")
+        say()
+    return {"text": text, "model": mark(completion)}
 
 
 def _moment(text: str, now: datetime) -> datetime:

@@ -44,7 +44,7 @@ def settle(
             heard(asked, completion, None)
             return accepted, completion
         except ModelAnswerError as error:
-            if not left:
+            if not left or not (text or error.answer):  # a page of a proxy, bytes: no model will say it otherwise
                 raise
             asked = _corrected(prompt, text or error.answer, error.message)
     raise AssertionError("the last try returns or raises")
