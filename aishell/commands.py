@@ -29,6 +29,11 @@ def on(target: str) -> tuple[str, str]:
     return ("--url" if "://" in target else "--target"), target
 
 
+def spelled(text: str) -> str:
+    """A text in which commands are written: each `aishell run …` in it is for the site of this process."""
+    return TOLD.sub(lambda told: f"`{command(*shlex.split(told[1]))}`", text)
+
+
 def addressed(text: str, target: str) -> str:
     """A text of a tool, which knows no targets: each `aishell run …` in it is for this one."""
     return TOLD.sub(lambda told: f"`{command(*shlex.split(told[1]), *on(target))}`", text)

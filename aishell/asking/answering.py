@@ -12,6 +12,7 @@ from aishell.agents.loading import load_agent
 from aishell.asking.reader import Reading
 from aishell.asking.telling import tell
 from aishell.codec import plain
+from aishell.commands import command
 from aishell.errors import AishellError, ModelError
 from aishell.execution.target_context import choose, table_of
 from aishell.llm.correcting import mark
@@ -125,7 +126,7 @@ def _backups(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator
             if going:
                 yield Fact(
                     f"{name}: the retention rules would remove {len(going)} of {len(entries)} backups: {_some(going)}.",
-                    "config/agents/backup.yaml, as `aishell backups prune --dry-run`",
+                    f"config/agents/backup.yaml, as `{command('backups', 'prune', '--dry-run')}`",
                     {"going": len(going)},
                 )
         alone = [one.backup_id for one in entries if not one.copies]
@@ -135,7 +136,7 @@ def _backups(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator
             )
             yield Fact(text, source, {"single": len(alone)})
         if not any(one.compared for one in entries):
-            yield Fact(f"{name}: no backup was restored and compared yet (`aishell run restore-test`).", source)
+            yield Fact(f"{name}: no backup was restored and compared yet (`{command('run', 'restore-test')}`).", source)
 
 
 def _tonight(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
@@ -258,7 +259,8 @@ def _health(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[
         one = known.get(name)
         if one is None:
             yield Fact(
-                f"{name}: no health check was run yet (`aishell run maintenance --type quick`).", "runs in state.db"
+                f"{name}: no health check was run yet (`{command('run', 'maintenance', '--type', 'quick')}`).",
+                "runs in state.db",
             )
             continue
         source = f"run {one.run_id[:8]} of {at(one.at)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?\d[\d,_']*(?:\.\d+)?")
@@ -107,7 +108,7 @@ def _figures(text: str) -> Iterator[tuple[str, str, str]]:
     unit.
     """
     words = [stripped for word in text.split() if (stripped := word.strip(_MARKS))]
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in pairwise([*words, ""]):
         if not any(c.isdigit() for c in word):
             continue
         if _NUMBER.fullmatch(word):

@@ -20,6 +20,7 @@ from aishell.cli.common import (
 from aishell.cli.main import ShowsExamples
 from aishell.cli.run import failure, planner_option, run_one
 from aishell.cli.streams import say
+from aishell.commands import command, spelled
 from aishell.errors import DeniedError, UsageError, worst
 from aishell.models import Task
 
@@ -63,11 +64,14 @@ def answer_or_run(
     """Do what was read: answer, or plan and run; the exit code. `given`: targets are named by options, not by the text."""
     request, dry_run = reading.request, dry_run or reading.request.dry_run
     if request.refused:
-        raise DeniedError(f"nothing was done: {request.refused}", hint="`aishell run --help` lists what agents do")
+        hint = f"`{command('run', 'maintenance', '--help')}` shows what one agent does"
+        raise DeniedError(f"nothing was done: {spelled(request.refused)}", hint=hint)
     if request.question:
         return _answered(site, reading, given, output, options)
     if not request.orders:
-        raise UsageError(_unclear(reading), hint="say it in other words, or see `aishell run --help`")
+        raise UsageError(
+            _unclear(reading), hint=f"say it in other words, or see `{command('run', 'maintenance', '--help')}`"
+        )
     if output == "table":
         _show(reading)
     if len(request.orders) > 1:

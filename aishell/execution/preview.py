@@ -250,6 +250,7 @@ def as_contract(preview: Preview) -> dict[str, Any]:
         "steps": [
             {
                 **{name: getattr(item.step, name) for name in _OF_STEP},
+                **({"proposed": item.step.proposed} if item.step.proposed is not None else {}),
                 "undo": item.tool.undo.how if item.tool.undo else None,
                 "statements": [
                     {name: getattr(sent, name) for name in ("sql", "lock", "source", "locks_too", "note")}

@@ -139,14 +139,13 @@ class _Mysql(Privileges):
         of_table = [name for name in missing if name not in alone]
         if not of_table and not of_database:
             return None
-        account, lacks, grants = account_of(self.access), list[str](), list[str]()
-        for names, on, where in (
-            (", ".join(of_table), "it", f"{quote(database, 'mysql')}.{quote(key[1] if key else '', 'mysql')}"),
-            (", ".join(of_database), f"the database {database}", f"{self._entry()}.*"),
-        ):
-            if names:
-                lacks.append(f"{names} on {on}")
-                grants.append(f"GRANT {names} ON {where} TO {account};")
+        account, places = account_of(self.access), list[tuple[str, str, str]]()
+        if of_table and key is not None:  # without a table, all that is missing is of the database
+            places.append((", ".join(of_table), "it", f"{quote(database, 'mysql')}.{quote(key[1], 'mysql')}"))
+        if of_database:
+            places.append((", ".join(of_database), f"the database {database}", f"{self._entry()}.*"))
+        lacks = [f"{names} on {on}" for names, on, _ in places]
+        grants = [f"GRANT {names} ON {where} TO {account};" for names, _, where in places]
         reason = f"the account {account} lacks {' and '.join(lacks)}"
         return LeftOut(step, tool, ".".join(key) if key else database, reason, (*of_table, *of_database), tuple(grants))
 

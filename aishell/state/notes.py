@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from aishell.commands import command
 from aishell.errors import UsageError
 from aishell.models import now, server_of
 from aishell.state import audit
@@ -90,7 +91,9 @@ class Notes:
         with self.store.write() as connection:
             row = connection.first("SELECT * FROM notes WHERE id = :id", {"id": number})
             if row is None:
-                raise UsageError(f"note {number} does not exist", hint="`aishell notes list` shows those there are")
+                raise UsageError(
+                    f"note {number} does not exist", hint=f"`{command('notes', 'list')}` shows those there are"
+                )
             connection.execute("DELETE FROM notes WHERE id = :id", {"id": number})
             audit.append(connection, "note_removed", {"note": number, "removed_by": by, "text": row.text})
         return _note(row)

@@ -256,5 +256,5 @@ def test_a_slot_that_no_increment_will_need_is_dropped(physical: Physical) -> No
     assert len(physical.slots()) == 1  # the newer one was not verified when it was made
     physical.full(increments="none")
     assert physical.slots() == []
-    with pytest.raises(BackupError, match="without increments"):
+    with pytest.raises(BackupError, match="without support for increments"):
         physical.increment()

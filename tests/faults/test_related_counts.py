@@ -225,7 +225,7 @@ def test_what_stays_is_known_after_a_kill(empty: tuple[Any, str], aishell: Aishe
     (deferred,) = ended.json["output_data"]["deferred"]
     assert sum(map(int, re.findall(r"\d+", deferred["reason"]))) == len(left), deferred
     if engine != "postgresql":
-        assert "stand where something changed since they were archived" in deferred["reason"]
+        assert "stay in chunks that changed since they were archived" in deferred["reason"]
     before["ev"][changed] = (*before["ev"][changed][:2], "corrected", *before["ev"][changed][3:])
     (archive,) = aishell("archives", "list", "--output", "json").expect(0).json
     load(aishell, db, archive["archive_id"])

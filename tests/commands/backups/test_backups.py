@@ -128,7 +128,7 @@ def test_policy_may_forbid_to_read_and_to_remove(aishell, shop):
         "rules:\n  - {name: hands off, tool: 'validate_*', decision: deny}\n"
         "  - {name: keep, tool: cleanup_old_backups, decision: deny}\n",
     )
-    assert "does not let validate_backup" in aishell("backups", "verify").expect(5).err
+    assert "policy requires approval for validate_backup" in aishell("backups", "verify").expect(5).err
     assert "keep" in aishell("backups", "prune", "--set", "count=1", "--yes").expect(5).err
     assert len(listed(aishell)) == 2
 

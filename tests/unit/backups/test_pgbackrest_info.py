@@ -63,8 +63,8 @@ def test_a_stanza_that_is_not_there_or_cannot_be_looked_at():
     assert stanza_of(info(EMPTY, "no valid backups", []), "main", 1).newest is None
     for text, said in (
         (info(99, "permission denied"), "permission denied"),
-        ("", "can be read"),
-        ('[{"name": "main"}]', "can be read"),
+        ("", "nothing readable"),
+        ('[{"name": "main"}]', "nothing readable"),
     ):
         with pytest.raises(NotAtHandError, match=said):
             stanza_of(text, "main", 1)

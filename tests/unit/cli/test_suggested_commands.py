@@ -136,8 +136,10 @@ def test_a_suggested_command_is_one(where: str) -> None:
     parsed(SUGGESTED[where])
 
 
-#: Texts of files that `init` writes, and the beginnings that `plan` makes its own examples of.
-WRITTEN = {"cli/init.py", "cli/plan.py"}
+#: Texts of files that `init` writes, the beginnings that `plan` makes its own examples of, and what `ask` says by `spelled`.
+WRITTEN = {"cli/init.py", "cli/plan.py", "asking/requests.py", "asking/words.py", "agents/residue.py"} | {
+    f"agents/{agent}/words.py" for agent in ("backup", "log_cleanup", "maintenance")
+}
 
 
 def test_no_command_is_told_otherwise() -> None:

@@ -160,7 +160,7 @@ def test_what_is_damaged_or_there_twice_is_named_and_not_entered(here):
     assert here.catalog.find(good.backup_id).path == good.path, "the place that is known goes before a copy of it"
     problems = sorted(problem.partition(":")[0] for _, problem in told.damaged)
     assert len(problems) == 3
-    assert any("there twice" in problem for problem in problems)
+    assert any("is the same backup" in problem for problem in problems)
     assert any("its manifest is that of" in problem for problem in problems)
 
 
