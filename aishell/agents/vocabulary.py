@@ -79,7 +79,7 @@ CLASSES: dict[str, str] = {
     "table": "table|tables|tabelle|tabellen|tabla|tablas",
     "keep": "keep|keeps|keeping|retain|retaining|retention|preserve|need|needed|leave|save|hold"
     "|behalt*|behaelt*|aufbewahr*|aufheb*|behalte*|bleib*|brauch*"
-    "|conserv*|guarda*|manten|mantener|manteniendo|mantenga*|reten*|deja|dejar|dejando|necesit*",
+    "|quedate|quedarse|conserv*|guarda*|manten|mantener|manteniendo|mantenga*|reten*|deja|dejar|dejando|necesit*",
     "full": "full|complete|fully|whole|voll|volle|vollen|voller|volles|vollstandig*|vollstaendig*|komplett*|"
     "complet*|total|entire",
     "not": "not|no|don't|dont|do_not|never|without|skip|skipping|excluding|doesn't|shouldn't|mustn't|w/o|"
@@ -250,7 +250,7 @@ def _taken(term: _Term, words: Sequence[Word], at: int) -> tuple[int, tuple[Any,
             return at + 1, ()
         end = at
         for one in several:
-            while end > at and end < len(words) and words[end].form in ("the", "de", "-"):
+            while at < end < len(words) and words[end].form in ("the", "de", "-") and words[end].form != one:
                 end += 1
             if end >= len(words) or not fits(words[end], one):
                 break
@@ -284,7 +284,9 @@ def near(form: str, literal: str) -> bool:
 
     From eight letters on two slips; in less than five only a letter twice. What has figures has to be exact.
     """
-    if _squeezed(form) == _squeezed(literal) and len(literal) > 3:
+    if literal[:1] not in (form[:1], form[1:2]) or abs(len(form) - len(literal)) > 2:
+        return False
+    if len(literal) > 3 and _squeezed(form) == _squeezed(literal):
         return True
     allowed = 2 if len(literal) >= 8 else 1 if len(literal) >= 5 else 0
     if not allowed or abs(len(form) - len(literal)) > allowed or len(form) < 5:

@@ -129,7 +129,7 @@ class _Finder:
     def _near(self, place: int, step: int) -> str:
         """The next word that matters, before or behind."""
         at = place + step
-        while 0 <= at < len(self.words) and self.words[at].form in _ARTICLES:
+        while 0 <= at < len(self.words) and self.words[at].form in _ARTICLES and abs(at - place) < 4:
             at += step
         return self.words[at].form if 0 <= at < len(self.words) and not self.words[at].quoted else ""
 
@@ -139,7 +139,9 @@ class _Finder:
     def _after_verb(self, place: int) -> bool:
         """Whether a word stands where the object of a verb does: `vacuum orders`, `limpia events`."""
         at = place - 1
-        while at >= 0 and (self.words[at].form in FILLERS or self.words[at].form in ("up", "out", "old")):
+        while at >= max(0, place - 4) and (
+            self.words[at].form in FILLERS or self.words[at].form in ("up", "out", "old")
+        ):
             at -= 1
         return at >= 0 and not self.words[at].quoted and any(fits(self.words[at], one) for one in _VERBS)
 
@@ -282,7 +284,12 @@ class _Finder:
             self.names.unknown.append(f"unknown table {word.text!r}: did you mean {close[0]!r}?")
         elif before in _TABLE or (_IDENTIFIER.fullmatch(form) and not _COLUMN.fullmatch(form)):
             self.names.unknown.append(f"unknown table {word.text!r}")
-        elif ends and place and self.words[place - 1].form in ("on", "auf", "in", "en", "at"):
+        elif (
+            ends
+            and place
+            and not _COLUMN.fullmatch(form)
+            and self.words[place - 1].form in ("on", "auf", "in", "en", "at")
+        ):
             self.names.unknown.append(f"{word.text!r} is neither a known target nor a known table")
 
 

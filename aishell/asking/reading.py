@@ -182,7 +182,9 @@ def _age(reads: Reads, part: Part, reading: Reading, name: str) -> _Found:
     """How long rows are kept. What would delete the newest rows is a doubt, and so are two ages."""
     found: dict[int, Age] = {}
     for age in ages(part.words, part.today):
-        if age.meaning == "every":
+        if age.meaning == "every" or any(
+            unit_of(word.form) in ("second", "minute") for word in part.words[age.first : age.last]
+        ):
             continue
         reading.read |= {part.places[place] for place in range(age.first, age.last)}
         if age.doubt:
@@ -262,7 +264,7 @@ def _is_negated_keep(words: Sequence[Word], age: Age) -> bool:
 def _number(reads: Reads, part: Part, reading: Reading, name: str) -> _Found:
     words = tuple(_split(part.words))
     for match in _matches(reads.words[True], words):
-        if not match.values or negated(words, match.first, match.first):
+        if not match.values or negated(words, match.first, match.last):
             continue
         at = next((n for n in range(match.first, match.last) if words[n].number is not None), None)
         if at is None:

@@ -484,8 +484,10 @@ class _Text:
                 if fault is not None:
                     return Request(self.text, refused=fault)
                 orders.append(one)
-        if len(orders) > 50:
-            return Request(self.text, refused="the request has more than 50 orders: ask for a part of it")
+        if len(orders) > routing.MOST_ORDERS:
+            return Request(
+                self.text, refused=f"the request has more than {routing.MOST_ORDERS} orders: ask for a part of it"
+            )
         return Request(self.text, tuple(orders), dry_run=dry_run, ignored=self._ignored(bypass))
 
     def _cues(self, clause: Clause) -> set[int]:

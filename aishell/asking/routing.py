@@ -13,6 +13,10 @@ from aishell.models import Task
 SURE = 0.6
 #: Below this an agent is not even in question.
 POSSIBLE = 0.3
+#: Words of a clause that may be cut in two; a sentence of one request is shorter.
+LONGEST_CUT = 40
+#: Orders of a request; more are to be asked for in parts.
+MOST_ORDERS = 50
 _ENDS = frozenset(".;!?\n")
 _SIGNS = _ENDS | frozenset(",:()&+")
 _JOINS = frozenset(
@@ -90,7 +94,7 @@ def _routed(words: Sequence[Word], first: int, last: int, agents: Mapping[str, A
     if not sure:
         yield Clause(first, last, None, made[0][1] if made else 0.0, made)
         return
-    cut = _cut(part, made, agents) if len(sure) > 1 else None
+    cut = _cut(part, made, agents) if len(sure) > 1 and len(part) <= LONGEST_CUT else None
     if cut is None:
         yield Clause(first, last, made[0][0], made[0][1], made)
         return

@@ -129,8 +129,10 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "`log_cleanup` deletes rows older than an age: name the table and the age",
         (
             "truncate|truncating|truncar|trunca|truncat* (table|tabla|tabelle|~)",
-            "drop|dropping (table|tables|database|schema|column|index|view|~|everything|all)",
+            "drop|dropping table|tables|database|schema|column|index|view|everything|all",
+            "drop|dropping ~",
             "{table} .. droppen|truncaten",
+            "delete|erase|wipe|losche|borra|elimina everything|all|alles|todo on|in|from|auf|aus|en|de",
             "empty|vacia|vaciar|vacie|leere|leeren|entleer*|flush|nuke|zap|destroy|annihilate|destruye|"
             "destruir|zerstor* (out|whole|complete*|ganze) {table}|~|database|datenbank|base_de_datos|"
             "everything|alles|todo",
@@ -208,6 +210,8 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "rows of your own are not read or written from a text",
         "use your own client for SQL",
         (
+            "emails|addresses|passwords|phone_numbers|salaries .. ~",
+            "poem|song|story|joke|weather",
             "insert|fuge|inserta* (row|rows|zeile|zeilen|fila|filas|record|data|into) .. ~|{table}",
             "change|set|modify|update|andere|cambia|actualiza .. email|price|name|value|values|salary|preis|"
             "wert|precio|valor|column ~",

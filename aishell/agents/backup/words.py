@@ -74,6 +74,7 @@ WORDS = Vocabulary(
             "name",
             {
                 True: (
+                    "auf @ aufbaut|basiert|aufbauend",
                     "parent|basis|base|padre (is|=|:|backup|es|ist) @",
                     "based|builds|building|build|basierend|aufbauend|basada|top on|upon|auf|en|of (backup|"
                     "sicherung|copia|respaldo) @",
