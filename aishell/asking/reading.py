@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from aishell.agents.vocabulary import CLASSES, COMMON_READS, FILLERS, Match, Reads, Vocabulary, Word, find, negated
+from aishell.agents.vocabulary import (
+    CLASSES,
+    COMMON_READS,
+    FILLERS,
+    Match,
+    Reads,
+    Vocabulary,
+    Word,
+    denied,
+    find,
+    negated,
+)
 from aishell.asking.dates import Age, ages, unit_of
 from aishell.asking.names import Names
 
@@ -132,15 +143,26 @@ def _choice(reads: Reads, part: Part, reading: Reading, name: str) -> _Found:
 
 def _flag(reads: Reads, part: Part, reading: Reading, name: str) -> _Found:
     for match in _matches(reads.words.get(False, ()), part.words):
+        if _ends_before(part.words, match):
+            continue
         if not {part.places[place] for place in range(match.first, match.last)} & reading.read:
             return False, match.first, match.last
     matches = list(_matches(reads.words.get(True, ()), part.words))
-    said = [(not any(negated(part.words, *span) for span in match.parts), match) for match in matches]
+    turned = denied if reads.removes else negated
+    said = [(not any(turned(part.words, *span) for span in match.parts), match) for match in matches]
     if not said:
         return None
     value = all(yes for yes, _ in said)
     match = next(match for yes, match in said if yes == value)
     return value, match.first, match.last
+
+
+def _ends_before(words: Sequence[Word], match: Match) -> bool:
+    """Whether a match goes over the end of the negation that it begins with: `don't execute: rebuild the indexes`."""
+    inside = words[match.first : match.last]
+    return negated(words, match.first + 1, match.first + 1) and any(
+        word.form in (":", ",") and not word.quoted for word in inside
+    )
 
 
 def _tables(reads: Reads, part: Part, reading: Reading, name: str) -> _Found:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from aishell.agents.base import Agent
-from aishell.agents.vocabulary import COMMON, LONGEST, Vocabulary, Word, find, literals, words_of
+from aishell.agents.vocabulary import COMMON, DENIED, LONGEST, Vocabulary, Word, denies, find, literals, words_of
 from aishell.asking import routing
 from aishell.asking import words as lexicon
 from aishell.asking.dates import ages
@@ -341,7 +341,7 @@ class _Text:
     def _drafts(self, masked: set[int]) -> tuple[list[_Draft], tuple[tuple[str, float], ...]]:
         """The orders, each with its clauses; and who was in question where nobody was sure."""
         shown = tuple(
-            replace(word, form="·", quoted=False, text="·") if place in masked else word
+            replace(word, form=DENIED if denies(word) else "·", quoted=False, text="·") if place in masked else word
             for place, word in enumerate(self.words)
         )
         together = [*self.names.together, *((age.first, age.last) for age in ages(self.words, self.known.today))]

@@ -130,6 +130,7 @@ WORDS = Vocabulary(
                     "clean-up-old|cleanup_old|cleanup-old",
                 )
             },
+            removes=True,
         ),
         "retention": Reads(
             "rules",

@@ -1,0 +1,113 @@
+"""What the rules keep to for any text, and for every order of words that people use."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import cycle, product
+
+import pytest
+
+from aishell.agents.loading import BUILT_IN, load_agent
+from aishell.asking.requests import Known, understand
+
+AGENTS = {name: load_agent(name) for name in BUILT_IN}
+KNOWN = Known(
+    date(2026, 11, 24), AGENTS, {"shop": (), "crm": ()}, ("events", "app_log", "audit_log", "sessions", "ledger")
+)
+
+_NEGATED = {
+    "en": (
+        *product(
+            (
+                "don't",
+                "do not",
+                "never",
+                "please do not ever",
+                "you mustn't",
+                "you shouldn't",
+                "avoid to",
+                "dont",
+                "cannot",
+            ),
+            ("delete", "remove", "purge", "prune", "drop"),
+            ("old backups", "any of the old backups", "the expired backups"),
+        ),
+        *product(
+            ("no", "without", "instead of", "refrain from"),
+            ("deleting", "removing", "purging"),
+            ("old backups", "expired copies"),
+        ),
+        *product(
+            ("old backups",),
+            ("must not be", "are never to be", "aren't to be", "should not get"),
+            ("removed", "deleted"),
+        ),
+        ("do not, under any circumstances, delete old backups",),
+        ("delete old backups, no, never",),
+        ("old backups: do not delete",),
+    ),
+    "de": (
+        *product(
+            ("alte Sicherungen", "die abgelaufenen Sicherungen", "veraltete Backups"),
+            (
+                "bitte nicht",
+                "auf keinen Fall",
+                "niemals",
+                "dürfen nicht",
+                "jetzt noch nicht",
+                "bitte aber wirklich nicht",
+            ),
+            ("löschen", "entfernen", "gelöscht werden", "wegwerfen"),
+        ),
+        *product(
+            ("lösche", "entferne", "bereinige"),
+            (
+                "alte Sicherungen nicht",
+                "die alten Sicherungen bitte nicht",
+                "keine alten Sicherungen",
+                "nichts von den alten Sicherungen",
+            ),
+        ),
+        *product(
+            ("ohne", "statt", "verzichte darauf,"),
+            ("alte Sicherungen zu löschen", "die alten Sicherungen zu entfernen"),
+        ),
+    ),
+    "es": (
+        *product(
+            ("no", "nunca", "por favor no", "jamás", "tampoco"),
+            ("borres", "elimines", "quites", "borrar", "eliminar"),
+            ("las copias antiguas", "los respaldos viejos", "ninguna copia antigua"),
+        ),
+        *product(
+            ("las copias antiguas", "los respaldos viejos"),
+            ("no las borres", "no se eliminan", "no hay que borrarlas", "mejor no borrar"),
+        ),
+        *product(("sin", "en vez de", "en lugar de"), ("borrar copias antiguas", "eliminar los respaldos viejos")),
+    ),
+}
+_BACKUP = {"en": "back up shop", "de": "Sicherung von shop", "es": "copia de seguridad de shop"}
+_JOINED = (", {}", ". {}.", ", {} bitte", " - {}!")
+
+
+@pytest.mark.parametrize("language", _NEGATED)
+def test_a_negated_clause_removes_no_backups(language):
+    removed = []
+    for words, joined in zip(_NEGATED[language], cycle(_JOINED), strict=False):
+        text = _BACKUP[language] + joined.format(" ".join(words))
+        if any(order.inputs.get("cleanup_old") for order in understand(text, KNOWN).orders):
+            removed.append(text)
+    assert not removed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "back up shop and remove the old backups",
+        "back up shop without comparing, then remove the old backups",
+        "Sicherung von shop, alte Sicherungen löschen",
+        "copia de seguridad de shop y borra las copias antiguas",
+    ],
+)
+def test_old_backups_are_removed_when_it_is_said(text):
+    assert [order.inputs.get("cleanup_old") for order in understand(text, KNOWN).orders] == [True]
