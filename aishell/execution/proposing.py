@@ -73,18 +73,12 @@ class Proposer:
             return replace(draft, warnings=(*draft.warnings, told))
         marked = mark(completion)
         job.task = replace(job.task, metadata={**job.task.metadata, "model": marked})
-        steps = tuple(
-            job.agent.joined(step, draft, inventory, changes=not tools[step.tool].read_only)
-            if step.id in proposal.added
-            else step
-            for step in proposal.steps
-        )
         warnings = list(draft.warnings)
         if proposal.dropped:
             warnings.append(f"the model left out of what the rules plan: {', '.join(proposal.dropped)}")
         return replace(
             draft,
-            steps=tuple(replace(step, index=number) for number, step in enumerate(steps)),
+            steps=tuple(replace(step, index=number) for number, step in enumerate(proposal.steps)),
             warnings=tuple(warnings),
             summary={**draft.summary, "model": {**marked, "summary": printable(proposal.summary)}},
         )
@@ -101,10 +95,14 @@ class Proposer:
             max_tokens=self.max_tokens,
             purpose="plan",
         )
+
+        def join(step: Step) -> Step:
+            return job.agent.joined(step, draft, inventory, changes=not tools[step.tool].read_only)
+
         return settle(
             self.client,
             prompt,
-            lambda text: proposals.accept(parsed(text), draft.steps, shown, tools, inventory),
+            lambda text: proposals.accept(parsed(text), draft.steps, shown, tools, inventory, join),
             self.heard,
         )
 

@@ -7,7 +7,7 @@ for them, and one that has a field more is refused whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,11 +114,17 @@ def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 
 def accept(
-    answer: Any, draft: Sequence[Step], shown: Collection[str], tools: Mapping[str, Tool], inventory: Inventory
+    answer: Any,
+    draft: Sequence[Step],
+    shown: Collection[str],
+    tools: Mapping[str, Tool],
+    inventory: Inventory,
+    join: Callable[[Step], Step] = lambda step: step,
 ) -> Proposal:
     """The steps that an answer comes to.
 
-    `draft`: the agent's own; `shown`: the ids of those that the model was told of. What it was not told of, what runs whatever
+    `draft`: the agent's own; `shown`: the ids of those that the model was told of; `join` has a step that was added wait for
+    what the agent's own wait for. What it was not told of, what runs whatever
     happens (`always`), and what a kept step needs are kept. Raises ModelAnswerError, which names the place and what would fit.
     """
     items = _items(answer)
@@ -135,13 +141,14 @@ def accept(
             if same is not None:  # the agent's own says more: what it rests on, and what it waits for
                 step = replace(same, proposed=step.proposed)
             else:
-                step = replace(step, id=_free_id(step, {*own, *chosen}))
+                step = join(replace(step, id=_free_id(step, {*own, *chosen})))
                 added.add(step.id)
         if step.id in chosen or any(one.id in added and _calls_alike(one, step) for one in chosen.values()):
             raise ModelAnswerError(f"{where}: the step {step.id!r} is there twice")
         chosen[step.id] = step
     # What runs whatever happens does without what was dropped, unless it refers to it.
-    needed = {step.id: {*(() if step.always else step.needs), *referenced(step, ids)} for step in draft}
+    whole = (*draft, *(chosen[name] for name in added))
+    needed = {step.id: {*(() if step.always else step.needs), *referenced(step, ids)} for step in whole}
     for step in draft:
         if step.always or step.id not in shown:
             chosen.setdefault(step.id, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -219,3 +220,14 @@ def test_whatever_comes_is_refused_or_is_the_drafts_or_an_offered_call_on_tables
         else:
             assert (step.tool, step.params) == (own[step.id].tool, own[step.id].params)
             assert {need for need in own[step.id].needs if not step.always} <= {one.id for one in proposal.steps}
+
+
+def test_what_an_added_step_waits_for_comes_along():
+    answer = {"steps": [call("optimize_table", schema="public", table=NAMES[1][1])], "summary": ""}
+
+    def join(step: Step) -> Step:
+        return dataclasses.replace(step, needs=("measure",), when="${steps.stale.output.x} == 1")
+
+    steps = proposals.accept(answer, DRAFT, SHOWN, TOOLS, INVENTORY, join).steps
+    assert [step.id for step in steps] == ["health", "measure", "stale", steps[3].id, "report"]
+    Graph(steps)
