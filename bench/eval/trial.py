@@ -19,6 +19,8 @@ from bench.eval.scenes import Scene, Servers
 
 #: Events of the audit log (docs/audit.md) by which statements are counted.
 _SENT = ("statement_sent", "statement_repeated", "program_started")
+#: Keys of a document below which nothing was found out.
+_MEANT = frozenset({"plan", "request", "question"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ def _judged(scene: Scene, ended: Ended | None) -> Trial:
         with contextlib.suppress(AssertionError):  # it printed no document
             document = ended.json
     wanted = [json.loads(scene.filled(json.dumps(one))) for one in fault.expect]
-    missing = [json.dumps(one) for one in wanted if not said(one, document)]
+    missing = [json.dumps(one) for one in wanted if not any(said(each, document) for each in _forms(one))]
     reached = fault.end_state is None or scene.solved()
     return Trial(
         fault=fault.name,
@@ -95,6 +97,11 @@ def _judged(scene: Scene, ended: Ended | None) -> Trial:
     )
 
 
+def _forms(wanted: Any) -> Sequence[Any]:
+    """The forms in which something may be said: a list of them, or one."""
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
 def said(wanted: Any, document: Any) -> bool:
     """Whether something in the document has all that is wanted: keys with values, texts that a pattern after `~` finds."""
     return any(_has(wanted, value) for value in _values(document))
@@ -109,13 +116,13 @@ def _has(wanted: Any, value: Any) -> bool:
 
 
 def _values(document: Any) -> Iterator[Any]:
-    """The document, and all that is in it; but no plan: that something was meant is not that it was found."""
+    """The document, and all that is in it; but not what was asked, and no plan: what was meant was not found by that."""
     yield document
     inner = (
         document.items() if isinstance(document, Mapping) else enumerate(document if isinstance(document, list) else ())
     )
     for key, value in inner:
-        if key != "plan":
+        if key not in _MEANT:
             yield from _values(value)
 
 

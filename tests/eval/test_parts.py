@@ -94,12 +94,14 @@ def test_statements_end_at_the_end_of_a_line() -> None:
         ({"finding": "duplicate_index", "object": "~^orders"}, False),
         ({"finding": "invalid_index"}, False),
         ({"tool": "vacuum"}, False),  # of the plan
+        ({"text": "~primary"}, False),  # what was asked
         ({"days": "~^[0-9]"}, True),
         ({"findings": "~duplicate"}, False),  # a list is no text
     ],
 )
-def test_what_is_expected_is_looked_for_in_all_but_the_plan(wanted: Any, found: bool) -> None:
+def test_what_is_expected_is_looked_for_in_all_but_the_request_and_the_plan(wanted: Any, found: bool) -> None:
     document = {
+        "request": {"text": "is there a primary key?"},
         "plan": {"steps": [{"tool": "vacuum"}]},
         "actions_taken": [{"output": {"findings": [{"finding": "duplicate_index", "object": "public.orders"}]}}],
         "disk": {"days": 3.5},
