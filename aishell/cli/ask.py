@@ -155,18 +155,21 @@ def _answered(site: Site, reading: Reading, given: bool, output: str, options: d
 
 def _show(reading: Reading) -> None:
     """How the text was read, before anything is planned."""
+    from aishell.cli.console import console
     from aishell.reporting.units import printable
 
+    out = console()
     for order, reason in zip(reading.request.orders, reading.reasons, strict=True):
-        say(printable(f"Read as {described(order)}"), style="bold")
+        out.print(printable(f"Read as {described(order)}"), style="bold", hang=2)
         for words, meaning in order.because:
-            say(printable(f"  “{words}” → {meaning}"), style="dim")
+            out.print(f"  “{printable(words)}” → {printable(meaning)}", style="dim", hang=4)
         if reason:
-            say(printable(f"  the model says: {reason}"), style="dim")
+            out.print(f"  the model says: {printable(reason)}", style="italic magenta", hang=4)
     if reading.request.ignored and reading.by is None:
-        say(printable(f"  not read: {', '.join(f'“{part}”' for part in reading.request.ignored)}"), style="yellow")
-    say(printable(reading.told), style="dim")
-    say()
+        parts = ", ".join(f"“{printable(part)}”" for part in reading.request.ignored)
+        out.print(f"  not read: {parts}", style="yellow", hang=4)
+    out.print(printable(reading.told), style="dim", hang=2)
+    out.print()
 
 
 def described(order: Order) -> str:

@@ -111,8 +111,8 @@ def _explained(site: SiteFiles, told: Mapping[str, Any], form: str | None, out: 
         say(printable(f"no summary: {error.message}; the report is that of the program"), style="yellow", err=True)
         return None
     if form != JSON:
-        say(printable(f"The model {completion.model} says, of the report below:"), style="italic magenta")
-        say(printable(" ".join(text.split())), style="italic magenta")
+        say(printable(f"The model {completion.model} says, of the report below:"), style="magenta")
+        say(printable(" ".join(text.split())), style="magenta")
         say()
     return {"text": text, "model": mark(completion)}
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import Any
 
 import pytest
 
 from tests import ollama_double as double
 from tests.bloated import Bloated
+from tests.commands.terminal import Terminal
 from tests.fix_aishell import Aishell
 from tests.ollama_double import Asked, OllamaDouble
 
@@ -195,3 +198,14 @@ def test_a_report_is_explained_or_the_text_refused(read: Aishell, ollama: Ollama
     assert refused.json["explained"] is None
     assert "123456" in refused.err
     read("runs", "report", run.run_id, "--explain", "--format", "html").expect(2)
+
+
+def test_at_a_terminal_the_reading_is_shown_and_the_prompt_asks(tmp_path: Any, bloated_sqlite: Bloated) -> None:
+    db = bloated_sqlite.make()
+    words = ("ask", "full maintenance, zzz", "--url", db.url, "--environment", "test")
+    command = [sys.executable, "-m", "aishell", "--state", str(tmp_path / "state.db"), *words]
+    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    with Terminal(command, env=env, cwd=str(tmp_path)) as window:
+        window.until("Read as maintenance")
+        window.until("the task was read from plain language")
+        window.until("[a]pprove")
