@@ -19,7 +19,8 @@ _BEHIND_TARGET = frozenset("database db server databases servers targets target 
 #: Words that are a server's or a database's kind and no name, where one could stand.
 _KINDS = frozenset("test scratch production postgres postgresql mysql mariadb sqlite live main sample demo".split())
 _ALL_DATABASES = (
-    "all|every|each|alle|allen|aller|jede|jeder|jedem|todas|todos|cada|both|beide|beiden (configured|my|our) databases|database"
+    "all|every|each|alle|allen|aller|jede|jeder|jedem|todas|todos|cada|both|beide|beiden"
+    " (two|three|four|five|six|zwei|drei|vier|funf|dos|tres|cuatro|cinco|#) (configured|my|our) databases|database"
     "|targets|target|servers|server|datenbanken|datenbank|ziele|zielen|servern|bases|servidores|base_de_datos|dbs|instances"
 )
 _LABEL = frozenset(
@@ -180,7 +181,8 @@ class _Finder:
             or behind in _AGED
             or self._after_verb(place)
             or (before in _JOINS and any(at in self.names.tables for at in range(max(0, place - 3), place)))
-            or (before in _ASKED and place <= 4)
+            or (before in _ASKED and place <= 4 and behind not in ("between", "zwischen", "entre"))
+            or (before in ("only", "nur", "solo") and (behind in _JOINS or behind in _ENDS))
         )
         if not stands or behind in _ROWS or form.endswith(("ing", "ando", "iendo")):
             return None

@@ -258,7 +258,7 @@ def _is_kept(words: Sequence[Word], age: Age) -> bool:
         word = before[place]
         if word.form in _STOPS:
             break
-        if _is_keep(word) or word.form in _BUT:
+        if _is_keep(word) or word.form in _BUT or [one.form for one in before[place : place + 2]] == ["down", "to"]:
             return not any(
                 one.form in ("don't", "dont", "not", "nicht", "no") for one in before[max(0, place - 2) : place]
             )

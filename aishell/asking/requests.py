@@ -303,15 +303,18 @@ class _Text:
         }
 
     def _refusal(self) -> str | None:
-        aged = any(age.meaning in ("older", "last", "since", "bare") for age in ages(self.words, self.known.today))
+        found = tuple(ages(self.words, self.known.today))
+        aged = any(age.meaning in ("older", "last", "since", "bare") for age in found)
+        ended = (*self.words, Word(".", ".", len(self.text), len(self.text)))
         for number, (what, instead, patterns) in enumerate(lexicon.REFUSED):
             for pattern in patterns:
-                for match in find(pattern, self.words):
-                    said = self._said(match.first, match.last)
+                for match in find(pattern, ended):
+                    said = self._said(match.first, min(match.last, len(self.words)))
+                    older = any(age.meaning == "older" and age.first == match.last for age in found)
                     if number == 0 and self.names.excluded & set(range(match.first, match.last)):
                         continue
                     if self._negated(match.first) or (
-                        number == 0 and aged and not said.casefold().startswith(("drop", "truncate"))
+                        number == 0 and aged and (older or not said.casefold().startswith(("drop", "truncate")))
                     ):
                         continue
                     if number == 1 and self._with_new_backup(match.first):

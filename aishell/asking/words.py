@@ -9,6 +9,7 @@ NOTHING_YET = (
     "don't|dont|do_not|without|not|never run|execute|start|do|touch|change|delete|remove|apply|perform|"
     "touching|changing"
     "|executing|doing|running|deleting|removing it|anything|nothing|yet|that|them (yet|now|really|so_far|for_now)",
+    "don't|dont|do_not|not execute|run|apply|perform :|,|.|;|!",
     "without executing|execution|running|doing (anything|it|them)",
     "without changing|touching|deleting|applying|making anything|it|them|changes",
     "change|changing|touch|delete|remove|do|write nothing",
@@ -39,6 +40,7 @@ DRY_RUN = (
     "plan only|first",
     "was|welche|wie_viele .. machen|tun|geschehen|passieren|loschen|entfernen|geloscht|entfernt|gemacht "
     "(werden|worden) wurde|wurdest|wurden",
+    "zeig|zeige|zeigt (mir|uns|mal) nur|erst|bloss",
     "nur|erst|bloss zeigen|zeig|zeige|anzeigen|simulieren|simulation|vorschau|ansehen|anschauen|probeweise|"
     "testweise|planen (was|mal)",
     "zeig|zeige|zeigen|sag (mir|uns|mal|nur|erst|bitte) .. was|welche|wie_viele|wieviele .. wurde|wurdest|"
@@ -147,6 +149,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "~ .. komplett|vollstandig|completely|entirely|por_completo {delete}",
             "delete|remove|erase|wipe|losche|entferne|borra|elimina|quita database|schema|databases|"
             "datenbank|base_de_datos|bases_de_datos",
+            "delete|remove|erase|wipe|purge|losche|entferne|borra|elimina everything|alles|todo .|!",
             "delete|remove|erase|wipe|purge|losche|entferne|borra|elimina everything|all_data|alle_daten|"
             "todos_los_datos in|from|on|aus|auf|de|en database|target|datenbank",
         ),

@@ -67,6 +67,9 @@ WORDS = Vocabulary(
                     "subcarpeta|directorio (called|named|:|=|namens|llamada|llamado) @",
                     "into|to|under|nach|in|en|a @ folder|subfolder|directory|ordner|verzeichnis|carpeta",
                     "into @",
+                    "put|store|save|keep|write|place it|them under|into|to @",
+                    "under @",
+                    "nach @",
                 )
             },
         ),
@@ -179,6 +182,7 @@ TEST = Vocabulary(
             + _RESTORE,
         ),
         (0.97, "check|verify|see|make_sure|sure|prufe|pruefe|prufen|schau|comprueba|verifica|asegura* .. " + _RESTORE),
+        (0.97, "test|try_out|prove|verify|check + {backup} + " + _RESTORE),
         (0.96, "{backup} .. testen|probieren|ausprobieren"),
     ),
     part_of={
@@ -206,7 +210,10 @@ RESTORE = Vocabulary(
         (0.965, "stell|stelle|stellen|spiel|spiele|spielen + her|ein|zuruck|wiederher|wieder_her"),
         (0.965, "bring|put|get|roll + back + {backup}|yesterday"),
     ),
-    part_of={"backup": (f"{_TEST} .. {_RESTORE}", f"{_RESTORE} .. {_TEST}")},
+    part_of={
+        "backup": (f"{_TEST} .. {_RESTORE}", f"{_RESTORE} .. {_TEST}"),
+        "restore_test": ("can|could|be .. restored",),
+    },
     instead=(
         "a restore names its backup: find it with `aishell backups list`, and see `aishell backups restore --help`"
     ),

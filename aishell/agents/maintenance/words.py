@@ -5,7 +5,7 @@ from __future__ import annotations
 from aishell.agents.vocabulary import Reads, Vocabulary
 
 _MAINTAIN = (
-    "*wartung|maintenance|maintain|maintaining|upkeep|housekeeping|tune-up|overhaul|wartung|warten|warte|"
+    "*wartung|maintenance|maint|maintain|maintaining|upkeep|housekeeping|tune-up|overhaul|wartung|warten|warte|"
     "gewartet|instandhaltung|pflege|mantenimiento|manten"
 )
 _VACUUM = (

@@ -6,6 +6,8 @@ from datetime import date
 from itertools import cycle, product
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aishell.agents.loading import BUILT_IN, load_agent
 from aishell.asking.requests import Known, understand
@@ -87,6 +89,10 @@ _NEGATED = {
     ),
 }
 _BACKUP = {"en": "back up shop", "de": "Sicherung von shop", "es": "copia de seguridad de shop"}
+_PIECES = (
+    "back up", "delete", "nicht", "events", "shop", "older than", "since", "March", "90", "days", "-", ":", ",", ".", "?", "(",
+    "full", "maintenance", "keep", "'", '"', "1/3/2026", "31 February", "10MB", "*", "ohne", "sin", "all", "#", "~", "@", "..",
+)  # fmt: skip
 _JOINED = (", {}", ". {}.", ", {} bitte", " - {}!")
 
 
@@ -111,3 +117,27 @@ def test_a_negated_clause_removes_no_backups(language):
 )
 def test_old_backups_are_removed_when_it_is_said(text):
     assert [order.inputs.get("cleanup_old") for order in understand(text, KNOWN).orders] == [True]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text(max_size=120) | st.lists(st.sampled_from(_PIECES), max_size=14).map(" ".join))
+def test_no_text_raises(text):
+    request = understand(text, KNOWN)
+    assert request.orders or request.question or request.refused or request.unclear
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.sampled_from("weather coffee shop crm please 90 days the , . and blue events friday".split()), max_size=12
+    )
+)
+def test_no_order_without_a_word_of_an_agent(words):
+    assert not understand(" ".join(words), KNOWN).orders
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(1, 400), st.sampled_from([("days", 1), ("weeks", 7), ("Tage", 1), ("semanas", 7)]))
+def test_never_fewer_days_than_the_text_says(number, unit):
+    request = understand(f"delete rows older than {number} {unit[0]} from events on shop", KNOWN)
+    assert all(order.inputs["retention_days"] >= number * unit[1] for order in request.orders)

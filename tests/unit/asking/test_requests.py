@@ -37,6 +37,7 @@ def outcome(request: Request) -> dict[str, Any]:
             "agent": order.agent,
             **({"target": order.target} if order.target else {}),
             **({"label": order.label} if order.label else {}),
+            **({"all": True} if order.everywhere else {}),
             "inputs": {name: spoken(value) for name, value in order.inputs.items()},
         }
         for order in request.orders
@@ -68,7 +69,8 @@ def right(wanted: Mapping[str, Any], request: Request) -> bool:
         "refused": wanted.get("refused", False),
     }
     about = [name.rpartition(".")[2] for name in request.about]
-    return got == expected and ("about" not in wanted or wanted["about"] == about)
+    named = [name.rpartition(".")[2] for name in wanted.get("about", ())]
+    return got == expected and ("about" not in wanted or named == about)
 
 
 @pytest.mark.parametrize("known", [KNOWN, UNSEEN], ids=["tables known", "tables not known"])
