@@ -61,8 +61,15 @@ def make(
         db.execute(f"CREATE INDEX {by_date} ON {name} ({dated})")
     db.execute(f"ANALYZE {'TABLE ' if engine_of(db) == 'mysql' else ''}{name}")
     if engine_of(db) == "postgresql":  # before 15 its counters come by way of another process
-        analysed = "SELECT pg_stat_get_last_analyze_time(to_regclass(%s)) IS NOT NULL"
-        wait_until(lambda: db.execute(analysed, [name]) == [(True,)], "the ANALYZE is counted")
+        analysed = "SELECT pg_stat_get_last_analyze_time(t) IS NOT NULL AND pg_stat_get_mod_since_analyze(t) = 0 "
+        analysed += "FROM CAST(to_regclass(%s) AS oid) AS t"
+
+        def counted() -> bool:
+            """What this session inserted may be counted after its ANALYZE: then it takes another."""
+            db.execute(f"ANALYZE {name}")
+            return bool(db.execute(analysed, [name]) == [(True,)])
+
+        wait_until(counted, "the ANALYZE is counted")
 
 
 def look(aishell: Aishell, db: Any, *more: str, output: str = "json", **environment: str) -> Ended:
