@@ -154,7 +154,7 @@ def _check(value: Any, schema: Mapping[str, Any], where: str) -> None:
 
 def _agrees(order: Order, rules: Order) -> bool:
     """Whether an order of the model's has all that the rules have read."""
-    same = order.agent == rules.agent and order.target in (rules.target, None if rules.target is None else rules.target)
+    same = (order.agent, order.target) == (rules.agent, rules.target)
     return same and all(order.inputs.get(name) == value for name, value in rules.inputs.items())
 
 

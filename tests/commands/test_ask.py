@@ -152,14 +152,6 @@ def test_a_model_is_held_to_the_words(read: Aishell, ollama: OllamaDouble, answe
     assert read("runs", "list", "--output", "json").expect(0).json == []
 
 
-def test_a_model_cannot_contradict_the_rules(read: Aishell, ollama: OllamaDouble) -> None:
-    text = "delete rows of orders older than 90 days please, you know what I mean by that"
-    ollama.always(task("log_cleanup", tables=["orders"], retention_days=9))
-    ended = ask(read, text, "--dry-run", "--planner", "llm")
-    for one in ended.json.get("request", {}).get("orders", []) if ended.code == 0 else []:
-        assert one["inputs"].get("retention_days", 90) >= 90
-
-
 @pytest.mark.parametrize("fault", ["RESET", "HTML", "GARBAGE", "BLANK", "TRUNCATED", "PROSE"])
 def test_without_an_answer_the_rules_read(read: Aishell, ollama: OllamaDouble, fault: str) -> None:
     ollama.always(getattr(double, fault))
