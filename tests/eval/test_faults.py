@@ -15,7 +15,6 @@ from bench.eval.planners import planner
 from bench.eval.scenes import Servers
 from bench.eval.trial import Trial, attempt
 
-pytestmark = pytest.mark.thorough
 FAULTS = load()
 
 
@@ -31,6 +30,7 @@ def tried(servers: Servers, fault: Fault, name: str, seed: int | None = None) ->
         return attempt(servers, fault, ready)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", [one for one in FAULTS if not one.beyond], ids=lambda fault: fault.label)
 def test_a_tool_of_today_solves_it(servers: Servers, fault: Fault) -> None:
     came = tried(servers, fault, "equivalent")
@@ -80,6 +80,7 @@ def fault_of(name: str, engine: str) -> Fault:
     return next(one for one in FAULTS if (one.name, one.engine) == (name, engine))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("engine", "statement", "name"),
     [(engine, *vandal) for engine in ENGINES for vandal in VANDALS[engine]],
@@ -94,6 +95,7 @@ def test_harm_is_seen(servers: Servers, engine: str, statement: str, name: str) 
                 scene.db.execute(UNDONE[statement])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_harm_beside_the_database_is_seen(servers: Servers, engine: str) -> None:
     fault = fault_of("untested-backup", engine)
@@ -108,6 +110,7 @@ def test_harm_beside_the_database_is_seen(servers: Servers, engine: str) -> None
         assert rows.startswith("payroll: rows ")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("engine", ["postgresql", "mariadb"])
 def test_the_end_of_a_session_is_harm(servers: Servers, engine: str) -> None:
     with servers.scene(fault_of("lock-queue", engine)) as scene:
