@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aishell.agents.base import Agent
-from aishell.agents.vocabulary import words_of
+from aishell.agents.patterns import words_of
 from aishell.asking import words as lexicon
-from aishell.asking.dates import ages
+from aishell.asking.ages import ages
 from aishell.asking.requests import Known, Order, Request
 from aishell.asking.routing import SURE
 from aishell.errors import AishellError, ModelAnswerError

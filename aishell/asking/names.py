@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from aishell.agents.vocabulary import CLASSES, COMMON, FILLERS, Word, find, fits, near
+from aishell.agents.patterns import Word, find, fits, near
+from aishell.agents.word_classes import CLASSES, COMMON, FILLERS
 
 _TABLE = frozenset(CLASSES["table"].split("|"))
 _ROWS = frozenset(one for one in CLASSES["rows"].split("|") if "*" not in one)

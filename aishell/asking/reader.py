@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aishell.agents.loading import SHOWN, brought, load_agent
-from aishell.asking.requests import Known, Request, understand
+from aishell.asking.requests import Known, Request
+from aishell.asking.understanding import understand
 from aishell.codec import plain
 from aishell.errors import AishellError, ModelError
 from aishell.llm.correcting import mark

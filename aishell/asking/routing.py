@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aishell.agents.base import Agent
-from aishell.agents.vocabulary import Word, find
+from aishell.agents.patterns import SENTENCE_ENDS, Word, find
+from aishell.asking.parts import matches
 from aishell.models import Task
 
 #: An agent is given a clause from this confidence on; below, the person is asked.
@@ -17,8 +18,7 @@ POSSIBLE = 0.3
 LONGEST_CUT = 40
 #: Orders of a request; more are to be asked for in parts.
 MOST_ORDERS = 50
-_ENDS = frozenset(".;!?\n")
-_SIGNS = _ENDS | frozenset(",:()&+")
+_SIGNS = SENTENCE_ENDS | frozenset(",:()&+")
 _JOINS = frozenset(
     """and then but also plus und dann danach anschliessend sowie aber sondern y e luego despues pero ademas
     afterwards finally
@@ -105,24 +105,27 @@ def _routed(words: Sequence[Word], first: int, last: int, agents: Mapping[str, A
 def _cut(words: Sequence[Word], made: Sequence[tuple[str, float]], agents: Mapping[str, Agent]) -> int | None:
     """Where another agent's words begin, if each side is then for a different one as surely as it was before."""
     best = made[0][0]
-    inputs = {reads for name, _ in made for reads in _read_spans(words, agents[name])} if made else set()
+    inputs = {span for name, _ in made for span in _read_spans(words, agents[name])}
     for place in range(1, len(words)):
         if words[place].form not in _CUTS or any(first < place < last for first, last in inputs):
             continue
-        left, right = bids(words[:place], agents), bids(words[place:], agents)
-        sides = [side[0] for side in (left, right) if side and side[0][1] >= SURE]
-        if len(sides) == 2 and sides[0][0] != sides[1][0] and best in (sides[0][0], sides[1][0]):
+        left, right = _surest(words[:place], agents), _surest(words[place:], agents)
+        if left and right and left != right and best in (left, right):
             return place
     return None
 
 
+def _surest(words: Sequence[Word], agents: Mapping[str, Agent]) -> str | None:
+    """The agent that words are given to."""
+    made = bids(words, agents)
+    return made[0][0] if made and made[0][1] >= SURE else None
+
+
 def _read_spans(words: Sequence[Word], agent: Agent) -> Iterator[tuple[int, int]]:
     """Where an input of an agent is told by words that could be another's: `with a backup`."""
-    for reads in agent.words().inputs.values():
-        if reads.kind == "flag":
-            for several in reads.words.values():
-                for pattern in several:
-                    yield from ((match.first, match.last) for match in find(pattern, words))
+    flags = [reads for reads in agent.words().inputs.values() if reads.kind == "flag"]
+    patterns = [pattern for reads in flags for several in reads.words.values() for pattern in several]
+    return ((match.first, match.last) for match in matches(patterns, words))
 
 
 def comes_first(words: Sequence[Word]) -> bool:

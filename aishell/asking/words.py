@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aishell.agents.vocabulary import CLASSES
+from collections.abc import Mapping
+
+from aishell.agents.word_classes import CLASSES
 
 #: What says that nothing is to be done yet; its words ask for no work.
 NOTHING_YET = (
@@ -69,6 +71,10 @@ INTERROGATIVES = frozenset(
     por que cual cuales como cuando cuanto cuanta cuantos cuantas donde quien esta estan hay hubo tengo debo deberia
     es son fue""".split()
 )
+#: Words that come before a question.
+GREETINGS = frozenset("and so hi hey hello hola hallo please bitte sag mal oye".split())
+#: Words by which a question about a table is one about the past.
+PAST = frozenset("last yesterday letzte letzten gestern ayer ultima ultimo did deleted geloscht".split())
 #: Each kind of question with the words that it is told by, the first that is found.
 QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -124,9 +130,9 @@ SHOW = (
     "explain|erklare|erklar|explica (me|us|mir|uns|mal) (about)"
 )
 
-#: Reasons to refuse a whole text: (what is refused, what to do instead, patterns).
-REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (
+#: Reasons to refuse a whole text: what is refused, what to do instead, patterns.
+REFUSED: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "content": (
         "a table or its whole content is not removed from a text",
         "`log_cleanup` deletes rows older than an age: name the table and the age",
         (
@@ -154,7 +160,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "todos_los_datos in|from|on|aus|auf|de|en database|target|datenbank",
         ),
     ),
-    (
+    "backups": (
         "backups are not deleted from a text",
         "retention rules decide: `aishell backups prune --dry-run` shows what none of them keeps",
         (
@@ -165,7 +171,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "{backup} losch*|loesch*|entfern*",
         ),
     ),
-    (
+    "guards": (
         "what guards a site is not changed from a text",
         "policy, approvals and the audit log are changed in config/ by who owns the site",
         (
@@ -177,7 +183,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "delete|erase|clear|wipe|losche|borra audit log|trail|protokoll",
         ),
     ),
-    (
+    "schema": (
         "a change of the schema is no work of an agent",
         "make it with your own migration tool",
         (
@@ -193,7 +199,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "migrate|migration|migriere*|migrar",
         ),
     ),
-    (
+    "server": (
         "rights, sessions and the server's configuration are no work of an agent",
         "see `aishell --help` for what aishell does",
         (
@@ -209,7 +215,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "password|passwort|kennwort|contrasena|credentials|secret",
         ),
     ),
-    (
+    "rows": (
         "rows of your own are not read or written from a text",
         "use your own client for SQL",
         (
@@ -222,7 +228,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "emails|data",
         ),
     ),
-    (
+    "undo": (
         "a run is not undone from a text",
         "`aishell runs list` has its id; then `aishell runs undo ID --dry-run`",
         (
@@ -231,7 +237,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "yesterday's",
         ),
     ),
-    (
+    "schedules": (
         "a schedule is not made from a text",
         "write it into config/schedules.yaml; `aishell schedule list` shows what is there",
         (
@@ -243,7 +249,7 @@ REFUSED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "daily|nightly|weekly|taglich|wochentlich|nachtlich|diariamente|semanalmente at|um|a_las|from_now|ab_jetzt",
         ),
     ),
-)
+}
 #: What nobody can say in a text: it has no effect, whatever else the text asks for.
 BYPASS = (
     "approve|approves|accept|confirm|genehmig*|bestatig*|aprueba|aprobar|acepta|confirma (it|automatically) "
@@ -282,6 +288,12 @@ IDLE = (
     "need|mach|mache|machen|erstell|erstelle|fuhr|fuhre|durch|nimm|starte|haz|hacer|haga|ejecuta|realiza|"
     "crea|quiero|hazme|lanza|inicia",
     "thanks|thank|danke|gracias|hi|hello|hey|hallo|hola|kindly|ok|okay",
+)
+#: Words of every sentence.
+LITTLE = frozenset(
+    """to in on at by for from with as it is be if so or and me we i you he she they have has am us up out off into than too
+    zu zum zur im am um auf aus bei mit fur und ist ich wir du sie es was man nur so da den
+    a al con por y o e en es que lo se me te le su sus si para su thats that's""".split()
 )
 
 

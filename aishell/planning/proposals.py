@@ -127,37 +127,64 @@ def accept(
     what the agent's own wait for. What it was not told of, what runs whatever
     happens (`always`), and what a kept step needs are kept. Raises ModelAnswerError, which names the place and what would fit.
     """
-    items = _items(answer)
-    own, chosen, added = {step.id: step for step in draft}, dict[str, Step](), set[str]()
-    ids = [step.id for step in draft]
+    choice = _Choice({step.id: step for step in draft}, shown, join)
     tables = {table.key: table for table in inventory.tables}
-    for number, item in enumerate(items):
+    for number, item in enumerate(_items(answer)):
         where = f"steps[{number}]"
         if "keep" in item:
-            step = _kept(item, own, shown, where)
+            choice.keep(item, where)
         else:
-            step = _call(item, tools, tables, inventory, where)
-            same = next((one for one in draft if one.tool == step.tool and _calls_alike(one, step)), None)
-            if same is not None:  # the agent's own says more: what it rests on, and what it waits for
-                step = replace(same, proposed=step.proposed)
-            else:
-                step = join(replace(step, id=_free_id(step, {*own, *chosen})))
-                added.add(step.id)
-        if step.id in chosen or any(one.id in added and _calls_alike(one, step) for one in chosen.values()):
+            choice.add(_call(item, tools, tables, inventory, where), where)
+    steps, gone = choice.completed()
+    return Proposal(steps, frozenset(choice.added), gone, str(answer["summary"]))
+
+
+class _Choice:
+    """The steps that an answer has chosen so far, by their ids. `own`: the steps of the agent's draft."""
+
+    def __init__(self, own: Mapping[str, Step], shown: Collection[str], join: Callable[[Step], Step]) -> None:
+        self.own, self.shown, self.join = own, shown, join
+        self.chosen: dict[str, Step] = {}
+        self.added: set[str] = set()
+
+    def keep(self, item: Mapping[str, Any], where: str) -> None:
+        """A step of the draft."""
+        _check(item, _object({"keep": {"type": "string"}}, "keep"), where)
+        if item["keep"] not in self.own or item["keep"] not in self.shown:
+            known = ", ".join(sorted(self.shown))
+            raise ModelAnswerError(f"{where}: there is no step {item['keep']!r} to keep; there are {known}")
+        self._put(replace(self.own[item["keep"]], proposed=item["why"]), where)
+
+    def add(self, call: Step, where: str) -> None:
+        """A call of a tool; of the draft's step that does the same, which says more: what it rests on, and what it waits for."""
+        same = next((step for step in self.own.values() if _calls_alike(step, call)), None)
+        if same is not None:
+            self._put(replace(same, proposed=call.proposed), where)
+            return
+        step = self.join(replace(call, id=_free_id(call, {*self.own, *self.chosen})))
+        self._put(step, where)
+        self.added.add(step.id)
+
+    def _put(self, step: Step, where: str) -> None:
+        again = any(_calls_alike(self.chosen[name], step) for name in self.added)
+        if again or step.id in self.chosen:
             raise ModelAnswerError(f"{where}: the step {step.id!r} is there twice")
-        chosen[step.id] = step
-    # What runs whatever happens does without what was dropped, unless it refers to it.
-    whole = (*draft, *(chosen[name] for name in added))
-    needed = {step.id: {*(() if step.always else step.needs), *referenced(step, ids)} for step in whole}
-    for step in draft:
-        if step.always or step.id not in shown:
-            chosen.setdefault(step.id, step)
-    _close(chosen, own, needed)
-    gone = [one for one in ids if one not in chosen]
-    steps = [by_ids(step, ids, gone) for step in _ordered(chosen, needed)]
-    last = tuple(sorted(added))
-    steps = [replace(step, needs=(*step.needs, *last)) if step.always else step for step in steps]
-    return Proposal(tuple(steps), frozenset(added), tuple(gone), str(answer["summary"]))
+        self.chosen[step.id] = step
+
+    def completed(self) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+        """The steps in their order, with those that may not be dropped; the ids of those that were."""
+        ids = list(self.own)
+        whole = (*self.own.values(), *(self.chosen[name] for name in self.added))
+        # What runs whatever happens does without what was dropped, unless it refers to it.
+        needed = {step.id: {*(() if step.always else step.needs), *referenced(step, ids)} for step in whole}
+        for step in self.own.values():
+            if step.always or step.id not in self.shown:
+                self.chosen.setdefault(step.id, step)
+        _close(self.chosen, self.own, needed)
+        gone = [one for one in ids if one not in self.chosen]
+        steps = [by_ids(step, ids, gone) for step in _ordered(self.chosen, needed)]
+        last = tuple(sorted(self.added))
+        return tuple(replace(step, needs=(*step.needs, *last)) if step.always else step for step in steps), tuple(gone)
 
 
 def _items(answer: Any) -> Sequence[Mapping[str, Any]]:
@@ -181,15 +208,6 @@ def _check(value: Any, schema: Mapping[str, Any], where: str) -> None:
         check_schema(value, schema, where)
     except AishellError as error:
         raise ModelAnswerError(error.message) from error
-
-
-def _kept(item: Mapping[str, Any], own: Mapping[str, Step], shown: Collection[str], where: str) -> Step:
-    _check(item, _object({"keep": {"type": "string"}}, "keep"), where)
-    if item["keep"] not in own or item["keep"] not in shown:
-        raise ModelAnswerError(
-            f"{where}: there is no step {item['keep']!r} to keep; there are {', '.join(sorted(shown))}"
-        )
-    return replace(own[item["keep"]], proposed=item["why"])
 
 
 def _call(
@@ -275,10 +293,11 @@ def _close(chosen: dict[str, Step], own: Mapping[str, Step], needed: Mapping[str
     """Add what the chosen steps need, and what that needs."""
     waiting = list(chosen)
     while waiting:
-        for need in needed.get(waiting.pop(), ()):
-            if need in own and need not in chosen:
-                chosen[need] = own[need]
-                waiting.append(need)
+        needs = needed.get(waiting.pop(), ())
+        for step in own.values():  # in the order of the draft
+            if step.id in needs and step.id not in chosen:
+                chosen[step.id] = step
+                waiting.append(step.id)
 
 
 def _ordered(chosen: Mapping[str, Step], needed: Mapping[str, set[str]]) -> list[Step]:

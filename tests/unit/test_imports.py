@@ -41,7 +41,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backups",),
     ("reporting",),
     ("agents",),
-    ("asking.dates", "asking.names", "asking.reading", "asking.requests", "asking.routing", "asking.words"),
+    (
+        *(
+            f"asking.{name}"
+            for name in "ages conditions cues dates drafts keeping names narrowing parts quantities".split()
+        ),
+        *(
+            f"asking.{name}"
+            for name in "questions reading refusals requests routing text time_words understanding words".split()
+        ),
+    ),
     ("scheduling", "workflows"),
     ("reporting.gathering", "reporting.needs"),
     ("notifying",),

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aishell.agents.loading import BUILT_IN, load_agent
-from aishell.asking.requests import Known, understand
+from aishell.asking.requests import Known
+from aishell.asking.understanding import understand
 
 AGENTS = {name: load_agent(name) for name in BUILT_IN}
 KNOWN = Known(

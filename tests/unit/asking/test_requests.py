@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from aishell.agents.loading import BUILT_IN, load_agent
-from aishell.asking.requests import Known, Request, understand
+from aishell.asking.requests import Known, Request
+from aishell.asking.understanding import understand
 
 TODAY = date(2026, 11, 24)
 AGENTS = {name: load_agent(name) for name in BUILT_IN}

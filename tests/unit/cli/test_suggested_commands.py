@@ -137,7 +137,7 @@ def test_a_suggested_command_is_one(where: str) -> None:
 
 
 #: Texts of files that `init` writes, the beginnings that `plan` makes its own examples of, and what `ask` says by `spelled`.
-WRITTEN = {"cli/init.py", "cli/plan.py", "asking/requests.py", "asking/words.py", "agents/residue.py"} | {
+WRITTEN = {"cli/init.py", "cli/plan.py", "asking/understanding.py", "asking/words.py", "agents/residue.py"} | {
     f"agents/{agent}/words.py" for agent in ("backup", "log_cleanup", "maintenance")
 }
 

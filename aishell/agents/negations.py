@@ -1,0 +1,97 @@
+"""Negations of a text: what a word beside a place denies, and how far. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aishell.agents.patterns import SENTENCE_ENDS, Word
+from aishell.agents.word_classes import CLASSES, FILLERS
+
+#: What ends the reach of a negation.
+_STOPS = frozenset(". ; ! ? : , ( ) but aber sondern pero and und y then dann".split()) | {"\n"}
+
+
+def negated(words: Sequence[Word], first: int, last: int) -> bool:
+    """Whether a word up to four words before a place negates it, or in German one up to two behind it."""
+    before = words[max(0, first - 4) : first]
+    for word in reversed(before):
+        if word.form in _STOPS:
+            break
+        if _negates(word):
+            return True
+    for word in words[last : last + 3]:
+        if word.form in _STOPS:
+            break
+        if word.form in ("nicht", "nie", "weglassen", "auslassen", "unnotig", "alone"):
+            return True
+    return False
+
+
+_NOT = frozenset(word for word in CLASSES["not"].split("|") if "_" not in word)
+#: More words that turn a clause into its opposite, where the reach of a negation is not measured.
+_DENIALS = frozenset(
+    """isn't aren't won't wouldn't can't cannot couldn't needn't didn't wont cant donot dnt nothing none neither nor nobody
+    refrain refuse forbid forbidden stop instead rather unless hardly
+    nich nix nichts niemand keins keines weder noch statt anstatt verzichte verzichten unterlasse unterlassen unterlass
+    vermeide vermeiden verboten untersagt
+    nada nadie ninguna ningun ninguno ningunas ningunos jamas vez lugar abstente prohibido salvo""".split()
+)
+#: The form of a negation that is read already: no pattern finds it, and its clause is still a negated one.
+DENIED = "·not"
+#: What parts the clauses of a sentence; `and` does not, as a negation before it may be meant for both sides.
+_PARTS = frozenset(": , ( ) - – — but aber sondern pero sino then dann luego despues danach afterwards".split())
+
+
+def _negates(word: Word) -> bool:
+    return not word.quoted and (word.form in _NOT or word.form.startswith(("omit", "evita")))
+
+
+def denied(words: Sequence[Word], first: int, last: int) -> bool:
+    """Whether a clause that a span is in has a negation anywhere, or one beside it is a negation and hardly more.
+
+    Stricter than `negated`: for what must not be done by mistake.
+    """
+    start, end = _clause(words, first, last)
+    if _has_denial(words[start:end]):
+        return True
+    behind = (
+        _clause(words, end + 1, end + 1) if end < len(words) and words[end].form not in SENTENCE_ENDS else (end, end)
+    )
+    if _is_denial(words[slice(*behind)]):
+        return True
+    while start > 0 and words[start - 1].form not in SENTENCE_ENDS:
+        before = words[slice(*_clause(words, start - 1, start - 1))]
+        if _is_denial(before) or (before and denies(before[-1])):
+            return True  # `do not, under any circumstances, …`
+        if not _is_short(before):
+            break
+        start -= len(before) + 1
+    return False
+
+
+def _clause(words: Sequence[Word], first: int, last: int) -> tuple[int, int]:
+    """The clause around a span."""
+    ends = _PARTS | SENTENCE_ENDS
+    while first > 0 and (words[first - 1].quoted or words[first - 1].form not in ends):
+        first -= 1
+    while last < len(words) and (words[last].quoted or words[last].form not in ends):
+        last += 1
+    return first, last
+
+
+def denies(word: Word) -> bool:
+    """Whether a word turns its clause into the opposite."""
+    return not word.quoted and (word.form == DENIED or _negates(word) or word.form in _DENIALS)
+
+
+def _has_denial(words: Sequence[Word]) -> bool:
+    return any(map(denies, words))
+
+
+def _is_denial(words: Sequence[Word]) -> bool:
+    """Whether a clause is a negation and at most two words more: `please do not`, `no, never`."""
+    return _has_denial(words) and _is_short(words)
+
+
+def _is_short(words: Sequence[Word]) -> bool:
+    return sum(word.form not in FILLERS for word in words) <= 3

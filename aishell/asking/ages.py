@@ -1,0 +1,128 @@
+"""Ages in a text: "older than three months", "since March", "before 2026", "seit März", "antes de junio". Pure.
+
+What is read becomes a number of days to keep, on which rows are deleted. So every doubt goes to the longer time: a month is 31
+days where the calendar has it, the hours of today count as a day, and what has two meanings has none.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from aishell.agents.patterns import Word
+from aishell.asking.cues import behind, cue
+from aishell.asking.dates import Time, dated, months_before
+from aishell.asking.time_words import NUMBERS, VAGUE, form_at, unit_of
+
+_DAYS_IN = {"second": 1 / 86400, "minute": 1 / 1440, "hour": 1 / 24, "day": 1, "week": 7, "fortnight": 14}
+_MONTHS_IN = {"month": 1, "quarter": 3, "year": 12}
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """A time in a text, with the word before it that says what is meant.
+
+    `days`: whole days up to today, rounded up; None: `doubt` says what is not certain. `meaning`: older, newer, since, last,
+    every or bare. `dated`: it is a date, rather than so long.
+    """
+
+    first: int
+    last: int
+    days: int | None
+    meaning: str
+    dated: bool = False
+    doubt: str = ""
+
+
+def ages(words: Sequence[Word], today: date) -> Iterator[Age]:
+    """Every age and date of a text, in its order, each with what leads to it."""
+    at = 0
+    while at < len(words):
+        found = _duration(words, at, today) or dated(words, at, today)
+        if found is None or found.last <= at:
+            at += 1
+            continue
+        first, meaning = cue(words, at)
+        last, after = behind(words, found.last)
+        meaning = after or meaning
+        if found.dated and meaning == "bare" and _is_number_only(words[at : found.last]):
+            at += 1  # a figure that may be a year, where nothing says that it is one
+            continue
+        doubt = found.doubt
+        if found.unsure_year and meaning == "older":
+            doubt = "the year of a month that is still to come this year"
+        yield Age(first, last, None if doubt else found.days, meaning, found.dated, doubt)
+        at = last
+
+
+def _is_number_only(words: Sequence[Word]) -> bool:
+    return len(words) == 1 and words[0].form.isdigit()
+
+
+def _duration(words: Sequence[Word], at: int, today: date) -> Time | None:
+    if words[at].quoted:
+        return None
+    return _glued(words[at], at, today) or _vague(words, at) or _counted(words, at, today)
+
+
+def _glued(word: Word, at: int, today: date) -> Time | None:
+    """`90d`, `90-day`."""
+    found = re.fullmatch(r"(\d{1,6})-?([a-z]{1,12})", word.form)
+    unit = unit_of(found[2]) if found else None
+    return Time(at + 1, _days(float(found[1]), unit, today), False) if found and unit else None
+
+
+def _vague(words: Sequence[Word], at: int) -> Time | None:
+    """`a few days`, `a couple of weeks`: a time whose length is not said."""
+    if not (words[at].form in VAGUE or (words[at].form == "a" and form_at(words, at + 1) in ("few", "couple"))):
+        return None
+    end = next((n for n in range(at + 1, min(at + 5, len(words))) if unit_of(words[n].form)), None)
+    if end is None or not {word.form for word in words[at + 1 : end]} <= {"few", "couple", "of", "de", "the"}:
+        return None
+    return Time(end + 1, None, False, f"how many {words[end].form} are meant")
+
+
+def _counted(words: Sequence[Word], at: int, today: date) -> Time | None:
+    """`90 days`, `three full months`."""
+    number, end = _number(words, at)
+    if number is None:
+        return None
+    end += int(form_at(words, end) in ("full", "whole", "volle", "ganze", "ganzes", "calendar", "last"))
+    unit = unit_of(form_at(words, end))
+    return None if unit is None else Time(end + 1, _days(number, unit, today), False)
+
+
+def _number(words: Sequence[Word], at: int) -> tuple[float | None, int]:
+    """A number in figures or words: `90`, `three`, `half a`, `a half`, `two and a half`, `a hundred`."""
+    word = words[at]
+    if word.number is not None:
+        return word.number, at + 1
+    number, end = NUMBERS.get(word.form), at + 1
+    if number is None:
+        return None, at
+    following = NUMBERS.get(form_at(words, end))
+    if number >= 20 and following is not None and 1 <= following < 10 and number % 10 == 0:
+        return number + following, end + 1
+    if {number, following} == {1, 0.5}:
+        return 0.5, end + 1
+    if number == 1 and following == 100:
+        return 100, end + 1
+    if number < 10 and following == 100:
+        return number * 100, end + 1
+    if [form_at(words, end + n) for n in range(3)] in (["and", "a", "half"], ["y", "medio", ""]):
+        return number + 0.5, end + 3
+    return number, end
+
+
+def _days(number: float, unit: str, today: date) -> int:
+    """The days of so long before today, by the calendar or by months of 30 days, whichever is more."""
+    if unit in _DAYS_IN:
+        return math.ceil(number * _DAYS_IN[unit])
+    months = number * _MONTHS_IN[unit]
+    whole = math.ceil(months)
+    if whole > 12 * (today.year - 1):
+        return 10**6  # longer than the calendar goes back
+    return max((today - months_before(today, whole)).days, math.ceil(months * 30))

@@ -1,0 +1,100 @@
+"""The words of a request with the names in it, as every rule sees them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from aishell.agents.negations import DENIED, denies
+from aishell.agents.patterns import Word, literals, words_of
+from aishell.agents.vocabulary import Vocabulary
+from aishell.asking import words as lexicon
+from aishell.asking.ages import Age, ages
+from aishell.asking.names import Names, names_in, quoted
+from aishell.asking.parts import matches
+from aishell.asking.requests import Known
+from aishell.asking.time_words import is_time_word
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text as it is read. `words`: those that name something are quoted."""
+
+    text: str
+    known: Known
+    words: tuple[Word, ...]
+    names: Names
+    ages: tuple[Age, ...]
+    vocabularies: Mapping[str, Vocabulary]
+    spoken: Spoken
+
+    @classmethod
+    def of(cls, text: str, known: Known) -> Text:
+        """Read the words and names of a text."""
+        raw = words_of(text)
+        vocabularies = {name: agent.words() for name, agent in known.agents.items()}
+        spoken = Spoken(vocabularies)
+        names = names_in(raw, known.targets, known.tables, spoken, _taken(raw, vocabularies))
+        words = quoted(raw, names)
+        return cls(text, known, words, names, tuple(ages(words, known.today)), vocabularies, spoken)
+
+    def hiding(self, places: Collection[int]) -> Text:
+        """The text with words in which no work and no name is found; a negation among them still is one."""
+        words = (_hidden(word) if place in places else word for place, word in enumerate(self.words))
+        return replace(self, words=tuple(words))
+
+    def said(self, first: int, last: int) -> str:
+        """The words from one to another, as they are written."""
+        return self.text[self.words[first].start : self.words[last - 1].end] if last > first else ""
+
+    def places(self, patterns: Sequence[str]) -> set[int]:
+        """The places of all words that patterns find."""
+        found = matches(patterns, self.words)
+        return {place for match in found for span in match.parts for place in range(*span)}
+
+    def has(self, patterns: Sequence[str], first: int = 0, last: int | None = None) -> bool:
+        """Whether one of the patterns is among the words from one to another."""
+        return has(patterns, self.words[first:last])
+
+
+def _hidden(word: Word) -> Word:
+    return replace(word, form=DENIED if denies(word) else "·", quoted=False, text="·")
+
+
+def has(patterns: Sequence[str], words: Sequence[Word]) -> bool:
+    """Whether one of the patterns is among words."""
+    return next(matches(patterns, words), None) is not None
+
+
+class Spoken:
+    """Tells words of any vocabulary, which are not by themselves names."""
+
+    def __init__(self, vocabularies: Mapping[str, Vocabulary]) -> None:
+        patterns = [pattern for vocabulary in vocabularies.values() for pattern in vocabulary.patterns()]
+        self._whole, self._stems = _literals((*patterns, *lexicon.spoken()))
+
+    def __call__(self, word: Word) -> bool:
+        form = word.form
+        return not word.quoted and (form in self._whole or form.startswith(self._stems) or is_time_word(form))
+
+
+@lru_cache(maxsize=32)
+def _literals(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The words that patterns have, and the beginnings of words."""
+    every = literals(patterns)
+    stems = tuple(one.removesuffix("*") for one in every if one.endswith("*"))
+    return frozenset(one for one in every if not one.endswith("*")), stems
+
+
+def _taken(words: Sequence[Word], vocabularies: Mapping[str, Vocabulary]) -> set[int]:
+    """Places of words that are names of folders, and so not of tables or targets."""
+    patterns = [
+        pattern
+        for vocabulary in vocabularies.values()
+        for reads in vocabulary.inputs.values()
+        if reads.kind == "name" and not reads.unit
+        for pattern in reads.words[True]
+    ]
+    values = {id(value) for match in matches(patterns, words) for value in match.values}
+    return {place for place, word in enumerate(words) if id(word) in values}
