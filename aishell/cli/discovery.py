@@ -15,7 +15,7 @@ from aishell.codec import plain
 from aishell.commands import on
 from aishell.errors import AishellError, UsageError
 from aishell.models import Task
-from aishell.reporting.units import printable, size
+from aishell.reporting.units import in_days, printable, size
 
 if TYPE_CHECKING:
     from aishell.agents.log_cleanup.discovery import Bucket, Candidate
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 #: The inputs of the agent that say where to look, or go into the suggested command.
 MEANT = ("table", "tables", "date_column", "retention_days")
-#: Days that nobody plans for.
-LONG = 36_525
 #: Levels of the histogram's bars: for terminals that can draw, and for the others.
 BARS, PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
@@ -108,7 +106,7 @@ def show(out: Console, found: Discovery) -> None:
     disk = found.disk
     free = f"{size(disk.free_bytes)} free" if disk.free_bytes is not None else f"unknown: {disk.unknown}"
     growth = disk.growth_bytes_per_day
-    full = "" if disk.days_until_full is None else f"; full in {_days(disk.days_until_full)}"
+    full = "" if disk.days_until_full is None else f"; full in {in_days(disk.days_until_full)}"
     out.print()
     out.print(f"disk: {free}; {_grown(growth, len(found.candidates), disk.growth_unknown)}{full}")
 
@@ -143,7 +141,7 @@ def _candidate(out: Console, one: Candidate, draws: bool) -> None:
 
 
 def _growth(one: Candidate, rows: float) -> str:
-    full = f"; alone it fills the disk in {_days(one.days_until_full)}" if one.days_until_full is not None else ""
+    full = f"; alone it fills the disk in {in_days(one.days_until_full)}" if one.days_until_full is not None else ""
     word = "at most " if one.bytes_method == "at most" else ""
     space = f" and {word}{size(one.bytes_per_day)}" if one.bytes_per_day is not None else ""
     return f"{rows:,.{1 if rows < 10 else 0}f} rows{space} a day ({one.growth_method}){full}"
@@ -164,7 +162,3 @@ def _draws() -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-def _days(days: float) -> str:
-    return f"{days:,.0f} days" if days < LONG else "more than 100 years"

@@ -175,3 +175,8 @@ def holds_command(text: str) -> bool:
 def roughly(output: Mapping[str, Any]) -> str:
     """The word before bytes that statistics tell."""
     return "about " if output.get("bytes_method") == "statistics" else ""
+
+
+def in_days(days: float) -> str:
+    """A forecast: `16 days`; nobody plans for more than 100 years."""
+    return f"{days:,.0f} days" if days < 36_525 else "more than 100 years"

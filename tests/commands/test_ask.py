@@ -118,6 +118,39 @@ def test_a_table_is_told_of_as_the_server_knows_it(aishell: Aishell, bloated_ser
     assert any("hot by day" in fact["text"] for fact in answer["facts"])
 
 
+def test_a_question_about_a_server_is_answered_by_the_server_as_it_is_now(
+    aishell: Aishell, bloated_server: Bloated
+) -> None:
+    db = bloated_server.make()
+    aishell.configure("targets.yaml", json.dumps({"targets": {"shop": {"url": db.url, "environment": "test"}}}))
+    question = "which indexes of shop are duplicates?"
+
+    def facts() -> list[str]:
+        document = ask(aishell, question).expect(0).json
+        assert all(fact["source"].startswith("tools/") for fact in document["facts"])
+        return [fact["text"] for fact in document["facts"]]
+
+    assert facts() == ["shop: no duplicate or redundant index was found."]
+    db.execute("CREATE INDEX first ON orders (n)")
+    db.execute("CREATE INDEX second ON orders (n)")
+    found = facts()
+    assert found
+    assert all("duplicate_index" in text or "redundant_index" in text for text in found), found
+    assert aishell("runs", "list", "--output", "json").expect(0).json == [], "a question is no run"
+
+
+def test_a_target_that_cannot_be_asked_is_answered_from_what_is_kept(shop: Aishell, tmp_path: Any) -> None:
+    shop("run", "maintenance", "--type", "quick", "--target", "shop", "--yes").expect(0)
+    gone = tmp_path / "gone.db"
+    named = {"shop": {"url": f"sqlite:///{gone}", "environment": "test"}}
+    shop.configure("targets.yaml", json.dumps({"targets": named}))
+    facts = ask(shop, "how healthy is shop?").expect(0).json["facts"]
+    assert facts[0]["text"].startswith("shop cannot be asked: ")
+    assert any(" of 100 at " in fact["text"] and fact["source"].startswith("run ") for fact in facts)
+    (only,) = ask(shop, "which indexes of shop are invalid?").expect(0).json["facts"]
+    assert only["text"].startswith("shop cannot be asked: ")
+
+
 def test_a_model_reads_what_the_rules_are_not_sure_of(read: Aishell, ollama: OllamaDouble) -> None:
     ollama.says(task(maintenance_type="full"), keeps)
     document = ask(read, "tidy things up nicely for the release", "--dry-run").expect(0).json
