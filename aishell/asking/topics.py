@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aishell.agents.vocabulary import find, words_of
+from aishell.agents.patterns import find, words_of
 
 
 @dataclass(frozen=True)
