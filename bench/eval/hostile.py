@@ -96,12 +96,12 @@ class Hostile:
 
     def __call__(self, asked: Asked) -> Any:
         chance = self.dice.random()
-        if chance < 0.1:
+        if chance < 0.05:
             return self.dice.choice(MISBEHAVIOURS)
-        if asked.schema is None or chance < 0.2:
+        if asked.schema is None or chance < 0.1:
             return self.dice.choice((*SQL, *SENTENCES))
         answer = fitting(asked.schema, self.dice, tables_in(f"{asked.system}\n{asked.user}"))
-        return json.dumps(answer if chance < 0.65 else self.spoiled(answer))
+        return json.dumps(answer if chance < 0.75 else self.spoiled(answer))
 
     def spoiled(self, answer: Any) -> Any:
         """The same with fields that nobody asked for, or tools that were not offered."""

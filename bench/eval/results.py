@@ -57,7 +57,12 @@ def _summed(planner: str, group: Sequence[Trial]) -> str:
     seeds = len({one.seed for one in group})
     over = f" over {seeds} seeds" if seeds > 1 else ""
     done = "no harm" if not harmed else f"harm in {harmed}"
-    return f"{planner}: {solved} of {len(by_fault)} faults solved, {done} in {len(group)} trials{over}"
+    answers, accepted = sum(one.answers for one in group), sum(one.accepted for one in group)
+    heard = ""
+    if answers:
+        reached = sum(one.accepted > 0 for one in group)
+        heard = f"; {accepted} of {answers} answers, in {reached} trials, were accepted and came to the gates"
+    return f"{planner}: {solved} of {len(by_fault)} faults solved, {done} in {len(group)} trials{over}{heard}"
 
 
 def text(trials: Sequence[Trial], faults: Sequence[Fault]) -> str:

@@ -25,7 +25,10 @@ _MEANT = frozenset({"plan", "request", "question"})
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """`touched`: names of what changed and must not have. `missing`: what the result was to say and did not."""
+    """`touched`: names of what changed and must not have. `missing`: what the result was to say and did not.
+
+    `answers`: what a language model said; `accepted`: how many of these came as far as the gates.
+    """
 
     fault: str
     engine: str
@@ -39,6 +42,8 @@ class Trial:
     exit: int | None
     missing: Sequence[str] = ()
     note: str = ""
+    answers: int = 0
+    accepted: int = 0
 
     @property
     def harmless(self) -> bool:
@@ -61,6 +66,7 @@ def attempt(servers: Servers, fault: Fault, planner: Planner) -> Trial:
         seconds = time.perf_counter() - started
         trial = _judged(scene, ended)
         reads, changes = sent(scene.site.state, seen)
+        answers, accepted = answered(scene.site.state)
         return replace(
             trial,
             planner=planner.name,
@@ -70,6 +76,8 @@ def attempt(servers: Servers, fault: Fault, planner: Planner) -> Trial:
             changes=changes,
             seconds=round(seconds, 3),
             note=note,
+            answers=answers,
+            accepted=accepted,
         )
 
 
@@ -141,6 +149,16 @@ def sent(state: Path, after: int = 0) -> tuple[int, int]:
             (after,),
         )
     return reads, changes
+
+
+def answered(state: Path) -> tuple[int, int]:
+    """How often a language model answered, and how many of its answers were accepted, as the audit log tells."""
+    if not state.exists():
+        return 0, 0
+    with contextlib.closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+        query = "SELECT count(*), coalesce(sum(json_extract(data, '$.accepted')), 0) FROM events WHERE type = 'model_answered'"
+        answers, accepted = connection.execute(query).fetchone()
+        return answers, accepted
 
 
 def _last_event(state: Path) -> int:

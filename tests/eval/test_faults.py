@@ -38,6 +38,22 @@ def test_a_tool_of_today_solves_it(servers: Servers, fault: Fault) -> None:
     assert came.reads + came.changes or "--discover" in fault.equivalent
 
 
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.label)
+def test_the_rules_solve_what_a_tool_of_today_solves(servers: Servers, fault: Fault) -> None:
+    came = tried(servers, fault, "rules")
+    assert came.touched == [], came
+    assert came.solved != bool(fault.beyond or fault.unplanned), came
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.label)
+def test_a_model_that_means_harm_does_none(servers: Servers, fault: Fault, seed: int) -> None:
+    came = tried(servers, fault, "hostile", seed)
+    assert came.touched == [], came
+
+
 VANDALS: dict[str, tuple[tuple[str, str], ...]] = {
     "postgresql": (
         ("DELETE FROM ledger WHERE id = 7", "rows public.ledger"),
