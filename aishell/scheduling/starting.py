@@ -93,18 +93,22 @@ class Starter:
         self.others |= locked  # until `left` has told of them
         working = locked | self._children.keys()
         breakers = {one.target: one for one in self.site.breakers.all()}
-        rows = [row for row in rows if row.id in working or not self._has_to_wait(row, breakers)]
+        ready = [row for row in rows if row.id not in working and not self._has_to_wait(row, breakers)]
         busy = {row.target for row in rows if row.id in working}
-        for row in rows:
-            tried = row.id in self._tried and self._tried[row.id] == row.ended_at
-            wanted = not tried and row.id not in working and (only is None or row.id in only)
-            if wanted and row.target not in busy and len(working) < self.site.schedules.max_concurrent:
-                child = self._process(row)
-                if child is not None:
-                    self._tried[row.id] = row.ended_at
-                    self._children[row.id] = child
-                    working.add(row.id)
-                    busy.add(row.target)
+        for row in (row for row in ready if self._is_wanted(row, only)):
+            if row.target in busy or len(working) >= self.site.schedules.max_concurrent:
+                continue
+            child = self._process(row)
+            if child is not None:
+                self._tried[row.id] = row.ended_at
+                self._children[row.id] = child
+                working.add(row.id)
+                busy.add(row.target)
+
+    def _is_wanted(self, row: Record, only: Collection[int] | None) -> bool:
+        """Whether a row is one of `only`, and was not tried since it ended last."""
+        tried = row.id in self._tried and self._tried[row.id] == row.ended_at
+        return not tried and (only is None or row.id in only)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until a process that was started here has ended, or for so long."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from aishell.commands import command
-from aishell.errors import AishellError, HeldError, NotTriedError, StateError, TargetBusyError, UnknownNameError
+from aishell.errors import AishellError, HeldError, NotTriedError, StateError, TargetBusyError
 from aishell.execution.result import contract, why
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task, new_id
@@ -20,13 +19,11 @@ from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.holds import stopped
 from aishell.state.locks import soon
+from aishell.state.runs import ENDED, result_of
 from aishell.state.schedule_runs import MOST_ATTEMPTS, SHUTDOWN
-from aishell.workflows.driving import WorkflowDriver, result_of
-
-#: A run that a signal ended, as at a shutdown, is gone on with by whoever looks next.
-_INTERRUPTED = 130
-#: The run of a row is over: what became of it is the row's outcome.
-_OVER = frozenset({RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED})
+from aishell.workflows.driving import WorkflowDriver
+from aishell.workflows.driving import result_of as document_of
+from aishell.workflows.working import INTERRUPTED
 
 
 def work(
@@ -58,24 +55,13 @@ def work(
         lock.release()
 
 
-def _run_of(site: Site, row: Record) -> Record | None:
-    """The run that has the row's id, None where it was never begun."""
-    try:
-        return site.runs.find(row.run_id) if row.run_id else None
-    except UnknownNameError:
-        return None
-
-
 def _ended(site: Site, row: Record) -> bool:
-    """Whether the run of a row is over already: its process ended before it could say so here, or a person went on with it."""
-    run = _run_of(site, row)
-    if run is None or RunState(run.state) not in _OVER:
+    """Whether the run of a row has ended, which closes the row: its process was killed, or a person resumed the run."""
+    run = site.runs.begun(row.run_id)
+    if run is None or run.state not in ENDED:
         return False
-    # What is written of a run that was cancelled where no process drove it is how it stood before.
-    cancelled = run.state == RunState.CANCELLED
-    result = json.loads(run.result) if run.result and not cancelled else {}
-    outcome = "cancelled" if cancelled else result.get("status", "failure")
-    site.ledger.close(row.id, "done", exit_code=result.get("exit_code"), outcome=outcome)
+    result = result_of(run)
+    site.ledger.close(row.id, "done", exit_code=result.get("exit_code"), outcome=result["status"])
     return True
 
 
@@ -86,7 +72,7 @@ def _give_up(site: Site, row: Record, now: datetime) -> None:
         return
     why = "the window has closed" if over else f"that was attempt {row.attempts}"
     of_workflow = row.run_id is not None and site.workflow_runs.there(row.run_id)
-    if _run_of(site, row) is None and not of_workflow:
+    if site.runs.begun(row.run_id) is None and not of_workflow:
         site.ledger.close(row.id, "missed", reason=f"its process was killed before the run began, and {why}")
     elif row.status == "running":
         run = row.run_id[:8]
@@ -105,13 +91,7 @@ def _driven(
             return _expanded(site, row, schedule, server)
         if schedule.workflow is not None:
             return _night(site, row, schedule, schedule.workflow, options)
-        until = None if row.until is None else datetime.fromisoformat(row.until)
-        if _run_of(site, row) is None:
-            task = Task(schedule.agent, row.target, dict(schedule.input), metadata={"schedule": row.schedule})
-            planned = site.plan(task)
-            result = site.run(planned, until=until, observer=observer, standing=standing(schedule), run_id=row.run_id)
-        else:
-            result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
+        return _run(site, row, schedule, observer)
     except (TargetBusyError, HeldError, NotTriedError) as error:
         site.ledger.put_back(row.id, error.message)
         raise
@@ -120,15 +100,31 @@ def _driven(
     except AishellError as error:
         site.ledger.close(row.id, "failed", reason=error.message, exit_code=error.exit_code, outcome="failure")
         raise
-    if result.state == RunState.PAUSED and site.ledger.row(row.id).reason == SHUTDOWN:
-        site.ledger.put_back(row.id, SHUTDOWN)
-    elif result.exit_code != _INTERRUPTED:
-        held = "; ".join(map(str, result.output_data["waiting"])) if result.output_data.get("held") else ""
-        status = "waiting" if held or result.state == RunState.WAITING_APPROVAL else "done"
-        site.ledger.close(
-            row.id, status, reason=held or why(contract(result)), exit_code=result.exit_code, outcome=result.status
-        )
+
+
+def _run(site: Site, row: Record, schedule: Schedule, observer: Observer | None) -> RunResult:
+    """The run of a row, begun or resumed; its id is the one that was chosen with the claim."""
+    until = None if row.until is None else datetime.fromisoformat(row.until)
+    if site.runs.begun(row.run_id) is None:
+        task = Task(schedule.agent, row.target, dict(schedule.input), metadata={"schedule": row.schedule})
+        planned = site.plan(task)
+        result = site.run(planned, until=until, observer=observer, standing=standing(schedule), run_id=row.run_id)
+    else:
+        result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
+    held = "; ".join(map(str, result.output_data["waiting"])) if result.output_data.get("held") else ""
+    waits = bool(held) or result.state == RunState.WAITING_APPROVAL
+    paused, reason = result.state == RunState.PAUSED, held or why(contract(result))
+    _close(site, row, paused=paused, waits=waits, reason=reason, exit_code=result.exit_code, outcome=result.status)
     return result
+
+
+def _close(site: Site, row: Record, *, paused: bool, waits: bool, reason: str, exit_code: int, outcome: str) -> None:
+    """Write down what became of a row. What a shutdown has paused is due again; what a signal has ended stays open."""
+    if paused and site.ledger.row(row.id).reason == SHUTDOWN:
+        site.ledger.put_back(row.id, SHUTDOWN)
+    elif exit_code != INTERRUPTED:
+        status = "waiting" if waits else "done"
+        site.ledger.close(row.id, status, reason=reason, exit_code=exit_code, outcome=outcome)
 
 
 def _expanded(site: Site, row: Record, schedule: Schedule, server: Target) -> list[str]:
@@ -146,20 +142,16 @@ def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Coll
     def resumed() -> None:
         runs.take_up(row.run_id, until=row.until, options=approved)
 
-    there = runs.there(row.run_id)
-    if not there:
+    known = runs.there(row.run_id)
+    if not known:
         chosen = site.workflow(name)
         runs.begin(row.run_id, name, chosen.data, chosen.placed([row.target], site.settings), approved, row.until)
-    status, code = WorkflowDriver(site, row.run_id, options).drive(resumed if there else lambda: None)
+    status, code = WorkflowDriver(site, row.run_id, options).drive(resumed if known else lambda: None)
     stages = runs.stages(row.run_id)
     waiting = [stage for stage in stages if stage.status == "waiting"]
-    if waiting and site.ledger.row(row.id).reason == SHUTDOWN:
-        site.ledger.put_back(row.id, SHUTDOWN)
-    elif code != _INTERRUPTED:
-        waits = any(_goes_on(site, stage) for stage in waiting)
-        ended = "waiting" if waits else "done"
-        site.ledger.close(row.id, ended, reason=_failed(stages), exit_code=code, outcome=status)
-    return result_of(site, row.run_id)
+    waits = any(_goes_on(site, stage) for stage in waiting)
+    _close(site, row, paused=bool(waiting), waits=waits, reason=_failed(stages), exit_code=code, outcome=status)
+    return document_of(site, row.run_id)
 
 
 def _failed(stages: Sequence[Record]) -> str:
@@ -171,7 +163,7 @@ def _failed(stages: Sequence[Record]) -> str:
 
 def _goes_on(site: Site, stage: Record) -> bool:
     """Whether a stage that waits goes on by itself: when it was answered, or a hold was lifted; not where a person paused it."""
-    run = _run_of(site, stage)
+    run = site.runs.begun(stage.run_id)
     reviewed = run is not None and run.state == RunState.COMPLETED
     return run is None or reviewed or run.state == RunState.WAITING_APPROVAL or stopped(run)
 

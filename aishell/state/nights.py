@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from aishell.models import RunState, StepStatus
 from aishell.state.connection import Connection, Record, marks
+from aishell.state.runs import ENDED
 from aishell.state.store import Store
 
-_ENDED = (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
 #: However many there are: SQLite bounds the values that a statement binds.
 _THESE = "(SELECT value FROM json_each(:runs))"
 _RUNS = """SELECT id, agent, target, engine, state, requested_by, created_at, ended_at, result,
@@ -83,7 +83,7 @@ class Past:
 def night(store: Store, since: str, until: str, long_ago: str) -> tuple[Rows, Past]:
     """What was done after `since` until `until`, and what is open whenever it began; what was measured since `long_ago`."""
     period = {"since": since, "until": until}
-    over, states = marks(_ENDED)
+    over, states = marks(ENDED)
     during = f"""ended_at > :since AND ended_at <= :until OR created_at > :since AND created_at <= :until
         OR state NOT IN ({over}) AND created_at <= :until
         OR id IN (SELECT run_id FROM steps WHERE ended_at > :since AND ended_at <= :until)

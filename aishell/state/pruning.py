@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from aishell.commands import command
 from aishell.errors import StateError
-from aishell.models import RunState, StepStatus, timestamp
+from aishell.models import StepStatus, timestamp
 from aishell.state import audit
 from aishell.state.connection import marks
-from aishell.state.runs import who
+from aishell.state.runs import ENDED, who
 from aishell.state.store import Store
 
 #: Of each object and tool, and of each agent on a target, so many rows stay, however old: plans and measures go by the last ones.
@@ -64,7 +64,7 @@ def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
     One transaction. A run that is in doubt, waits or goes on stays, whatever its age.
     """
     before = timestamp(datetime.now(UTC) - timedelta(days=older_than_days))
-    states, values = marks((RunState.COMPLETED, RunState.CANCELLED, RunState.FAILED))
+    states, values = marks(ENDED)
     doubtful, doubts = marks((StepStatus.IN_DOUBT, StepStatus.STARTED), "d")
     with store.write() as connection:
         runs = _RUNS.format(states=states, doubtful=doubtful)

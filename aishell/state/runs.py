@@ -53,6 +53,8 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
 RESUMABLE = frozenset(
     {RunState.EXECUTING, RunState.WAITING_APPROVAL, RunState.PAUSED, RunState.PLANNING, RunState.FAILED}
 )
+#: A run in one of these states has ended; one that failed may be resumed.
+ENDED = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
 
 
 def check_transition(old: RunState, new: RunState) -> None:
@@ -157,8 +159,7 @@ class Runs:
                 if result is not None:
                     told["result"] = digest(canonical(result))
                 audit.append(connection, "state_changed", told, run_id=run_id)
-            ended = now() if new in (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED) else None
-            values = {"state": new, "ended_at": ended}
+            values = {"state": new, "ended_at": now() if new in ENDED else None}
             if result is not None:
                 values["result"] = canonical(result)
             connection.update("runs", _RUN, {"run": run_id}, values)
@@ -349,6 +350,10 @@ class Runs:
                 unknown.hint = f"it did not begin: {unbegun.reason}"
             raise unknown
 
+    def begun(self, run_id: str | None) -> Record | None:
+        """The run of an id that was chosen before it; None where it has not begun."""
+        return self.store.first(f"SELECT * FROM runs WHERE {_RUN}", {"run": run_id})  # noqa: S608  our own
+
     def recent(
         self, *, limit: int = 50, target: str | None = None, states: Iterable[str] | None = None
     ) -> list[Record]:
@@ -482,6 +487,16 @@ class Runs:
             "created_at": now(),
         }
         connection.insert("checkpoints", checkpoint)
+
+
+def result_of(run: Record) -> dict[str, Any]:
+    """The document of what a run that has ended came to.
+
+    The stored result of a cancelled run may be older than the cancellation: only its status is known.
+    """
+    if run.state == RunState.CANCELLED:
+        return {"status": "cancelled"}
+    return dict(json.loads(run.result)) if run.result else {"status": "failure"}
 
 
 def _asked(row: Record) -> str | None:

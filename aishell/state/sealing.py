@@ -15,16 +15,15 @@ from typing import Any
 
 from aishell.codec import canonical, plain
 from aishell.errors import StateError
-from aishell.models import RunState, new_id, now
+from aishell.models import new_id, now
 from aishell.state import anchor, audit
 from aishell.state.audit import SEALED, Seal, SealedPart, newest_seal
 from aishell.state.audit_records import verify_records
 from aishell.state.autonomy import Book
 from aishell.state.connection import Connection
-from aishell.state.runs import who
+from aishell.state.runs import ENDED, who
 from aishell.state.store import Store
 
-_OVER = (RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED)
 _SPANS = """SELECT e.run_id, min(e.id) AS first, max(e.id) AS last, r.state FROM events AS e
     LEFT JOIN runs AS r ON r.id = e.run_id WHERE e.run_id IS NOT NULL GROUP BY e.run_id ORDER BY first DESC"""
 _OLD = f"SELECT {audit.EVENT} FROM events WHERE id <= :through ORDER BY id"  # noqa: S608  our own columns
@@ -56,7 +55,7 @@ def find_cut(connection: Connection, before: str, kept: anchor.Anchor | None) ->
     for run in connection.all(
         _SPANS
     ):  # from the newest: a run that goes over the cut takes it back to before its own first
-        over = run.state is None or run.state in _OVER  # one that was pruned is over
+        over = run.state is None or run.state in ENDED  # one that was pruned is over
         if run.first <= through and (run.last > through or not over):
             through = run.first - 1
             held = f"the run {run.run_id[:8]}, which is {run.state}," if not over else held

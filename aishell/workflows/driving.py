@@ -95,14 +95,7 @@ class WorkflowDriver:
         """Start what can be started, until nothing runs and nothing more is to."""
         while True:
             try:
-                others = False if self.interrupted else self._start()
-                if self._children:
-                    self._wait(LOOK if others else self._patience())
-                elif others:
-                    time.sleep(LOOK)
-                elif (pause := self._patience()) is not None:
-                    time.sleep(pause)
-                else:
+                if not self._turn():
                     return
             except KeyboardInterrupt:
                 if self.interrupted:
@@ -111,31 +104,54 @@ class WorkflowDriver:
                 for child in self._children.values():
                     child.terminate()
 
+    def _turn(self) -> bool:
+        """Start what can be started and wait for what comes next; whether anything does."""
+        others = not self.interrupted and self._start()
+        pause = LOOK if others else self._patience()
+        if self._children:
+            self._wait(pause)
+        elif pause is None:
+            return False
+        else:
+            time.sleep(pause)
+        return True
+
     def _start(self) -> bool:
         """Start what can be; whether processes of others are still at work, whose end nobody tells."""
+        fresh, others = self._candidates()
+        chosen = self._board.startable(fresh, {*others, *self._children}, self._limits)
+        started = [self._begin(row) for row in chosen]
+        return bool(others) or not all(started)
+
+    def _candidates(self) -> tuple[list[Record], set[int]]:
+        """The rows that may be started, and those that processes of others work on.
+
+        A row that is left out may let others be left out, or begin: it is closed first.
+        """
         while True:
             self._looked = datetime.now(UTC)
             self._board = Board(self._workflow, self.site.workflow_runs.stages(self.workflow_id))
-            candidates = [row for row in self._board.ready(self._looked) if row.id not in self._let_be]
-            left = {row.id for row in candidates if row.id not in self._children and self._is_held(row)}
-            fresh = [row for row in candidates if row.id not in left and row.id not in self._children]
-            # What is left out lets others be left out, or begin.
+            ready = [
+                row for row in self._board.ready(self._looked) if row.id not in self._let_be | self._children.keys()
+            ]
+            others = {row.id for row in ready if self._is_held(row)}
+            fresh = [row for row in ready if row.id not in others]
             if not [row for row in fresh if self._left_out(row)]:
-                break
-        full = False
-        for row in self._board.startable(fresh, {*left, *self._children}, self._limits):
-            slots = self.site.slots(row.target, self._limits.per_host)
-            if isinstance(slots, str):
-                full = True  # by other workflows, and schedules
-                continue
-            timeout = self._workflow.stage(row.stage).timeout
-            try:
-                self._children[row.id] = self._process(row, slots)
-            finally:
-                give_back(slots)
-            if timeout is not None:
-                self._ends[row.id] = time.monotonic() + timeout
-        return bool(left) or full
+                return fresh, others
+
+    def _begin(self, row: Record) -> bool:
+        """Start the process of a stage on a target; False where other workflows, or schedules, have all slots."""
+        slots = self.site.slots(row.target, self._limits.per_host)
+        if isinstance(slots, str):
+            return False
+        timeout = self._workflow.stage(row.stage).timeout
+        try:
+            self._children[row.id] = self._process(row, slots)
+        finally:
+            give_back(slots)
+        if timeout is not None:
+            self._ends[row.id] = time.monotonic() + timeout
+        return True
 
     def _is_held(self, row: Record) -> bool:
         return is_held(self.site.stage_lock(row.id))

@@ -12,7 +12,7 @@ from typing import Any
 from aishell.agents.configuration import configured
 from aishell.agents.loading import load_agent
 from aishell.databases.urls import read_url
-from aishell.errors import AishellError, HeldError, StateError, StepError, UnknownNameError
+from aishell.errors import AishellError, HeldError, StateError, StepError
 from aishell.execution import recovery, rollback
 from aishell.execution.result import contract, why
 from aishell.execution.run import Observer
@@ -24,6 +24,7 @@ from aishell.site import Site
 from aishell.state.connection import Record
 from aishell.state.locks import soon
 from aishell.state.plans import load_plan
+from aishell.state.runs import ENDED, result_of
 from aishell.workflows import reviewing
 from aishell.workflows.deciding import Status, Why
 from aishell.workflows.workflows import ROOTS, Stage, Workflow, fields_of
@@ -51,32 +52,21 @@ def work(site: Site, number: int, observer: Observer | None = None) -> RunResult
         row = site.workflow_runs.stage(number)
         if row.status not in (Status.PENDING, Status.RUNNING, Status.WAITING, Status.FAILED) or settled(site, row):
             return None
-        run = run_of(site, row)
-        anew = row.run_id is None or (run is not None and (RunState(run.state) in _OVER or _rolled_back(site, run)))
+        run = site.runs.begun(row.run_id)
+        anew = row.run_id is None or (run is not None and (run.state in _OVER or _rolled_back(site, run)))
         claimed = site.workflow_runs.claim(number, new_id() if anew else row.run_id)
         return None if claimed is None else _driven(site, claimed, observer)
     finally:
         lock.release()
 
 
-def run_of(site: Site, row: Record) -> Record | None:
-    """The run that has the row's id, None where it was never begun."""
-    try:
-        return site.runs.find(row.run_id) if row.run_id else None
-    except UnknownNameError:
-        return None
-
-
 def settled(site: Site, row: Record) -> bool:
-    """Whether the run of a claimed row is over, which is then closed: its process was killed, or a person went on with it."""
-    run = run_of(site, row) if row.status in (Status.RUNNING, Status.WAITING) else None
-    if run is None or RunState(run.state) not in (*_OVER, RunState.FAILED):
+    """Whether the run of a claimed row has ended, which closes the row: its process was killed, or a person resumed the run."""
+    run = site.runs.begun(row.run_id) if row.status in (Status.RUNNING, Status.WAITING) else None
+    if run is None or run.state not in ENDED:
         return False
-    # What is written of a run that was cancelled where no process drove it is how it stood before.
-    cancelled = run.state == RunState.CANCELLED
-    result = json.loads(run.result) if run.result and not cancelled else {}
-    outcome = "cancelled" if cancelled else result.get("status", "failure")
-    _close(site, row, result.get("exit_code", 1), outcome, _why(result))
+    result = result_of(run)
+    _close(site, row, result.get("exit_code", 1), result["status"], _why(result))
     return True
 
 
@@ -110,7 +100,7 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
             "observer": observer,
             "standing": _standing(options),
         }
-        if run_of(site, row) is None:
+        if site.runs.begun(row.run_id) is None:
             planned = site.plan(task(site, head, workflow, stage, row.target), safety_level=options.get("safety_level"))
             result = site.run(planned, run_id=row.run_id, **driven)
         else:
