@@ -71,8 +71,7 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
         problems += verify_records(connection, sealed)
         number, newest = log.head(connection)
     if output == "json":
-        parts = seal.parts if seal is not None else []
-        write_json({"events": number, "head": newest, "sealed": parts, "problems": problems})
+        write_json({"events": number, "head": newest, "sealed": seal.parts, "problems": problems})
     elif not problems:
         _say_whole(number, newest, seal, bool(sealed))
     else:
@@ -82,8 +81,8 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     ctx.exit(1 if problems else 0)
 
 
-def _say_whole(number: int, head: str, seal: Seal | None, looked: bool) -> None:
-    if seal is None:
+def _say_whole(number: int, head: str, seal: Seal, looked: bool) -> None:
+    if not seal.parts:
         say(f"the chain of {number} events is whole; head {head}")
         return
     checked = "checked too" if looked else "not checked: give --against each sealed file"

@@ -74,13 +74,13 @@ class Recorder:
         if self.tool.way.single:
             self.objects += rows
         else:
-            self.run.runs.objects_ended(self.run.id, self.step.index, rows, self.take())
+            self.run.runs.tell(self.run.id, self.step.index, self.take(), rows)
 
     def batch_ended(self, checkpoint: BatchCheckpoint, batch: Mapping[str, Any]) -> str | None:
         """Write a batch down; why the step is to stop here. Raises DatabaseError when the run is to stop."""
         run = self.run
         happened = [*self.take(), ("batch_committed", {"number": checkpoint.batches, **plain(batch)})]
-        run.heed(run.runs.batch_ended(run.id, run.owner, self.step.index, checkpoint.text(), happened))
+        run.heed(run.runs.step_reached(run.id, run.owner, self.step.index, checkpoint.text(), happened))
         if run.cancelled.is_set() or run.asked_to:
             raise DatabaseError("stopped between two batches", kind="cancelled")
         if run.options.left < 0:

@@ -133,7 +133,7 @@ def _checkpoint(run: Run, row: Record, tool: Tool, *, ended: bool) -> BatchCheck
     if checkpoint is None:
         return None
     if checkpoint is not reached:
-        run.heed(run.runs.step_cut_off(run.id, run.owner, row.step_index, checkpoint.text()))
+        run.heed(run.runs.step_reached(run.id, run.owner, row.step_index, checkpoint.text()))
     known = replace(result_of(run.plan, row), error=None, cause=None)
     output = plain(so_far(tool, checkpoint.figures()))
     run.begun[row.step_id] = replace(known, status=StepStatus.PENDING, output=output, reason="interrupted")

@@ -195,9 +195,8 @@ class Approvals:
         """Close what was asked of a step and not answered in time. An answer that was given by then stands: see `decide`."""
         late = "SELECT * FROM approvals WHERE run_id = :run AND step_index = :step AND status = 'pending' AND expires_at < :now"
         place = {"run": run_id, "step": step_index, "now": now()}
-        with self.store.read() as connection:
-            if connection.first(late, place) is None:
-                return
+        if self.store.first(late, place) is None:
+            return
         with self.store.write() as connection:
             for row in connection.all(late, place):
                 before = [one["by"] for one in _first_answers(connection, row)]

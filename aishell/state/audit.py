@@ -68,50 +68,50 @@ class SealedPart:
 
 @dataclass(frozen=True)
 class Seal:
-    """All that was sealed until now. `runs`: those of it that were still in the store; `missing`: how many were not."""
+    """All that was sealed until now, by default nothing.
 
-    parts: Sequence[SealedPart]
-    runs: frozenset[str]
-    missing: int
-    pruned: int  # so many runs the sealed events tell to have been pruned
-    broken: Sequence[Mapping[str, Any]]  # {event, text}: what runs had found wrong with the log
-    earned: Sequence[Mapping[str, Any]]  # {subject, counted}: supervised runs, as `state.autonomy` counts them
+    `runs`: those of the sealed events that were still in the store; `missing`: how many were not.
+    """
+
+    parts: Sequence[SealedPart] = ()
+    runs: frozenset[str] = frozenset()
+    missing: int = 0
+    pruned: int = 0  # runs that were pruned, by the sealed events
+    broken: Sequence[Mapping[str, Any]] = ()  # {event, text}: what runs had found wrong with the log
+    earned: Sequence[Mapping[str, Any]] = ()  # {subject, counted}: supervised runs, as `state.autonomy` counts them
 
     @property
     def through(self) -> int:
-        """The number of the last event that was sealed."""
-        return self.parts[-1].through
+        """The number of the last sealed event, 0 without one."""
+        return self.parts[-1].through if self.parts else 0
 
     @property
     def head(self) -> str:
-        """Its hash: the first event that is left follows from it."""
-        return self.parts[-1].head
+        """The hash that the first event of the log follows from."""
+        return self.parts[-1].head if self.parts else GENESIS
 
 
-def newest_seal(connection: Connection) -> Seal | None:
-    """What was sealed until now, None where the log still begins with its first event.
+def newest_seal(connection: Connection) -> Seal:
+    """What was sealed until now: nothing where the log still begins with its first event.
 
-    Each seal takes the events before it away, so that one alone ends where the log begins. Where none does, or two, there is
-    none: the chain then does not begin where it should, and shows it.
+    Each seal takes the events before it away, so that one alone ends where the log begins. Where none does, or two, none
+    counts: the chain then does not begin where it should, and shows it.
     """
     first = connection.value("SELECT min(id) FROM events")
     if first is None or first == 1:
-        return None
-    found = [
-        one for row in connection.all(_SEALS) if (one := _read_seal(row.data)) is not None and one.through == first - 1
-    ]
-    return found[0] if len(found) == 1 else None
+        return Seal()
+    found = [seal for row in connection.all(_SEALS) if (seal := _read_seal(row.data)).through == first - 1]
+    return found[0] if len(found) == 1 else Seal()
 
 
-def _read_seal(text: str) -> Seal | None:
-    """A seal as its event tells it; None for what is none."""
+def _read_seal(text: str) -> Seal:
+    """A seal from its event; an empty one where the event is not a seal."""
     try:
         data = json.loads(text)
         parts = [SealedPart(**part) for part in data["parts"]]
-        seal = Seal(parts, frozenset(data["runs"]), data["missing"], data["pruned"], data["broken"], data["earned"])
+        return Seal(parts, frozenset(data["runs"]), data["missing"], data["pruned"], data["broken"], data["earned"])
     except (ValueError, KeyError, TypeError):
-        return None
-    return seal if parts else None
+        return Seal()
 
 
 def append(
@@ -172,8 +172,8 @@ def follows(event: tuple[Any, ...], last: int, head_: str) -> bool:
 
 def verify(connection: Connection, expected_head: str | None = None) -> list[Problem]:
     """Edits, deletions and gaps in the chain; `expected_head` (a printed copy) shows a cut tail or a rewritten chain."""
-    problems, seal_ = list[Problem](), newest_seal(connection)
-    previous, last = (seal_.head, seal_.through) if seal_ is not None else (GENESIS, 0)
+    problems, newest = list[Problem](), newest_seal(connection)
+    previous, last = newest.head, newest.through
     for row in connection.execute(EVENTS):
         if last and row.id != last + 1:
             problems.append(Problem(row.id, f"{row.id - last - 1} event(s) before it are missing"))
@@ -190,9 +190,7 @@ def verify_head(connection: Connection, expected: str, sealed: Sequence[Mapping[
     like = "SELECT id FROM events WHERE hash LIKE :beginning ESCAPE '/'"
     if connection.first(like, {"beginning": beginning(expected)}) is not None:
         return []
-    seal_ = newest_seal(connection)
-    ends = [part.head for part in seal_.parts] if seal_ is not None else []
-    known = [*ends, *(event["hash"] for event in sealed)]
+    known = [*(part.head for part in newest_seal(connection).parts), *(event["hash"] for event in sealed)]
     if any(str(one).startswith(expected) for one in known):
         return []
     text = f"no event has the hash {expected}: the tail was cut off or the chain rewritten"
@@ -205,9 +203,9 @@ def verify_anchor(
     """Whether the event that was the newest when a run ended is still there, with all before it, or in the `sealed` events."""
     if anchor is None or anchor.events == 0:
         return []
-    seal_ = newest_seal(connection)
-    if seal_ is not None and anchor.events <= seal_.through:
-        return _sealed_anchor(seal_, anchor, sealed)
+    newest = newest_seal(connection)
+    if anchor.events <= newest.through:
+        return _sealed_anchor(newest, anchor, sealed)
     row = connection.first("SELECT hash FROM events WHERE id = :id", {"id": anchor.events})
     if row is not None and row.hash == anchor.head:
         return []
@@ -223,16 +221,13 @@ def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Proble
         return []
     text = "the head that the last run left in a file beside the state store is not there"
     return [
-        Problem(
-            0,
-            f"{text}: whether the tail was cut off is not known; give --against a head or a copy of your own",
-        )
+        Problem(0, f"{text}: whether the tail was cut off is not known; give --against a head or a copy of your own")
     ]
 
 
 def tells_of_runs(connection: Connection) -> bool:
     """Whether there is, or was, any run."""
-    if newest_seal(connection) is not None:
+    if newest_seal(connection).parts:
         return True
     sql = "SELECT EXISTS (SELECT 1 FROM runs) OR EXISTS (SELECT 1 FROM events WHERE run_id IS NOT NULL)"
     return bool(connection.value(sql))
@@ -255,8 +250,7 @@ def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> li
 
     Those that were sealed are not looked for here: `sealing.verify_files` has them.
     """
-    seal_ = newest_seal(connection)
-    through = seal_.through if seal_ is not None else 0
+    through = newest_seal(connection).through
     there = {row.id: row.hash for row in connection.execute("SELECT id, hash FROM events")}
     gone = [
         int(event["id"])
@@ -306,8 +300,7 @@ def found_broken(at: str, data: Mapping[str, Any]) -> str:
 
 def told_broken(connection: Connection) -> list[Problem]:
     """What runs have found wrong with the log; those whose events were sealed are carried on."""
-    seal_ = newest_seal(connection)
-    sealed = [Problem(one["event"], str(one["text"])) for one in (seal_.broken if seal_ is not None else ())]
+    sealed = [Problem(one["event"], str(one["text"])) for one in newest_seal(connection).broken]
     rows = connection.execute("SELECT id, at, data FROM events WHERE type = :broken ORDER BY id", {"broken": BROKEN})
     return [*sealed, *(Problem(row.id, found_broken(row.at, read(row.data))) for row in rows)]
 

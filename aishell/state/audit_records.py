@@ -11,7 +11,7 @@ from typing import Any
 from aishell.codec import canonical, digest
 from aishell.models import StepStatus
 from aishell.state import audit
-from aishell.state.audit import EVENTS, Problem, newest_seal
+from aishell.state.audit import EVENTS, Problem, Seal, newest_seal
 from aishell.state.connection import Connection, Record
 
 Step = tuple[str, int]
@@ -64,8 +64,8 @@ class _Told:
 
     @classmethod
     def of(cls, connection: Connection, sealed: Sequence[Mapping[str, Any]]) -> _Told:
-        seal = newest_seal(connection) if not sealed else None
-        told = cls(set(), 0) if seal is None else cls(set(seal.runs), seal.pruned, seal.missing, frozenset(seal.runs))
+        seal = Seal() if sealed else newest_seal(connection)
+        told = cls(set(seal.runs), seal.pruned, seal.missing, seal.runs)
         for row in (*map(_as_row, sealed), *connection.execute(EVENTS)):
             told.hear(row, audit.read(row.data))
         return told

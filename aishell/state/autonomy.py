@@ -50,10 +50,8 @@ class Book:
     _spoiled: set[tuple[str, str]] = field(default_factory=set)  # runs in which a tool failed, by its name
 
     @classmethod
-    def after(cls, seal: Seal | None) -> Book:
+    def after(cls, seal: Seal) -> Book:
         """A book that begins where the log does: behind what was sealed, with the counts that were carried on."""
-        if seal is None:
-            return cls()
         carried = {
             Subject(**one["subject"]): [Counted(run, event) for run, event in one["counted"]] for one in seal.earned
         }

@@ -80,8 +80,7 @@ class Digests:
 
     def tidy(self) -> None:
         """Drop the pages that nobody waits for any more; that they were sent is kept."""
-        with self.store.read() as connection:
-            if connection.first(f"SELECT 1 FROM digests WHERE {_DONE}") is None:  # noqa: S608  our own
-                return
+        if self.store.first(f"SELECT 1 FROM digests WHERE {_DONE}") is None:  # noqa: S608  our own
+            return
         with self.store.write() as connection:
             connection.execute(f"UPDATE digests SET page = NULL WHERE {_DONE}")  # noqa: S608  our own

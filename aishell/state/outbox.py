@@ -98,18 +98,16 @@ class Outbox:
 
     def begin(self) -> None:
         """Tell of what happens from now on; where that was begun, go on."""
-        with self.store.read() as connection:
-            if connection.first("SELECT 1 FROM outbox_cursor") is not None:
-                return
+        if self.store.first("SELECT 1 FROM outbox_cursor") is not None:
+            return
         with self.store.write() as connection:
             cursor = {"id": 1, "event": audit.head(connection)[0], "at": now()}
             connection.insert("outbox_cursor", cursor, known="ON CONFLICT (id) DO NOTHING")
 
     def stop(self) -> None:
         """There are no rules: what happens meanwhile is not told of later."""
-        with self.store.read() as connection:
-            if connection.first("SELECT 1 FROM outbox_cursor") is None:
-                return
+        if self.store.first("SELECT 1 FROM outbox_cursor") is None:
+            return
         with self.store.write() as connection:
             connection.execute("DELETE FROM outbox_cursor")
 
@@ -246,9 +244,8 @@ class Outbox:
     def prune(self, keep: int) -> None:
         """Remove what was ended, but the newest `keep` of it."""
         ended = "SELECT id FROM outbox WHERE status <> 'waiting' ORDER BY id DESC LIMIT -1 OFFSET :keep"
-        with self.store.read() as connection:
-            if connection.first(ended, {"keep": keep}) is None:
-                return
+        if self.store.first(ended, {"keep": keep}) is None:
+            return
         with self.store.write() as connection:
             connection.execute(f"DELETE FROM outbox WHERE id IN ({ended})", {"keep": keep})  # noqa: S608  our own
 

@@ -255,43 +255,32 @@ class Runs:
             audit.append(connection, f"step_{name}", told, run_id=run_id, step_index=index)
         return asked
 
-    def objects_ended(
-        self,
-        run_id: str,
-        index: int,
-        rows: list[dict[str, Any]],
-        happened: Iterable[tuple[str, Mapping[str, Any]]],
-    ) -> None:
-        """Objects of a step are through: their history, and the statements sent for them."""
-        with self.store.write() as connection:
-            connection.insert("table_history", *rows)
-            audit.append_all(connection, happened, run_id=run_id, step_index=index)
-
-    def batch_ended(
+    def step_reached(
         self,
         run_id: str,
         owner: str,
         index: int,
         checkpoint: str,
-        happened: Iterable[tuple[str, Mapping[str, Any]]],
+        happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
     ) -> str | None:
-        """A batch is through: where the next begins, and what was sent; what another process asks of the run."""
+        """How far a step in batches has come, and what was sent; what another process asks of the run."""
         with self.store.write() as connection:
             asked = self._claim(connection, run_id, owner)
             self._set_step(connection, run_id, index, {"reached": checkpoint})
             audit.append_all(connection, happened, run_id=run_id, step_index=index)
         return asked
 
-    def step_cut_off(self, run_id: str, owner: str, index: int, checkpoint: str) -> str | None:
-        """Nobody saw the end of a batch: how far the step has come, with that doubt; what another process asks of the run."""
+    def tell(
+        self,
+        run_id: str,
+        index: int,
+        happened: Iterable[tuple[str, Mapping[str, Any]]],
+        objects: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Audit events of a step, and the history of its objects that are through, in one transaction."""
         with self.store.write() as connection:
-            asked = self._claim(connection, run_id, owner)
-            self._set_step(connection, run_id, index, {"reached": checkpoint})
-        return asked
-
-    def tell(self, run_id: str, index: int, happened: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """Audit events of a step, in one transaction."""
-        with self.store.write() as connection:
+            for row in objects:
+                connection.insert("table_history", row)
             audit.append_all(connection, happened, run_id=run_id, step_index=index)
 
     def event(
@@ -387,8 +376,7 @@ class Runs:
     def is_sealed(self, run_id: str) -> bool:
         """Whether the events of a run were moved out of the log."""
         with self.store.read() as connection:
-            seal = newest_seal(connection)
-            return seal is not None and run_id in seal.runs
+            return run_id in newest_seal(connection).runs
 
     def others_ran(self, run_id: str) -> bool:
         """Whether another run has worked on the same target since this one wrote down a batch."""

@@ -103,8 +103,7 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]
 def _carried(connection: Connection, part: SealedPart) -> dict[str, Any]:
     """What the log keeps of the events that go: all that counts further on."""
     before = newest_seal(connection)
-    book, runs, pruned = Book.after(before), set(before.runs if before else ()), before.pruned if before else 0
-    broken = list(before.broken if before else ())
+    book, runs, pruned, broken = Book.after(before), set(before.runs), before.pruned, list(before.broken)
     for row in connection.execute(_OLD, {"through": part.through}):
         book.add(tuple(row))
         if row.run_id is not None:
@@ -114,9 +113,9 @@ def _carried(connection: Connection, part: SealedPart) -> dict[str, Any]:
         pruned += audit.pruned_runs(row.type, audit.read(row.data))
     there = {row.id for row in connection.execute("SELECT id FROM runs")}
     return {
-        "parts": [plain(one) for one in (*(before.parts if before else ()), part)],
+        "parts": [plain(one) for one in (*before.parts, part)],
         "runs": sorted(runs & there),
-        "missing": len(runs - there) + (before.missing if before else 0),
+        "missing": len(runs - there) + before.missing,
         "pruned": pruned,
         "broken": broken,
         "earned": plain(book.carried()),
@@ -179,31 +178,25 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def verify_files(
-    seal_: Seal | None, copies: Iterable[Sequence[Mapping[str, Any]]]
-) -> tuple[list[audit.Problem], list[Any]]:
+    seal_: Seal, copies: Iterable[Sequence[Mapping[str, Any]]]
+) -> tuple[list[audit.Problem], list[Mapping[str, Any]]]:
     """Whether sealed events in files are as they were: what is wrong, and the events, where they go back to the first one.
 
     Only what was sealed is looked at. Each sealed part that a file has something of must be there whole.
     """
-    through = seal_.through if seal_ is not None else 0
-    events = {line["id"]: line for copy in copies for line in copy if line["id"] <= through}
-    if seal_ is None or not events:
-        return [], []
-    problems: list[audit.Problem] = []
-    for part in seal_.parts:
-        numbers = range(part.first, part.through + 1)
-        there = [number for number in numbers if number in events]
-        if there:
-            problems += _verify_part(part, [events[number] for number in there])
-    whole = len(events) == through - seal_.parts[0].first + 1 and not problems
-    return problems, [events[number] for number in sorted(events)] if whole else []
+    events = {line["id"]: line for copy in copies for line in copy if line["id"] <= seal_.through}
+    problems = [problem for part in seal_.parts for problem in _verify_part(part, events)]
+    if not events or problems or len(events) < seal_.through - seal_.parts[0].first + 1:
+        return problems, []
+    return [], [events[number] for number in sorted(events)]
 
 
-def _verify_part(part: SealedPart, events: Sequence[Mapping[str, Any]]) -> Iterator[audit.Problem]:
+def _verify_part(part: SealedPart, known: Mapping[int, Mapping[str, Any]]) -> Iterator[audit.Problem]:
     """From the last event, whose hash the log has, to the first: each names the hash of the one before it."""
-    name = f"the sealed events {part.first} to {part.through} ({part.file})"
+    events = [known[number] for number in range(part.first, part.through + 1) if number in known]
     missing = part.through - part.first + 1 - len(events)
-    if missing:
+    name = f"the sealed events {part.first} to {part.through} ({part.file})"
+    if events and missing:
         yield audit.Problem(part.through, f"{name}: {missing} of them are not in the file")
         return
     expected = part.head

@@ -130,8 +130,7 @@ class WorkflowRuns:
     def is_sealed(self, row: Record) -> bool:
         """Whether the event that a workflow began with was moved out of the log."""
         with self.store.read() as connection:
-            seal = newest_seal(connection)
-            return seal is not None and row.event <= seal.through
+            return bool(row.event <= newest_seal(connection).through)
 
     def stages(self, workflow_id: str) -> list[Record]:
         """What became of each stage on each target, in the order in which they were placed."""

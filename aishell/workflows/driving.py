@@ -131,9 +131,8 @@ class WorkflowDriver:
         while True:
             self._looked = datetime.now(UTC)
             self._board = Board(self._workflow, self.site.workflow_runs.stages(self.workflow_id))
-            ready = [
-                row for row in self._board.ready(self._looked) if row.id not in self._let_be | self._children.keys()
-            ]
+            taken = self._let_be | self._children.keys()
+            ready = [row for row in self._board.ready(self._looked) if row.id not in taken]
             others = {row.id for row in ready if self._is_held(row)}
             fresh = [row for row in ready if row.id not in others]
             if not [row for row in fresh if self._left_out(row)]:
