@@ -37,21 +37,7 @@ _DECISION = {
 
 def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
     """Print the preview: a head, the steps (or their summary), warnings."""
-    server, target = planned.inventory.server, planned.job.target
-    head = Text()
-    head.append(f"{printable(target.name)}", style="bold")
-    head.append(f"  {printable(f'{server.product} {server.version_text}')}, database {printable(server.database)}")
-    head.append(f"  {target.environment}", style="red" if target.environment == "production" else "cyan")
-    if server.standby or server.read_only:
-        head.append("  standby" if server.standby else "  read-only", style="bold red")
-    out.print(head, hang=2)
-    # No count of indexes: all of a MySQL table are one row, a partitioned table has none.
-    relations = f"{len(planned.inventory.tables)} relation(s), database of {size(server.database_bytes)}"
-    out.print(relations, style="dim")
-    out.print()
-    if told := (planned.plan.summary.get("model") or {}).get("summary"):
-        out.print(f"the model says: {printable(told)}", style=_MODEL, hang=2)
-        out.print()
+    _head(out, planned)
     shared = _shared_risks(planned.steps)
     if len(planned.steps) > SUMMARISE_ABOVE and not verbose:
         _summary(out, planned, shared)
@@ -68,6 +54,25 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
         out.print(f"hooks (not in a dry run): {names}", style="dim")
     out.print(f"plan {planned.plan.digest[:19]}  {_total(planned.steps)}", style="dim", hang=5)
     out.print()
+
+
+def _head(out: Console, planned: Preview) -> None:
+    """The target and its server, and what a language model says of the plan."""
+    server, target = planned.inventory.server, planned.job.target
+    head = Text()
+    head.append(printable(target.name), style="bold")
+    head.append(f"  {printable(f'{server.product} {server.version_text}')}, database {printable(server.database)}")
+    head.append(f"  {target.environment}", style="red" if target.environment == "production" else "cyan")
+    if server.standby or server.read_only:
+        head.append("  standby" if server.standby else "  read-only", style="bold red")
+    out.print(head, hang=2)
+    # No count of indexes: all of a MySQL table are one row, a partitioned table has none.
+    relations = f"{len(planned.inventory.tables)} relation(s), database of {size(server.database_bytes)}"
+    out.print(relations, style="dim")
+    out.print()
+    if summary := (planned.plan.summary.get("model") or {}).get("summary"):
+        out.print(f"the model says: {printable(summary)}", style=_MODEL, hang=2)
+        out.print()
 
 
 def _shared_risks(steps: Iterable[StepPreview]) -> frozenset[str]:
@@ -100,12 +105,13 @@ def _time(steps: Iterable[Step]) -> str:
 def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]) -> None:
     step, verdict = item.step, item.verdict
     word, colour = _DECISION[verdict.decision]
-    line = Text()
-    line.append(f"{step.index:>3}  ", style="dim")
-    line.append(f"{printable(step.id):<28}", style="bold")
-    line.append(f"  {verdict.risk_level:<8}", style=_RISK[verdict.risk_level])
-    line.append(f"  {word:<8}", style=colour)
-    line.append(f"  {_estimate(item)}", style="dim")
+    line = Text.assemble(
+        (f"{step.index:>3}  ", "dim"),
+        (f"{printable(step.id):<28}", "bold"),
+        (f"  {verdict.risk_level:<8}", _RISK[verdict.risk_level]),
+        (f"  {word:<8}", colour),
+        (f"  {_estimate(item)}", "dim"),
+    )
     out.print(line, hang=5)
     out.print(f"     {printable(step.rationale)}")
     evidence = [f"     · {_evidence(one)}" for one in step.evidence]
@@ -119,12 +125,11 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
         _statements(out, item, verbose)
     if changes:
         out.print(f"       {printable(item.tool.undo_text)}", style="dim")
-    for reason in verdict.reasons:
-        if reason.rule == RULE:
-            out.print(f"     · {RULE}: {printable(reason.text)}", style="dim")
-    if changes and verdict.decision.rank >= Decision.CONFIRM.rank:
-        for risk in (risk for risk in verdict.risks if risk not in shared):
-            out.print(f"     ! {printable(risk)}", style="yellow")
+    for reason in (reason for reason in verdict.reasons if reason.rule == RULE):
+        out.print(f"     · {RULE}: {printable(reason.text)}", style="dim")
+    asks = changes and verdict.decision.rank >= Decision.CONFIRM.rank
+    for risk in (risk for risk in verdict.risks if asks and risk not in shared):
+        out.print(f"     ! {printable(risk)}", style="yellow")
 
 
 def _statements(out: Console, item: StepPreview, verbose: bool) -> None:

@@ -122,7 +122,7 @@ def _postgresql(server: Server, access: Access) -> Iterator[Finding]:
         yield _physically(
             of_replicating(str(access["role"][0]["role_name"]), may=bool(access["role"][0]["replicates"]))
         )
-    yield from _extensions(server, access, role)
+    yield from (_extension(access, role, name, missed) for name, missed in _MISSED.items())
 
 
 def _superuser(server: Server, access: Access) -> Finding:
@@ -183,31 +183,30 @@ _MISSED = {
 }
 
 
-def _extensions(server: Server, access: Access, role: str) -> Iterator[Finding]:
-    known = {row["name"]: row for row in access["extensions"]}
-    for name, missed in _MISSED.items():
-        row = known.get(name)
-        called = [f for f in access["functions"] if f["extension"] == name]
-        if row is None:
-            remedy = "install the package with PostgreSQL's contrib modules on the server"
-            yield Finding(WARNING, name, f"its files are not on the server: {missed}", remedy)
-        elif row["installed_version"] is None:
-            yield Finding(
-                WARNING, name, f"not installed here: {missed}", "as a superuser", (f"CREATE EXTENSION {name};",)
-            )
-        elif row["installed_version"] != row["default_version"]:
-            text = f"version {row['installed_version']} is installed, the server brings {row['default_version']}"
-            yield Finding(WARNING, name, text, "as its owner", (f"ALTER EXTENSION {name} UPDATE;",))
-        elif not all(f["allowed"] for f in called):
-            grants = execution(called, role)
-            if name == "amcheck":
-                missed = f"{missed}; the check is left out of plans"
-            else:  # there is a role of the server for its functions
-                schemas = execution([{**row, "granted": True} for row in called], role)
-                grants = [*schemas, f"GRANT pg_stat_scan_tables TO {role};"]
-            yield Finding(WARNING, name, f"{role} may not call it: {missed}", "as a superuser", tuple(grants))
-        else:
-            yield Finding(OK, name, f"version {row['installed_version']}")
+def _extension(access: Access, role: str, name: str, missed: str) -> Finding:
+    row = next((row for row in access["extensions"] if row["name"] == name), None)
+    called = [function for function in access["functions"] if function["extension"] == name]
+    if row is None:
+        remedy = "install the package with PostgreSQL's contrib modules on the server"
+        return Finding(WARNING, name, f"its files are not on the server: {missed}", remedy)
+    installed, shipped = row["installed_version"], row["default_version"]
+    if installed is None:
+        create = (f"CREATE EXTENSION {name};",)
+        return Finding(WARNING, name, f"not installed here: {missed}", "as a superuser", create)
+    if installed != shipped:
+        text, update = (
+            f"version {installed} is installed, the server ships {shipped}",
+            f"ALTER EXTENSION {name} UPDATE;",
+        )
+        return Finding(WARNING, name, text, "as its owner", (update,))
+    if all(function["allowed"] for function in called):
+        return Finding(OK, name, f"version {installed}")
+    if name == "amcheck":
+        missed, grants = f"{missed}; the check is left out of plans", execution(called, role)
+    else:  # the server has a role for its functions
+        schemas = execution([{**function, "granted": True} for function in called], role)
+        grants = [*schemas, f"GRANT pg_stat_scan_tables TO {role};"]
+    return Finding(WARNING, name, f"{role} may not call it: {missed}", "as a superuser", tuple(grants))
 
 
 def _mysql(server: Server, access: Access) -> Iterator[Finding]:

@@ -78,11 +78,8 @@ def _aligned(table: ReportTable) -> Iterator[str]:
     names = [table.columns[n] for n in kept]
     widths = [max(map(cells, column)) for column in zip(names, *rows, strict=True)]
     if sum(widths) + len(_GAP) * (len(widths) - 1) <= WIDEST:
-        for row in (names, *rows):
-            padded = [
-                _padded(cell, width, n in table.numbers) for n, cell, width in zip(kept, row, widths, strict=True)
-            ]
-            yield _GAP.join(padded).rstrip()
+        sides = [n in table.numbers for n in kept]
+        yield from (_GAP.join(map(_padded, row, widths, sides)).rstrip() for row in (names, *rows))
     else:
         yield from (line for row in rows for line in _block(names, row))
     if table.more:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from aishell.commands import command, on
 from aishell.models import Cause, RunState, StepStatus
@@ -20,9 +20,10 @@ from aishell.state.connection import Record
 from aishell.state.nights import Rows
 from aishell.state.schedule_runs import ScheduleState
 
+T = TypeVar("T")
 _ORDER = list(KINDS)
-#: Tools whose output may tell of something that needs a person.
-_LOOKING = ("check_table_corruption", "analyze_database_health")
+#: Tool whose output may name something that needs a person -> the list of its output that does.
+_LOOKING = {"check_table_corruption": "corrupted_tables", "analyze_database_health": "findings"}
 
 
 def sorted_needs(found: Iterable[Need]) -> list[Need]:
@@ -36,32 +37,26 @@ def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = Fa
 
     `whole`: the findings are told in full beside it, so that nothing leads there.
     """
-    results = {row.id: json.loads(row.result) if row.result else {} for row in rows.runs}
-    inputs = {row.id: row.input for row in rows.runs}
-    looked = _by_run(row for row in rows.steps if row.output and row.tool in _LOOKING)
-    asked = _by_run(rows.approvals)
-    succeeded: dict[tuple[str, str, str], list[RunTold]] = defaultdict(list)
+    own = {row.id: row for row in rows.runs}
+    alike = _grouped(runs, lambda run: (run.agent, run.target, own[run.run_id].input))
+    looked = _grouped((row for row in rows.steps if row.output and row.tool in _LOOKING), lambda row: row.run_id)
+    asked = _grouped(rows.approvals, lambda row: row.run_id)
     for run in runs:
-        if run.status == "success":
-            succeeded[run.agent, run.target, inputs[run.run_id]].append(run)
-    for run in runs:
-        counted = {step.step_id for step in run.steps if step.counted}
-        for row in (row for row in looked[run.run_id] if row.step_id in counted):
-            yield from _seen(run, row, json.loads(row.output), whole)
+        yield from _seen(run, looked[run.run_id], whole)
         if run.state == RunState.CANCELLED or run.running:
             continue
-        later = succeeded[run.agent, run.target, inputs[run.run_id]]
-        yield from _failed(run, results[run.run_id], _made_up(run, later))
+        result = json.loads(own[run.run_id].result or "{}")
+        yield from _failed(run, result, _made_up(run, alike[run.agent, run.target, own[run.run_id].input]))
         yield from _stopped(run, asked[run.run_id])
         yield from _questions(run, asked[run.run_id], until)
-        yield from _without(run, results[run.run_id].get("output_data", {}).get("left_out") or [])
+        yield from _without(run, result.get("output_data", {}).get("left_out") or [])
 
 
-def _by_run(rows: Iterable[Record]) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = defaultdict(list)
-    for row in rows:
-        found[row.run_id].append(row)
-    return found
+def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> Mapping[Hashable, list[T]]:
+    groups: dict[Hashable, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
 
 
 def _without(run: RunTold, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
@@ -115,16 +110,14 @@ def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
 
 def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
     """What schedules had to begin and no run tells of: once for each schedule and target, by the newest."""
-    alike: dict[tuple[str, str, str], list[Record]] = {}
-    for row in ledger:
-        alike.setdefault((row.schedule, row.target, row.status), []).append(row)
-    for (schedule, target, status), found in alike.items():
+    for found in _grouped(ledger, lambda row: (row.schedule, row.target, row.status)).values():
         newest, times = found[-1], sum(row.times for row in found)
         began = f" since {nominal(found[0].local_at)}" if len(found) > 1 else ""
         since = f" ({times} times{began})" if times > 1 else ""
-        text = f"schedule {schedule} of {nominal(newest.local_at)}{since}: {status}, {newest.reason}"
-        at, history = newest.ended_at or newest.decided_at, command("schedule", "history", schedule)
-        yield Need("missed" if status == "missed" else "failure", target, text, at, history, newest.run_id)
+        text = f"schedule {newest.schedule} of {nominal(newest.local_at)}{since}: {newest.status}, {newest.reason}"
+        at, history = newest.ended_at or newest.decided_at, command("schedule", "history", newest.schedule)
+        kind = "missed" if newest.status == "missed" else "failure"
+        yield Need(kind, newest.target, text, at, history, newest.run_id)
 
 
 def of_workflows(workflows: Iterable[WorkflowTold]) -> Iterator[Need]:
@@ -184,18 +177,18 @@ def _need(kind: str, run: RunTold, text: str, remedy: str | None) -> Need:
     return Need(kind, run.target, text, run.ended_at or run.created_at, remedy, run.run_id)
 
 
-def _seen(run: RunTold, step: Any, output: dict[str, Any], whole: bool) -> Iterator[Need]:
-    """Damage, and what is critical by the health check."""
-    if step.tool == "check_table_corruption":
-        backups = command("backups", "list", "--target", run.target)
-        for row in output.get("corrupted_tables") or ():
-            text = f"{qualified(row)} is damaged: {row.get('reason')}"
-            yield Need("damage", run.target, text, step.ended_at, backups, run.run_id)
-        return
+def _seen(run: RunTold, checks: Iterable[Record], whole: bool) -> Iterator[Need]:
+    """Damage, and what is critical by the health check; of steps that count."""
+    backups = command("backups", "list", "--target", run.target)
     remedy = None if whole else command("runs", "report", run.run_id[:8])
-    for one in output.get("findings") or ():
-        if one.get("severity") == "critical":
-            yield _need("finding", run, _finding(one), remedy)
+    counted = {step.step_id for step in run.steps if step.counted}
+    for step in (step for step in checks if step.step_id in counted):
+        for row in json.loads(step.output).get(_LOOKING[step.tool]) or ():
+            if step.tool == "check_table_corruption":
+                text = f"{qualified(row)} is damaged: {row.get('reason')}"
+                yield Need("damage", run.target, text, step.ended_at, backups, run.run_id)
+            elif row.get("severity") == "critical":
+                yield _need("finding", run, _finding(row), remedy)
 
 
 def _finding(one: Mapping[str, Any]) -> str:
@@ -205,9 +198,9 @@ def _finding(one: Mapping[str, Any]) -> str:
     return " ".join(filter(None, (one.get("finding"), name, value))) + detail
 
 
-def _made_up(run: RunTold, succeeded: Iterable[RunTold]) -> str:
-    """That the same was asked for again later, and succeeded. It is told all the same: what failed once may fail again."""
-    again = [one.run_id[:8] for one in succeeded if one.created_at > run.created_at]
+def _made_up(run: RunTold, alike: Iterable[RunTold]) -> str:
+    """That a later run with the same input succeeded. The failure is reported all the same: it may come again."""
+    again = [one.run_id[:8] for one in alike if one.status == "success" and one.created_at > run.created_at]
     return f" (the run {again[-1]} asked for the same later, and succeeded)" if again else ""
 
 

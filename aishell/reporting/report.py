@@ -196,25 +196,28 @@ def _relatives(result: StepResult) -> str:
 
 
 def _damage(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
-    checks = [r for r in results if r.tool == "check_table_corruption"]
     without = [one.reason for one in plan.left_out if one.tool == "check_table_corruption"]
     if without:
-        told = f"Nothing was checked: {_name(without[0])}. Any changes of this run were made unchecked."
-        return ["## Corruption check", "", told, ""]
-    if not checks:
-        return []
-    outputs = [result.output or {} for result in checks]
-    damaged = [row for output in outputs for row in output.get("corrupted_tables", ())]
-    unchecked = [row for output in outputs for row in output.get("not_checked", ())]
+        text = f"Nothing was checked: {_name(without[0])}. Any changes of this run were made unchecked."
+        return ["## Corruption check", "", text, ""]
+    outputs = [result.output or {} for result in results if result.tool == "check_table_corruption"]
+    return ["## Corruption check", "", *_cut(_checked(outputs)), ""] if outputs else []
+
+
+def _checked(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What checks for damage have found."""
+    damaged, unchecked, checked = (
+        [row for output in outputs for row in output.get(name) or ()]
+        for name in ("corrupted_tables", "not_checked", "checked")
+    )
     lines = [f"- {_name(qualified(row))}: {_name(row.get('reason'))}" for row in damaged]
     if not damaged:
-        checked = sum(len(output.get("checked") or ()) for output in outputs)
-        lines = [f"No damage was found in {checked} object(s)." if checked else "Nothing was checked."]
+        lines = [f"No damage was found in {len(checked)} object(s)." if checked else "Nothing was checked."]
     if unchecked:
         lines.append(f"{len(unchecked)} object(s) were not checked: {_name(unchecked[0].get('reason'))}")
     if damaged:
         lines.append("Nothing was rewritten. Restore what is damaged from a backup that was compared.")
-    return ["## Corruption check", "", *_cut(lines), ""]
+    return lines
 
 
 def _backlog(told: str) -> Iterable[str]:

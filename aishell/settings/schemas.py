@@ -17,8 +17,6 @@ MOST_SUPERVISED = 1000
 
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _URL: dict[str, Any] = {**TEXT, "secret": True}  # it may have a password
-#: A list of texts or globs, none of them twice.
-TEXTS: dict[str, Any] = {"type": "array", "items": TEXT, "unique": ()}
 _DECISION: dict[str, Any] = {"enum": [str(decision) for decision in Decision], "title": "decision"}
 _LEVEL: dict[str, Any] = {"enum": list(SAFETY_LEVELS)}
 
@@ -27,6 +25,26 @@ def mapping(properties: dict[str, Any], *required: str, title: str | None = None
     """The schema of a mapping that has these keys and no others."""
     made = {"type": "object", "properties": properties, "additionalProperties": False, "required": list(required)}
     return made if title is None else {**made, "title": title}
+
+
+def listing(items: dict[str, Any], *by: str, **more: Any) -> dict[str, Any]:
+    """The schema of a list without duplicates; `by`: the keys that tell its items apart, all of them where there is none."""
+    return {"type": "array", "items": items, "unique": by, **more}
+
+
+def pattern(expression: str, title: str, description: str, **more: Any) -> dict[str, Any]:
+    """The schema of a text that fits an expression: what it is called, and what to write."""
+    return {"type": "string", "pattern": expression, "title": title, "description": description, **more}
+
+
+def known(kind: str, **more: Any) -> dict[str, Any]:
+    """The schema of a text that names something configured: a tool, a target, a label."""
+    return {**TEXT, "names": kind, **more}
+
+
+def globs(*kinds: str) -> dict[str, Any]:
+    """A property for each kind of name: a glob that matches at least one of them, `*` by default."""
+    return {kind: known(kind, glob=True, default="*") for kind in kinds}
 
 
 def whole(minimum: int, maximum: int) -> dict[str, Any]:
@@ -39,29 +57,23 @@ def number(minimum: float, maximum: float) -> dict[str, Any]:
     return {"type": "number", "minimum": minimum, "maximum": maximum}
 
 
+#: A list of texts or globs.
+TEXTS = listing(TEXT)
 _DURATION: dict[str, Any] = {
     "anyOf": [
         whole(0, YEAR),
-        {
-            "type": "string",
-            "pattern": r"[0-9]{1,9}[smhd]?",
-            "title": "a duration such as 90s, 30m, 26h, 7d",
-            "description": "a whole number and one of s, m, h, d; a number alone is seconds",
-        },
+        pattern(
+            r"[0-9]{1,9}[smhd]?",
+            "a duration such as 90s, 30m, 26h, 7d",
+            "a whole number and one of s, m, h, d; a number alone is seconds",
+        ),
     ]
 }
-_VARIABLE: dict[str, Any] = {
-    "type": "string",
-    "pattern": r"[A-Za-z_]\w*",
-    "title": "the name of an environment variable",
-    "description": "letters, digits and _, no digit first",
-}
-_COMMAND: dict[str, Any] = {
-    "type": "array",
-    "items": TEXT,
-    "minItems": 1,
-    "title": "a command, as a list of its words",
-}
+_VARIABLE = pattern(r"[A-Za-z_]\w*", "the name of an environment variable", "letters, digits and _, no digit first")
+_COMMAND: dict[str, Any] = {"type": "array", "items": TEXT, "minItems": 1, "title": "a command, as a list of its words"}
+_ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
+_NAMES = listing(TEXT, minItems=1)
+_ON = {"targets": listing(known("target"), minItems=1), "label": known("label")}
 #: When a hook is called. What comes before something, and fails, stops it.
 BEFORE = ("before_run", "before_step", "before_approval")
 ON_ERROR = "on_error"
@@ -74,10 +86,9 @@ HOOK = mapping(
         "name": TEXT,
         "command": _COMMAND,
         "python": _CODE,
-        "tool": {**TEXT, "names": "tool"},
+        "tool": known("tool"),
         "params": {"type": "object"},
-        "target": {**TEXT, "names": "target", "glob": True},
-        "label": {**TEXT, "names": "label", "glob": True},
+        **globs("target", "label"),
         "timeout": _DURATION,
     },
     "on",
@@ -89,12 +100,11 @@ DAEMON = mapping(
         "shutdown_grace": _DURATION,
         "socket": TEXT,
         "socket_group": TEXT,
-        "listen": {
-            "type": "string",
-            "pattern": r"([\w.-]+|\[[0-9a-f:]+\]):[0-9]{1,5}",
-            "title": "an address such as 127.0.0.1:9187",
-            "description": "a host or an address (one of IPv6 in brackets), a colon and a port",
-        },
+        "listen": pattern(
+            r"([\w.-]+|\[[0-9a-f:]+\]):[0-9]{1,5}",
+            "an address such as 127.0.0.1:9187",
+            "a host or an address (one of IPv6 in brackets), a colon and a port",
+        ),
         "token_env": _VARIABLE,
         "token_file": TEXT,
         "prune_every": _DURATION,
@@ -111,19 +121,17 @@ TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _
 LLM = mapping(
     {
         "provider": {"enum": ["ollama"], "title": "provider"},
-        "model": {
-            "type": "string",
-            "pattern": r"[A-Za-z0-9][\w./:-]*",
-            "title": "the name of a model such as qwen3:8b",
-            "description": "letters, digits and _ . / : -, as `ollama list` prints it",
-        },
-        "host": {
-            "type": "string",
-            "pattern": r"(https?://)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[\w./~-]*)?",
-            "title": "a host, or a URL such as http://127.0.0.1:11434 (no user and password)",
-            "description": "a host, or http:// or https:// and a host, with a port, without user and password",
-            "secret": True,
-        },
+        "model": pattern(
+            r"[A-Za-z0-9][\w./:-]*",
+            "the name of a model such as qwen3:8b",
+            "letters, digits and _ . / : -, as `ollama list` prints it",
+        ),
+        "host": pattern(
+            r"(https?://)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[\w./~-]*)?",
+            "a host, or a URL such as http://127.0.0.1:11434 (no user and password)",
+            "a host, or http:// or https:// and a host, with a port, without user and password",
+            secret=True,
+        ),
         "timeout": number(1, 86400),
         "connect_timeout": number(0.1, 600),
         "num_ctx": whole(8192, 10_000_000),
@@ -139,32 +147,25 @@ LLM = mapping(
 )
 AISHELL = mapping(
     {
-        "default_target": {**TEXT, "names": "target"},
+        "default_target": known("target"),
         "safety_level": _LEVEL,
         "jobs": whole(1, 64),
         "max_concurrent": whole(1, 1000),
-        "hooks": {"type": "array", "items": {"anyOf": [_CODE, HOOK]}, "unique": ()},
+        "hooks": listing({"anyOf": [_CODE, HOOK]}),
         "keep_runs": whole(0, 10_000_000),
         "keep_days": whole(0, 100_000),
         "keep_notifications": whole(0, 10_000_000),
         "archives": TEXT,
         "backups": TEXT,
-        "backup_recipients": {
-            "type": "array",
-            "items": {
-                "type": "string",
-                "pattern": "age1[0-9a-z]+",
-                "title": "a public key of age's",
-                "description": "what `age-keygen` prints as the public key: age1, then small letters and digits",
-            },
-            "unique": (),
-        },
+        "backup_recipients": listing(
+            pattern(
+                "age1[0-9a-z]+",
+                "a public key of age's",
+                "what `age-keygen` prints as the public key: age1, then small letters and digits",
+            )
+        ),
         "backup_identity": TEXT,
-        "backup_copies": {
-            "type": "array",
-            "items": {"type": "string", "format": "place", "title": "place of copies"},
-            "unique": (),
-        },
+        "backup_copies": listing({"type": "string", "format": "place", "title": "place of copies"}),
         "backup_copies_days": {**number(0, YEAR / 86400), "exclusiveMinimum": 0},
         "programs": TEXT,
         "daemon": DAEMON,
@@ -179,7 +180,7 @@ TARGET = mapping(
         "url": _URL,
         "environment": TEXT,
         "labels": TEXTS,
-        "time_zone": {"type": "string", "format": "time-zone", "title": "time zone"},
+        "time_zone": _ZONE,
         "password_env": _VARIABLE,
         "password_file": TEXT,
         "password_command": _COMMAND,
@@ -195,31 +196,19 @@ TARGET = mapping(
 TARGETS = mapping({"targets": {"type": "object", "additionalProperties": TARGET}})
 
 #: A constraint's further keys are its class's (`safety.constraints`).
-_CONSTRAINTS: dict[str, Any] = {
-    "type": "array",
-    "items": {
+_CONSTRAINTS = listing(
+    {
         "type": "object",
         "properties": {"type": TEXT, "on_violation": {"enum": ["ask", "block"]}},
         "required": ["type"],
         "title": "a constraint",
-    },
-    "unique": (),
-}
-_RULE = mapping(
-    {
-        "name": TEXT,
-        **{
-            kind: {**TEXT, "names": kind, "glob": True, "default": "*"}
-            for kind in ("tool", "target", "label", "environment")
-        },
-        "decision": _DECISION,
-    },
-    "decision",
-    title="a rule",
+    }
 )
+_SCOPE = ("tool", "target", "label", "environment")
+_RULE = mapping({"name": TEXT, **globs(*_SCOPE), "decision": _DECISION}, "decision", title="a rule")
 _EARNED = mapping(
     {
-        **{kind: {**TEXT, "names": kind} for kind in ("tool", "environment", "target")},
+        **{kind: known(kind) for kind in ("tool", "environment", "target")},
         "after": whole(1, MOST_SUPERVISED),
         "max_risk": {"enum": [str(Risk.LOW), str(Risk.MEDIUM)]},
     },
@@ -243,25 +232,23 @@ POLICY = mapping(
         "approval_hours": {"type": "number", "exclusiveMinimum": 0, "maximum": 24 * 366},
         "prompt_seconds": number(0, 86400),
         "matrix": mapping(dict.fromkeys(SAFETY_LEVELS, _ROW)),
-        "rules": {"type": "array", "items": _RULE, "unique": ("tool", "target", "label", "environment")},
-        "earned": {"type": "array", "items": _EARNED, "unique": ("tool", "target", "environment")},
+        "rules": listing(_RULE, *_SCOPE),
+        "earned": listing(_EARNED, "tool", "target", "environment"),
         "constraints": _CONSTRAINTS,
     }
 )
 
 _MONITORING = mapping(
     {
-        "metrics": {"type": "array", "items": {"enum": list(RUN_METRICS), "title": "metric"}, "unique": ()},
-        "alerts": {
-            "type": "array",
-            "items": mapping(
+        "metrics": listing({"enum": list(RUN_METRICS), "title": "metric"}),
+        "alerts": listing(
+            mapping(
                 {"condition": TEXT, "action": {"enum": list(ALERT_ACTIONS), "title": "action"}},
                 "condition",
                 "action",
                 title="an alert",
-            ),
-            "unique": (),
-        },
+            )
+        ),
     }
 )
 
@@ -269,11 +256,7 @@ _MONITORING = mapping(
 #: What `agents/<type>.yaml` may say of any agent; the agent's class adds what is its own (`agents.configuration`).
 AGENT = {
     "agent_id": TEXT,
-    "capabilities": {
-        "type": "array",
-        "items": {"enum": sorted(CAPABILITIES), "title": "capability"},
-        "unique": (),
-    },
+    "capabilities": listing({"enum": sorted(CAPABILITIES), "title": "capability"}),
     "default_config": mapping(
         {
             "safety_level": _LEVEL,
@@ -288,26 +271,21 @@ AGENT = {
 }
 
 
-_NAMES: dict[str, Any] = {"type": "array", "items": TEXT, "minItems": 1, "unique": ()}
-_ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
-_DAY: dict[str, Any] = {
-    "type": "string",
-    "pattern": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "title": "a day such as 2026-12-24",
-    "description": "the year, the month and the day with four, two and two digits",
-}
-_WINDOW: dict[str, Any] = {
-    "type": "string",
-    "pattern": r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
-    "title": "a window such as 22:00-05:30",
-    "description": "two times of day with hours and minutes, from the first to the second, the next day's where that is earlier",
-}
-_TIME_OF_DAY: dict[str, Any] = {
-    "type": "string",
-    "pattern": r"([01]?[0-9]|2[0-3]):[0-5][0-9]",
-    "title": 'a time of day such as "07:00"',
-    "description": "hours and minutes in quotes, from 00:00 to 23:59",
-}
+_DAY = pattern(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "a day such as 2026-12-24",
+    "the year, the month and the day with four, two and two digits",
+)
+_WINDOW = pattern(
+    r"[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}",
+    "a window such as 22:00-05:30",
+    "two times of day with hours and minutes, from the first to the second, the next day's where that is earlier",
+)
+_TIME_OF_DAY = pattern(
+    r"([01]?[0-9]|2[0-3]):[0-5][0-9]",
+    'a time of day such as "07:00"',
+    "hours and minutes in quotes, from 00:00 to 23:59",
+)
 #: What becomes of times at which nothing was there to run them.
 MISSED = ("skip", "once", "once_if_open")
 _SCHEDULE = mapping(
@@ -319,18 +297,16 @@ _SCHEDULE = mapping(
         "agent": TEXT,
         "workflow": TEXT,
         "input": {"type": "object"},
-        "targets": {**_NAMES, "items": {**TEXT, "names": "target"}},
-        "label": {**TEXT, "names": "label"},
+        **_ON,
         "missed": {"enum": list(MISSED)},
         "grace": _DURATION,
         "approve_up_to": {"enum": [str(risk) for risk in Risk if risk not in (Risk.SAFE, Risk.CRITICAL)]},
-        "heartbeat_url": {
-            "type": "string",
-            "pattern": r"https?://[^\s/?#@]+([/?#]\S*)?",
-            "title": "a URL such as https://hc.example/uuid (no user and password)",
-            "description": "http:// or https://, a host and a path, without user and password",
-            "secret": True,
-        },
+        "heartbeat_url": pattern(
+            r"https?://[^\s/?#@]+([/?#]\S*)?",
+            "a URL such as https://hc.example/uuid (no user and password)",
+            "http:// or https://, a host and a path, without user and password",
+            secret=True,
+        ),
     },
     title="a schedule",
 )
@@ -340,7 +316,7 @@ SCHEDULES = mapping(
         "time_zone": _ZONE,
         "max_concurrent": whole(1, 1000),
         "max_concurrent_per_host": whole(1, 1000),
-        "blackouts": {"type": "array", "items": {"anyOf": [_DAY, _BLACKOUT]}, "unique": ()},
+        "blackouts": listing({"anyOf": [_DAY, _BLACKOUT]}),
         "schedules": {"type": "object", "additionalProperties": _SCHEDULE},
     }
 )
@@ -351,14 +327,10 @@ _STAGE = mapping(
     {
         "agent": TEXT,
         "input": {"type": "object"},
-        "output": {
-            "type": "string",
-            "pattern": r"[A-Za-z_][A-Za-z0-9_-]{0,99}",
-            "title": "a name",
-            "description": "at most 100 letters, digits, _ and -, a letter or _ first",
-        },
-        "targets": {**_NAMES, "items": {**TEXT, "names": "target"}},
-        "label": {**TEXT, "names": "label"},
+        "output": pattern(
+            r"[A-Za-z_][A-Za-z0-9_-]{0,99}", "a name", "at most 100 letters, digits, _ and -, a letter or _ first"
+        ),
+        **_ON,
         "needs": TEXTS,
         "when": TEXT,
         "parallel": {"type": "boolean"},
@@ -384,14 +356,7 @@ WORKFLOW = mapping(
 _EVENT: dict[str, Any] = {"enum": list(EVENTS), "title": "event"}
 #: Where the URL of a service is found; exactly one of these.
 _SERVICE = {
-    **mapping(
-        {
-            "url_env": {**_VARIABLE, "secret": True},
-            "url_file": TEXT,
-            "url_command": _COMMAND,
-        },
-        title="a service",
-    ),
+    **mapping({"url_env": {**_VARIABLE, "secret": True}, "url_file": TEXT, "url_command": _COMMAND}, title="a service"),
     "secret": True,  # people write the URL itself here
 }
 #: In which a digest is sent.
@@ -401,18 +366,14 @@ NOTIFICATIONS = mapping(
         "time_zone": _ZONE,
         "quiet_hours": _WINDOW,
         "services": {"type": "object", "additionalProperties": _SERVICE, "secret": True},
-        "rules": {
-            "type": "array",
-            "items": mapping(
+        "rules": listing(
+            mapping(
                 {
                     "name": TEXT,
-                    "event": {"anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1, "unique": ()}]},
+                    "event": {"anyOf": [_EVENT, listing(_EVENT, minItems=1)]},
                     "when": TEXT,
                     "severity": {"enum": list(SEVERITIES)},
-                    **{
-                        kind: {**TEXT, "names": kind, "glob": True, "default": "*"}
-                        for kind in ("target", "label", "schedule")
-                    },
+                    **globs("target", "label", "schedule"),
                     "to": _NAMES,
                     "every": _DURATION,
                 },
@@ -420,8 +381,8 @@ NOTIFICATIONS = mapping(
                 "to",
                 title="a rule",
             ),
-            "unique": ("name",),
-        },
+            "name",
+        ),
         "digest": mapping(
             {"at": _TIME_OF_DAY, "to": _NAMES, "format": {"enum": list(DIGEST_FORMATS), "default": "html"}}, "at", "to"
         ),

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -139,12 +140,9 @@ def load_settings(config: Path, known: Known | None = None) -> Settings:
     fields = fields_of(checked(main, AISHELL, {**(known or {}), "target": lambda: targets, "label": labels}))
     if "hooks" in fields:
         fields["hooks"] = read_hooks(main)
-    if "daemon" in fields:
-        fields["daemon"] = _daemon(fields["daemon"], main)
-    if "logging" in fields:
-        fields["logging"] = _logging(fields["logging"], main, config)
-    if "tracing" in fields:
-        fields["tracing"] = _tracing(fields["tracing"], main)
+    for name, read in (("daemon", _daemon), ("logging", partial(_logging, config)), ("tracing", _tracing)):
+        if name in fields:
+            fields[name] = read(fields[name], main)
     if "llm" in fields:
         fields["llm"] = read_model(main, "llm")
     settings = Settings(targets=targets, **fields)
@@ -159,7 +157,7 @@ def load_settings(config: Path, known: Known | None = None) -> Settings:
 def load_logging(config: Path) -> Logging:
     """`logging:` of `aishell.yaml` alone. Raises SettingsError, as `load_settings` does, for whatever is wrong in the file."""
     document = document_of(config, "aishell.yaml")
-    return _logging(checked(document, AISHELL).get("logging") or {}, document, config)
+    return _logging(config, checked(document, AISHELL).get("logging") or {}, document)
 
 
 def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
@@ -179,8 +177,8 @@ def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
     return daemon
 
 
-def _logging(data: Mapping[str, Any], document: Document, config: Path) -> Logging:
-    """Its file is relative to the site. Raises SettingsError for one that cannot be written."""
+def _logging(config: Path, data: Mapping[str, Any], document: Document) -> Logging:
+    """Its file is relative to the site, the folder above `config`. Raises SettingsError for one that cannot be written."""
     logging = Logging(**fields_of(data))
     if logging.file is None:
         return logging

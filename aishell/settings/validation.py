@@ -67,25 +67,17 @@ def wrong(document: Document, *at: object, message: str, hint: str | None = None
 
 def faults(value: Any, schema: Schema, known: Known, at: tuple[object, ...] = ()) -> Iterator[Fault]:
     """Everything that is wrong with a value, from the outside in. A key without a value counts as left out."""
-    if "anyOf" in schema:
-        fitting = [option for option in schema["anyOf"] if _is(value, option)]
-        if not fitting:
-            yield _misfit(value, schema, at)
-        else:
-            yield from faults(value, fitting[0], known, at)
-    elif not _is(value, schema):
+    fitting = next((option for option in schema.get("anyOf", (schema,)) if _is(value, option)), None)
+    if fitting is None:
         yield _misfit(value, schema, at)
+    elif "anyOf" in schema:
+        yield from faults(value, fitting, known, at)
     elif "enum" in schema:
         if value not in schema["enum"]:
             yield _unknown(schema.get("title", f"value of {_name(at)}"), value, schema["enum"], at)
-    elif isinstance(value, dict):
-        yield from _mapping(value, schema, known, at)
-    elif isinstance(value, (list, tuple)):
-        yield from _list(value, schema, known, at)
-    elif isinstance(value, str):
-        yield from _text(value, schema, known, at)
-    elif isinstance(value, (int, float)) and not _in_range(value, schema):
-        yield Fault(at, f"{_name(at)} is out of range: {value!r}", f"write {described(schema)}")
+    else:
+        judge = next((judge for kind, judge in _JUDGES.items() if isinstance(value, kind)), None)
+        yield from judge(value, schema, known, at) if judge is not None else ()
 
 
 def described(schema: Schema) -> str:
@@ -114,10 +106,11 @@ def _is(value: Any, schema: Schema) -> bool:
     )
 
 
-def _in_range(value: float, schema: Schema) -> bool:
-    """False for what is no number at all (`.nan`), too."""
+def _number(value: float, schema: Schema, known: Known, at: tuple[object, ...]) -> Iterator[Fault]:
     low, above, high = (schema.get(word) for word in ("minimum", "exclusiveMinimum", "maximum"))
-    return (low is None or value >= low) and (above is None or value > above) and (high is None or value <= high)
+    # `.nan` is in no range: it fails every comparison.
+    if not ((low is None or value >= low) and (above is None or value > above) and (high is None or value <= high)):
+        yield Fault(at, f"{_name(at)} is out of range: {value!r}", f"write {described(schema)}")
 
 
 def _mapping(value: Mapping[Any, Any], schema: Schema, known: Known, at: tuple[object, ...]) -> Iterator[Fault]:
@@ -170,6 +163,15 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
             yield Fault(at, f"unknown {schema.get('title', _name(at))} {value!r}", write)
     elif (kind := schema.get("names", "")) in known and not _names_one(value, there := known[kind](), schema):
         yield _unknown(kind, value, there, at)
+
+
+#: What judges a value that is of its schema's type.
+_JUDGES: Mapping[Any, Callable[..., Iterator[Fault]]] = {
+    dict: _mapping,
+    (list, tuple): _list,
+    str: _text,
+    (int, float): _number,
+}
 
 
 def _names_one(value: str, there: Collection[str], schema: Schema) -> bool:
