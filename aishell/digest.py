@@ -11,7 +11,6 @@ from aishell.errors import SettingsError, StateError
 from aishell.reporting.gathering import gather_night
 from aishell.reporting.needs import overlooked
 from aishell.reporting.night import Need, NightReport
-from aishell.scheduling.outlook import paused
 from aishell.site_files import SiteFiles
 from aishell.state.locks import is_held
 
@@ -41,7 +40,7 @@ def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -
 def _schedules(site: SiteFiles, until: datetime) -> Iterator[Need]:
     """Schedules that nothing looks at, or that cannot be read: a night is reported all the same."""
     try:
-        yield from overlooked(site.schedules.by_name.values(), site.ledger.known(), paused, until)
+        yield from overlooked(site.schedules.by_name.values(), site.ledger.known(), until)
     except SettingsError as error:
         so = "the daemon goes on with the configuration before" if is_held(site.daemon_lock) else "no schedule runs"
         yield Need("missed", "", f"{so}: {error.message}", None, command("schedule", "list"))

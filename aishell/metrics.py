@@ -22,7 +22,6 @@ from aishell.errors import StateError, UsageError
 from aishell.notifying import events
 from aishell.reporting.health import SEVERITIES, health
 from aishell.scheduling.due import coming
-from aishell.scheduling.outlook import paused
 from aishell.scheduling.schedules import Schedule
 from aishell.site_files import SiteFiles
 from aishell.state.breakers import CLOSED, HALF_OPEN, OPEN
@@ -253,7 +252,7 @@ def _schedules(
     known = site.ledger.known() if schedules and site.state_path.exists() else {}
     for name, one in schedules.items():
         row: ScheduleState | None = known.get(name)
-        pause = paused(row)
+        pause = None if row is None else row.pause
         skipped = site.ledger.left_out(name) if row is not None else set[datetime]()
         found.set("aishell_schedule_paused", pause is not None and pause.holds(at), schedule=name)
         following = next(coming(one, at, pause, skipped), None)

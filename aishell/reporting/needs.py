@@ -13,7 +13,7 @@ from aishell.models import Cause, RunState, StepStatus
 from aishell.moments import at, nominal
 from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold, WorkflowTold
 from aishell.reporting.units import qualified
-from aishell.scheduling.due import Pause, settle
+from aishell.scheduling.due import settle
 from aishell.scheduling.schedules import Schedule
 from aishell.state.backlog import GROWTH
 from aishell.state.connection import Record
@@ -154,7 +154,6 @@ def of_daemon(rows: Rows, alive: Callable[[], bool]) -> Iterator[Need]:
 def overlooked(
     schedules: Iterable[Schedule],
     known: Mapping[str, ScheduleState],
-    paused: Callable[[ScheduleState], Pause | None],
     until: datetime,
 ) -> Iterator[Need]:
     """Times of schedules that have come and that nothing has looked for: cron, or what else is to call `run-due`, is silent."""
@@ -165,7 +164,7 @@ def overlooked(
             text = f"schedule {one.name}: nothing has looked yet whether it is due"
             yield Need("missed", "", text, None, run_due)
             continue
-        entries = settle(one, seen.settled, until - one.grace, paused(seen))
+        entries = settle(one, seen.settled, until - one.grace, seen.pause)
         come = [entry for entry in entries if entry.status != "skipped"]
         if come:
             times, first = sum(entry.times for entry in come), one.timing.told(come[0].nominal)

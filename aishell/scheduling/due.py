@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
 
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import Timing
+from aishell.state.schedule_runs import Entry, Pause
 
 #: Times that are written down each on its own; more are one entry that says how many.
 MOST = 366
@@ -17,36 +17,10 @@ MOST = 366
 AHEAD = 10_000
 
 
-@dataclass(frozen=True)
-class Pause:
-    """No runs since a moment, by a person; `until` None: until it is taken back."""
-
-    since: datetime
-    by: str
-    until: datetime | None = None
-    reason: str = ""
-
-    def holds(self, moment: datetime) -> bool:
-        return self.since <= moment and (self.until is None or moment < self.until)
-
-    def told(self, timing: Timing) -> str:
-        """Who paused it, until when in the schedule's zone, and why."""
-        end = f" until {timing.told(self.until)}" if self.until is not None else ""
-        return f"paused by {self.by}{end}{f': {self.reason}' if self.reason else ''}"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A nominal time and what becomes of it. `status`: due | missed | skipped.
-
-    `until`: when its work has to be over, None for no limit. `times`: how many it stands for, the last of them `nominal`.
-    """
-
-    nominal: datetime
-    status: str
-    reason: str = ""
-    until: datetime | None = None
-    times: int = 1
+def pause_text(pause: Pause, timing: Timing) -> str:
+    """Who paused a schedule, until when in the schedule's zone, and why."""
+    end = f" until {timing.told(pause.until)}" if pause.until is not None else ""
+    return f"paused by {pause.by}{end}{f': {pause.reason}' if pause.reason else ''}"
 
 
 def settle(schedule: Schedule, since: datetime, now: datetime, pause: Pause | None = None) -> list[Entry]:
@@ -84,7 +58,7 @@ def left_out(schedule: Schedule, moment: datetime, pause: Pause | None) -> str |
     blackout = schedule.blackout(moment)
     if blackout is not None:
         return blackout.text
-    return pause.told(schedule.timing) if pause is not None and pause.holds(moment) else None
+    return pause_text(pause, schedule.timing) if pause is not None and pause.holds(moment) else None
 
 
 def coming(
@@ -107,12 +81,9 @@ def _newest(schedule: Schedule, moment: datetime, now: datetime, pause: Pause | 
     closes = window.end(now, timing.zone) if window else None
     is_open = window is None or closes is not None
     if is_open and now - moment <= schedule.grace:
-        held = pause is not None and pause.holds(now)
-        return (
-            Entry(moment, "skipped", pause.told(schedule.timing))
-            if pause and held
-            else Entry(moment, "due", until=closes)
-        )
+        if pause is not None and pause.holds(now):
+            return Entry(moment, "skipped", pause_text(pause, timing))
+        return Entry(moment, "due", until=closes)
     unseen = _unseen(schedule, now)
     if schedule.missed == "skip":
         return Entry(moment, "missed", f"{unseen}, and `missed` is skip")

@@ -8,19 +8,12 @@ from typing import Any
 
 from aishell.commands import command
 from aishell.moments import nominal
-from aishell.scheduling.due import Pause, coming, left_out
+from aishell.scheduling.due import coming, left_out, pause_text
 from aishell.scheduling.schedules import Schedule
 from aishell.site_files import SiteFiles
 from aishell.state.connection import Record
 from aishell.state.locks import is_held
-from aishell.state.schedule_runs import ScheduleState
-
-
-def paused(known: ScheduleState | None) -> Pause | None:
-    """The pause that the store knows of a schedule."""
-    if known is None or known.paused_at is None:
-        return None
-    return Pause(known.paused_at, known.paused_by, known.paused_until, known.pause_reason)
+from aishell.state.schedule_runs import Pause
 
 
 def kept_back(site: SiteFiles, row: Record, now: datetime) -> str | None:
@@ -31,7 +24,7 @@ def kept_back(site: SiteFiles, row: Record, now: datetime) -> str | None:
     schedule = site.schedules.by_name.get(row.schedule)
     if schedule is None:
         return None
-    return left_out(schedule, now, None if row.asked_by else paused(site.ledger.known().get(row.schedule)))
+    return left_out(schedule, now, None if row.asked_by else pauses(site).get(row.schedule))
 
 
 def closed(site: SiteFiles, row: Record, now: datetime) -> str | None:
@@ -92,7 +85,7 @@ def outlook(site: SiteFiles, run_id: str, now: datetime) -> str:
 def pauses(site: SiteFiles) -> dict[str, Pause]:
     """The pauses there are, by schedule; a store is not made for that."""
     known = site.ledger.known() if site.state_path.exists() else {}
-    return {name: found for name, one in known.items() if (found := paused(one)) is not None}
+    return {name: one.pause for name, one in known.items() if one.pause is not None}
 
 
 def times(site: SiteFiles, one: Schedule, after: datetime) -> Iterator[datetime]:
@@ -115,7 +108,7 @@ def listed(site: SiteFiles, now: datetime) -> list[dict[str, Any]]:
                 "targets": one.on(site.settings),
                 "missed": one.missed,
                 "next": None if following is None else one.timing.local(following),
-                "paused": pause.told(one.timing) if pause is not None and pause.holds(now) else None,
+                "paused": pause_text(pause, one.timing) if pause is not None and pause.holds(now) else None,
             }
         )
     return rows

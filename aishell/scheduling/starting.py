@@ -9,15 +9,14 @@ from pathlib import Path
 
 from aishell import processes
 from aishell.processes import Child
-from aishell.scheduling.due import Entry, settle
-from aishell.scheduling.outlook import closed, kept_back, paused, stranded
+from aishell.scheduling.due import settle
+from aishell.scheduling.outlook import closed, kept_back, stranded
 from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
 from aishell.state.breakers import Breaker
 from aishell.state.connection import Record
 from aishell.state.locks import is_held
-from aishell.state.schedule_runs import ScheduleState
 from aishell.state.slots import give_back
 
 #: So many logs of runs are kept, the newest.
@@ -37,12 +36,15 @@ def settle_all(site: SiteFiles, at: datetime) -> list[Record]:
 
 def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record]:
     """The same of one schedule."""
-
-    def decide(known: ScheduleState) -> list[Entry]:
-        return settle(schedule, known.settled, at, paused(known))
-
     targets, timing = schedule.on(site.settings), schedule.timing
-    return site.ledger.settle(schedule.name, timing.text, at, decide, targets=targets, local=timing.local)
+    return site.ledger.settle(
+        schedule.name,
+        timing.text,
+        at,
+        lambda known: settle(schedule, known.settled, at, known.pause),
+        targets=targets,
+        local=timing.local,
+    )
 
 
 @dataclass

@@ -317,10 +317,7 @@ def _require_asked(connection: Connection, row: Record) -> None:
     """Raises StateError where what is asked, its level, or until when, is not what it was when the log told of it."""
     asked = next(iter(_events(connection, row, "approval_requested")), None)
     if asked is None or asked.get("seal", audit.seal_request(row)) != audit.seal_request(row):
-        raise StateError(
-            f"the approval {row.id} is not what was asked: it was changed in the state store",
-            hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', row.run_id[:8])}` ends the run",
-        )
+        raise _changed(row, "is not what was asked: it was changed in the state store")
 
 
 def _asked_of(connection: Connection, row: Record) -> Subject | None:
@@ -329,8 +326,12 @@ def _asked_of(connection: Connection, row: Record) -> Subject | None:
 
 
 def _nobodys(row: Record) -> StateError:
+    return _changed(row, f"is {row.status}, and the audit log does not tell who answered so")
+
+
+def _changed(row: Record, how: str) -> StateError:
     return StateError(
-        f"the approval {row.id} is {row.status}, and the audit log does not tell who answered so",
+        f"the approval {row.id} {how}",
         hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', row.run_id[:8])}` ends the run",
     )
 
@@ -361,20 +362,24 @@ def _events(connection: Connection, row: Record, kind: str) -> list[dict[str, An
 
 def _edit(connection: Connection, row: Record) -> dict[str, Any]:
     """An edit as the log tells it. Raises StateError where it does not."""
-    kept: dict[str, Any] = json.loads(row.modifications)
-    told = {"status": "modified", "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
     for one in _events(connection, row, "approval_decided"):
-        if all(one.get(name) == told[name] for name in told):
-            return {"by": row.decided_by, "uid": one.get("uid"), "reason": row.reason, "params": kept}
+        if _fits(row, one, status="modified"):
+            params = json.loads(row.modifications)
+            return {"by": row.decided_by, "uid": one.get("uid"), "reason": row.reason, "params": params}
     raise _nobodys(row)
 
 
 def _told(connection: Connection, row: Record) -> bool:
     """Whether the newest event of an approval is this very answer."""
     answers = _events(connection, row, "approval_decided")
+    return bool(answers) and _fits(row, answers[-1], status=row.status)
+
+
+def _fits(row: Record, event: Mapping[str, Any], *, status: str) -> bool:
+    """Whether an event tells of the answer that an approval has."""
     kept = json.loads(row.modifications) if row.modifications else None
-    answer = {"status": row.status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
-    return bool(answers) and all(answers[-1].get(name) == value for name, value in answer.items())
+    answer = {"status": status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
+    return all(event.get(name) == value for name, value in answer.items())
 
 
 def _pending(connection: Connection) -> list[Record]:

@@ -8,7 +8,8 @@ by the identity of its database alike. Every event is checked on the way: behind
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -173,24 +174,24 @@ class Autonomy:
 
     def tally(self, subject: Subject, run_id: str | None = None, connection: Connection | None = None) -> Tally:
         """The count for a subject as the log is now, inside of the transaction of `connection` where one is given."""
-        if connection is None:
-            with self._store.read() as own:
-                return self.tally(subject, run_id, own)
-        with self._guard:
-            problem = self._cut_off(connection)
-            return self._read(connection).tally(subject, run_id) if problem is None else Tally(problem=problem)
+        with self._reading(connection) as lent:
+            problem = self._cut_off(lent)
+            return self._read(lent).tally(subject, run_id) if problem is None else Tally(problem=problem)
 
     def at_stake(
         self, tool: str, subject: Subject, connection: Connection | None = None
     ) -> list[tuple[Subject, Tally]]:
         """What a failure of a tool loses where a subject is: all that is counted for it there."""
-        if connection is None:
-            with self._store.read() as own:
-                return self.at_stake(tool, subject, own)
-        with self._guard:
-            counted = self._read(connection).counted
+        with self._reading(connection) as lent:
+            counted = self._read(lent).counted
             there = [one for one in counted if one.tool == tool and _same_place(one, subject)]
             return [(one, Tally(tuple(run.event for run in counted[one]))) for one in there if counted[one]]
+
+    @contextmanager
+    def _reading(self, connection: Connection | None) -> Iterator[Connection]:
+        """The connection, or one of its own; one thread at a time."""
+        with nullcontext(connection) if connection is not None else self._store.read() as lent, self._guard:
+            yield lent
 
     def _read(self, connection: Connection) -> Book:
         if self._book is None or not _stands(connection, self._book):

@@ -101,8 +101,8 @@ class Breakers:
 
     def find(self, target: str) -> Breaker | None:
         """What is known of a target; None where its last connection was answered."""
-        row = self.store.first(self._one, {"target": target})
-        return _made(row) if row is not None else None
+        with self.store.read() as connection:
+            return self._known(connection, target)
 
     def all(self) -> list[Breaker]:
         """Every target whose last connection failed."""
@@ -112,9 +112,7 @@ class Breakers:
     def take(self, target: str, limit: timedelta) -> bool:
         """Whether a connection may be tried; where a breaker is open and has rested, that try is taken by this."""
         with self.store.write() as connection:
-            row = connection.first(self._one, {"target": target})
-            known = _made(row) if row is not None else None
-            now = datetime.now(UTC)
+            known, now = self._known(connection, target), datetime.now(UTC)
             if known is None or known.opened_at is None:
                 return True
             if known.refuses(now):
@@ -126,8 +124,8 @@ class Breakers:
         """Nobody answered a connection; what is known of the target then."""
         said = str(audit.redact(reason))
         with self.store.write() as connection:
-            row, now = connection.first(self._one, {"target": target}), datetime.now(UTC)
-            before = _made(row) if row is not None else Breaker(target, 0, now, said)
+            now = datetime.now(UTC)
+            before = self._known(connection, target) or Breaker(target, 0, now, said)
             after = before.failed(now, said)
             if after != before:
                 _put(connection, self.table, after)
@@ -150,9 +148,9 @@ class Breakers:
                 audit.append(connection, self.closed, told)
         return _made(row) if row is not None else None
 
-    @property
-    def _one(self) -> str:
-        return f"SELECT * FROM {self.table} WHERE target = :target"  # noqa: S608  ours
+    def _known(self, connection: Connection, target: str) -> Breaker | None:
+        row = connection.first(f"SELECT * FROM {self.table} WHERE target = :target", {"target": target})  # noqa: S608  ours
+        return _made(row) if row is not None else None
 
 
 class ModelBreakers(Breakers):

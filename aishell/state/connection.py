@@ -64,7 +64,9 @@ class Connection(sqlite3.Connection):
         return row[0] if row is not None else None
 
     def insert(self, table: str, *rows: Mapping[str, Any], known: str = "") -> None:
-        """Insert rows of the same columns. `known`: what is done where one is there already."""
+        """Insert rows of the same columns, or none. `known`: what is done where one is there already."""
+        if not rows:
+            return
         columns, marks = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
         self.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) {known}", rows)  # noqa: S608  our own names
 

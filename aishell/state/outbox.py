@@ -8,7 +8,7 @@ whoever is killed when (docs/decisions/0022-notifications.md).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -288,33 +288,27 @@ def put(connection: Connection, message: Notification, at: datetime) -> int:
         values = {"kind": message.kind, "rule": message.rule, "subject": message.subject, "after": after}
         if connection.first(told, values) is not None:
             return 0
-    rows = list(_rows(message, timestamp(at)))
+    row = {
+        "kind": message.kind,
+        "rule": message.rule,
+        "cause": message.cause,
+        "subject": message.subject,
+        "severity": message.severity,
+        "title": audit.redact(message.title),
+        "body": audit.redact(message.body),
+        "status": "waiting",
+        "attempts": 0,
+        "decided_at": timestamp(at),
+        "next_at": timestamp(at),
+    }
     before = connection.total_changes
-    if rows:
-        connection.insert("outbox", *rows, known="ON CONFLICT (kind, rule, cause, service) DO NOTHING")
+    rows = ({**row, "service": service} for service in dict.fromkeys(message.to))
+    connection.insert("outbox", *rows, known="ON CONFLICT (kind, rule, cause, service) DO NOTHING")
     if connection.total_changes == before:
         return 0
     told_ = {"kind": message.kind, "rule": message.rule, "cause": message.cause, "to": message.to}
     audit.append(connection, "notification_decided", {**told_, "severity": message.severity, "title": message.title})
     return 1
-
-
-def _rows(message: Notification, at: str) -> Iterator[dict[str, Any]]:
-    for service in dict.fromkeys(message.to):
-        yield {
-            "kind": message.kind,
-            "rule": message.rule,
-            "cause": message.cause,
-            "subject": message.subject,
-            "service": service,
-            "severity": message.severity,
-            "title": audit.redact(message.title),
-            "body": audit.redact(message.body),
-            "status": "waiting",
-            "attempts": 0,
-            "decided_at": at,
-            "next_at": at,
-        }
 
 
 def _was_told(connection: Connection, incident: Record) -> bool:

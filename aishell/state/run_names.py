@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from aishell.state.store import Store
@@ -19,21 +20,16 @@ class RunNames:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._runs: dict[str, dict[str, Any]] = {}
-        self._steps: dict[tuple[str, int], dict[str, Any]] = {}
+        self._run_once, self._step_once = cache(self._run), cache(self._step)
 
     def of(self, run_id: str | None, step_index: int | None) -> dict[str, Any]:
         """Names and what they are. Raises StateError."""
         if run_id is None:
             return {}
-        if run_id not in self._runs:
-            self._runs[run_id] = self._run(run_id)
-        found = {"run_id": run_id, **self._runs[run_id]}
-        if step_index is None:
-            return found
-        if (run_id, step_index) not in self._steps:
-            self._steps[run_id, step_index] = self._step(run_id, step_index)
-        return {**found, "step_index": step_index, **self._steps[run_id, step_index]}
+        found = {"run_id": run_id, **self._run_once(run_id)}
+        return (
+            found if step_index is None else {**found, "step_index": step_index, **self._step_once(run_id, step_index)}
+        )
 
     def _run(self, run_id: str) -> dict[str, Any]:
         with self._store.read() as connection:
@@ -41,9 +37,8 @@ class RunNames:
             stage = connection.first(_STAGE, {"run": run_id})
             workflow = None if stage is None else stage.workflow_id
             schedule = connection.value(_SCHEDULE, {"run": run_id, "workflow": workflow})
-        known = {**(dict(run) if run is not None else {}), **(dict(stage) if stage is not None else {})}
-        return {**known, **({"schedule": schedule} if schedule is not None else {})}
+        named = {"schedule": schedule} if schedule is not None else {}
+        return {**dict(run or {}), **dict(stage or {}), **named}
 
     def _step(self, run_id: str, step_index: int) -> dict[str, Any]:
-        row = self._store.first(_STEP, {"run": run_id, "step": step_index})
-        return dict(row) if row is not None else {}
+        return dict(self._store.first(_STEP, {"run": run_id, "step": step_index}) or {})

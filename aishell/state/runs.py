@@ -119,8 +119,7 @@ class Runs:
                 }
                 for s in plan["steps"]
             ]
-            if rows:
-                connection.insert("steps", *rows)
+            connection.insert("steps", *rows)
             if facts is not None:
                 backlog.begin(connection, run_id, facts)
             self._checkpoint(connection, run_id, task["task_id"], "plan_created", None, len(rows))
@@ -236,8 +235,7 @@ class Runs:
         with self.store.write() as connection:
             asked = self._claim(connection, run_id, owner)
             seal = self._set_step(connection, run_id, index, {"ended_at": now(), **values})
-            for row in objects:
-                connection.insert("table_history", row)
+            connection.insert("table_history", *objects)
             if cost is not None:
                 history.remember(connection, cost)
             if shift is not None:
@@ -279,8 +277,7 @@ class Runs:
     ) -> None:
         """Audit events of a step, and the history of its objects that are through, in one transaction."""
         with self.store.write() as connection:
-            for row in objects:
-                connection.insert("table_history", row)
+            connection.insert("table_history", *objects)
             audit.append_all(connection, happened, run_id=run_id, step_index=index)
 
     def event(

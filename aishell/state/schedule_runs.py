@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from aishell.commands import command
 from aishell.errors import StateError, UnknownNameError
@@ -60,33 +60,42 @@ _CLAIM = f"""UPDATE schedule_runs AS s SET status = 'running', attempts = attemp
     RETURNING *"""  # noqa: S608  our own
 
 
-class Decided(Protocol):
-    """A nominal time and what becomes of it (`aishell.scheduling.due.Entry`)."""
+@dataclass(frozen=True)
+class Entry:
+    """A nominal time and what becomes of it. `status`: due | missed | skipped.
 
-    @property
-    def nominal(self) -> datetime: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def until(self) -> datetime | None: ...
-    @property
-    def times(self) -> int: ...
+    `until`: when its work has to be over, None for no limit. `times`: how many it stands for, the last of them `nominal`.
+    """
+
+    nominal: datetime
+    status: str
+    reason: str = ""
+    until: datetime | None = None
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A person's pause of a schedule, from a moment on; `until` None: until it is resumed."""
+
+    since: datetime
+    by: str
+    until: datetime | None = None
+    reason: str = ""
+
+    def holds(self, moment: datetime) -> bool:
+        return self.since <= moment and (self.until is None or moment < self.until)
 
 
 @dataclass(frozen=True)
 class ScheduleState:
-    """What the store knows of a schedule: up to when its times are decided, and whether it is paused."""
+    """What the store knows of a schedule: up to when its times are decided, and its pause."""
 
     settled: datetime
-    paused_at: datetime | None = None
-    paused_until: datetime | None = None
-    paused_by: str = ""
-    pause_reason: str = ""
+    pause: Pause | None = None
 
 
-Decide = Callable[[ScheduleState], Iterable[Decided]]
+Decide = Callable[[ScheduleState], Iterable[Entry]]
 
 
 class ScheduleRuns:
@@ -142,7 +151,7 @@ class ScheduleRuns:
         self,
         connection: Connection,
         name: str,
-        one: Decided,
+        one: Entry,
         targets: Collection[str],
         local: Callable[[datetime], str],
     ) -> list[Record]:
@@ -157,17 +166,7 @@ class ScheduleRuns:
                 WHERE schedule = :name AND status = 'due' AND asked_by IS NULL RETURNING *"""
             for row in connection.all(passed, {"name": name, "now": now()}):
                 _tell(connection, name, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
-        made = {
-            "schedule": name,
-            "nominal_at": nominal,
-            "local_at": local(one.nominal),
-            "status": one.status,
-            "reason": one.reason,
-            "times": one.times,
-            "until": timestamp(one.until) if one.until else None,
-            "attempts": 0,
-            "decided_at": now(),
-        }
+        made = _row(name, one, local(one.nominal))
         rows = [{**made, "target": target} for target in (targets if one.status == "due" else ("",))]
         connection.insert("schedule_runs", *rows)
         _tell(connection, name, one.status, nominal=nominal, reason=one.reason, targets=[r["target"] for r in rows])
@@ -175,15 +174,7 @@ class ScheduleRuns:
 
     def ask(self, name: str, targets: Collection[str], at: datetime, local: str, until: datetime | None) -> list[int]:
         """A run that a person asks for, outside of its times; the ids of its rows."""
-        row: dict[str, Any] = {
-            "schedule": name,
-            "nominal_at": timestamp(at),
-            "local_at": local,
-            "status": "due",
-            "reason": "run-now",
-        }
-        row |= {"times": 1, "until": timestamp(until) if until else None, "asked_by": who(), "attempts": 0}
-        row["decided_at"] = now()
+        row = _row(name, Entry(at, "due", "run-now", until), local, asked_by=who())
         with self.store.write() as connection:
             connection.insert("schedule_runs", *({**row, "target": target} for target in targets))
             _tell(connection, name, "due", nominal=timestamp(at), reason="run-now", by=who(), targets=list(targets))
@@ -192,15 +183,8 @@ class ScheduleRuns:
 
     def skip(self, name: str, nominal: datetime, local: str, reason: str) -> None:
         """Leave a nominal time out that is still to come. Raises StateError where it has been decided."""
-        row: dict[str, Any] = {
-            "schedule": name,
-            "nominal_at": timestamp(nominal),
-            "target": "",
-            "local_at": local,
-            "status": "skipped",
-        }
         told = f"left out by {who()}{f': {reason}' if reason else ''}"
-        row |= {"reason": told, "times": 1, "asked_by": who(), "attempts": 0, "decided_at": now()}
+        row = {**_row(name, Entry(nominal, "skipped", told), local, asked_by=who()), "target": ""}
         with self.store.write() as connection:
             there = "SELECT status FROM schedule_runs WHERE schedule = :name AND nominal_at = :at"
             before = connection.value(there, {"name": name, "at": timestamp(nominal)})
@@ -316,8 +300,7 @@ class ScheduleRuns:
             made = {**{name: row[name] for name in same}, "status": "due", "attempts": 0, "decided_at": now()}
             made["reason"] = "run-now" if row.asked_by else ""
             rows = [{**made, "target": target} for target in targets]
-            if rows:
-                connection.insert("schedule_runs", *rows, known="ON CONFLICT DO NOTHING")
+            connection.insert("schedule_runs", *rows, known="ON CONFLICT DO NOTHING")
             said = f"{len(rows)} database{'s' if len(rows) != 1 else ''}, a run each"
             done = {"status": "done", "reason": said, "exit_code": 0, "outcome": "success"}
             connection.update(
@@ -387,9 +370,26 @@ class ScheduleRuns:
         return self.store.all(sql, {"name": name, "limit": limit})
 
 
+def _row(schedule: str, one: Entry, local: str, asked_by: str | None = None) -> dict[str, Any]:
+    """A row of the ledger for a nominal time, without its target; `asked_by`: the person who decided it."""
+    return {
+        "schedule": schedule,
+        "nominal_at": timestamp(one.nominal),
+        "local_at": local,
+        "status": one.status,
+        "reason": one.reason,
+        "times": one.times,
+        "until": timestamp(one.until) if one.until else None,
+        "asked_by": asked_by,
+        "attempts": 0,
+        "decided_at": now(),
+    }
+
+
 def _known(row: Record) -> ScheduleState:
     at, until = (datetime.fromisoformat(text) if text else None for text in (row.paused_at, row.paused_until))
-    return ScheduleState(datetime.fromisoformat(row.settled), at, until, row.paused_by or "", row.pause_reason or "")
+    pause = Pause(at, row.paused_by or "", until, row.pause_reason or "") if at is not None else None
+    return ScheduleState(datetime.fromisoformat(row.settled), pause)
 
 
 def _tell(connection: Connection, schedule: str, decision: str, **told: Any) -> None:

@@ -12,9 +12,8 @@ from aishell.state.store import Store
 def remember(connection: Connection, server: str, databases: Collection[str]) -> None:
     """What a server has now; what it had before and has no more is forgotten."""
     connection.execute("DELETE FROM server_databases WHERE server = :server", {"server": server})
-    rows = [{"server": server, "database": name, "seen_at": now()} for name in databases]
-    if rows:
-        connection.insert("server_databases", *rows)
+    rows = ({"server": server, "database": name, "seen_at": now()} for name in databases)
+    connection.insert("server_databases", *rows)
 
 
 def known(store: Store) -> dict[str, list[str]]:

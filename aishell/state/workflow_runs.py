@@ -75,8 +75,7 @@ class WorkflowRuns:
         with self.store.write() as connection:
             _tell(connection, workflow_id, "begun", workflow=name, seal=_seal(row), by=who(), stages=list(placed))
             connection.insert("workflow_runs", {**row, "event": audit.head(connection)[0]})
-            if stages:
-                connection.insert("workflow_stages", *stages)
+            connection.insert("workflow_stages", *stages)
 
     def take_up(
         self, workflow_id: str, *, until: str | None, options: Mapping[str, Any] | None = None, again: bool = False

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
 
 from aishell.errors import worst
+from aishell.state.connection import Record
 from aishell.workflows.workflows import Stage, Workflow
 
 #: Before the first retry; twice as long before each further one, up to LONGEST (durability.md, Retries).
@@ -38,30 +38,6 @@ class Why(StrEnum):
     REVIEW = "review"  # a person has rejected what it came to, or nobody has answered
 
 
-class Row(Protocol):
-    """A stage on a target, as the store has it."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def stage(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def cause(self) -> str | None: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def exit_code(self) -> int | None: ...
-    @property
-    def ended_at(self) -> str | None: ...
-
-
-R = TypeVar("R", bound=Row)
-
-
 @dataclass(frozen=True)
 class Limits:
     """How many at a time, and where each target is. `seconds`: what an agent took on a target; None: nobody knows."""
@@ -72,7 +48,7 @@ class Limits:
     seconds: Callable[[str, str], float | None] = lambda agent, target: None
 
 
-def retry_at(row: Row, stage: Stage) -> datetime | None:
+def retry_at(row: Record, stage: Stage) -> datetime | None:
     """When a stage that failed is tried again; None where it is not."""
     if row.status != Status.FAILED or row.exit_code not in _AGAIN or not 0 < row.attempts <= stage.retries:
         return None
@@ -81,31 +57,31 @@ def retry_at(row: Row, stage: Stage) -> datetime | None:
     return datetime.fromisoformat(row.ended_at) + pause
 
 
-def is_over(row: Row, stage: Stage) -> bool:
+def is_over(row: Record, stage: Stage) -> bool:
     """Whether nothing more becomes of a stage on a target."""
     return row.status in (Status.DONE, Status.FAILED, Status.SKIPPED) and retry_at(row, stage) is None
 
 
-class Board(Generic[R]):
+class Board:
     """All stages on all targets at one moment, and what may be done with each."""
 
-    def __init__(self, workflow: Workflow, rows: Sequence[R]) -> None:
+    def __init__(self, workflow: Workflow, rows: Sequence[Record]) -> None:
         self.workflow, self.rows = workflow, rows
         self._stages = {stage.name: stage for stage in workflow.stages}
         self._places = {(row.stage, row.target): row for row in rows}
-        self._of: dict[str, list[R]] = {name: [] for name in self._stages}
+        self._of: dict[str, list[Record]] = {name: [] for name in self._stages}
         for row in rows:
             self._of[row.stage].append(row)
 
-    def needed(self, row: R) -> list[R]:
+    def needed(self, row: Record) -> list[Record]:
         """What has to be over before: the stages it needs on its target; one that does not run there, on all of its targets."""
-        found: list[R] = []
+        found: list[Record] = []
         for name in self._stages[row.stage].needs:
             there = self._places.get((name, row.target))
             found += self._of[name] if there is None else [there]
         return found
 
-    def hindered(self, row: R) -> str | None:
+    def hindered(self, row: Record) -> str | None:
         """Why a stage is not run on a target, where what it needs did not do its work; in the words of its `reason`."""
         for need in self.needed(row):
             place = need.stage if need.target == row.target else f"{need.stage} on {need.target}"
@@ -119,7 +95,7 @@ class Board(Generic[R]):
                 return f"needs {place}, which {became}"
         return None
 
-    def ready(self, now: datetime) -> list[R]:
+    def ready(self, now: datetime) -> list[Record]:
         """What all needs of are over, and that is to be started, looked after or left out."""
         found = []
         for row in self.rows:
@@ -129,7 +105,7 @@ class Board(Generic[R]):
                 found.append(row)
         return found
 
-    def is_over(self, row: R) -> bool:
+    def is_over(self, row: Record) -> bool:
         """Whether nothing more becomes of a stage on a target."""
         return is_over(row, self._stages[row.stage])
 
@@ -138,14 +114,14 @@ class Board(Generic[R]):
         moments = (retry_at(row, self._stages[row.stage]) for row in self.rows)
         return min((at for at in moments if at is not None and at > after), default=None)
 
-    def startable(self, candidates: Sequence[R], working: Collection[int], limits: Limits) -> list[R]:
+    def startable(self, candidates: Sequence[Record], working: Collection[int], limits: Limits) -> list[Record]:
         """Which of the candidates begin now, beside those that are `working`: never two on a target, and within all limits.
 
         First the target with the most work left, by what each of its stages took before; what never ran counts as the longest.
         """
         taken = [row for row in self.rows if row.id in working]
         targets, stages = {row.target for row in taken}, Counter(row.stage for row in taken)
-        hosts, chosen, left = Counter(limits.host(row.target) for row in taken), list[R](), self._left(limits)
+        hosts, chosen, left = Counter(limits.host(row.target) for row in taken), list[Record](), self._left(limits)
         for row in sorted(candidates, key=lambda one: -left[one.target]):
             host, most = limits.host(row.target), self._stages[row.stage].limit
             free = len(taken) + len(chosen) < limits.total and hosts[host] < limits.per_host
@@ -166,7 +142,7 @@ class Board(Generic[R]):
         return left
 
 
-def concluded(rows: Sequence[Row], *, interrupted: bool = False) -> tuple[str, int]:
+def concluded(rows: Sequence[Record], *, interrupted: bool = False) -> tuple[str, int]:
     """Status and exit code of a workflow of which nothing is driven any more; the words are those of a run's result.
 
     A row that is still `running` was interrupted; one that is `pending` waits for it or for a person.
@@ -179,7 +155,7 @@ def concluded(rows: Sequence[Row], *, interrupted: bool = False) -> tuple[str, i
     return {130: "cancelled", 5: "rejected", 4: "partial", 0: "success"}[code], code
 
 
-def _code(row: Row) -> int:
+def _code(row: Record) -> int:
     """What a stage on a target counts as: of one that runs or was left out there is no exit code of a run."""
     if row.status == Status.RUNNING:
         return 130
@@ -187,4 +163,4 @@ def _code(row: Row) -> int:
         return 4 if row.cause == Why.DEFERRED else 0
     if row.exit_code is None:
         return 3 if row.status == Status.WAITING else 0
-    return row.exit_code
+    return int(row.exit_code)

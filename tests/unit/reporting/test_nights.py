@@ -9,8 +9,7 @@ import pytest
 from aishell.reporting.gathering import gather_run
 from aishell.reporting.needs import overlooked
 from aishell.reporting.night import KINDS, document
-from aishell.scheduling.due import Pause
-from aishell.state.schedule_runs import ScheduleState
+from aishell.state.schedule_runs import Pause, ScheduleState
 from aishell.state.store import Store
 from tests.unit.reporting.nights_made import DAY, MORNING, Made, at
 
@@ -367,8 +366,8 @@ class Hourly:
     ],
 )
 def test_a_schedule_that_nothing_looks_at_is_an_alarm(settled, paused, told):
-    known = {} if settled is None else {"hourly": ScheduleState(settled)}
-    found = [need.text for need in overlooked([Hourly()], known, lambda _: paused, MORNING)]
+    known = {} if settled is None else {"hourly": ScheduleState(settled, paused)}
+    found = [need.text for need in overlooked([Hourly()], known, MORNING)]
     assert found == [f"schedule hourly: {text}" for text in told]
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.scheduling.due import MOST, Pause, settle
+from aishell.scheduling.due import MOST, settle
 from aishell.scheduling.schedules import Blackout, Schedule
 from aishell.scheduling.times import Cron, Every, Timing, Window
+from aishell.state.schedule_runs import Pause
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHTLY = Schedule(

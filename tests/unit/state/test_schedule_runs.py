@@ -204,9 +204,9 @@ def test_a_time_that_a_person_leaves_out_is_not_run(ledger):
 def test_a_pause_is_known_until_it_is_undone(ledger):
     ledger.pause("hourly", "every 3600", NOON, "migration")
     known = ledger.known()["hourly"]
-    assert (known.paused_until, known.pause_reason) == (NOON, "migration")
+    assert (known.pause.until, known.pause.reason) == (NOON, "migration")
     assert ledger.resume("hourly") is True
-    assert ledger.known()["hourly"].paused_at is None
+    assert ledger.known()["hourly"].pause is None
     assert ledger.resume("hourly") is False
     assert decisions(ledger) == ["first_seen", "paused", "resumed"]
 
