@@ -63,6 +63,9 @@ def _part(module: str, kind: str) -> Any:
 class SiteFiles:
     """Configuration and state of one folder, each read when it is asked for. Use as a context manager, or call `close`."""
 
+    #: Whether the audit log gets the prompts and answers of a language model too, beside their digests (`--debug`).
+    keeps_prompts = False
+
     runs: Runs = _part("runs", "Runs")
     approvals: Approvals = _part("approvals", "Approvals")
     autonomy: Autonomy = _part("autonomy", "Autonomy")
@@ -314,7 +317,7 @@ class SiteFiles:
         from aishell.state import audit
 
         with self.store.write() as connection:
-            audit.append(connection, "model_answered", audited(prompt, completion, problem))
+            audit.append(connection, "model_answered", audited(prompt, completion, problem, whole=self.keeps_prompts))
 
     def held(self) -> list[Hold]:
         """The holds in force; a store is not made for that."""

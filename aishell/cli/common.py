@@ -60,6 +60,7 @@ def _opened(ctx: click.Context, kind: type[S]) -> S:
     given = ctx.find_root().obj or {}
     state = state_file(given["state"]) if given.get("state") else None
     site = kind.open(given.get("site"), state=state, trust=bool(given.get("trust_site")), config=given.get("config"))
+    site.keeps_prompts = bool(given.get("debug"))
     ctx.call_on_close(site.close)
     ctx.call_on_close(lambda: _give_away_spans(site))
     begin(site, given.get("log") or {})

@@ -133,7 +133,9 @@ class LazyGroup(ShowsExamples, click.Group):
 @click.option(
     "--log-file", metavar="FILE", help="Append the log to FILE, created with mode 0600; implies --log-format json."
 )
-@click.option("--debug", is_flag=True, help="Print the full traceback of an error.")
+@click.option(
+    "--debug", is_flag=True, help="Print the full traceback of an error; keep a model's prompts in the audit log."
+)
 @click.option(
     "--config", metavar="DIR", hidden=True, help="The configuration of a daemon, while the site's own is wrong."
 )
@@ -153,7 +155,7 @@ def cli(
     given = (("--site", site), ("--state", state))
     before(*(word for option, value in given if value for word in (option, value)), *(["--trust-site"] * trust_site))
     log = {"format": log_format, "level": log_level, "file": log_file}
-    ctx.obj = {"site": site, "state": state, "trust_site": trust_site, "config": config, "log": log}
+    ctx.obj = {"site": site, "state": state, "trust_site": trust_site, "config": config, "log": log, "debug": debug}
 
 
 def main() -> None:

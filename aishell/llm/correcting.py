@@ -57,11 +57,12 @@ def _corrected(prompt: Prompt, answer: str, problem: str) -> Prompt:
     return replace(prompt, messages=(*prompt.messages, *given, ("user", said)))
 
 
-def audited(prompt: Prompt, completion: Completion, problem: str | None) -> dict[str, Any]:
-    """What the audit log has of an answer, `model_answered`: digests and lengths in tokens, never the texts.
+def audited(prompt: Prompt, completion: Completion, problem: str | None, *, whole: bool = False) -> dict[str, Any]:
+    """What the audit log has of an answer, `model_answered`: digests and lengths in tokens; the texts only if `whole`.
 
     `problem`: why it was refused.
     """
+    texts = {"messages": [list(message) for message in prompt.messages], "text": completion.text}
     return {
         "purpose": prompt.purpose,
         "provider": completion.provider,
@@ -73,6 +74,7 @@ def audited(prompt: Prompt, completion: Completion, problem: str | None) -> dict
         "cached": completion.cached,
         "accepted": problem is None,
         **({} if problem is None else {"problem": problem[:QUOTED]}),
+        **(texts if whole else {}),
     }
 
 

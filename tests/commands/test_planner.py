@@ -99,6 +99,24 @@ def test_a_plan_that_a_model_chose_runs_and_says_so(shop: Any, ollama: OllamaDou
     site("audit", "verify").expect(0)
 
 
+def test_the_audit_log_has_the_prompt_only_with_debug(small: Aishell, ollama: OllamaDouble) -> None:
+    ollama.always(keeps)
+
+    def logged() -> list[dict[str, Any]]:
+        return [
+            json.loads(d) for (d,) in small.rows("SELECT data FROM events WHERE type = 'model_answered' ORDER BY id")
+        ]
+
+    run(small, "--dry-run", kind="quick").expect(0)
+    assert "messages" not in logged()[0]
+    assert "text" not in logged()[0]
+    small("--debug", "run", "maintenance", "--type", "full", "--target", "shop", "--planner", "llm", "--dry-run").expect(0)
+    roles = [role for role, _ in logged()[-1]["messages"]]
+    assert roles == ["system", "user"]
+    assert json.loads(logged()[-1]["text"])["steps"]
+    small("audit", "verify").expect(0)
+
+
 def test_it_may_drop_and_add_and_what_it_dropped_is_said(small: Aishell, ollama: OllamaDouble) -> None:
     added = {"tool": "count_table_rows", "params": {"schema": "main", "table": "orders"}, "why": "to know"}
     ollama.says({"steps": [{"keep": "statistics", "why": "stale"}, added], "summary": "statistics alone"})
