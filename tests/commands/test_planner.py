@@ -110,7 +110,9 @@ def test_the_audit_log_has_the_prompt_only_with_debug(small: Aishell, ollama: Ol
     run(small, "--dry-run", kind="quick").expect(0)
     assert "messages" not in logged()[0]
     assert "text" not in logged()[0]
-    small("--debug", "run", "maintenance", "--type", "full", "--target", "shop", "--planner", "llm", "--dry-run").expect(0)
+    small(
+        "--debug", "run", "maintenance", "--type", "full", "--target", "shop", "--planner", "llm", "--dry-run"
+    ).expect(0)
     roles = [role for role, _ in logged()[-1]["messages"]]
     assert roles == ["system", "user"]
     assert json.loads(logged()[-1]["text"])["steps"]
