@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -210,8 +210,7 @@ def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | Non
     }
 
 
-@contextmanager
-def watched(recorder: Recorder) -> Iterator[None]:
+def watched(recorder: Recorder) -> AbstractContextManager[None]:
     """While inside, look at the step's session from another; nothing is asked of the server in the first moment."""
     run, step, tool = recorder.run, recorder.step, recorder.tool
 
@@ -223,13 +222,10 @@ def watched(recorder: Recorder) -> Iterator[None]:
             recorder.waiting.set()
 
     if tool.read_only:
-        yield
-    elif tool.way.batches:
-        with _polling(recorder, "show_waiters", waiters, WAITERS_POLL):
-            yield
-    else:
-        with _polling(recorder, "show_progress", progress, POLL):
-            yield
+        return nullcontext()
+    if tool.way.batches:
+        return _polling(recorder, "show_waiters", waiters, WAITERS_POLL)
+    return _polling(recorder, "show_progress", progress, POLL)
 
 
 @contextmanager

@@ -152,10 +152,9 @@ def build(run: Run, outcome: Ending, plan: dict[str, Any], seconds: float) -> tu
 
 def without(plan: Plan) -> tuple[StepResult, ...]:
     """What a plan leaves out, as steps that were skipped: for those who sum up."""
+    left, cause = StepStatus.SKIPPED, Cause.PRIVILEGE
     return tuple(
-        StepResult(
-            -1, one.step, one.tool, {}, StepStatus.SKIPPED, reason=f"{one.object}: {one.reason}", cause=Cause.PRIVILEGE
-        )
+        StepResult(-1, one.step, one.tool, {}, left, reason=f"{one.object}: {one.reason}", cause=cause)
         for one in plan.left_out
     )
 
@@ -223,10 +222,7 @@ def _backlog(run: Run, results: Sequence[StepResult]) -> tuple[dict[str, Any], l
     if night is None:
         return None
     figures = {
-        "items": night.after.items,
-        "seconds": night.after.seconds,
-        "unknown": night.after.unknown,
-        "oldest": night.after.oldest,
+        **{name: getattr(night.after, name) for name in ("items", "seconds", "unknown", "oldest")},
         "items_before": night.before.items,
         "seconds_before": night.before.seconds,
         "window_seconds": None if night.window is None else round(night.window, 3),

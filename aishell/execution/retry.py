@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
@@ -34,42 +33,33 @@ def _locked(state: RetryCallState) -> bool:
     return isinstance(error, DatabaseError) and error.kind in ("lock_timeout", "busy")
 
 
-def _wait(state: RetryCallState) -> float:
-    """1 s doubling to 60 s, give or take a tenth, so that many runs do not come back at the same moment."""
-    return _DOUBLING(state) * random.uniform(1 - JITTER, 1 + JITTER)
-
-
-@dataclass(frozen=True)
-class _Retries:
-    tries: int
-    told: Callable[[int, BaseException], None]
-    patience: float | None
-
-    def wait(self, state: RetryCallState) -> float:
-        return min(_wait(state), LONGEST_PAUSE) if self.patience is not None and _locked(state) else _wait(state)
-
-    def over(self, state: RetryCallState) -> bool:
-        if self.patience is None or not _locked(state):
-            return state.attempt_number >= self.tries
-        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > self.patience
-
-    def attempt(self, call: Callable[[], Any], before_retry: Callable[[], None]) -> Any:
-        def sleeping(state: RetryCallState) -> None:
-            error = _error(state)
-            if error is not None:
-                self.told(state.attempt_number, error)
-            if not (isinstance(error, DatabaseError) and error.kind == "connect"):
-                before_retry()
-
-        retry = retry_if_exception(transient)
-        return Retrying(stop=self.over, wait=self.wait, retry=retry, before_sleep=sleeping, reraise=True)(call)
-
-
 def retrying(
     tries: int, told: Callable[[int, BaseException], None], patience: float | None = None
 ) -> Callable[[Callable[[], Any], Callable[[], None]], Any]:
     """`attempt(call, before_retry)`: up to `tries` tries, 1 s doubling to 60 s; `told(attempt, error)` before each wait.
 
+    Waits differ by a tenth, so that many runs do not come back at the same moment.
     `patience`: a lock that is not had is asked for until so many seconds are over, whatever the tries, and then given up.
     """
-    return _Retries(tries, told, patience).attempt
+
+    def wait(state: RetryCallState) -> float:
+        pause = _DOUBLING(state) * random.uniform(1 - JITTER, 1 + JITTER)
+        return min(pause, LONGEST_PAUSE) if patience is not None and _locked(state) else pause
+
+    def over(state: RetryCallState) -> bool:
+        if patience is None or not _locked(state):
+            return state.attempt_number >= tries
+        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > patience
+
+    def attempt(call: Callable[[], Any], before_retry: Callable[[], None]) -> Any:
+        def sleeping(state: RetryCallState) -> None:
+            error = _error(state)
+            if error is not None:
+                told(state.attempt_number, error)
+            if not (isinstance(error, DatabaseError) and error.kind == "connect"):
+                before_retry()
+
+        retry = retry_if_exception(transient)
+        return Retrying(stop=over, wait=wait, retry=retry, before_sleep=sleeping, reraise=True)(call)
+
+    return attempt

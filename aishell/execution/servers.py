@@ -38,8 +38,7 @@ class Servers:
         if isinstance(answer, AishellError):
             raise answer
         others = [*self._before(server, beside)]
-        made = [server.of(name) for name in answer]
-        return [one.name for one in made if not any(_same(one, other) for other in others)]
+        return [one.name for one in map(server.of, answer) if not any(_same(one, other) for other in others)]
 
     def expand(self, names: Sequence[str | None]) -> list[str | None]:
         """Targets with each server among them replaced by its databases; None is the site's default.

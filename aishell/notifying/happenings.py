@@ -99,18 +99,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
                 cause=f"approval {event.id} expired",
             )
         case "workflow_decided" if data.get("decision") == "failed" and not data.get("run_ended", True):
-            # No run tells of it: the stage could not begin, was killed, or took too long.
-            agent, stage = str(data.get("agent") or ""), data.get("stage")
-            yield one.told(
-                f"{target}: {stage}: failure",
-                f"The stage {stage} of the workflow {data.get('workflow')} failed on {target}: {data.get('reason')}",
-                f"schedule: {event.schedule}" if event.schedule else "",
-                f"more: {command('workflows', 'show', str(data.get('workflow_id'))[:8])}",
-                events=("run_failed", *(("backup_failed",) if agent == "backup" else ())),
-                about=facets(target, event.schedule, agent),
-                # Rules of an agent's file, such as `errors_encountered > 0`, are to hear of it too.
-                metrics={**dict.fromkeys(RUN_METRICS), "errors_encountered": 1},
-            )
+            yield _stage_failed(one, event, data, facets(target, event.schedule, str(data.get("agent") or "")))
         case "schedule_decided" if data.get("decision") in ("missed", "failed"):
             name, missed = str(data.get("schedule")), data.get("decision") == "missed"
             place, what = f" on {target}" if target else "", "was missed" if missed else "failed"
@@ -142,7 +131,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             yield one.told(
                 "the changed configuration is refused",
                 f"The one before goes on: {data.get('message')}",
-                f"hint: {data['hint']}" if data.get("hint") else "",
+                _hint(data),
             )
         case "daemon_started":
             schedules = len(data.get("schedules") or ())
@@ -178,6 +167,21 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             )
 
 
+def _stage_failed(one: Happening, event: Record, data: Mapping[str, Any], about: Facets) -> Happening:
+    """A stage whose run did not begin, was killed, or took too long: no run tells of it."""
+    stage = data.get("stage")
+    return one.told(
+        f"{about.target}: {stage}: failure",
+        f"The stage {stage} of the workflow {data.get('workflow')} failed on {about.target}: {data.get('reason')}",
+        f"schedule: {event.schedule}" if event.schedule else "",
+        f"more: {command('workflows', 'show', str(data.get('workflow_id'))[:8])}",
+        events=("run_failed", *(("backup_failed",) if about.agent == "backup" else ())),
+        about=about,
+        # Rules of an agent's file, such as `errors_encountered > 0`, are to hear of it too.
+        metrics={**dict.fromkeys(RUN_METRICS), "errors_encountered": 1},
+    )
+
+
 def figures(metrics: Mapping[str, float | None], names: Collection[str]) -> list[str]:
     """Figures of a run, a line each."""
     known = ((name, metrics.get(name)) for name in names)
@@ -198,21 +202,20 @@ def _ended(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
     status = str(result.get("status", data.get("reason")))
     if data["to"] == RunState.FAILED and status != "rejected":  # what a hook kept from running can be gone on with
         status = "failure"
-    events = [_ENDS[status]] if status in _ENDS else []
     error = result.get("error") or {}
     failed = [done for done in result.get("actions_taken") or () if done.get("status") == "failed"]
-    if event.agent == "backup" and (status == "failure" or (status == "partial" and (failed or error))):
-        events.append("backup_failed")
+    lost = event.agent == "backup" and (status == "failure" or (status == "partial" and (failed or error)))
+    events = [_ENDS.get(status), "backup_failed" if lost else None]
     metrics = _metrics(result, failed, status)
     return one.told(
         f"{event.target}: {_agent(event)}: {status}",
         f"{_agent(event)} on {event.target} ended: {status}.",
         f"error: {error.get('message') or data.get('reason')}" if status == "failure" or error else "",
-        f"hint: {error['hint']}" if error.get("hint") else "",
+        _hint(error),
         str(result.get("reasoning") or ""),
         *figures(metrics, ("execution_time", "errors_encountered", "steps_deferred")),
         *_run(event),
-        events=tuple(events),
+        events=tuple(filter(None, events)),
         metrics=metrics,
     )
 
@@ -238,6 +241,10 @@ def _connection(kind: str, data: Mapping[str, Any]) -> str:
         f"{data.get('failures')} connections to {target} in a row failed, the last with: {reason}\n"
         "None is tried for a minute, then one; nothing runs on it until one is answered."
     )
+
+
+def _hint(error: Mapping[str, Any]) -> str:
+    return f"hint: {error['hint']}" if error.get("hint") else ""
 
 
 def _agent(event: Record) -> str:

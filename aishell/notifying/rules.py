@@ -239,17 +239,16 @@ def _check_choice(
 ) -> None:
     """Raises SettingsError for a rule that would never tell anything: its events have nothing to be chosen by so."""
     about = {name: EVENTS[name].chosen_by for name in events} if when is None else {when.metric: _CHOSEN_BY[when.of]}
-    for key in CHOOSING:
-        for name, by in about.items():
-            if data.get(key) is not None and key not in by:
-                hint = f"choose it by {' or '.join(one for one in CHOOSING if one in by)}" if by else f"leave {key} out"
-                raise wrong(document, *at, key, message=f"`{name}` has no {key} to be chosen by", hint=hint)
+    chosen = [key for key in CHOOSING if data.get(key) is not None]
+    for key, name in ((key, name) for key in chosen for name in about if key not in about[name]):
+        fits = " or ".join(one for one in CHOOSING if one in about[name])
+        hint = f"choose it by {fits}" if fits else f"leave {key} out"
+        raise wrong(document, *at, key, message=f"`{name}` has no {key} to be chosen by", hint=hint)
     for name in events:
-        if not reaches(EVENTS[name].severity, data.get("severity")):
-            message = f"`{name}` is {EVENTS[name].severity}, which is less severe than {data['severity']}"
-            raise wrong(
-                document, *at, "severity", message=message, hint=f"write {EVENTS[name].severity}, or leave it out"
-            )
+        severity = EVENTS[name].severity
+        if not reaches(severity, data.get("severity")):
+            message = f"`{name}` is {severity}, which is less severe than {data['severity']}"
+            raise wrong(document, *at, "severity", message=message, hint=f"write {severity}, or leave it out")
 
 
 def _of_agents(config: Path, services: Collection[str]) -> Iterator[NotificationRule]:

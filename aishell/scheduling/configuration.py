@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from aishell.agents.configuration import configured
@@ -31,14 +30,6 @@ def load(site: SiteFiles) -> SiteFiles:
     return site
 
 
-@dataclass(frozen=True)
-class Reread:
-    """What came of files that were changed. `refused`: why they do not count; the site has what counts."""
-
-    site: SiteFiles
-    refused: AishellError | None = None
-
-
 class Configuration:
     """The site as it was last right, and a copy of its files for the runs that begin while they are wrong."""
 
@@ -50,20 +41,21 @@ class Configuration:
         self._copy: Path | None = None
         self.refused: AishellError | None = None
 
-    def reread(self) -> Reread | None:
-        """Read the files where they have changed, and not since the last look: what is being written is waited for."""
+    def reread(self) -> bool:
+        """Read the files where they have changed, and not since the last look; whether they were read.
+
+        `refused` says then why they do not count, `site` what counts.
+        """
         stamps, before = self._stamps(), self._seen
         self._seen = stamps
         if stamps == self._read or stamps != before:
-            return None
-        self._read = stamps
+            return False
+        self._read, self.refused = stamps, None
         try:
             self.site = load(self.site.again())
         except AishellError as error:
             self.refused = error
-            return Reread(self.site, error)
-        self.refused = None
-        return Reread(self.site)
+        return True
 
     @property
     def copy(self) -> Path | None:

@@ -180,20 +180,19 @@ class Daemon:
         self._guarded("starting what is due", lambda: self._look(changes))
 
     def _reread(self) -> None:
-        found = self.configuration.reread()
-        if found is None:
+        if not self.configuration.reread():
             return
-        self.starter.site = found.site
-        self.starter.config = self.configuration.copy
-        if found.refused is not None:
-            told = {"message": found.refused.message, "hint": found.refused.hint}
-            hint = f" ({found.refused.hint})" if found.refused.hint else ""
-            self.tell(f"the changed configuration is refused, the one before goes on: {found.refused.message}{hint}")
-            self.site.runs.event("configuration_refused", told)
+        self.starter.site, self.starter.config = self.site, self.configuration.copy
+        refused = self.configuration.refused
+        if refused is not None:
+            hint = f" ({refused.hint})" if refused.hint else ""
+            self.tell(f"the changed configuration is refused, the one before stays in force: {refused.message}{hint}")
+            self.site.runs.event("configuration_refused", {"message": refused.message, "hint": refused.hint})
             return
         self._keep()
-        self.tell(f"the changed configuration is loaded: {len(found.site.schedules.by_name)} schedule(s)")
-        self.site.runs.event("configuration_loaded", {"schedules": sorted(found.site.schedules.by_name)})
+        names = sorted(self.site.schedules.by_name)
+        self.tell(f"the changed configuration is loaded: {len(names)} schedule(s)")
+        self.site.runs.event("configuration_loaded", {"schedules": names})
         self._tick()
 
     def _keep(self) -> None:

@@ -112,9 +112,10 @@ def load_schedules(
     if document is None:
         return Schedules(path=path)
     document = replace(document, data=_days_as_text(document.data))
-    data = checked(document, SCHEDULES, known)
+    names = {"schedule": lambda: list(map(str, document.data.get("schedules") or ()))}
+    data = checked(document, SCHEDULES, {**known, **names})
     given = data.get("schedules") or {}
-    blackouts = tuple(_blackout(document, number, one, given) for number, one in enumerate(data.get("blackouts") or ()))
+    blackouts = tuple(_blackout(document, number, one) for number, one in enumerate(data.get("blackouts") or ()))
     zone = data.get("time_zone") or "UTC"
     for name, one in given.items():
         if one.get("approve_up_to") and Risk(one["approve_up_to"]).rank > most().rank:
@@ -144,24 +145,15 @@ def _day(document: Document, text: str, *at: object) -> date:
         raise wrong(document, *at, message=f"invalid day {text!r}: {error}", hint="write e.g. 2026-12-24") from error
 
 
-def _blackout(document: Document, number: int, given: Any, schedules: Collection[Any]) -> Blackout:
+def _blackout(document: Document, number: int, given: Any) -> Blackout:
     at = ("blackouts", number)
     if isinstance(given, str):
         day = _day(document, given, *at)
         return Blackout(day, day)
     first, last = (_day(document, given[key], *at, key) for key in ("from", "to"))
     if last < first:
-        raise wrong(
-            document,
-            *at,
-            "to",
-            message=f"the blackout ends on {last}, before it begins",
-            hint=f"write {first} or later",
-        )
-    for place, name in enumerate(given.get("schedules") or ()):
-        if name not in map(str, schedules):
-            near = UnknownNameError("schedule", name, map(str, schedules))
-            raise wrong(document, *at, "schedules", place, message=near.message, hint=near.hint)
+        message = f"the blackout ends on {last}, before it begins"
+        raise wrong(document, *at, "to", message=message, hint=f"write {first} or later")
     return Blackout(first, last, given.get("reason") or "", frozenset(given.get("schedules") or ()))
 
 
@@ -176,12 +168,8 @@ def _schedule(
 ) -> Schedule:
     at = ("schedules", name)
     if not _NAME.fullmatch(name):
-        raise wrong(
-            document,
-            *at,
-            message=f"invalid name of a schedule {name!r}",
-            hint="write letters, digits, `_`, `.` and `-`",
-        )
+        message = f"invalid name of a schedule {name!r}"
+        raise wrong(document, *at, message=message, hint="write letters, digits, `_`, `.` and `-`")
     pairs = (
         ("cron", "every", "when it runs"),
         ("agent", "workflow", "what is run"),

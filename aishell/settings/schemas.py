@@ -310,7 +310,12 @@ _SCHEDULE = mapping(
     },
     title="a schedule",
 )
-_BLACKOUT = mapping({"from": _DAY, "to": _DAY, "reason": TEXT, "schedules": _NAMES}, "from", "to", title="a blackout")
+_BLACKOUT = mapping(
+    {"from": _DAY, "to": _DAY, "reason": TEXT, "schedules": {**_NAMES, "items": {**TEXT, "names": "schedule"}}},
+    "from",
+    "to",
+    title="a blackout",
+)
 SCHEDULES = mapping(
     {
         "time_zone": _ZONE,
@@ -331,7 +336,7 @@ _STAGE = mapping(
             r"[A-Za-z_][A-Za-z0-9_-]{0,99}", "a name", "at most 100 letters, digits, _ and -, a letter or _ first"
         ),
         **_ON,
-        "needs": TEXTS,
+        "needs": {**TEXTS, "items": {**TEXT, "names": "stage"}},
         "when": TEXT,
         "parallel": {"type": "boolean"},
         "max_concurrent": whole(1, 1000),

@@ -93,13 +93,9 @@ class Holds:
             gone = connection.first("DELETE FROM holds WHERE target = :target RETURNING *", {"target": target})
             if gone is None:
                 others = [f"`{_made(row).way_out}`" for row in connection.all(_IN_FORCE)]
-                what = (
-                    "there is no hold on every target"
-                    if target == EVERYWHERE
-                    else f"the target {target!r} is not on hold"
-                )
                 if not others:
                     raise StateError("no hold is in force: there is nothing to release")
+                what = f"the target {target!r} is not on hold" if target else "there is no hold on every target"
                 raise StateError(what, hint=" or ".join(others))
             hold = _made(gone)
             told = {"target": target or None, "by": by, "placed_by": hold.by, "placed_at": hold.at}

@@ -101,13 +101,9 @@ class Board:
         for row in self.rows:
             again = retry_at(row, self._stages[row.stage])
             wanted = row.status in (Status.PENDING, Status.RUNNING, Status.WAITING) if again is None else again <= now
-            if wanted and all(self.is_over(one) for one in self.needed(row)):
+            if wanted and all(is_over(one, self._stages[one.stage]) for one in self.needed(row)):
                 found.append(row)
         return found
-
-    def is_over(self, row: Record) -> bool:
-        """Whether nothing more becomes of a stage on a target."""
-        return is_over(row, self._stages[row.stage])
 
     def next_retry(self, after: datetime) -> datetime | None:
         """When the next of those that failed is to be tried again. One whose time has come waits for something to end."""
@@ -136,7 +132,7 @@ class Board:
         """Seconds of work that each target has left, infinite where nobody knows."""
         left: dict[str, float] = {row.target: 0.0 for row in self.rows}
         for row in self.rows:
-            if not self.is_over(row):
+            if not is_over(row, self._stages[row.stage]):
                 took = limits.seconds(self._stages[row.stage].agent, row.target)
                 left[row.target] += float("inf") if took is None else took
         return left

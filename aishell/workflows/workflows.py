@@ -161,13 +161,13 @@ def load_workflow(
         raise UnknownNameError("workflow", name, files, f"config/{FOLDER}")
     path = str(files[name])
     document = read(files[name], path) or Document(path, {})
-    stages = checked(document, WORKFLOW, known)["stages"]
+    stages = checked(document, WORKFLOW, {**known, "stage": lambda: list(map(str, document.data["stages"]))})["stages"]
     if not stages:
         raise wrong(document, "stages", message="the workflow has no stages", hint="write one: backup: {agent: backup}")
     outputs = _outputs(document, stages)
     for key, one in stages.items():
         at = ("stages", key)
-        _check_names(document, at, one, stages)
+        _check_keys(document, at, one)
         check_task(document, at, one, agents, later=_refers)
         _check_references(document, at, one, outputs)
     workflow = Workflow.of(name, document.data)
@@ -202,23 +202,14 @@ def _outputs(document: Document, stages: Mapping[Any, Any]) -> set[str]:
     return found
 
 
-def _check_names(
-    document: Document, at: tuple[object, ...], data: Mapping[str, Any], stages: Mapping[Any, Any]
-) -> None:
-    """Raises SettingsError for a name that cannot be one, a need there is not, and keys that contradict each other."""
+def _check_keys(document: Document, at: tuple[object, ...], data: Mapping[str, Any]) -> None:
+    """Raises SettingsError for an invalid name, and for keys that contradict each other."""
     if not _NAME.fullmatch(str(at[-1])):
         message, hint = f"invalid name of a stage {at[-1]!r}", "write letters, digits, `_` and `-`"
         raise wrong(document, *at, message=message, hint=hint)
-    for number, need in enumerate(data.get("needs") or ()):
-        if need not in map(str, stages):
-            near = UnknownNameError("stage", need, map(str, stages))
-            raise wrong(document, *at, "needs", number, message=near.message, hint=near.hint)
     if data.get("targets") and data.get("label"):
-        message, hint = (
-            f"the stage {at[-1]!r} has both `targets` and `label`",
-            "write one: it says on what the stage runs",
-        )
-        raise wrong(document, *at, "label", message=message, hint=hint)
+        message = f"the stage {at[-1]!r} has both `targets` and `label`"
+        raise wrong(document, *at, "label", message=message, hint="write one: it says on what the stage runs")
     if data.get("parallel") is False and (data.get("max_concurrent") or 1) > 1:
         message, hint = "`parallel: false` and `max_concurrent` contradict each other", "write one of them"
         raise wrong(document, *at, "max_concurrent", message=message, hint=hint)

@@ -345,7 +345,8 @@ def test_what_is_written_while_the_files_are_copied_is_in_no_copy(machine: Machi
     machine.configure("schedules: {nightly: {}}\n")
     configuration.keep(tidy=True)
     configuration.reread()
-    assert configuration.reread().refused is not None
+    assert configuration.reread()
+    assert configuration.refused is not None
     assert configuration.copy is None
     assert list(machine.folder.glob(".aishell-config-*")) == []
 
