@@ -1,4 +1,4 @@
-"""The commands that people are told to paste: lists of words, quoted for a shell in one place.
+"""The commands that people can paste: lists of words, quoted for a shell in one place.
 
 A test parses every call of `command` as the command line does: the command exists, and takes these options and no fewer.
 """
@@ -31,9 +31,9 @@ def on(target: str) -> tuple[str, str]:
 
 def spelled(text: str) -> str:
     """A text in which commands are written: each `aishell run …` in it is for the site of this process."""
-    return TOLD.sub(lambda told: f"`{command(*shlex.split(told[1]))}`", text)
+    return TOLD.sub(lambda found: f"`{command(*shlex.split(found[1]))}`", text)
 
 
 def addressed(text: str, target: str) -> str:
     """A text of a tool, which knows no targets: each `aishell run …` in it is for this one."""
-    return TOLD.sub(lambda told: f"`{command(*shlex.split(told[1]), *on(target))}`", text)
+    return TOLD.sub(lambda found: f"`{command(*shlex.split(found[1]), *on(target))}`", text)

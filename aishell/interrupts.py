@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP at a moment that must not be cut off: heard when it is over."""
+"""Ctrl-C, SIGTERM and SIGHUP during a block that must not be cut off: handled after it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """What arrives during the block goes to its handler after it, also where the block fails.
+    """Signals that arrive during the block are handled after it, also where the block fails.
 
-    For what holds locks in Python: an exception from a handler, between the lock and the `try` that gives it back, keeps it for
-    ever (python/cpython#74174); in the midst of a commit nobody knows whether it was made. Only the main thread hears
-    signals: in others the block is as it is.
+    For code that holds locks in Python: an exception from a handler, between the lock and the `try` that releases it, keeps it
+    for ever (python/cpython#74174); during a commit nobody knows whether it was made. Only the main thread gets signals: in
+    others the block runs as it is.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,26 +43,26 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def noticing() -> Iterator[Callable[[], bool]]:
-    """Whether one has come since it was asked last; none of them cuts the block off, and none is heard after it.
+    """A function that returns whether a signal arrived since its last call. None cuts the block off, or is handled after it.
 
-    For what waits for something that it can end itself. In other threads than the main one none ever comes.
+    For code that waits for something that it can end itself. Only the main thread gets signals.
     """
-    came = threading.Event()
+    arrived = threading.Event()
 
-    def asked() -> bool:
-        seen = came.is_set()
-        came.clear()
+    def interrupted() -> bool:
+        seen = arrived.is_set()
+        arrived.clear()
         return seen
 
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield interrupted
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     heard = {number: handler for number, handler in handlers.items() if callable(handler)}
     try:
         for number in heard:
-            signal.signal(number, lambda number, frame: came.set())
-        yield asked
+            signal.signal(number, lambda number, frame: arrived.set())
+        yield interrupted
     finally:
         for number, handler in heard.items():
             signal.signal(number, handler)

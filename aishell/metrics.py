@@ -168,7 +168,7 @@ def exposition(
 
 
 def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], list[str], bool]:
-    """Names of the targets, the schedules, names of what is told, and whether all files can be used.
+    """Names of the targets, the schedules, names of notification rules, and whether all files can be used.
 
     What can be read of them where not.
     """
@@ -176,8 +176,8 @@ def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], lis
     try:
         targets = site.target_names
         _ = site.policy
-        schedules, told = site.schedules.by_name, site.notifications
-        rules = [rule.name for rule in told.trials if rule.to]
+        schedules, notifications = site.schedules.by_name, site.notifications
+        rules = [rule.name for rule in notifications.trials if rule.to]
         return (
             targets,
             schedules,

@@ -37,5 +37,5 @@ def given(text: str, zone: tzinfo | None = UTC, *, of: str = "", hint: str | Non
             raise ParameterError(f"{text!r} names no time zone", hint=hint)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        told = f"invalid timestamp {text!r}{f' for {of}' if of else ''}"
-        raise ParameterError(told, hint=hint or "write ISO 8601, e.g. 2026-11-21T14:05:00+01:00") from error
+        message = f"invalid timestamp {text!r}{f' for {of}' if of else ''}"
+        raise ParameterError(message, hint=hint or "write ISO 8601, e.g. 2026-11-21T14:05:00+01:00") from error

@@ -58,9 +58,9 @@ class _Extensions:
         try:
             declared.read_string(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError, Error) as error:
-            told = str(error).replace("\n", " ")
+            reason = str(error).replace("\n", " ")
             hint = "write `name = module:attribute` lines below [aishell.agents] or [aishell.constraints]"
-            raise SettingsError(f"{path} cannot be read: {told}", hint=hint) from error
+            raise SettingsError(f"{path} cannot be read: {reason}", hint=hint) from error
         return [EntryPoint(*item, group) for item in (declared.items(group) if declared.has_section(group) else ())]
 
     def check(self, top: str, places: Iterable[str | None]) -> None:

@@ -356,7 +356,7 @@ class Site(SiteFiles):
             raise StateError(f"the run {row.id[:8]} is {state.value}; there is nothing to resume")
         if self.runs.is_sealed(row.id):
             raise StateError(
-                f"what the audit log told of the run {row.id[:8]} was sealed, and it cannot be resumed",
+                f"the run {row.id[:8]} cannot be resumed: its part of the audit log was sealed",
                 hint="plan again",
             )
         plan, request = load_plan(row.plan), json.loads(row.request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -93,24 +93,18 @@ def show(ctx: click.Context, /, approval: str, socket_: str | None, output: str)
 @click.pass_context
 def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: str | None, socket_: str | None) -> None:
     """Approve a step exactly as shown; any change before it runs voids the approval."""
-    from aishell.serving import answers
-
     asked = _asked(ctx, socket_, approval)
     target = asked["target"]
     if asked["level"] == "review":
         if confirm_target is None and not sys.stdin.isatty():
             at = ("--socket", socket_) if socket_ else ()
-            answer = command("approvals", "approve", asked["id"], "--confirm-target", target, *at)
-            raise UsageError("a review requires the target's name", hint=answer)
+            hint = command("approvals", "approve", asked["id"], "--confirm-target", target, *at)
+            raise UsageError("a review requires the target's name", hint=hint)
         confirm_target = confirm_target or ask(f"review: type the target's name ({printable(target)}): ")
         if confirm_target != target:
             raise DeniedError("that is not the target's name, and nothing was approved")
-    shown = {"reason": reason, "digest": asked["digest"]}
-    if socket_:
-        outcome = _post(socket_, asked["id"], "approve", {**shown, "confirm_target": confirm_target})
-    else:
-        me = answers.Person.here()
-        outcome = answers.approve(open_files(ctx), asked["id"], me, **shown, target=confirm_target)
+    answer = {"reason": reason, "digest": asked["digest"], "target": confirm_target}
+    outcome = _answered(ctx, socket_, asked["id"], "approve", answer)
     pending = outcome["status"] == "pending"
     _say_outcome("approved; a second person must approve it too" if pending else "approved", outcome)
 
@@ -128,13 +122,8 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
 
     Only parameters for amount and pace can be edited (`editable` in `tools show`), never the object of a step.
     """
-    from aishell.serving import answers
-
-    params = assigned("--set", pairs)
-    if socket_:
-        outcome = _post(socket_, approval, "edit", {"params": params, "reason": reason})
-    else:
-        outcome = answers.edit(open_files(ctx), approval, params, answers.Person.here(), reason=reason)
+    answer = {"params": assigned("--set", pairs), "reason": reason}
+    outcome = _answered(ctx, socket_, approval, "edit", answer)
     review = "workflow_id" in outcome
     _say_outcome("edited" if review else "edited; it needs approval again when the run continues", outcome)
 
@@ -146,17 +135,11 @@ def edit(ctx: click.Context, /, approval: str, pairs: tuple[str, ...], reason: s
 @click.pass_context
 def reject(ctx: click.Context, /, approval: str, reason: str, socket_: str | None) -> None:
     """Reject a step; the run continues without it."""
-    from aishell.serving import answers
-
-    if socket_:
-        outcome = _post(socket_, approval, "reject", {"reason": reason})
-    else:
-        outcome = answers.reject(open_files(ctx), approval, answers.Person.here(), reason=reason)
-    _say_outcome("rejected", outcome)
+    _say_outcome("rejected", _answered(ctx, socket_, approval, "reject", {"reason": reason}))
 
 
 def _show_review(asked: Mapping[str, Any]) -> None:
-    """What a stage came to, for who reviews it."""
+    """The result of a stage, for its reviewer."""
     review = asked["review"]
     title(
         f"review {asked['id']}  {asked['status']}  stage {review['stage']} of {review['workflow']} on {asked['target']}"
@@ -183,8 +166,18 @@ def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, 
     return found
 
 
-def _post(socket_: str, approval: str, answer: str, said: dict[str, Any]) -> dict[str, Any]:
-    return document(socket_, "approvals", approval, answer, keys={"status": str, "run_id": str}, said=said)
+def _answered(
+    ctx: click.Context, socket_: str | None, approval: str, verb: str, answer: dict[str, Any]
+) -> Mapping[str, Any]:
+    """`approve`, `edit` or `reject` at a daemon's socket, else in the site; what became of the request."""
+    from aishell.serving import answers
+
+    if socket_:
+        body = {"confirm_target" if name == "target" else name: value for name, value in answer.items()}
+        return document(socket_, "approvals", approval, verb, keys={"status": str, "run_id": str}, body=body)
+    verbs: dict[str, Callable[..., Mapping[str, Any]]]
+    verbs = {"approve": answers.approve, "edit": answers.edit, "reject": answers.reject}
+    return verbs[verb](open_files(ctx), approval, person=answers.Person.here(), **answer)
 
 
 def _say_outcome(answer: str, outcome: Mapping[str, Any]) -> None:
@@ -221,12 +214,12 @@ def _lines(asked: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _why(asked: Mapping[str, Any]) -> Iterator[str]:
-    told = set()
+    given = set()
     for reason in asked["reasons"]:
         if reason["decision"] in ("confirm", "review", "deny"):
-            told.add(reason["text"])
+            given.add(reason["text"])
             yield f"needs approval because: {printable(reason['text'])} ({printable(reason['rule'])})"
-    yield from (f"risk: {printable(risk)}" for risk in asked["risks"] if risk not in told)
+    yield from (f"risk: {printable(risk)}" for risk in asked["risks"] if risk not in given)
 
 
 def _who_and_when(asked: Mapping[str, Any]) -> Iterator[str]:

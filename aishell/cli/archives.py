@@ -215,17 +215,17 @@ def _deletion(counts: Mapping[str, Any]) -> str:
 
 
 def _notes(found: Sequence[Share] | None) -> list[str]:
-    """What is to be said of the rows before they are loaded. None: nothing is written down about them."""
+    """Notes for the preview of a load. None: the archive does not record which rows were deleted."""
     from aishell.agents.log_cleanup.archive_load import LEFT_OUT
     from aishell.archives.fates import summed
 
     if found is None:
         return ["which rows the clean-up deleted is not written down in this archive: all of them are loaded"]
-    told = summed(found)
+    counts = summed(found)
     notes = []
-    if left := told["rows_left_out"]:
+    if left := counts["rows_left_out"]:
         notes.append(f"{left:,} row(s) are left out: {LEFT_OUT}")
-    if doubt := told["rows_in_doubt"]:
+    if doubt := counts["rows_in_doubt"]:
         notes.append(
             f"{doubt:,} row(s) are loaded that the clean-up may not have deleted: it was interrupted at their chunks"
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +24,10 @@ from aishell.reporting.units import printable
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
     from aishell.state.anchor import Anchor
-    from aishell.state.audit import Seal
+    from aishell.state.audit import Problem, Seal
 
 
-#: Days after which events are sealed, unless it is said otherwise.
+#: Events that are older are sealed by default; days.
 SEALED_AFTER = 90
 _HEAD = re.compile(r"[0-9a-f]{16,64}")
 
@@ -54,44 +57,47 @@ def verify(ctx: click.Context, /, head: str | None, against: tuple[str, ...], ou
     from aishell.state.audit import newest_seal
     from aishell.state.audit_records import verify_records
 
-    copies = [_copy(Path(given)) for given in against if Path(given).is_file()]
+    files = [Path(given) for given in against if Path(given).is_file()]
     heads = _heads([*([] if head is None else [head]), *(given for given in against if not Path(given).is_file())])
+    exports, anchors = _copies(files)
     site = open_files(ctx)
     with site.store.read() as connection:
         problems, seal = log.verify(connection), newest_seal(connection)
-        wrong, sealed = sealing.verify_files(seal, [copy for copy in copies if isinstance(copy, list)])
+        wrong, sealed = sealing.verify_files(seal, exports)
         kept = anchor.read(anchor.path_of(site.state_path))
-        problems += [*wrong, *(problem for one in heads for problem in log.verify_head(connection, one, sealed))]
+        problems += wrong
+        problems += chain.from_iterable(log.verify_head(connection, one, sealed) for one in heads)
         problems += [*log.missing_anchor(connection, kept), *log.verify_anchor(connection, kept)]
-        for copy in copies:
-            if isinstance(copy, list):
-                problems += log.verify_copy(connection, copy)
-            else:
-                problems += log.verify_anchor(connection, copy, sealed)
+        problems += chain.from_iterable(log.verify_copy(connection, copy) for copy in exports)
+        problems += chain.from_iterable(log.verify_anchor(connection, copy, sealed) for copy in anchors)
         problems += verify_records(connection, sealed)
         number, newest = log.head(connection)
     if output == "json":
         write_json({"events": number, "head": newest, "sealed": seal.parts, "problems": problems})
-    elif not problems:
-        _say_whole(number, newest, seal, bool(sealed))
+    elif problems:
+        _say_problems(problems)
     else:
-        for problem in problems:
-            text = printable(problem.text)
-            say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
+        _say_whole(number, newest, seal, bool(sealed))
     ctx.exit(1 if problems else 0)
 
 
-def _say_whole(number: int, head: str, seal: Seal, looked: bool) -> None:
+def _say_problems(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        text = printable(problem.text)
+        say(f"event {problem.event_id}: {text}" if problem.event_id else text, style="red")
+
+
+def _say_whole(number: int, head: str, seal: Seal, files_checked: bool) -> None:
     if not seal.parts:
         say(f"the chain of {number} events is whole; head {head}")
         return
-    checked = "checked too" if looked else "not checked: give --against each sealed file"
+    checked = "checked too" if files_checked else "not checked: give --against each sealed file"
     say(f"the chain is whole from event {seal.through + 1} to {number}; head {head}")
     say(f"events up to {seal.through} were sealed into {len(seal.parts)} file(s), {checked}")
 
 
 def _heads(given: list[str]) -> list[str]:
-    """Raises UsageError for what is no head."""
+    """The same. Raises UsageError for a text that is not a head."""
     for one in given:
         if not _HEAD.fullmatch(one):
             raise UsageError(
@@ -101,24 +107,24 @@ def _heads(given: list[str]) -> list[str]:
     return given
 
 
-def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
-    """What an export, a sealed file or an anchor holds. Raises UsageError for any other file."""
+def _copies(paths: Iterable[Path]) -> tuple[list[list[dict[str, Any]]], list[Anchor]]:
+    """The events of exports and sealed files, and anchors. Raises UsageError for any other file."""
     from aishell.state import anchor, sealing
 
-    try:
-        return sealing.read(path)
-    except (OSError, ValueError):
-        pass
-    try:
-        kept = anchor.read(path)
-    except StateError:
-        kept = None
-    if kept is None:
+    exports, anchors = [], []
+    for path in paths:
+        with suppress(OSError, ValueError):
+            exports.append(sealing.read(path))
+            continue
+        with suppress(StateError):
+            if (kept := anchor.read(path)) is not None:
+                anchors.append(kept)
+                continue
         raise UsageError(
             f"{path} is neither an export of an audit log nor the head of one",
             hint=f"give what `{command('audit', 'export')}` wrote, a copy of state.db.head, or a head that was printed",
         )
-    return kept
+    return exports, anchors
 
 
 @audit.command(
@@ -138,7 +144,7 @@ def _copy(path: Path) -> Anchor | list[dict[str, Any]]:
     "days",
     metavar="DAYS",
     type=click.FloatRange(0, 36_525),
-    help=f"With --seal: what is moved; {SEALED_AFTER} if not said.",
+    help=f"With --seal: move events older than this (default: {SEALED_AFTER}).",
 )
 @click.pass_context
 def export(ctx: click.Context, /, run_id: str | None, path: Path | None, days: float | None) -> None:

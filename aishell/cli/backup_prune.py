@@ -63,20 +63,19 @@ def prune(
     rules, given = _rules(site, pairs)
     entries = {entry.backup_id: entry for entry in entries_of(site, target)}
     found = decisions(site.backup_store, target, rules, datetime.now(UTC), despite_failure=despite_failure)
+    going = [entries[decision.backup.backup_id] for decision in found if decision.goes]
     backups = [_document(decision, entries[decision.backup.backup_id]) for decision in found]
     left = _unfinished(site, target)
-    going = [entries[decision.backup.backup_id] for decision in found if decision.goes]
     clearing = [row for row in left if row["kept"] is None]
     if output != "json":
         _show(backups, left, site)
     removed: list[str] = []
     if not dry_run and _agreed(site, going, len(clearing), given, yes=yes, output=output):
         removed = _remove(site, going, rules, despite_failure=despite_failure)
-        for row in clearing:
-            _clear(site, row)
-    total = sum(backup["bytes"] for backup in backups if backup["backup_id"] in removed)
+        _clear(site, clearing)
+    total = sum(entries[backup_id].bytes for backup_id in removed)
     if output == "json":
-        backups = [{**backup, "removed": backup["backup_id"] in removed} for backup in backups]
+        backups = [backup | {"removed": backup["backup_id"] in removed} for backup in backups]
         document = {"dry_run": dry_run, "removed": removed, "removed_bytes": total}
         write_json({**document, "backups": backups, "unfinished": left})
     elif not dry_run:
@@ -118,7 +117,7 @@ def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *,
     from aishell.backups.store.pruning import decisions, finish, remove
     from aishell.execution.locking import holding_files, target_file
 
-    def told(entry: CatalogEntry) -> None:
+    def record(entry: CatalogEntry) -> None:
         site.runs.event("backup_removed", {"backup_id": entry.backup_id, "path": entry.path, "by": who()})
 
     shown, removed, mark = {entry.backup_id for entry in going}, [], new_id()
@@ -133,7 +132,7 @@ def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *,
             finish(site.backup_store, target, keeper(site).removing)
             chosen = decisions(site.backup_store, target, rules, datetime.now(UTC), despite_failure=despite_failure)
             still = [decision for decision in chosen if decision.backup.backup_id in shown]
-            removed += remove(site.backup_store, still, told, keeper(site).removing)
+            removed += remove(site.backup_store, still, record, keeper(site).removing)
     return removed
 
 
@@ -154,22 +153,23 @@ def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def _clear(site: Site, row: dict[str, Any]) -> None:
-    """Remove what a run has left, and end the program that may still write there."""
+def _clear(site: Site, rows: Sequence[dict[str, Any]]) -> None:
+    """Remove what runs have left, and end programs that may still write there."""
     from aishell.backups.store.pruning import bury
     from aishell.backups.store.repository import TRASH
     from aishell.clients.clients import end_leftover
 
-    path = Path(row["path"])
-    end_leftover(path)
-    if not path.exists():  # trash of a target that something else goes of too is gone by now
-        site.backup_store.catalog.forget([path.name.removeprefix(TRASH)])
-    elif path.name.startswith(TRASH):
-        bury(site.backup_store, path, keeper(site).removing)
-    else:
-        site.backup_store.repository.delete(path)
-    site.runs.event("unfinished_backup_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])
-    row["removed"] = True
+    for row in rows:
+        path = Path(row["path"])
+        end_leftover(path)
+        if not path.exists():  # removed above, with another backup of its target
+            site.backup_store.catalog.forget([path.name.removeprefix(TRASH)])
+        elif path.name.startswith(TRASH):
+            bury(site.backup_store, path, keeper(site).removing)
+        else:
+            site.backup_store.repository.delete(path)
+        site.runs.event("unfinished_backup_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])
+        row["removed"] = True
 
 
 def _document(decision: RetentionDecision, entry: CatalogEntry) -> dict[str, Any]:

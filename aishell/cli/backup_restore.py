@@ -102,6 +102,8 @@ def restore(
     entry = site.backup_store.catalog.find(backup)
     if profile(entry.engine).is_file and (point_in_time is not None or only is not None):
         raise ParameterError("a SQLite backup is restored as a whole, as of its own time")
+    exchange = {"without_safety_backup": without_safety_backup, "terminate": terminate}
+    _check_place(in_place, place, exchange)
     manifest, chain = site.backup_store.repository.manifest(entry.folder), _chain(site, entry)
     inputs: dict[str, Any] = {
         "backup": entry.backup_id,
@@ -114,28 +116,31 @@ def restore(
     if point_in_time is not None:
         inputs["until"] = _moment(site, entry, manifest, point_in_time)
     if only is not None:
-        inputs["only"] = [name.strip() for name in only.split(",") if name.strip()]
+        inputs["only"] = list(filter(None, map(str.strip, only.split(","))))
     if pairs:
         inputs["options"] = assigned("--option", pairs)
-    if in_place and place is not None:
-        raise UsageError("--to and --in-place exclude each other")
-    chosen = {"without_safety_backup": without_safety_backup, "terminate": terminate}
     if in_place:
-        inputs |= {"in_place": True, "kept": _place(site, entry, None, word="replaced"), **chosen}
-    elif any(chosen.values()):
-        raise UsageError("--without-safety-backup and --terminate are for a restore in place", hint="add --in-place")
+        inputs |= {"in_place": True, "kept": _place(site, entry, None, word="replaced"), **exchange}
     where: dict[str, Any] = {"targets": (target,) if target else (), "url": url, "every": False, "label": None}
     own_target(where, entry.target)
     try:
         ctx.exit(run_all(ctx, "backup_restore", inputs, **where, **options))
     except (TargetUnavailableError, UnknownNameError):
-        if in_place or target or url or options["dry_run"] or kind_of(entry.method).path_suffix is None:
+        if any((in_place, target, url, options["dry_run"], kind_of(entry.method).path_suffix is None)):
             raise
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
 
 
+def _check_place(in_place: bool, place: str | None, exchange: dict[str, bool]) -> None:
+    """Raises UsageError for options that exclude each other."""
+    if in_place and place is not None:
+        raise UsageError("--to and --in-place exclude each other")
+    if not in_place and any(exchange.values()):
+        raise UsageError("--without-safety-backup and --terminate are for a restore in place", hint="add --in-place")
+
+
 def _chain(site: Site, entry: CatalogEntry) -> list[BackupManifest]:
-    """The manifests of all that it rests on, and its own; none where one is missing or other, which the restore says then."""
+    """The manifests of all that it depends on, and its own; none where one is missing or differs: the restore reports that."""
     try:
         return [manifest for _, manifest in site.backup_store.chain(entry)]
     except BackupError:
@@ -195,8 +200,8 @@ def _by_hand(site: Site, entry: CatalogEntry, inputs: dict[str, Any], *, yes: bo
         write_json({"run_id": None, "status": "failure" if result["differences"] else "success", "output_data": result})
     else:
         compared = "; every object matches the backup" if result["compared"] else ""
-        told = "; ".join(result["differences"]) or f"{entry.backup_id} was restored into {inputs['place']}{compared}"
-        say(printable(told))
+        restored = f"{entry.backup_id} was restored into {inputs['place']}{compared}"
+        say(printable("; ".join(result["differences"]) or restored))
         for note in result["notes"]:
             say(f"  {printable(note)}")
     return 1 if result["differences"] else 0

@@ -59,11 +59,11 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
     entries = entries_of(site, target)
     rows = [_row(entry) if output == "json" else _line(entry) for entry in entries]
     show_rows(rows, output, empty=f"there is no backup in {site.backup_store.repository.root}", least=LEAST)
-    damaged = _tell_of_folder(site, target)
+    damaged = _report_folder(site, target)
     ctx.exit(1 if damaged or any(not entry.folder.is_dir() for entry in entries) else 0)
 
 
-def _tell_of_folder(site: Site, target: str | None) -> bool:
+def _report_folder(site: Site, target: str | None) -> bool:
     """What the folder of backups holds beside those that are listed; whether something in it is damaged."""
     from aishell.files import folder_name
 
@@ -163,8 +163,7 @@ def unpin(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
     for entry in [site.backup_store.catalog.find(name) for name in names]:
         site.backup_store.catalog.pin(entry.backup_id, pinned)
-        told = {"backup_id": entry.backup_id, "pinned": pinned, "by": who()}
-        site.runs.event("backup_pinned", told)
+        site.runs.event("backup_pinned", {"backup_id": entry.backup_id, "pinned": pinned, "by": who()})
         say(f"{'pinned' if pinned else 'unpinned'}: {entry.backup_id}")
 
 
@@ -188,27 +187,27 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
     from aishell.backups.store.backup_store import rebuild
 
     site = open_site(ctx)
-    told = rebuild(site.backup_store, all_gone=all_gone)
-    forgotten = told.gone if yes or _may_forget(told.gone, output) else []
+    rebuilt = rebuild(site.backup_store, all_gone=all_gone)
+    forgotten = rebuilt.gone if yes or _may_forget(rebuilt.gone, output) else []
     if forgotten:
         site.backup_store.catalog.forget(forgotten)
-    document = asdict(told) | {
-        "damaged": [{"path": str(folder), "problem": problem} for folder, problem in told.damaged],
+    document = asdict(rebuilt) | {
+        "damaged": [{"path": str(folder), "problem": problem} for folder, problem in rebuilt.damaged],
         "forgotten": forgotten,
     }
     site.runs.event("catalog_rebuilt", {**{name: len(value) for name, value in document.items()}, "by": who()})
     if output == "json":
         write_json(document)
-        ctx.exit(1 if told.damaged else 0)
-    for folder, problem in told.damaged:
+        ctx.exit(1 if rebuilt.damaged else 0)
+    for folder, problem in rebuilt.damaged:
         say(f"✗ {printable(folder)}: {printable(problem)}", style="red")
-    for name in told.unnoted:
+    for name in rebuilt.unnoted:
         unpin = command("backups", "unpin", name)
         say(f"! {name} is pinned: its note cannot be read, and it may have been; `{unpin}`")
-    kept = len(told.gone) - len(forgotten)
+    kept = len(rebuilt.gone) - len(forgotten)
     left = f"; {kept} missing from the folder stay: --yes forgets them" if kept else ""
-    say(f"{len(told.added)} entered, {len(told.known)} known, {len(forgotten)} forgotten{left}")
-    ctx.exit(1 if told.damaged else 0)
+    say(f"{len(rebuilt.added)} entered, {len(rebuilt.known)} known, {len(forgotten)} forgotten{left}")
+    ctx.exit(1 if rebuilt.damaged else 0)
 
 
 def _may_forget(gone: Sequence[str], output: str) -> bool:

@@ -21,13 +21,13 @@ def leave(command: Callable[[], Any]) -> NoReturn:
     try:
         open_streams()
         code = command()
-        sys.stdout.flush()  # what cannot be written is told here; Python would tell it by a trace when it ends
+        sys.stdout.flush()  # fails here where it cannot be written: at exit, Python would print a trace
     except (click.Abort, KeyboardInterrupt):
         _interrupted()
     except (Exception, SystemExit) as error:  # SystemExit: from somebody's hook or agent
-        # Nobody reads on: click and rich make a SystemExit of that.
-        code = _unheard(1) if Output.closed_behind else _told(error)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said: a Ctrl-C is too late
+        # The reader has gone: click and rich turn that into a SystemExit.
+        code = _silenced(1) if Output.closed_behind else _reported(error)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything is done: a Ctrl-C comes too late
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -42,7 +42,7 @@ def _interrupted() -> NoReturn:
     os._exit(130)  # a second Ctrl-C leaves at once: a worker may still wait for its server
 
 
-def _told(error: BaseException) -> int:
+def _reported(error: BaseException) -> int:
     """Say what went wrong: on standard error, and with `--output json` on standard output. The exit code."""
     known = _known(error)
     if not isinstance(error, click.exceptions.Exit):
@@ -60,7 +60,7 @@ def _told(error: BaseException) -> int:
             _write(known)
         sys.stdout.flush()
     except (OSError, AishellError):
-        return _unheard(known.exit_code)
+        return _silenced(known.exit_code)
     return known.exit_code
 
 
@@ -102,8 +102,8 @@ def _write(error: AishellError) -> None:
     write_json({"run_id": None, "status": "failure", "error": error_document(error)})
 
 
-def _unheard(code: int) -> int:
-    """Nobody can be told any more: what is left in the buffers goes nowhere, and Python ends in peace."""
+def _silenced(code: int) -> int:
+    """Standard output and error are closed: drop what is left in the buffers, so that Python ends without an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(nowhere, number)

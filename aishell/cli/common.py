@@ -196,8 +196,8 @@ def on_each(
 ) -> list[int]:
     """Do `work` on one target after the other and print what it returns as JSON; the exit codes.
 
-    What cannot be begun on one of several targets is told, described by `failed`, and keeps no other from its turn; with a single
-    target it raises.
+    An error on one of several targets is printed, and described by `failed`; the others go on. With a single target it is
+    raised.
     """
     documents: list[Any] = []
     codes = [0]  # --all of a site without targets: nothing to do

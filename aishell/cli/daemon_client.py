@@ -45,22 +45,22 @@ class _Connection(http.client.HTTPConnection):
             os.close(folder)
 
 
-def call(path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
-    """What a daemon answers. `names`: the parts of the address; `said`: what is told it, else it is only asked.
+def call(path: str, *names: str, body: dict[str, Any] | None = None) -> Any:
+    """What a daemon answers. `names`: the parts of the address; `body`: what is posted, else the answer is only read.
 
     Raises UsageError where none is there, and what the daemon refuses, with its exit code.
     """
     where = "/".join(["", *(quote(name, safe="") for name in names)])
     connection = _Connection(Path(path).absolute())
     try:
-        connection.request("GET" if said is None else "POST", where, None if said is None else json.dumps(plain(said)))
+        connection.request("GET" if body is None else "POST", where, None if body is None else json.dumps(plain(body)))
         response = connection.getresponse()
         document = json.loads(response.read())
     except TimeoutError as error:
         raise UsageError(
             f"the daemon at {path} has not answered within {_PATIENCE:.0f} s",
-            hint="whether it was heard is not known: ask it again"
-            if said is not None
+            hint="it may have received the request: ask it again"
+            if body is not None
             else "it is stopped, or very busy",
         ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -71,20 +71,20 @@ def call(path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
     finally:
         connection.close()
     if response.status >= 400:
-        told = document.get("error") if isinstance(document, dict) else None
-        told = told if isinstance(told, dict) else {}
+        reply = document.get("error") if isinstance(document, dict) else None
+        reply = reply if isinstance(reply, dict) else {}
         refused = AishellError(
-            str(told.get("message") or f"the daemon answered {response.status}"), hint=told.get("hint")
+            str(reply.get("message") or f"the daemon answered {response.status}"), hint=reply.get("hint")
         )
-        code = told.get("exit_code")
+        code = reply.get("exit_code")
         refused.exit_code = code if isinstance(code, int) and 0 < code < 256 else 1
         raise refused
     return document
 
 
-def document(path: str, *names: str, keys: Mapping[str, Kind], said: dict[str, Any] | None = None) -> dict[str, Any]:
+def document(path: str, *names: str, keys: Mapping[str, Kind], body: dict[str, Any] | None = None) -> dict[str, Any]:
     """An answer that is one object, with these keys of these types. Raises UsageError as `call`, and for any other."""
-    return fitting(path, call(path, *names, said=said), keys)
+    return fitting(path, call(path, *names, body=body), keys)
 
 
 def documents(path: str, *names: str, keys: Mapping[str, Kind]) -> list[dict[str, Any]]:

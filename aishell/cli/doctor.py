@@ -119,7 +119,7 @@ def _policy(site: Site) -> Finding:
 
 def _schedules(site: Site) -> Finding:
     names = ", ".join(site.schedules.by_name)
-    return Finding(OK, "schedules", f"{names}; `{command('schedule', 'next')}` tells when" if names else "none")
+    return Finding(OK, "schedules", f"{names}; `{command('schedule', 'next')}` lists the times" if names else "none")
 
 
 def _workflows(site: Site) -> Finding:
@@ -168,7 +168,7 @@ def _models(site: Site) -> Iterator[Finding]:
         agents = (configured(site.places.config, load_agent(name)) for name in sorted(agent_types()))
         models += [ModelSettings.of(agent.llm_config) for agent in agents if agent.llm_config is not None]
     except AishellError:
-        return  # told as a finding about the configuration
+        return  # `_config` reports it
     if not models:
         yield Finding(OK, "ollama", "no language model is configured (llm in aishell.yaml); plans are made by rules")
         return
@@ -259,7 +259,7 @@ def _others(site: Site, target: Target | None) -> Iterator[Finding]:
         targets = [site.settings.targets[name] for name in site.target_names]
         others = [one for one in targets if target is None or one.name != target.name]
     except AishellError:
-        return  # told as a finding about the configuration
+        return  # `_config` reports it
     for one in others:
         yield from _residue(site, one, None)
 
@@ -269,7 +269,7 @@ def _programs(site: Site) -> Path | None:
     try:
         return site.backup_store.programs
     except UsageError:
-        return None  # told as a finding about the configuration
+        return None  # `_config` reports it
 
 
 def _backups(site: Site, target: Target | None, identity: str | None, *, alone: bool = False) -> Iterator[Finding]:
@@ -308,19 +308,19 @@ def _chosen(site: Site, wanted: str | None) -> Target | None:
     try:
         return site.target(None) if site.settings.default_target else None
     except UsageError:
-        return None  # told as a finding about the configuration
+        return None  # `_config` reports it
 
 
 def _print(findings: Sequence[Finding]) -> None:
     out = console()
     subjects = [printable(finding.subject) for finding in findings]
     width = max(map(len, subjects)) + 2
-    told: str | None = None
+    last: str | None = None
     for finding, subject in zip(findings, subjects, strict=True):
-        if finding.target != told:
-            told = finding.target
+        if finding.target != last:
+            last = finding.target
             say()
-            say(printable(told) if told else "the site", style="bold")
+            say(printable(last) if last else "the site", style="bold")
         mark, style = _MARKS[finding.level]
         entry(out, f"{mark} {subject}", printable(finding.text), width + 2, style=style)
         if finding.remedy:

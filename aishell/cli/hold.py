@@ -50,8 +50,8 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
         _list_holds(ctx, target, socket_, output)
         return
     if socket_:
-        told = document(socket_, "hold", keys=_HOLD, said={"reason": reason, "target": target})
-        placed, new = control.read(told), bool(told.get("new"))
+        answer = document(socket_, "hold", keys=_HOLD, body={"reason": reason, "target": target})
+        placed, new = control.read(answer), bool(answer.get("new"))
     else:
         site = open_files(ctx)
         placed, new = control.place(site, who(), reason, target)
@@ -98,7 +98,7 @@ def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> N
     from aishell.state.holds import stopped
 
     if socket_:
-        gone = control.read(document(socket_, "hold", "release", keys=_HOLD, said={"target": target}))
+        gone = control.read(document(socket_, "hold", "release", keys=_HOLD, body={"target": target}))
         say(printable(f"released: {gone.lifted}"))
         return
     site = open_files(ctx)

@@ -56,14 +56,14 @@ def show_rows(
 def _fitted_table(out: Console, rows: Sequence[Row], least: Sequence[str]) -> None:
     """A table without the columns that say nothing, and without as many of `least` as it takes; else blocks."""
     first, *others = rows[0]
-    said = [first, *(name for name in others if any(row[name] for row in rows))]
+    filled = [first, *(name for name in others if any(row[name] for row in rows))]
     for left in range(len(least) + 1):
-        names = [name for name in said if name not in least[:left]]
+        names = [name for name in filled if name not in least[:left]]
         kept = [_only(row, names) for row in rows]
         widths = fitted(kept, out.width)
         if widths is not None:
             _table(out, kept, widths)
-            _say_gone(out, [name for name in said if name in least[:left]])
+            _say_gone(out, [name for name in filled if name in least[:left]])
             return
     _blocks(out, rows)
 
@@ -162,7 +162,7 @@ def _blocks(out: Console, rows: Sequence[Row]) -> None:
 
 
 def entry(out: Console, name: str, text: str, indent: int, *, style: str = "dim", words: str = "") -> None:
-    """A name, and what is said of it from column `indent` on; below it where a word does not fit beside it.
+    """A name, and its text from column `indent` on; below it where a word does not fit beside it.
 
     A command is left to the terminal to wrap, and so is everything that is piped.
     """

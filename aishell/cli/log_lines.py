@@ -91,10 +91,10 @@ class LogLines:
             Notices.by_line = made.said
         return made
 
-    def hear(self, store: Store, told: Sequence[AuditEvent]) -> None:
+    def hear(self, store: Store, events: Sequence[AuditEvent]) -> None:
         """Events were committed to the audit log."""
         known = self._known.setdefault(store.path, RunNames(store))
-        for one in told:
+        for one in events:
             data = json.loads(one.data)
             level = _level(one.type, data)
             if not self._logger.isEnabledFor(level):
@@ -113,14 +113,14 @@ class LogLines:
 
     def failed(self, error: BaseException, known: AishellError) -> None:
         """A command ends by an error; with its trace where nobody foresaw it."""
-        told = {
+        data = {
             "type": type(known).__name__,
             "message": known.message,
             "hint": known.hint,
             "exit_code": known.exit_code,
         }
         unforeseen = None if isinstance(error, AishellError) or known.exit_code == 2 else error
-        self._logger.error("command_failed", data=told, exc_info=unforeseen)
+        self._logger.error("command_failed", data=data, exc_info=unforeseen)
 
 
 def _level(kind: str, data: Mapping[str, Any]) -> int:
@@ -128,21 +128,21 @@ def _level(kind: str, data: Mapping[str, Any]) -> int:
     return _LEVEL_OF.get(kind) or _BECAME.get(became, logging.INFO)
 
 
-def _foreign(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _foreign(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """What a library logs, as an event of one name with its text, so that names of events are ours alone; and our details."""
-    if told["logger"] == LOGGER:
-        return {name: value for name, value in told.items() if name != "logger"}
-    return {"text": told.pop("event"), "event": "logged", **told}
+    if event["logger"] == LOGGER:
+        return {name: value for name, value in event.items() if name != "logger"}
+    return {"text": event.pop("event"), "event": "logged", **event}
 
 
-def _placed(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _placed(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """When, where, and in which run: of what has no event of its own, as far as the thread knows."""
-    told.setdefault("at", now())
-    return {**current_context(), **told, "host": socket.gethostname(), "pid": os.getpid()}
+    event.setdefault("at", now())
+    return {**current_context(), **event, "host": socket.gethostname(), "pid": os.getpid()}
 
 
-def _clean(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: _without(redact(value)) for key, value in told.items()}
+def _clean(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: _without(redact(value)) for key, value in event.items()}
 
 
 def _without(value: Any) -> Any:
@@ -155,20 +155,20 @@ def _without(value: Any) -> Any:
     return without_urls(str(value))
 
 
-def _ordered(_: Any, __: str, told: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _ordered(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {
-        **{name: told[name] for name in _FIRST if told.get(name) is not None},
-        **{name: value for name, value in told.items() if name not in _FIRST and value is not None},
+        **{name: event[name] for name in _FIRST if event.get(name) is not None},
+        **{name: value for name, value in event.items() if name not in _FIRST and value is not None},
     }
 
 
 class _Handler(logging.Handler):
-    """Writes whole lines: processes that log into one file do not mix them. What cannot be written is told once."""
+    """Writes whole lines: processes that log into one file do not mix them. What cannot be written is event once."""
 
     def __init__(self, file: Path | None) -> None:
         super().__init__()
         self._file = file
-        self._told = False
+        self._reported = False
         self._number = os.dup(sys.stderr.fileno())
         if file is not None:
             try:
@@ -209,6 +209,6 @@ class _Handler(logging.Handler):
             os.close(old)
 
     def _say(self, error: Exception) -> None:
-        if not self._told and self._file is not None:
-            self._told = True
+        if not self._reported and self._file is not None:
+            self._reported = True
             say(f"the log {self._file} cannot be written: {error}", err=True)

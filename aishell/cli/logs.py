@@ -37,8 +37,8 @@ def begin(site: SiteFiles, given: Mapping[str, str | None]) -> None:
     """Log what happens in a site from here on. `given`: the `format`, `level` and `file` of the command line.
 
     Raises UnknownNameError for a variable with an unknown value, SettingsError for a `--log-file` that cannot be written.
-    `logging:` that is wrong is only said here: who needs the configuration does not begin with it, and an emergency stop needs
-    none.
+    A wrong `logging:` is only a warning here: commands that need the configuration fail by themselves, and an emergency stop
+    needs none.
     """
     try:
         wanted = _chosen(site.places.config, given)
@@ -89,4 +89,4 @@ def _mentions(file: Path) -> bool:
     try:
         return _NAMED.search(file.read_bytes()) is not None
     except OSError:
-        return False  # told by who needs it
+        return False  # reported by what needs the file

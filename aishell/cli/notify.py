@@ -1,4 +1,4 @@
-"""`aishell notify`: who is told what: try it, see what was told and what waits, deliver what waits."""
+"""`aishell notify`: test notifications, list those that were sent or wait, deliver those that wait."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def send(ctx: click.Context, /) -> None:
     """Evaluate the rules and deliver what is pending, for plain cron without schedules. Exit 1 if something failed."""
     from aishell.notifying.telling import tell
 
-    told = tell(open_files(ctx))
-    if told.decided or told.sent or told.failed:
-        say(f"{told.decided} decided, {told.sent} sent, {told.failed} failed")
-    ctx.exit(1 if told.failed else 0)
+    counts = tell(open_files(ctx))
+    if counts.decided or counts.sent or counts.failed:
+        say(f"{counts.decided} decided, {counts.sent} sent, {counts.failed} failed")
+    ctx.exit(1 if counts.failed else 0)
 
 
 @notify.command(hidden=True, epilog="Example:  aishell notify deliver")

@@ -109,10 +109,10 @@ def _judged(
     earned = autonomy.earning(rule, tally, reasons, ())
     if earned is None:
         return decision, reasons, None
-    told = autonomy.told(earned, tally)
+    reason = autonomy.told(earned, tally)
     if earned.events:
-        told = replace(told, text=f"{told.text}, if it is still the same database")
-    return told.decision, (*reasons, told), earned
+        reason = replace(reason, text=f"{reason.text}, if it is still the same database")
+    return reason.decision, (*reasons, reason), earned
 
 
 def _usual(category: str) -> Agent:
@@ -128,8 +128,8 @@ def _show(document: dict[str, Any], *, assumed: bool) -> None:
     title(f"{document['decision']}: {document['tool']} ({document['risk_level']}) on {document['target']} ({where})")
     rows = [{"decision": one.decision, "rule": one.rule, "why": one.text} for one in document["reasons"]]
     show_rows(rows, "table", empty="")
-    told = "assumed; --agent names another" if assumed else "as given"
-    title(f"Of a step of the agent {document['agent']} ({told}) can make it stricter:")
+    how = "assumed; --agent names another" if assumed else "as given"
+    title(f"Of a step of the agent {document['agent']} ({how}) can make it stricter:")
     limits = [
         {
             "constraint": one["type"],

@@ -35,7 +35,7 @@ class Prompt:
         #: Make room for a question, and go on behind it: set by what draws on the terminal meanwhile.
         self.pause: Callable[[], None] | None = None
         self.go_on: Callable[[], None] | None = None
-        self._note = ""  # what was wrong with the last answer: said with the next question, to be answered at once
+        self._note = ""  # what was wrong with the last answer; shown with the next question
 
     def __call__(self, request: Request) -> Answer:
         if self.pause:
@@ -179,8 +179,8 @@ class Prompt:
             if (
                 value not in (None, [], {}) and name not in request.parameters
             ):  # not those left out, and those that were shown
-                said = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
-                out.print(f"parameter {name} = {printable(said)}")
+                text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+                out.print(f"parameter {name} = {printable(text)}")
         for risk in request.verdict.risks:
             out.print(f"risk: {printable(risk)}", style="yellow")
         for mitigation in request.verdict.mitigations:

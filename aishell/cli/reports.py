@@ -86,14 +86,14 @@ def report(ctx: click.Context, /, run_id: str, explain: bool, form: str | None, 
     site = open_files(ctx)
     now = datetime.now(UTC)
     run = gather_run(site.store, site.runs.find(run_id).id, now, running=lambda one: is_held(site.run_lock(one)))
-    told = document(run)
+    found = document(run)
     if explain:
-        told["explained"] = _explained(site, told, form, out)
-    _deliver(pages.run_report(run, now.isoformat()), told, form, out)
+        found["explained"] = _explained(site, found, form, out)
+    _deliver(pages.run_report(run, now.isoformat()), found, form, out)
 
 
-def _explained(site: SiteFiles, told: Mapping[str, Any], form: str | None, out: Path | None) -> dict[str, Any] | None:
-    """What a language model says of a report, which is printed; None where it says nothing that can be used.
+def _explained(site: SiteFiles, report: Mapping[str, Any], form: str | None, out: Path | None) -> dict[str, Any] | None:
+    """A language model's summary of a report, which is printed; None where it gave none that can be used.
 
     Raises SettingsError where none is configured, UsageError for a format that has no place for it.
     """
@@ -106,7 +106,7 @@ def _explained(site: SiteFiles, told: Mapping[str, Any], form: str | None, out: 
         raise UsageError("--explain goes with the formats text and json", hint="leave --out and other formats out")
     client, chosen = site.require_model()
     try:
-        text, completion = explained(client, told, chosen.num_ctx, site.heard)
+        text, completion = explained(client, report, chosen.num_ctx, site.heard)
     except ModelError as error:
         say(printable(f"no summary: {error.message}; the report is that of the program"), style="yellow", err=True)
         return None

@@ -75,8 +75,8 @@ class AgentGroup(LazyGroup):
         return [*_dashed(SHOWN), *super().list_commands(ctx), *_dashed(self._brought(ctx))]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name.replace("_", "-"), told) for name, told in SHOWN.items()]
-        rows += [(name, told) for name, (_, told) in self.lazy.items()]
+        rows = [(name.replace("_", "-"), text) for name, text in SHOWN.items()]
+        rows += [(name, text) for name, (_, text) in self.lazy.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
         if brought := self._brought(ctx):
@@ -121,9 +121,9 @@ def command_of(agent: Agent) -> AgentCommand:
     from aishell.cli.agent_inputs import options as options_of
 
     examples = f"Examples:  {'   ·   '.join(agent.examples)}" if agent.examples else None
-    told = cleandoc(agent.help) or getdoc(type(agent))
+    text = cleandoc(agent.help) or getdoc(type(agent))
 
-    @click.command(agent.type.replace("_", "-"), cls=AgentCommand, agent=agent, help=told, epilog=examples)
+    @click.command(agent.type.replace("_", "-"), cls=AgentCommand, agent=agent, help=text, epilog=examples)
     @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any input of the agent.")
     @target_options
     @planner_option

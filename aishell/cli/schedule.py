@@ -232,7 +232,7 @@ def run_due(ctx: click.Context, /) -> None:
     with notifying(site, scheduled=True):
         for row in settle_all(site, datetime.now(UTC)):
             if row.status != "due":
-                _tell(site, row)
+                _print_row(site, row)
                 codes.append(OVER.get(row.status, 0))
         codes += _starter(ctx, site).run()
     remove_old_logs(site)
@@ -268,11 +268,11 @@ def work(ctx: click.Context, /, number: int) -> None:
 def _starter(ctx: click.Context, site: SiteFiles) -> Starter:
     from aishell.scheduling.starting import Starter
 
-    return Starter(site, before_command(ctx, site), lambda row, code: _tell(site, row, code))
+    return Starter(site, before_command(ctx, site), lambda row, code: _print_row(site, row, code))
 
 
-def told(site: SiteFiles, row: Record, code: int = 0) -> list[str]:
-    """Lines about a row that came to an end, or did not. `code` of its process: less than 0 is the signal that killed it."""
+def row_lines(site: SiteFiles, row: Record, code: int = 0) -> list[str]:
+    """Lines about a row that has ended, or whose process has. `code`: its exit code; below 0, the signal that killed it."""
     from aishell.scheduling.starting import log_of
 
     ended = f"{row.outcome or ''} (exit {row.exit_code})" if row.exit_code is not None else row.status
@@ -289,8 +289,8 @@ def told(site: SiteFiles, row: Record, code: int = 0) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def _tell(site: SiteFiles, row: Record, code: int = 0) -> None:
-    for line in told(site, row, code):
+def _print_row(site: SiteFiles, row: Record, code: int = 0) -> None:
+    for line in row_lines(site, row, code):
         say(line)
 
 
@@ -308,8 +308,8 @@ def _moment(one: Schedule, text: str) -> datetime:
 def start(ctx: click.Context, /) -> None:
     """Run the daemon: start what is due, resume what was killed or approved, until SIGTERM or Ctrl-C (exit 0).
 
-    It logs to standard error. One runs in a site; a second one is told which (exit 6). Configuration that is changed is read by
-    itself; where it is wrong, that is told, and what it said before goes on. Runs do not end with the daemon.
+    It logs to standard error. A site has one daemon; a second one names it and exits with 6. Changed configuration is read
+    without a restart; where it is invalid, the daemon says so and keeps the previous one. Runs do not end with the daemon.
     """
     from aishell.scheduling.chores import Notifying, Upkeep
     from aishell.scheduling.configuration import Configuration
@@ -323,16 +323,16 @@ def start(ctx: click.Context, /) -> None:
         say(f"{at(datetime.now(UTC), seconds=True)} {printable(text)}", err=True)
 
     def log_row(row: Record, code: int = 0) -> None:
-        for line in told(configuration.site, row, code):
+        for line in row_lines(configuration.site, row, code):
             log(line)
 
     configuration = Configuration(open_files(ctx))
     site = configuration.site
     starter = Starter(site, before_command(ctx, site), log_row)
-    telling = Notifying(starter)
+    notifying_ = Notifying(starter)
     chores = (
         *CHORES,
-        Chore("telling people", timedelta(minutes=1), telling),
+        Chore("notifications", timedelta(minutes=1), notifying_),
         Chore("upkeep", timedelta(minutes=10), Upkeep(starter)),
     )
     daemon = Daemon(configuration, starter, log, log_row, chores=chores, serve=lambda daemon: _serve(daemon, log))
@@ -344,7 +344,7 @@ def start(ctx: click.Context, /) -> None:
         signal.signal(number, hear)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes; files are read again by themselves
     daemon.run()
-    telling.at_end(daemon.site)
+    notifying_.at_end(daemon.site)
 
 
 def _serve(daemon: Daemon, log: Callable[[str], None]) -> Callable[[], None]:

@@ -88,7 +88,7 @@ class Output(Stream):
 
 
 class Notices(Stream):
-    """Standard error: a nightly run does its work although nobody can be told how far it is."""
+    """Standard error: a nightly run goes on where its progress cannot be printed."""
 
     #: Who is given each line instead, where standard error is a log of JSON (`aishell.cli.logs`).
     by_line: ClassVar[Callable[[str], None] | None] = None

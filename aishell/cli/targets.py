@@ -133,17 +133,17 @@ def _tested(site: Site, target: Target) -> dict[str, Any]:
 def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     """The health score of every target, or of those named, and what lowers it: as the newest health check of a run found it.
 
-    100 is the best; below 50 something critical was found. A breaker that is open is told too: several connections in a row had
+    100 is the best; below 50 something critical was found. An open breaker is shown too: several connections in a row had
     failed, and for a while none is tried; `aishell targets test` tries one now. This command asks nothing of the databases.
     """
     from datetime import UTC, datetime
 
-    from aishell.reporting.health import health as told
+    from aishell.reporting.health import health as health_of
     from aishell.state import readings
 
     site = open_files(ctx)
     found = readings.read(site.store) if site.state_path.exists() else readings.Readings()
-    known = {row.target: told(row.target, row.run_id, row.at, row.output) for row in found.health}
+    known = {row.target: health_of(row.target, row.run_id, row.at, row.output) for row in found.health}
     breakers = {one.target: one for one in found.breakers}
     now = datetime.now(UTC)
     configured = site.target_names

@@ -53,8 +53,8 @@ def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
     heads = [_head(row) for row in rows]
     widths = {name: max(len(head[name]) for head in heads) for name in heads[0]}
     for row, head in zip(rows, heads, strict=True):
-        told = printable(row["description"].partition(". ")[0].split("  ")[0].rstrip("."))
-        sentence = f"{told} (on {row['described']})" if row["described"] else told
+        summary = printable(row["description"].partition(". ")[0].split("  ")[0].rstrip("."))
+        sentence = f"{summary} (on {row['described']})" if row["described"] else summary
         cells = {name: f"{text:<{widths[name]}}" for name, text in head.items()}
         if not out.is_terminal:
             say(f"{'  '.join(cells.values())}  {sentence}")

@@ -72,10 +72,10 @@ def list_(
         by_name.setdefault(tool.name, []).append(tool)
     rows = [_summary(variants) for variants in by_name.values()]
     if output == "table":
-        told = [
+        described = [
             {**row, "described": _described(variants)} for row, variants in zip(rows, by_name.values(), strict=True)
         ]
-        write_list(told)
+        write_list(described)
     else:
         show_rows(rows, output, empty="")
 

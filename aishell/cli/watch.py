@@ -43,7 +43,7 @@ def watch(ctx: click.Context, /, run_id: str) -> None:
     try:
         ctx.exit(_followed(site, row.id))
     except KeyboardInterrupt:
-        say(f"the run goes on; `{command('runs', 'show', row.id[:8])}` tells what became of it", err=True)
+        say(f"the run goes on; `{command('runs', 'show', row.id[:8])}` shows its outcome", err=True)
         ctx.exit(130)
 
 
@@ -51,10 +51,10 @@ def _followed(site: SiteFiles, run_id: str) -> int:
     """Print what happens until nothing more does; the exit code."""
     from aishell.state.readings import follow
 
-    told = _StepNews()
+    news = _StepNews()
     while True:
         row, steps = follow(site.store, run_id)
-        for line in told.news(steps, time.monotonic()):
+        for line in news.lines(steps, time.monotonic()):
             say(line)
         state = RunState(row.state)
         if state not in _ACTIVE:
@@ -101,13 +101,13 @@ def _gone(site: SiteFiles, row: Record) -> bool:
 
 
 class _StepNews:
-    """What was said of a run's steps."""
+    """What was printed of a run's steps."""
 
     def __init__(self) -> None:
         self._steps: dict[int, tuple[str, int]] = {}
         self._so_far: dict[int, tuple[float, str]] = {}
 
-    def news(self, steps: list[Record], at: float) -> Iterator[str]:
+    def lines(self, steps: list[Record], at: float) -> Iterator[str]:
         """A line for each step that has begun or ended since, and now and then how far a deletion is."""
         for step in steps:
             now = (step.status, step.attempt)
@@ -122,11 +122,11 @@ class _StepNews:
     def _far(self, step: Record, at: float) -> Iterator[str]:
         from aishell.reporting.so_far import far
 
-        said, before = self._so_far.get(step.step_index, (float("-inf"), ""))
-        told = far(step)
-        if told and told != before and at >= said + SO_FAR:
-            self._so_far[step.step_index] = (at, told)
-            yield printable(f"  {step.step_id}: {told}")
+        printed_at, before = self._so_far.get(step.step_index, (float("-inf"), ""))
+        text = far(step)
+        if text and text != before and at >= printed_at + SO_FAR:
+            self._so_far[step.step_index] = (at, text)
+            yield printable(f"  {step.step_id}: {text}")
 
 
 def _line(step: Record, total: int) -> str | None:
@@ -141,5 +141,5 @@ def _line(step: Record, total: int) -> str | None:
         return printable(f"· {number} {step.step_id} ({step.tool}) began{again}")
     why = step.error or step.reason
     took = f" in {duration(step.seconds)}" if step.seconds else ""
-    told = f"{MARKS.get(status, ('·', ''))[0]} {number} {step.step_id} {status}{took}{f': {why}' if why else ''}"
-    return printable(told)
+    text = f"{MARKS.get(status, ('·', ''))[0]} {number} {step.step_id} {status}{took}{f': {why}' if why else ''}"
+    return printable(text)

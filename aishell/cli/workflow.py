@@ -157,14 +157,14 @@ def _drive(
     from aishell.processes import remove_old_logs
     from aishell.workflows.driving import LOGS, WorkflowDriver, log_of, result_of
 
-    def told(row: Record) -> None:
-        said = f"{row.stage} {row.target}: {_became(row)}"
-        say(printable(said), style=_COLOURS.get(row.outcome or ""), err=True)
+    def print_stage(row: Record) -> None:
+        text = f"{row.stage} {row.target}: {_became(row)}"
+        say(printable(text), style=_COLOURS.get(row.outcome or ""), err=True)
         if row.exit_code:
             say(printable(f"  → {log_of(site, row.id)}"), err=True)
 
     say(f"workflow run {workflow_id[:8]}", err=True)
-    _, code = WorkflowDriver(site, workflow_id, before_command(ctx, site), told).drive(resumed)
+    _, code = WorkflowDriver(site, workflow_id, before_command(ctx, site), print_stage).drive(resumed)
     remove_old_logs(log_of(site, 0).parent, LOGS)
     result = result_of(site, workflow_id)
     if output == "json":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from aishell.moments import at
 from aishell.reporting.diagnosis import STALE
-from aishell.reporting.night import BackupTold, Effect, NightSum, SizeTold, ToolTold, Trend
+from aishell.reporting.night import Effect, NewestBackup, NightSum, SizeChange, ToolTime, Trend
 from aishell.reporting.page import MAX_BARS, MAX_TRENDS, Bar, Bars, Figure, ReportTable, SmallPlot, SmallPlots
 from aishell.reporting.units import DAY, age, duration, size
 
@@ -37,7 +37,7 @@ def place(target: str, name: str, several: bool = True) -> str:
     return f"{target}: {name}" if several and name else name or target
 
 
-def sizes(told: Sequence[SizeTold], *, several: bool) -> Figure:
+def sizes(found: Sequence[SizeChange], *, several: bool) -> Figure:
     """Each object before and after."""
     rows = [
         (
@@ -46,38 +46,38 @@ def sizes(told: Sequence[SizeTold], *, several: bool) -> Figure:
             _about(one, one.bytes_after),
             _about(one, one.bytes_before - one.bytes_after),
         )
-        for one in told
+        for one in found
     ]
     bars = tuple(
-        Bar(row[0], (one.bytes_before, one.bytes_after)) for row, one in zip(rows, told[:MAX_BARS], strict=False)
+        Bar(row[0], (one.bytes_before, one.bytes_after)) for row, one in zip(rows, found[:MAX_BARS], strict=False)
     )
     return Figure(
         "Bytes before and after",
-        f"{len(told)} object(s) that were worked on, those that changed most first{_drawn(len(told), MAX_BARS)}",
+        f"{len(found)} object(s) that were worked on, those that changed most first{_drawn(len(found), MAX_BARS)}",
         Bars(bars, size, ("before", "after")),
         ReportTable.of("object|before|after|reclaimed", rows, 1, 2, 3),
     )
 
 
-def _about(one: SizeTold, number: int) -> str:
+def _about(one: SizeChange, number: int) -> str:
     return f"{'about ' if one.bytes_method == 'statistics' else ''}{size(number)}"
 
 
-def tools(told: Sequence[ToolTold]) -> Figure:
+def tools(found: Sequence[ToolTime]) -> Figure:
     """Time by step."""
     return Figure(
         "Time by step",
-        f"what the steps of each tool took together, the longest first{_drawn(len(told), MAX_BARS)}",
-        Bars(tuple(Bar(one.tool, (one.execution_time,)) for one in told[:MAX_BARS]), duration),
+        f"what the steps of each tool took together, the longest first{_drawn(len(found), MAX_BARS)}",
+        Bars(tuple(Bar(one.tool, (one.execution_time,)) for one in found[:MAX_BARS]), duration),
         ReportTable.of(
-            "tool|steps|time", [(one.tool, str(one.steps), duration(one.execution_time)) for one in told], 1, 2
+            "tool|steps|time", [(one.tool, str(one.steps), duration(one.execution_time)) for one in found], 1, 2
         ),
     )
 
 
-def backups(told: Sequence[BackupTold]) -> Figure:
+def backups(found: Sequence[NewestBackup]) -> Figure:
     """The age of the newest verified backup of each target, the oldest first; first of all those without one."""
-    ordered = sorted(told, key=lambda one: (one.age is not None, -(one.age or 0.0), one.target))
+    ordered = sorted(found, key=lambda one: (one.age is not None, -(one.age or 0.0), one.target))
     rows = [
         (
             one.target,
@@ -90,7 +90,7 @@ def backups(told: Sequence[BackupTold]) -> Figure:
     ]
     return Figure(
         "Age of the newest verified backup",
-        f"by target, with a line at {STALE // DAY} days{_drawn(len(told), MAX_BARS)}",
+        f"by target, with a line at {STALE // DAY} days{_drawn(len(found), MAX_BARS)}",
         Bars(
             tuple(Bar(one.target, (one.age,)) for one in ordered[:MAX_BARS]),
             age,
@@ -100,14 +100,16 @@ def backups(told: Sequence[BackupTold]) -> Figure:
     )
 
 
-def nights(told: Sequence[NightSum]) -> Figure:
+def nights(found: Sequence[NightSum]) -> Figure:
     """Sums of days."""
     kinds: tuple[tuple[str, Callable[[NightSum], float], Callable[[float], str]], ...] = (
         ("reclaimed", lambda night: night.bytes_reclaimed, size),
         ("rows deleted", lambda night: night.rows_deleted, lambda value: f"{value:,.0f}"),
         ("time of steps", lambda night: night.execution_time, duration),
     )
-    lines = [SmallPlot(name, tuple((night.until, of(night)) for night in told), show, True) for name, of, show in kinds]
+    lines = [
+        SmallPlot(name, tuple((night.until, of(night)) for night in found), show, True) for name, of, show in kinds
+    ]
     rows = [
         (
             at(night.until),
@@ -117,32 +119,32 @@ def nights(told: Sequence[NightSum]) -> Figure:
             f"{night.rows_deleted:,}",
             duration(night.execution_time),
         )
-        for night in reversed(told)
+        for night in reversed(found)
     ]
     return Figure(
         "Nights",
-        f"the sums of the last {len(told)} days, each until the time that is named",
+        f"the sums of the last {len(found)} days, each until the time that is named",
         SmallPlots(tuple(lines)),
         ReportTable.of("day until|steps|failed|reclaimed|rows deleted|time of steps", rows, 1, 2, 3, 4, 5),
     )
 
 
-def trends(told: Sequence[Trend]) -> Iterator[Figure]:
+def trends(found: Sequence[Trend]) -> Iterator[Figure]:
     """A figure for each thing that is measured, the largest of its last values first."""
     for metric in _TRENDS:
-        mine = sorted((one for one in told if one.metric == metric), key=lambda one: -one.points[-1][1])
+        mine = sorted((one for one in found if one.metric == metric), key=lambda one: -one.points[-1][1])
         if mine:
             yield _trend(mine, *_TRENDS[metric])
 
 
-def _trend(told: Sequence[Trend], title: str, show: Callable[[float], str], what: str) -> Figure:
-    named = [(place(one.target, one.object), one.points) for one in told]
+def _trend(found: Sequence[Trend], title: str, show: Callable[[float], str], what: str) -> Figure:
+    named = [(place(one.target, one.object), one.points) for one in found]
     shown = named[:MAX_TRENDS]
     ends = [(name, show(points[0][1]), show(points[-1][1]), str(len(points))) for name, points in named]
     measured = [(name, at(when), show(value)) for name, points in shown for when, value in points]
     return Figure(
         title,
-        f"{what}; the last of each day{_drawn(len(told), MAX_TRENDS)}",
+        f"{what}; the last of each day{_drawn(len(found), MAX_TRENDS)}",
         SmallPlots(tuple(SmallPlot(name, points, show) for name, points in shown)),
         ReportTable.of("of|first|last|days measured", ends, 1, 2, 3),
         ReportTable.of("of|measured|value", measured, 2, most=MAX_TRENDS * 31),

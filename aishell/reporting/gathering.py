@@ -15,21 +15,21 @@ from aishell.reporting import needs
 from aishell.reporting.diagnosis import backup
 from aishell.reporting.night import (
     COUNTS,
-    BacklogTold,
-    BackupTold,
+    BacklogChange,
     Effect,
-    LeftTold,
     Need,
+    NewestBackup,
     NightFinding,
     NightReport,
     NightSum,
+    Postponed,
     RunReport,
-    RunTold,
-    SizeTold,
-    StepTold,
-    ToolTold,
+    RunSummary,
+    SizeChange,
+    StepSummary,
+    ToolTime,
     Trend,
-    WorkflowTold,
+    WorkflowSummary,
 )
 from aishell.reporting.so_far import so_far
 from aishell.reporting.units import roughly
@@ -111,23 +111,23 @@ def gather_run(store: Store, run_id: str, until: datetime, *, running: Callable[
 def findings(target: str, tool: str, output: Mapping[str, Any]) -> Iterator[NightFinding]:
     """What a health check found."""
     for one in output.get("findings") or () if tool == "analyze_database_health" else ():
-        told = {name: one.get(name) for name in ("severity", "finding", "object")}
-        yield NightFinding(target, **told, value=str(one.get("value") or ""), detail=str(one.get("detail") or ""))
+        names = {name: one.get(name) for name in ("severity", "finding", "object")}
+        yield NightFinding(target, **names, value=str(one.get("value") or ""), detail=str(one.get("detail") or ""))
 
 
-def _runs(rows: nights.Rows, period: Period | None, running: Callable[[str], bool]) -> list[RunTold]:
-    steps: dict[str, list[StepTold]] = defaultdict(list)
+def _runs(rows: nights.Rows, period: Period | None, running: Callable[[str], bool]) -> list[RunSummary]:
+    steps: dict[str, list[StepSummary]] = defaultdict(list)
     for row in rows.steps:
         steps[row.run_id].append(_step(row, period))
     return [_run(row, tuple(steps[row.id]), running) for row in rows.runs]
 
 
-def _run(row: Record, steps: tuple[StepTold, ...], running: Callable[[str], bool]) -> RunTold:
+def _run(row: Record, steps: tuple[StepSummary, ...], running: Callable[[str], bool]) -> RunSummary:
     result = _object(row.result)
     # The result of an earlier part says nothing of a run that goes on, was killed meanwhile, or was cancelled by a person.
     cancelled = row.state == RunState.CANCELLED
     status = None if row.state in _AT_WORK else "cancelled" if cancelled else result.get("status")
-    return RunTold(
+    return RunSummary(
         run_id=row.id,
         **row.columns("agent target engine state requested_by schedule created_at ended_at workflow stage"),
         status=status,
@@ -138,13 +138,13 @@ def _run(row: Record, steps: tuple[StepTold, ...], running: Callable[[str], bool
     )
 
 
-def _step(row: Record, period: Period | None) -> StepTold:
+def _step(row: Record, period: Period | None) -> StepSummary:
     params, output = _object(row.params), _object(row.output)
     begun = so_far(row)
     ended = row.ended_at or (row.started_at if begun else None)
     if begun is not None:
         output = {**output, "rows_deleted": begun["rows_deleted"], "uncounted_batches": int(begun["at_least"])}
-    return StepTold(
+    return StepSummary(
         **row.columns("run_id step_id tool status ended_at approved_by cause"),
         table=f"{params.get('schema')}.{params['table']}" if params.get("table") else "",
         execution_time=float(row.seconds or 0.0),
@@ -155,7 +155,7 @@ def _step(row: Record, period: Period | None) -> StepTold:
 
 
 def effect(status: str, output: Mapping[str, Any]) -> Effect:
-    """What a step came to: sizes and counts of one that is done, and the rows that any has deleted."""
+    """The effect of a step: sizes and counts of one that is done, and the rows that any has deleted."""
     done = status == StepStatus.DONE
     before, after = ((_whole(output.get(name)) if done else None) for name in ("bytes_before", "bytes_after"))
     sized = before is not None and after is not None
@@ -169,53 +169,55 @@ def effect(status: str, output: Mapping[str, Any]) -> Effect:
     )
 
 
-def _sizes(objects: Iterable[Record]) -> Iterator[SizeTold]:
+def _sizes(objects: Iterable[Record]) -> Iterator[SizeChange]:
     """Each object once, what changed most first."""
-    found: dict[tuple[str, str], SizeTold] = {}
+    found: dict[tuple[str, str], SizeChange] = {}
     for row in objects:
         if row.bytes_before is None or row.bytes_after is None:
             continue
         key = row.target, row.object
         first = found[key].bytes_before if key in found else row.bytes_before
         guessed = "statistics" in (row.bytes_method, found[key].bytes_method if key in found else None)
-        found[key] = SizeTold(*key, first, row.bytes_after, "statistics" if guessed else "file size")
+        found[key] = SizeChange(*key, first, row.bytes_after, "statistics" if guessed else "file size")
     yield from sorted(
         found.values(), key=lambda one: (-abs(one.bytes_before - one.bytes_after), -one.bytes_before, one.object)
     )
 
 
-def _tools(steps: Iterable[StepTold]) -> Iterator[ToolTold]:
+def _tools(steps: Iterable[StepSummary]) -> Iterator[ToolTime]:
     """What took longest first; steps that were never begun take nothing."""
     took: dict[str, list[float]] = defaultdict(list)
     for step in steps:
         if step.execution_time > 0:
             took[step.tool].append(step.execution_time)
-    told = [ToolTold(tool, len(times), sum(times)) for tool, times in took.items()]
-    yield from sorted(told, key=lambda one: (-one.execution_time, one.tool))
+    times = [ToolTime(tool, len(seconds), sum(seconds)) for tool, seconds in took.items()]
+    yield from sorted(times, key=lambda one: (-one.execution_time, one.tool))
 
 
-def _left(runs: Iterable[Record]) -> Iterator[LeftTold]:
+def _left(runs: Iterable[Record]) -> Iterator[Postponed]:
     for row in runs:
         for one in _object(row.result).get("output_data", {}).get("deferred") or ():
             name = one.get("object") or one.get("step_id") or ""
-            yield LeftTold(row.target, row.id, str(name), str(one.get("reason") or ""))
+            yield Postponed(row.target, row.id, str(name), str(one.get("reason") or ""))
 
 
-def _workflows(rows: nights.Rows, status: Callable[[Record], str]) -> Iterator[WorkflowTold]:
+def _workflows(rows: nights.Rows, status: Callable[[Record], str]) -> Iterator[WorkflowSummary]:
     stages: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     targets: dict[str, set[str]] = defaultdict(set)
     for row in rows.stages:
         stages[row.workflow_id][row.stage][row.status] += 1
         targets[row.workflow_id].add(row.target)
     for row in rows.workflows:
-        told = {name: dict(counts) for name, counts in stages[row.id].items()}
-        yield WorkflowTold(row.id, row.workflow, status(row), row.created_at, row.ended_at, len(targets[row.id]), told)
+        by_status = {name: dict(counts) for name, counts in stages[row.id].items()}
+        yield WorkflowSummary(
+            row.id, row.workflow, status(row), row.created_at, row.ended_at, len(targets[row.id]), by_status
+        )
 
 
-def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
+def _backlog(store: Store, since: str) -> Iterator[BacklogChange]:
     for (target, agent), one in Backlog(store).nights(since).items():
         before, after = one.before, one.after
-        yield BacklogTold(
+        yield BacklogChange(
             target,
             agent,
             items_before=before.items,
@@ -229,16 +231,16 @@ def _backlog(store: Store, since: str) -> Iterator[BacklogTold]:
         )
 
 
-def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> BackupTold:
+def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> NewestBackup:
     """The newest backup of a target that counts, with the judgement of `doctor`."""
     found = backup(name, entries, until)
     good = [one for one in entries if one.verified and not one.replaced]
     if not good:
-        return BackupTold(name, False, found.text)
+        return NewestBackup(name, False, found.text)
     last = good[-1]
     age = max(0.0, (until - datetime.fromisoformat(last.started_at)).total_seconds())
     known = {"backup_id": last.backup_id, "rung": last.verification_level, "started_at": last.started_at}
-    return BackupTold(name, found.level == OK, found.text, **known, age=age, bytes=last.bytes)
+    return NewestBackup(name, found.level == OK, found.text, **known, age=age, bytes=last.bytes)
 
 
 def _sums(effects: Sequence[Record], until: datetime) -> Iterator[NightSum]:
@@ -247,15 +249,15 @@ def _sums(effects: Sequence[Record], until: datetime) -> Iterator[NightSum]:
     for row in effects:
         days[_days_before(row.ended_at, until)].append(row)
     for number in range(max(days, default=-1), -1, -1):
-        told = [row for row in days[number] if row.seconds]
+        timed = [row for row in days[number] if row.seconds]
         sized = [
-            row for row in told if row.status == StepStatus.DONE and None not in (row.bytes_before, row.bytes_after)
+            row for row in timed if row.status == StepStatus.DONE and None not in (row.bytes_before, row.bytes_after)
         ]
         yield NightSum(
             until=timestamp(until - number * DAY),
-            steps=len(told),
-            failed=sum(1 for row in told if row.status == StepStatus.FAILED),
-            execution_time=sum(row.seconds for row in told),
+            steps=len(timed),
+            failed=sum(1 for row in timed if row.status == StepStatus.FAILED),
+            execution_time=sum(row.seconds for row in timed),
             bytes_reclaimed=sum(row.bytes_before - row.bytes_after for row in sized),
             rows_deleted=sum(_whole(row.rows_deleted) or 0 for row in days[number]),
         )

@@ -134,7 +134,7 @@ def _legend(plot: Bars) -> Element | None:
 
 
 def _table(table: ReportTable, title: str) -> Element:
-    """Roles are said, since a table that is laid out in blocks is none for a screen reader any more."""
+    """Roles are given: laid out in blocks, a table is no longer one for a screen reader."""
     names = [
         element("th", one, scope="col", role="columnheader", class_=_kind(table, n))
         for n, one in enumerate(table.columns)
@@ -183,8 +183,8 @@ def _bars(plot: Bars, title: str) -> Element:
         parts.append(element("line", class_="limit", x1=x, x2=x, y1=0, y2=y))
         parts.append(element("text", plot.limit[1], class_="small", x=x + 4, y=y + 8))
         y += GAP
-    said = [f"{bar.label}: {', '.join(_words(bar, plot))}" for bar in plot.bars]
-    return _svg(f"{title}. {few(said, 12)}", WIDTH, y, parts)
+    text = [f"{bar.label}: {', '.join(_words(bar, plot))}" for bar in plot.bars]
+    return _svg(f"{title}. {few(text, 12)}", WIDTH, y, parts)
 
 
 def _bar(bar: Bar, plot: Bars, y: float, scale: float) -> Element:
@@ -243,14 +243,14 @@ def _line(one: SmallPlot, title: str) -> Element:
         parts += [element("circle", class_="dot", cx=x(at), cy=y(value), r=2.5) for at, value in one.points]
     parts.append(element("text", _date(one.points[0][0]), class_="small", x=0, y=_HEIGHT - 3))
     parts.append(element("text", _date(one.points[-1][0]), class_="small", x=_SMALL, y=_HEIGHT - 3, text_anchor="end"))
-    said = f"{one.label}: {ends}, {_date(one.points[0][0])} to {_date(one.points[-1][0])}"
-    return _svg(f"{title}. {said}", _SMALL, _HEIGHT, parts)
+    text = f"{one.label}: {ends}, {_date(one.points[0][0])} to {_date(one.points[-1][0])}"
+    return _svg(f"{title}. {text}", _SMALL, _HEIGHT, parts)
 
 
-def _svg(said: str, width: float, height: float, parts: list[Element]) -> Element:
+def _svg(text: str, width: float, height: float, parts: list[Element]) -> Element:
     """A drawing, with what it says for those who do not see it."""
     return element(
-        "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", width=width, height=height, role="img", aria_label=said
+        "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", width=width, height=height, role="img", aria_label=text
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from aishell.commands import command, on
 from aishell.models import Cause, RunState, StepStatus
 from aishell.moments import at, nominal
-from aishell.reporting.night import KINDS, BacklogTold, BackupTold, Need, RunTold, StepTold, WorkflowTold
+from aishell.reporting.night import KINDS, BacklogChange, Need, NewestBackup, RunSummary, StepSummary, WorkflowSummary
 from aishell.reporting.units import qualified
 from aishell.scheduling.due import settle
 from aishell.scheduling.schedules import Schedule
@@ -32,7 +32,7 @@ def sorted_needs(found: Iterable[Need]) -> list[Need]:
     return sorted(newest, key=lambda need: _ORDER.index(need.kind))
 
 
-def of_runs(runs: Sequence[RunTold], rows: Rows, until: str, *, whole: bool = False) -> Iterator[Need]:
+def of_runs(runs: Sequence[RunSummary], rows: Rows, until: str, *, whole: bool = False) -> Iterator[Need]:
     """What the runs themselves ask for. `until` decides whether a question has expired.
 
     `whole`: the findings are told in full beside it, so that nothing leads there.
@@ -59,7 +59,7 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> Mapping[Hashab
     return groups
 
 
-def _without(run: RunTold, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
+def _without(run: RunSummary, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
     """That a run which ended went without steps."""
     if left_out and run.state == RunState.COMPLETED:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
@@ -67,7 +67,7 @@ def _without(run: RunTold, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Ne
         yield _need("privileges", run, text, command("doctor", *on(run.target)))
 
 
-def of_site(rows: Rows, backups: Iterable[BackupTold]) -> Iterator[Need]:
+def of_site(rows: Rows, backups: Iterable[NewestBackup]) -> Iterator[Need]:
     """What no run can tell: nights that did not come, backups that are not there, a log that was changed."""
     for row in rows.alarms:
         found = json.loads(row.data).get("found")
@@ -120,7 +120,7 @@ def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
         yield Need(kind, newest.target, text, at, history, newest.run_id)
 
 
-def of_workflows(workflows: Iterable[WorkflowTold]) -> Iterator[Need]:
+def of_workflows(workflows: Iterable[WorkflowSummary]) -> Iterator[Need]:
     """Workflows that did not come to their end, and that nothing drives any more."""
     for one in workflows:
         if one.status == "interrupted":
@@ -129,14 +129,14 @@ def of_workflows(workflows: Iterable[WorkflowTold]) -> Iterator[Need]:
             yield Need("killed", "", text, one.created_at, resume)
 
 
-def of_backlog(owed: Iterable[BacklogTold]) -> Iterator[Need]:
+def of_backlog(owed: Iterable[BacklogChange]) -> Iterator[Need]:
     """What grows from night to night, and windows that are too small for what arises. A first night's backlog is no growth."""
     for one in owed:
         if one.window_too_small or (one.items_before and _grew(one)):
             yield Need("backlog", one.target, f"{one.agent}: {one.text}", one.oldest, command("backlog", "list"))
 
 
-def _grew(one: BacklogTold) -> bool:
+def _grew(one: BacklogChange) -> bool:
     """By what it is expected to take; by its items where that is not known of any."""
     if not one.seconds_before and not one.seconds:
         return one.items > one.items_before
@@ -146,8 +146,8 @@ def _grew(one: BacklogTold) -> bool:
 def of_daemon(rows: Rows, alive: Callable[[], bool]) -> Iterator[Need]:
     """A daemon that is gone, and was not told to end. `alive`: whether one runs now."""
     if rows.daemon is not None and not alive():
-        told = json.loads(rows.daemon.data)
-        text = f"the daemon on {told.get('host')} (process {told.get('pid')}) is gone, and nobody had told it to end"
+        data = json.loads(rows.daemon.data)
+        text = f"the daemon on {data.get('host')} (process {data.get('pid')}) is gone, and nobody had told it to end"
         yield Need("daemon", "", text, rows.daemon.at, command("schedule", "start"))
 
 
@@ -172,11 +172,11 @@ def overlooked(
             yield Need("missed", "", text, come[-1].nominal.isoformat(), run_due)
 
 
-def _need(kind: str, run: RunTold, text: str, remedy: str | None) -> Need:
+def _need(kind: str, run: RunSummary, text: str, remedy: str | None) -> Need:
     return Need(kind, run.target, text, run.ended_at or run.created_at, remedy, run.run_id)
 
 
-def _seen(run: RunTold, checks: Iterable[Record], whole: bool) -> Iterator[Need]:
+def _seen(run: RunSummary, checks: Iterable[Record], whole: bool) -> Iterator[Need]:
     """Damage, and what is critical by the health check; of steps that count."""
     backups = command("backups", "list", "--target", run.target)
     remedy = None if whole else command("runs", "report", run.run_id[:8])
@@ -197,13 +197,13 @@ def _finding(one: Mapping[str, Any]) -> str:
     return " ".join(filter(None, (one.get("finding"), name, value))) + detail
 
 
-def _made_up(run: RunTold, alike: Iterable[RunTold]) -> str:
+def _made_up(run: RunSummary, alike: Iterable[RunSummary]) -> str:
     """That a later run with the same input succeeded. The failure is reported all the same: it may come again."""
     again = [one.run_id[:8] for one in alike if one.status == "success" and one.created_at > run.created_at]
     return f" (the run {again[-1]} asked for the same later, and succeeded)" if again else ""
 
 
-def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need]:
+def _failed(run: RunSummary, result: dict[str, Any], made_up: str) -> Iterator[Need]:
     """Steps that failed or were refused, one line a run: the first, and how many more."""
     show = command("runs", "show", run.run_id[:8])
     failures = [step for step in run.steps if step.status == StepStatus.FAILED]
@@ -225,12 +225,12 @@ def _failed(run: RunTold, result: dict[str, Any], made_up: str) -> Iterator[Need
         yield _need("refused", run, f"{run.agent}: {text}", command("runs", "resume", run.run_id[:8]))
 
 
-def _first(steps: Sequence[StepTold], word: str) -> str:
+def _first(steps: Sequence[StepSummary], word: str) -> str:
     more = f"; {len(steps) - 1} more step(s) {word}" if len(steps) > 1 else ""
     return f"step {steps[0].step_id}: {steps[0].why or word}{more}"
 
 
-def _stopped(run: RunTold, asked: Sequence[Record]) -> Iterator[Need]:
+def _stopped(run: RunSummary, asked: Sequence[Record]) -> Iterator[Need]:
     """What no process works on, and is not over."""
     resume = command("runs", "resume", run.run_id[:8])
     doubtful = [step for step in run.steps if step.status == StepStatus.IN_DOUBT]
@@ -245,7 +245,7 @@ def _stopped(run: RunTold, asked: Sequence[Record]) -> Iterator[Need]:
         yield _need("paused", run, f"{run.agent} asked, was answered, and nothing has gone on with it", resume)
 
 
-def _questions(run: RunTold, asked: Sequence[Record], until: str) -> Iterator[Need]:
+def _questions(run: RunSummary, asked: Sequence[Record], until: str) -> Iterator[Need]:
     """What waits for an answer; what has expired is rejected when the run is gone on with."""
     for row in asked:
         request = json.loads(row.request)

@@ -100,8 +100,8 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class StepTold:
-    """A step of a run. `counted`: it ended in the period that is told of, so its effect belongs to that."""
+class StepSummary:
+    """A step of a run. `counted`: it ended in the period that is reported of, so its effect belongs to that."""
 
     run_id: str
     step_id: str
@@ -118,7 +118,7 @@ class StepTold:
 
 
 @dataclass(frozen=True)
-class RunTold:
+class RunSummary:
     """A run. `status` is that of its result, None where it has none: its process was killed, or works on it now."""
 
     run_id: str
@@ -133,7 +133,7 @@ class RunTold:
     ended_at: str | None
     execution_time: float | None
     reasoning: str
-    steps: tuple[StepTold, ...]
+    steps: tuple[StepSummary, ...]
     running: bool = False
     workflow: str | None = None
     stage: str | None = None
@@ -145,7 +145,7 @@ class RunTold:
 
 
 @dataclass(frozen=True)
-class SizeTold:
+class SizeChange:
     """A table, an index or a file: before the first step that measured it, and after the last."""
 
     target: str
@@ -156,7 +156,7 @@ class SizeTold:
 
 
 @dataclass(frozen=True)
-class ToolTold:
+class ToolTime:
     """What the steps of one tool took, together."""
 
     tool: str
@@ -165,7 +165,7 @@ class ToolTold:
 
 
 @dataclass(frozen=True)
-class LeftTold:
+class Postponed:
     """Work that was left for another night."""
 
     target: str
@@ -175,7 +175,7 @@ class LeftTold:
 
 
 @dataclass(frozen=True)
-class WorkflowTold:
+class WorkflowSummary:
     """A workflow that was at work. `status`: running, interrupted (nothing drives it), else that of its result.
 
     `stages`: stage -> status -> on how many targets.
@@ -191,7 +191,7 @@ class WorkflowTold:
 
 
 @dataclass(frozen=True)
-class BacklogTold:
+class BacklogChange:
     """What an agent's windows left undone on a target: as the first run of the period found it, and as it stands.
 
     Seconds are forecasts. `window`: those that its last run had. `text`: how it went, and whether the window is too small.
@@ -210,7 +210,7 @@ class BacklogTold:
 
 
 @dataclass(frozen=True)
-class BackupTold:
+class NewestBackup:
     """The newest verified backup of a target; `backup_id` is None where there is none. `ok`: as `aishell doctor` says."""
 
     target: str
@@ -264,16 +264,16 @@ class NightReport:
     since: str
     until: str
     needs: tuple[Need, ...]
-    runs: tuple[RunTold, ...]
-    sizes: tuple[SizeTold, ...]
-    tools: tuple[ToolTold, ...]
-    left: tuple[LeftTold, ...]
-    backups: tuple[BackupTold, ...]
+    runs: tuple[RunSummary, ...]
+    sizes: tuple[SizeChange, ...]
+    tools: tuple[ToolTime, ...]
+    left: tuple[Postponed, ...]
+    backups: tuple[NewestBackup, ...]
     nights: tuple[NightSum, ...]
     trends: tuple[Trend, ...]
     site: str = ""  # host:folder, for who reads those of several
-    workflows: tuple[WorkflowTold, ...] = ()
-    backlog: tuple[BacklogTold, ...] = ()
+    workflows: tuple[WorkflowSummary, ...] = ()
+    backlog: tuple[BacklogChange, ...] = ()
     day: str = ""  # of a digest that is sent: the local day that it is of
 
     @property
@@ -295,31 +295,31 @@ class NightReport:
 class RunReport:
     """One run, whole. `own_report` is the Markdown that it wrote itself, where it came so far."""
 
-    run: RunTold
+    run: RunSummary
     needs: tuple[Need, ...]
-    sizes: tuple[SizeTold, ...]
-    tools: tuple[ToolTold, ...]
-    left: tuple[LeftTold, ...]
+    sizes: tuple[SizeChange, ...]
+    tools: tuple[ToolTime, ...]
+    left: tuple[Postponed, ...]
     findings: tuple[NightFinding, ...]
     own_report: str | None = None
 
 
-def document(told: NightReport | RunReport) -> dict[str, Any]:
+def document(report: NightReport | RunReport) -> dict[str, Any]:
     """The same as JSON types, with the sums that the pages show. Fields are added and never renamed."""
-    found: dict[str, Any] = plain(told)
-    if isinstance(told, RunReport):
-        found["run"] |= _sums(told.run.effect)
+    found: dict[str, Any] = plain(report)
+    if isinstance(report, RunReport):
+        found["run"] |= _sums(report.run.effect)
         return found
-    for one, run in zip(found["runs"], told.runs, strict=True):
+    for one, run in zip(found["runs"], report.runs, strict=True):
         one |= _sums(run.effect)
-    statuses = Counter(run.status or "none" for run in told.runs)
+    statuses = Counter(run.status or "none" for run in report.runs)
     found["totals"] = {
-        "runs": len(told.runs),
-        "targets": len(told.targets),
+        "runs": len(report.runs),
+        "targets": len(report.targets),
         "by_status": dict(statuses),
-        "steps": sum(tool.steps for tool in told.tools),
-        "execution_time": told.execution_time,
-        **_sums(told.effect),
+        "steps": sum(tool.steps for tool in report.tools),
+        "execution_time": report.execution_time,
+        **_sums(report.effect),
     }
     return found
 

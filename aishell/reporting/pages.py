@@ -14,16 +14,16 @@ from aishell.reporting.health import SEVERITIES
 from aishell.reporting.night import (
     COUNTS,
     KINDS,
-    BacklogTold,
+    BacklogChange,
     Effect,
-    LeftTold,
     Need,
     NightFinding,
     NightReport,
+    Postponed,
     RunReport,
-    RunTold,
-    StepTold,
-    WorkflowTold,
+    RunSummary,
+    StepSummary,
+    WorkflowSummary,
 )
 from aishell.reporting.page import Block, Fact, Item, Items, KeyFacts, Page, Paragraph, ReportTable, Section, Verbatim
 from aishell.reporting.units import duration, size
@@ -125,15 +125,15 @@ def _glance(night: NightReport) -> Iterator[Fact]:
     bad = len({one for one in failures if one in known} | {one for one, status in known.items() if status == "failure"})
     unbegun = sum(1 for one in failures if one not in known)
     refused = sum(1 for status in known.values() if status == "rejected")
-    told = [f"{bad or 'none'} failed"]
-    told += [f"{refused} rejected"] if refused else []
-    told += [f"{unbegun} could not begin"] if unbegun else []
-    yield Fact(str(len(night.runs)), f"run(s), {', '.join(told)}", bool(bad or unbegun))
+    outcomes = [f"{bad or 'none'} failed"]
+    outcomes += [f"{refused} rejected"] if refused else []
+    outcomes += [f"{unbegun} could not begin"] if unbegun else []
+    yield Fact(str(len(night.runs)), f"run(s), {', '.join(outcomes)}", bool(bad or unbegun))
     yield from _effects(night.effect)
     yield Fact(duration(night.execution_time), "time of steps")
 
 
-def _figures(run: RunTold) -> Iterator[Fact]:
+def _figures(run: RunSummary) -> Iterator[Fact]:
     wrong = run.status in ("failure", "partial", "rejected", "waiting_approval") or (
         run.status is None and not run.running
     )
@@ -148,7 +148,7 @@ def _effects(effect: Effect) -> Iterator[Fact]:
     yield Fact(deleted(effect) or "0", "rows deleted")
 
 
-def _status(run: RunTold) -> str:
+def _status(run: RunSummary) -> str:
     if run.status is None:
         return "running" if run.running else "killed"
     return _WORDS.get(run.status, run.status)
@@ -165,15 +165,15 @@ def _place(need: Need) -> str:
     return ", ".join(filter(None, (need.target, at(need.at) if need.at else "")))
 
 
-def _left(left: Sequence[LeftTold], *, several: bool) -> Iterator[Section]:
+def _left(left: Sequence[Postponed], *, several: bool) -> Iterator[Section]:
     if left:
         rows = [(one.target, one.object, one.reason) if several else (one.object, one.reason) for one in left]
         columns = "target|what|why" if several else "what|why"
         yield Section("Left for another night", (ReportTable.of(columns, rows),))
 
 
-def _backlog(told: Sequence[BacklogTold]) -> Iterator[Section]:
-    if told:
+def _backlog(changes: Sequence[BacklogChange]) -> Iterator[Section]:
+    if changes:
         rows = [
             (
                 one.target,
@@ -184,22 +184,22 @@ def _backlog(told: Sequence[BacklogTold]) -> Iterator[Section]:
                 _window(one),
                 at(one.oldest) if one.oldest else "",
             )
-            for one in told
+            for one in changes
         ]
         columns = "target|agent|items before|items now|forecast|window|oldest"
         yield Section("Backlog", (ReportTable.of(columns, rows, 2, 3, 4),))
 
 
-def _window(told: BacklogTold) -> str:
-    if told.window is None:
+def _window(change: BacklogChange) -> str:
+    if change.window is None:
         return ""
-    return f"{duration(told.window)}{', too small' if told.window_too_small else ''}"
+    return f"{duration(change.window)}{', too small' if change.window_too_small else ''}"
 
 
-def _workflows(told: Sequence[WorkflowTold]) -> Iterator[Section]:
+def _workflows(runs: Sequence[WorkflowSummary]) -> Iterator[Section]:
     """Each run of a workflow, and on how many targets each of its stages came how far."""
     blocks: list[Block] = []
-    for one in told:
+    for one in runs:
         outcome = _WORDS.get(one.status, one.status)
         head = f"{one.workflow}, begun {at(one.created_at)}: {outcome}, on {one.targets:,} target(s); {one.workflow_id[:8]}"
         known = [status for status in _STAGES if any(status in counts for counts in one.stages.values())]
@@ -225,7 +225,7 @@ def _done(night: NightReport) -> Iterator[Section]:
         yield Section(target, tuple(_ran(mine)), level=3)
 
 
-def _ran(runs: Sequence[RunTold]) -> Iterator[Block]:
+def _ran(runs: Sequence[RunSummary]) -> Iterator[Block]:
     rows = [
         (
             at(run.created_at),
@@ -254,7 +254,7 @@ def _compared(night: NightReport) -> Iterator[Section]:
         yield Section("Over the nights", tuple(plots))
 
 
-def _steps(steps: Iterable[StepTold]) -> Block:
+def _steps(steps: Iterable[StepSummary]) -> Block:
     rows = [
         (
             step.step_id,

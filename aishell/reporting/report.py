@@ -59,7 +59,9 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
     acted = _acted_on(results)
     if any(r.tool == "check_table_corruption" and (r.output or {}).get("checked") for r in results):
         acted[UNSEEN_DAMAGE] = ["the tables were read, see below"]
-    lines = [f"- **{_name(f['severity'])}** {_subject(f)}: {_told(f, acted.get(_about(f)), target)}" for f in found]
+    lines = [
+        f"- **{_name(f['severity'])}** {_subject(f)}: {_statement(f, acted.get(_about(f)), target)}" for f in found
+    ]
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
 
 
@@ -75,7 +77,7 @@ def _about(finding: Mapping[str, Any]) -> str:
     return WHOLE_FILE if finding["finding"] == "free_space" else str(finding.get("object"))
 
 
-def _told(finding: Mapping[str, Any], acted: Sequence[str] | None, target: str) -> str:
+def _statement(finding: Mapping[str, Any], acted: Sequence[str] | None, target: str) -> str:
     """The value of a finding, and what it says; that advice is out of date where the run has changed the object since."""
     value = _name(finding.get("value"))
     if acted:
@@ -220,9 +222,9 @@ def _checked(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _backlog(told: str) -> Iterable[str]:
+def _backlog(text: str) -> Iterable[str]:
     """Whether what windows left undone grows or shrinks."""
-    return ["## Backlog", "", _name(told), ""] if told else []
+    return ["## Backlog", "", _name(text), ""] if text else []
 
 
 def _left(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
@@ -236,9 +238,9 @@ def _left(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
     lines += [f"- {_name(o.step)}, left out: {_name(o.object)}: {_name(o.reason)}" for o in plan.left_out]
     grants = dict.fromkeys(grant for one in plan.left_out for grant in one.grants)
     hints = dict.fromkeys(one.hint for one in plan.left_out if one.hint)
-    told = ["An administrator can allow what was left out:", "", *_cut([f"    {printable(g)}" for g in grants]), ""]
-    told = [*(told if grants else []), *(f"{_name(hint)}." for hint in hints)]
-    return ["## Left, and why", "", *_cut(lines), "", *told] if lines else []
+    remedies = ["An administrator can allow what was left out:", "", *_cut([f"    {printable(g)}" for g in grants]), ""]
+    remedies = [*(remedies if grants else []), *(f"{_name(hint)}." for hint in hints)]
+    return ["## Left, and why", "", *_cut(lines), "", *remedies] if lines else []
 
 
 def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:

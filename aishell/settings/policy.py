@@ -111,8 +111,8 @@ def _matrix(given: Mapping[str, Mapping[str, Any] | None]) -> Mapping[str, Mappi
     """The built-in matrix with what a file says instead: a decision, or one for each environment."""
     matrix = {level: dict(row) for level, row in DEFAULT_POLICY.matrix.items()}
     for level, row in given.items():
-        for risk, said in (row or {}).items():
-            decisions = said if isinstance(said, dict) else {"default": said}
+        for risk, decided in (row or {}).items():
+            decisions = decided if isinstance(decided, dict) else {"default": decided}
             named = {str(where): Decision(one) for where, one in decisions.items() if one is not None}
             matrix[level][risk] = {**matrix[level][risk], **named}
     return matrix

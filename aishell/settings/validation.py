@@ -139,13 +139,13 @@ def _list(value: Collection[Any], schema: Schema, known: Known, at: tuple[object
     for number, item in enumerate(value):
         yield from faults(item, items, known, (*at, number))
         if unique is not None:
-            told = repr(item)
+            key = repr(item)
             if unique and isinstance(item, dict):
-                told = repr([item.get(key, items["properties"][key].get("default")) for key in unique])
-            if told in seen:
-                place = f"{_name(at)}[{seen[told]}]"
+                key = repr([item.get(name, items["properties"][name].get("default")) for name in unique])
+            if key in seen:
+                place = f"{_name(at)}[{seen[key]}]"
                 yield Fault((*at, number), f"{_name((*at, number))} repeats {place}", "write it once")
-            seen.setdefault(told, number)
+            seen.setdefault(key, number)
 
 
 def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> Iterator[Fault]:

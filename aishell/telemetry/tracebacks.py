@@ -19,10 +19,10 @@ def unexpected(error: BaseException, where: str = "") -> UnexpectedError:
     return unexpected_elsewhere(type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
 
 
-def unexpected_elsewhere(kind: str, said: str, trace: str, where: str = "") -> UnexpectedError:
+def unexpected_elsewhere(kind: str, text: str, trace: str, where: str = "") -> UnexpectedError:
     """The same of an exception of another process: its type, text and trace."""
     raised = f"{where} raised {kind}" if where else f"unexpected {kind}"
-    text = " ".join(said.split())
+    text = " ".join(text.split())
     return UnexpectedError(f"{raised}: {text}" if text else raised, hint=_kept(trace))
 
 

@@ -71,8 +71,10 @@ def assert_left_out(of: Planned, tool: str, object: str | None = None, *, becaus
     for one in left:
         if one["tool"] == tool and object in (None, one["object"]) and _found(because, [one["reason"]]):
             return
-    told = "; ".join(f"{one['tool']} of {one['object']}: {one['reason']}" for one in left)
-    raise AssertionError(f"the plan does not leave out {tool} of {object or 'anything'}; left out: {told or 'nothing'}")
+    found = "; ".join(f"{one['tool']} of {one['object']}: {one['reason']}" for one in left)
+    raise AssertionError(
+        f"the plan does not leave out {tool} of {object or 'anything'}; left out: {found or 'nothing'}"
+    )
 
 
 def assert_decision(
@@ -90,9 +92,9 @@ def assert_decision(
         rule in (None, reason["rule"]) and _found(because, [reason["text"]]) for reason in verdict["reasons"] or [_NONE]
     ):
         return
-    told = "; ".join(f"{reason['rule']}: {reason['text']}" for reason in verdict["reasons"])
+    found = "; ".join(f"{reason['rule']}: {reason['text']}" for reason in verdict["reasons"])
     expected = f"{decision} of {rule or 'any rule'}"
-    raise AssertionError(f"{step_id} is {verdict['decision']}, because of {told or 'nothing'}; expected {expected}")
+    raise AssertionError(f"{step_id} is {verdict['decision']}, because of {found or 'nothing'}; expected {expected}")
 
 
 _NONE: Mapping[str, str] = {"rule": "", "text": ""}
@@ -107,10 +109,10 @@ def assert_ran(of: Ran, statuses: Mapping[str, str] | None = None, *, exit_code:
     actions = _document(of)["actions_taken"]
     ended = {action["step_id"]: action["status"] for action in actions}
     if statuses is not None and ended != dict(statuses):
-        told = "; ".join(
+        found = "; ".join(
             f"{one['step_id']}: {one['status']} {one['error'] or one['reason'] or ''}".strip() for one in actions
         )
-        raise AssertionError(f"the steps ended as {told or 'none'}; expected {dict(statuses)}")
+        raise AssertionError(f"the steps ended as {found or 'none'}; expected {dict(statuses)}")
 
 
 def assert_output(of: Ran, step_id: str, **fields: Any) -> None:

@@ -81,8 +81,8 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # it says where each of its threads stands: PYTHONFAULTHANDLER
             self.process.wait()
-            said = self.err.read_text()[-6000:]
-            raise AssertionError(f"still running after {self.hang:g} s: {self.process.args!r}\n{said}") from None
+            printed = self.err.read_text()[-6000:]
+            raise AssertionError(f"still running after {self.hang:g} s: {self.process.args!r}\n{printed}") from None
         return Ended(code, self.out.read_text(), self.err.read_text())
 
 

@@ -83,7 +83,7 @@ def as_user(uid: int, path: str, *names: str, said: dict[str, Any] | None = None
             os.setgid(GROUP)
             os.setuid(uid)
             try:
-                told: Any = call(path, *names, said=said)
+                told: Any = call(path, *names, body=said)
             except AishellError as error:
                 told = {"refused": error.message, "exit_code": error.exit_code}
             os.write(writing, json.dumps(told).encode())
@@ -110,7 +110,7 @@ def test_another_user_approves_and_the_night_goes_on_within_seconds(site: Aishel
         shown = as_user(ALICE, path, "approvals", one["id"])
         assert shown["statements"]
         assert shown["digest"].startswith("sha256:")
-        told = as_user(ALICE, path, "approvals", one["id"], "approve", said={"reason": "agreed"})
+        told = as_user(ALICE, path, "approvals", one["id"], "approve", body={"reason": "agreed"})
         assert (told["status"], told["scheduled"]) == ("approved", True)
     wait_until(lambda: over(site), "the night is over")
     decided = site.rows("SELECT max(at) FROM events WHERE type = 'approval_decided' AND data LIKE '%agreed%'")[0][0]
@@ -128,10 +128,10 @@ def test_another_user_approves_and_the_night_goes_on_within_seconds(site: Aishel
 @as_root
 def test_a_rejection_has_a_reason_and_ends_the_night_with_5(site: Aishell, path: str):
     for one in as_user(BOB, path, "approvals"):
-        refused = as_user(BOB, path, "approvals", one["id"], "reject", said={"reason": " "})
+        refused = as_user(BOB, path, "approvals", one["id"], "reject", body={"reason": " "})
         assert (refused["exit_code"], "reason" in refused["refused"]) == (2, True)
-        as_user(BOB, path, "approvals", one["id"], "reject", said={"reason": "not before the release"})
-        again = as_user(ALICE, path, "approvals", one["id"], "approve", said={})
+        as_user(BOB, path, "approvals", one["id"], "reject", body={"reason": "not before the release"})
+        again = as_user(ALICE, path, "approvals", one["id"], "approve", body={})
         assert "it cannot be decided any more" in again["refused"]
     wait_until(lambda: over(site), "the night is over")
     assert [(row.exit_code, row.outcome) for row in rows(site)] == [(5, "rejected")]
@@ -164,9 +164,9 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
     said = {"params": {"fragmentation_threshold": 1}, "reason": "the worst"}
     if os.geteuid() == 0:
         (place / "shop.sock").chmod(0o666)
-        editor, told = ALICE, as_user(ALICE, path, "approvals", one["id"], "edit", said=said)
+        editor, told = ALICE, as_user(ALICE, path, "approvals", one["id"], "edit", body=said)
     else:
-        editor, told = os.getuid(), call(path, "approvals", one["id"], "edit", said=said)
+        editor, told = os.getuid(), call(path, "approvals", one["id"], "edit", body=said)
     assert (told["status"], "the daemon goes on with the run" in told["goes_on"]) == ("modified", True)
 
     def asked_again() -> list[dict[str, Any]]:
@@ -197,10 +197,10 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
 @as_root
 def test_nobody_decides_nothing_and_names_of_the_environment_count_for_nothing(site: Aishell, path: str):
     (first, *_) = as_user(NOBODY, path, "approvals")
-    refused = as_user(NOBODY, path, "approvals", first["id"], "approve", said={})
+    refused = as_user(NOBODY, path, "approvals", first["id"], "approve", body={})
     assert (refused["exit_code"], "cannot decide" in refused["refused"]) == (5, True)
     for stranger in (STRANGER, 2**31):  # as setpriv, or a user's own namespace, makes them
-        refused = as_user(stranger, path, "approvals", first["id"], "approve", said={})
+        refused = as_user(stranger, path, "approvals", first["id"], "approve", body={})
         assert (refused["exit_code"], "not a user of this host" in refused["refused"]) == (5, True)
     assert answers(site) == []
     site("approvals", "approve", first["id"], LOGNAME="mallory", USER="mallory").expect(0)
@@ -217,21 +217,21 @@ def test_another_user_sees_what_runs_and_stops_everything(site: Aishell, path: s
     assert as_user(ALICE, path, "schedules") == site("schedule", "list", "--output", "json").expect(0).json
     assert as_user(ALICE, path, "hold") == []
     stop = {"reason": "disk replaced"}
-    assert "cannot decide" in as_user(NOBODY, path, "hold", said=stop)["refused"]
-    assert (as_user(ALICE, path, "hold", said={})["exit_code"], as_user(ALICE, path, "hold")) == (2, [])
-    assert "unknown target" in as_user(ALICE, path, "hold", said={**stop, "target": "shopp"})["refused"]
-    placed = as_user(ALICE, path, "hold", said=stop)
+    assert "cannot decide" in as_user(NOBODY, path, "hold", body=stop)["refused"]
+    assert (as_user(ALICE, path, "hold", body={})["exit_code"], as_user(ALICE, path, "hold")) == (2, [])
+    assert "unknown target" in as_user(ALICE, path, "hold", body={**stop, "target": "shopp"})["refused"]
+    placed = as_user(ALICE, path, "hold", body=stop)
     assert (placed["target"], placed["new"]) == (None, True)
-    assert as_user(BOB, path, "hold", said={"reason": "another"})["new"] is False
+    assert as_user(BOB, path, "hold", body={"reason": "another"})["new"] is False
     for one in as_user(ALICE, path, "approvals"):
-        as_user(ALICE, path, "approvals", one["id"], "approve", said={})
+        as_user(ALICE, path, "approvals", one["id"], "approve", body={})
     assert "that hold stays" in site("hold", "--socket", path, "--reason", "again").expect(0).out
     (held,) = site("hold", "--socket", path, "--output", "json").expect(0).json
     assert held["by"].endswith(f"(uid {ALICE})")
     assert not over(site)
-    assert "cannot decide" in as_user(NOBODY, path, "hold", "release", said={})["refused"]
+    assert "cannot decide" in as_user(NOBODY, path, "hold", "release", body={})["refused"]
     assert "released: every target" in site("release", "--socket", path).expect(0).out
-    assert as_user(ALICE, path, "hold", "release", said={})["exit_code"] == 2
+    assert as_user(ALICE, path, "hold", "release", body={})["exit_code"] == 2
     (event,) = site.events("hold_released")
     assert event["by"].endswith(f"(uid {os.getuid()})")
     wait_until(lambda: over(site), "the night goes on after it")

@@ -63,7 +63,7 @@ def test_a_run_goes_on_within_five_seconds_of_an_answer_from_another_shell(shops
     taken: dict[str, list[float]] = {"the same user": [], "another": []}
     for number, target in enumerate(SHOPS):
         if number % 2:
-            as_user(ALICE, f"{place}/shop.sock", "approvals", waiting[target], "approve", said={})
+            as_user(ALICE, f"{place}/shop.sock", "approvals", waiting[target], "approve", body={})
         else:
             shops("approvals", "approve", waiting[target]).expect(0)
         taken["another" if number % 2 else "the same user"].append(seconds_until_it_went_on(shops, target))
@@ -92,7 +92,7 @@ def test_of_several_answers_at_once_one_counts(site: Aishell, place: Path):
     def answer(number: int) -> str | None:
         said = {"reason": f"number {number}"}
         try:
-            return str(call(path, "approvals", one["id"], "reject" if number % 2 else "approve", said=said)["status"])
+            return str(call(path, "approvals", one["id"], "reject" if number % 2 else "approve", body=said)["status"])
         except AishellError as error:
             return None if "it cannot be decided any more" in error.message else error.message
 
@@ -122,13 +122,13 @@ def test_two_others_than_who_asked_for_it_approve_what_is_critical(site: Aishell
 
     def approve(uid: int) -> tuple[str, int]:
         (one,) = as_user(uid, path, "approvals")
-        told = as_user(uid, path, "approvals", one["id"], "approve", said=target)
+        told = as_user(uid, path, "approvals", one["id"], "approve", body=target)
         return told.get("refused") or told["status"], told.get("exit_code", 0)
 
     (one,) = call(path, "approvals")
     assert (one["level"], one["people"]) == ("review", 2)
     with pytest.raises(AishellError, match="neither may be who asked for it"):
-        call(path, "approvals", one["id"], "approve", said=target)
+        call(path, "approvals", one["id"], "approve", body=target)
     assert approve(ALICE) == ("pending", 0)
     shop.resume(run).expect(3)
     assert approve(ALICE) == ("you have approved this; a second person has to", 5)
@@ -155,7 +155,7 @@ def test_what_was_approved_of_a_table_that_is_another_by_then_is_asked_anew(site
     name = f'"{one["params"]["schema"]}"."{one["params"]["table"]}"'
     db.execute(f"ALTER TABLE {name} RENAME TO before")
     db.execute(f'CREATE TABLE {name} (LIKE "{one["params"]["schema"]}".before INCLUDING ALL)')
-    call(path, "approvals", one["id"], "approve", said={})
+    call(path, "approvals", one["id"], "approve", body={})
     wait_until(lambda: call(path, "approvals", one["id"])["status"] == "void", "the approval is void")
     wait_until(lambda: rows(site)[0].status == "waiting", "it waits again")
     ((status, approved_by),) = site.rows("SELECT status, approved_by FROM steps WHERE step_id = ?", one["step"])

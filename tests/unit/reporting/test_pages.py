@@ -17,21 +17,21 @@ from aishell.reporting import pages
 from aishell.reporting.formats import code, markdown, text
 from aishell.reporting.html import html
 from aishell.reporting.night import (
-    BacklogTold,
-    BackupTold,
+    BacklogChange,
     Effect,
-    LeftTold,
     Need,
+    NewestBackup,
     NightFinding,
     NightReport,
     NightSum,
+    Postponed,
     RunReport,
-    RunTold,
-    SizeTold,
-    StepTold,
-    ToolTold,
+    RunSummary,
+    SizeChange,
+    StepSummary,
+    ToolTime,
     Trend,
-    WorkflowTold,
+    WorkflowSummary,
     document,
 )
 from aishell.reporting.page import Page, ReportTable
@@ -58,10 +58,10 @@ def night(name: str) -> NightReport:
     """A night in which each text is this one, and every block of a page comes."""
     effect = Effect(10_000_000, 4_000_000, "statistics", 1234, True, {"indexes_rebuilt": 2})
     steps = (
-        StepTold("r" * 32, name, name, name, "done", UNTIL, 61.5, effect, None, name),
-        StepTold("r" * 32, "b", name, "", "failed", UNTIL, 0.5, Effect(), name),
+        StepSummary("r" * 32, name, name, name, "done", UNTIL, 61.5, effect, None, name),
+        StepSummary("r" * 32, "b", name, "", "failed", UNTIL, 0.5, Effect(), name),
     )
-    run = RunTold(
+    run = RunSummary(
         "r" * 32, "maintenance", name, "sqlite", "completed", "failure", name, name, EARLIER, UNTIL, 62.0, name, steps,
         workflow=name, stage=name,
     )  # fmt: skip
@@ -70,13 +70,13 @@ def night(name: str) -> NightReport:
         until=UNTIL,
         needs=(Need("failure", name, name, UNTIL, f"aishell runs show {name}", "r" * 32), Need("backup", name, name)),
         runs=(run, dataclasses.replace(run, target="crm", status=None, ended_at=None, execution_time=None)),
-        sizes=(SizeTold(name, name, 10_000_000, 4_000_000, "statistics"), SizeTold("crm", "a", 7, 9)),
-        tools=(ToolTold(name, 2, 62.0),),
-        left=(LeftTold(name, "r" * 32, name, name),),
+        sizes=(SizeChange(name, name, 10_000_000, 4_000_000, "statistics"), SizeChange("crm", "a", 7, 9)),
+        tools=(ToolTime(name, 2, 62.0),),
+        left=(Postponed(name, "r" * 32, name, name),),
         backups=(
-            BackupTold(name, True, name, name, "readable", EARLIER, 86_400.0, 5_000),
-            BackupTold("crm", False, name),
-            BackupTold("old", False, name, name, "written", EARLIER, 86_400.0 * 30, 5_000),
+            NewestBackup(name, True, name, name, "readable", EARLIER, 86_400.0, 5_000),
+            NewestBackup("crm", False, name),
+            NewestBackup("old", False, name, name, "written", EARLIER, 86_400.0 * 30, 5_000),
         ),
         nights=(NightSum(EARLIER, 3, 1, 5.0, -70_000, 5), NightSum(UNTIL, 4, 0, 6.0, 90_000, 7)),
         site=name,
@@ -85,11 +85,11 @@ def night(name: str) -> NightReport:
             for metric in ("database_bytes", "object_bytes", "fragmentation_percent")
         ),
         workflows=(
-            WorkflowTold(
+            WorkflowSummary(
                 "w" * 32, name, "partial", EARLIER, UNTIL, 2, {name: {"done": 1, "failed": 1}, "b": {"done": 2}}
             ),
         ),
-        backlog=(BacklogTold(name, name, 2, 3, 60.0, 90.0, EARLIER, 3600.0, False, name),),
+        backlog=(BacklogChange(name, name, 2, 3, 60.0, 90.0, EARLIER, 3600.0, False, name),),
         day=name,
     )
 
@@ -232,7 +232,7 @@ def test_bars_are_as_long_as_what_they_stand_for() -> None:
 def test_nothing_is_drawn_outside_of_a_plot(most: int) -> None:
     told = dataclasses.replace(
         night("shop"),
-        sizes=(SizeTold("shop", "a", most, 0), SizeTold("shop", "b", 0, 0)),
+        sizes=(SizeChange("shop", "a", most, 0), SizeChange("shop", "b", 0, 0)),
         nights=(NightSum(EARLIER, bytes_reclaimed=-most), NightSum(UNTIL, bytes_reclaimed=most)),
     )
     for drawing in read(html(pages.digest(told))).all("svg"):
@@ -260,7 +260,7 @@ def test_a_sum_below_nothing_hangs_below_the_axis() -> None:
 
 
 def test_a_page_of_very_many_is_bounded_and_json_has_them_all() -> None:
-    told = dataclasses.replace(night("shop"), sizes=tuple(SizeTold("t", f"o{n}", n, 0) for n in range(5_000)))
+    told = dataclasses.replace(night("shop"), sizes=tuple(SizeChange("t", f"o{n}", n, 0) for n in range(5_000)))
     page = pages.digest(told)
     assert len(html(page)) < 120_000
     assert "4,940 more" in read(html(page)).text
