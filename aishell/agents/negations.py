@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from aishell.agents.patterns import SENTENCE_ENDS, Word
-from aishell.agents.word_classes import CLASSES, FILLERS
+from aishell.agents.word_classes import CLASSES, COMMON, FILLERS
 
 #: What ends the reach of a negation.
 _STOPS = frozenset(". ; ! ? : , ( ) but aber sondern pero and und y then dann".split()) | {"\n"}
 
 
 def negated(words: Sequence[Word], first: int, last: int) -> bool:
-    """Whether a word up to four words before a place negates it, or in German one up to two behind it."""
-    before = words[max(0, first - 4) : first]
-    for word in reversed(before):
-        if word.form in _STOPS:
+    """Whether a word before a place in its clause negates it, or in German one up to two behind it."""
+    for place in range(first - 1, -1, -1):
+        if words[place].form in _STOPS:
             break
-        if _negates(word):
+        if _negates(words[place]) or tuple(word.form for word in words[place : place + 2]) in _INSTEAD:
             return True
     for word in words[last : last + 3]:
         if word.form in _STOPS:
@@ -27,7 +26,11 @@ def negated(words: Sequence[Word], first: int, last: int) -> bool:
     return False
 
 
-_NOT = frozenset(word for word in CLASSES["not"].split("|") if "_" not in word)
+_NOT = frozenset(word for word in CLASSES["not"].split("|") if "_" not in word) | frozenset(
+    """cannot can't won't needn't isn't aren't neither nor refrain refuse forbid forbidden weder verzichte verzichten
+    unterlasse unterlassen vermeide vermeiden verboten jamas abstente prohibido""".split()
+)
+_INSTEAD = frozenset((("instead", "of"), ("rather", "than"), ("vez", "de"), ("lugar", "de")))
 #: More words that turn a clause into its opposite, where the reach of a negation is not measured.
 _DENIALS = frozenset(
     """isn't aren't won't wouldn't can't cannot couldn't needn't didn't wont cant donot dnt nothing none neither nor nobody
@@ -39,7 +42,12 @@ _DENIALS = frozenset(
 #: The form of a negation that is read already: no pattern finds it, and its clause is still a negated one.
 DENIED = "·not"
 #: What parts the clauses of a sentence; `and` does not, as a negation before it may be meant for both sides.
-_PARTS = frozenset(": , ( ) - – — but aber sondern pero sino then dann luego despues danach afterwards".split())
+CLAUSE_ENDS = frozenset(": , ( ) - – — but aber sondern pero sino then dann luego despues danach afterwards".split())
+
+
+_EMPTY = COMMON | frozenset(
+    "do does on auf en in of von i we you he she one it better rather must will yes ja si ich wir man lo se".split()
+)
 
 
 def _negates(word: Word) -> bool:
@@ -71,7 +79,7 @@ def denied(words: Sequence[Word], first: int, last: int) -> bool:
 
 def _clause(words: Sequence[Word], first: int, last: int) -> tuple[int, int]:
     """The clause around a span."""
-    ends = _PARTS | SENTENCE_ENDS
+    ends = CLAUSE_ENDS | SENTENCE_ENDS
     while first > 0 and (words[first - 1].quoted or words[first - 1].form not in ends):
         first -= 1
     while last < len(words) and (words[last].quoted or words[last].form not in ends):
@@ -95,3 +103,15 @@ def _is_denial(words: Sequence[Word]) -> bool:
 
 def _is_short(words: Sequence[Word]) -> bool:
     return sum(word.form not in FILLERS for word in words) <= 3
+
+
+def lone_denials(words: Sequence[Word]) -> Iterator[tuple[int, int]]:
+    """Clauses that are a negation and nothing else: `…: please do not`. What they deny is in the clause beside them."""
+    first = 0
+    for place in range(len(words) + 1):
+        if place < len(words) and (words[place].quoted or words[place].form not in CLAUSE_ENDS | SENTENCE_ENDS):
+            continue
+        clause = words[first:place]
+        if _has_denial(clause) and all(denies(word) or word.form in _EMPTY or word.form == "" for word in clause):
+            yield first, place
+        first = place + 1

@@ -22,7 +22,7 @@ COMMON = FILLERS | frozenset(
     status class house board vacia vaciar vacio there's thing things tests texts text next went want only once make
     makes made take takes like need
     needs runs done does dont don't keep kept last
-    nicht dann erst sind wird werden wurde haben hatte einmal immer unter ueber fuer nach oder aber weil wenn
+    alte alten altes nicht dann erst sind wird werden wurde haben hatte einmal immer unter ueber fuer nach oder aber weil wenn
     como cual cuales donde cuando para pero antes despues desde hasta sobre entre""".split()
 )
 #: Words of one meaning in the three languages.

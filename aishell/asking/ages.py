@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
-from aishell.agents.patterns import Word
+from aishell.agents.patterns import SENTENCE_ENDS, Word
+from aishell.agents.word_classes import FILLERS
 from aishell.asking.cues import behind, cue
 from aishell.asking.dates import Time, dated, months_before
-from aishell.asking.time_words import NUMBERS, VAGUE, form_at, unit_of
+from aishell.asking.time_words import NUMBERS, VAGUE, form_at, is_time_word, unit_of
 
 _DAYS_IN = {"second": 1 / 86400, "minute": 1 / 1440, "hour": 1 / 24, "day": 1, "week": 7, "fortnight": 14}
 _MONTHS_IN = {"month": 1, "quarter": 3, "year": 12}
+_GLUED = re.compile(r"(\d{1,6})-?([a-z]{1,12})")
+#: Between a number and the table that it is the age of, and behind one that is behind its table.
+_OF = frozenset("of for from in on de del en para von vom aus bei fur".split())
+_BETWEEN = frozenset("or to oder bis o a - – /".split())
+_BEHIND = frozenset("and or but und oder aber sondern y o pero on in auf en at then days".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,70 @@ def ages(words: Sequence[Word], today: date) -> Iterator[Age]:
         at = last
 
 
+def with_units(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The words, where a number beside a table has the unit of another age in its sentence: `90 days of a but only 30 of b`.
+
+    Without it the tables of a request would share one age.
+    """
+    units = {at: unit for at in range(len(words)) if (unit := _counted_unit(words, at)) is not None}
+    shared = {at: _unit_beside(words, at, units) for at in range(len(words)) if at not in units}
+    return tuple(replace(word, form=word.form + (shared.get(at) or "")) for at, word in enumerate(words))
+
+
+def _unit_beside(words: Sequence[Word], at: int, units: Mapping[int, str]) -> str | None:
+    """The unit that a number has from the nearest age of its sentence, one before it if there is one."""
+    if not (_is_age_of_table(words, at) or _is_bound(words, at, units)):
+        return None
+    inside = [place for place in units if _in_one_sentence(words, place, at)]
+    nearest = max((place for place in inside if place < at), default=min(inside, default=None))
+    return None if nearest is None else units[nearest]
+
+
+def _counted_unit(words: Sequence[Word], at: int) -> str | None:
+    """The unit of the time that begins at a word, if it is so long and no date."""
+    glued = _GLUED.fullmatch(form_at(words, at))
+    if glued:
+        return unit_of(glued[2])
+    number, end = _number(words, at) if not words[at].quoted else (None, at)
+    return None if number is None else unit_of(form_at(words, end))
+
+
+def _is_age_of_table(words: Sequence[Word], at: int) -> bool:
+    """Whether a number without a unit stands beside a table as an age does: `30 of app_log`, `app_log: 30`, `app_log for 30`."""
+    if not words[at].form.isdigit() or words[at].quoted:
+        return False
+    end = at + 1
+    while form_at(words, end) in _OF or form_at(words, end) in FILLERS:
+        end += 1
+    if end > at + 1 and end < len(words) and words[end].names:
+        return True
+    following = words[at + 1] if at + 1 < len(words) else None
+    ends = following is None or following.sign or following.form in _BEHIND
+    start = at - 1
+    while start >= max(0, at - 4) and not words[start].quoted and _leads(words[start].form):
+        start -= 1
+    return ends and start >= 0 and words[start].names
+
+
+def _is_bound(words: Sequence[Word], at: int, ages: Collection[int]) -> bool:
+    """Whether a number is one of two that share a unit: `30 or 90 days`, `30 to 90 days`."""
+    return words[at].form.isdigit() and form_at(words, at + 1) in _BETWEEN and at + 2 in ages
+
+
+def _leads(form: str) -> bool:
+    return (
+        form in _OF
+        or form in FILLERS
+        or form in (":", "=", "only", "nur", "solo", "to", "auf", "a")
+        or is_time_word(form)
+    )
+
+
+def _in_one_sentence(words: Sequence[Word], one: int, other: int) -> bool:
+    first, last = sorted((one, other))
+    return not any(word.form in SENTENCE_ENDS and not word.quoted for word in words[first:last])
+
+
 def _is_number_only(words: Sequence[Word]) -> bool:
     return len(words) == 1 and words[0].form.isdigit()
 
@@ -70,13 +140,15 @@ def _duration(words: Sequence[Word], at: int, today: date) -> Time | None:
 
 def _glued(word: Word, at: int, today: date) -> Time | None:
     """`90d`, `90-day`."""
-    found = re.fullmatch(r"(\d{1,6})-?([a-z]{1,12})", word.form)
+    found = _GLUED.fullmatch(word.form)
     unit = unit_of(found[2]) if found else None
     return Time(at + 1, _days(float(found[1]), unit, today), False) if found and unit else None
 
 
 def _vague(words: Sequence[Word], at: int) -> Time | None:
-    """`a few days`, `a couple of weeks`: a time whose length is not said."""
+    """`a few days`, `a couple of weeks`, `30-90 days`: a time whose length is not said."""
+    if re.fullmatch(r"\d{1,6}[-–/]\d{1,6}", words[at].form) and unit_of(form_at(words, at + 1)):
+        return Time(at + 2, None, False, "which of its two numbers is meant")
     if not (words[at].form in VAGUE or (words[at].form == "a" and form_at(words, at + 1) in ("few", "couple"))):
         return None
     end = next((n for n in range(at + 1, min(at + 5, len(words))) if unit_of(words[n].form)), None)

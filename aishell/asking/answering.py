@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aishell.asking import kept, live
 from aishell.asking.facts import Fact
+from aishell.asking.log_tables import log_tables
 from aishell.asking.reader import Reading
 from aishell.asking.telling import tell
 from aishell.asking.topics import topics_of
@@ -82,6 +83,9 @@ def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequen
     """The facts for a question of a kind. What a running server can tell is asked of it, topic by topic."""
     if kind in _KEPT:
         yield from _KEPT[kind](site, names, about)
+        return
+    if kind == "logs":
+        yield from log_tables(site, names, about)
         return
     if wanted := topics_of(text):
         yield from live.topics(site, names, about, wanted)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from aishell.agents.patterns import Word, find, fits, near
 from aishell.agents.word_classes import CLASSES, COMMON, FILLERS
+from aishell.asking.time_words import is_time_word
 
 _TABLE = frozenset(CLASSES["table"].split("|"))
 _ROWS = frozenset(one for one in CLASSES["rows"].split("|") if "*" not in one)
@@ -46,7 +47,8 @@ _ASKED = frozenset("is are does was ist sind esta estan need needs wird did".spl
 _AGED = frozenset("older alter aelter anteriores anterior".split())
 _VERBS = tuple(
     """vacuum analyze analyse need keep brauch* necesit* reindex optimi* rewrite defragment* purge clean clear trim prune wipe
-    delete limpia purga depura borra bereinige losche analiza""".split()
+    delete limpia purga depura borra bereinige losche analiza repack shrink compact freeze repair schreib* reescrib*
+    reparier* repara*""".split()
 )
 _ARTICLES = FILLERS - frozenset("of von vom de del".split())
 _JOINS = frozenset("and or nor & , und oder y e o ni sowie plus as well".split())
@@ -142,10 +144,15 @@ class _Finder:
         """Whether a word stands where the object of a verb does: `vacuum orders`, `limpia events`."""
         at = place - 1
         while at >= max(0, place - 4) and (
-            self.words[at].form in FILLERS or self.words[at].form in ("up", "out", "old")
+            self.words[at].form in FILLERS or self.words[at].form in ("up", "out", "old", "full")
         ):
             at -= 1
         return at >= 0 and not self.words[at].quoted and any(fits(self.words[at], one) for one in _VERBS)
+
+    def _after_time(self, place: int) -> bool:
+        """Whether a word stands behind the time that owns it: `this month's sessions`."""
+        owner = self.words[place - 1].form if place else ""
+        return owner.endswith("'s") and is_time_word(owner.removesuffix("'s"))
 
     def _name(self, place: int) -> None:
         form, before, behind = self._form(place), self._near(place, -1), self._near(place, 1)
@@ -180,7 +187,9 @@ class _Finder:
         stands = (
             before in _OBJECT | _LEFT_OUT
             or behind in _AGED
+            or behind == "neu"
             or self._after_verb(place)
+            or self._after_time(place)
             or (before in _JOINS and any(at in self.names.tables for at in range(max(0, place - 3), place)))
             or (before in _ASKED and place <= 4 and behind not in ("between", "zwischen", "entre"))
             or (before in ("only", "nur", "solo") and (behind in _JOINS or behind in _ENDS))
@@ -270,7 +279,8 @@ class _Finder:
             return
         if not _NAMED.fullmatch(form):
             return
-        close = [name for key, name in self.targets.items() if near(form, key) or sorted(form) == sorted(key)]
+        others = [(key, name) for key, name in self.targets.items() if key != form]
+        close = [name for key, name in others if near(form, key) or sorted(form) == sorted(key)]
         called = (before in _BEFORE_TARGET or behind in ("database", "db", "datenbank")) and form not in _KINDS
         if close or called:
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(self.targets.values())[:12])}"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from aishell.agents.patterns import SENTENCE_ENDS, Word, find
+from aishell.agents.patterns import SENTENCE_ENDS, Word
 from aishell.asking import words as lexicon
 from aishell.asking.parts import matches
 from aishell.asking.text import Text, has
 
 
 def question(text: Text) -> tuple[str | None, tuple[str, ...]]:
-    """The kind of the first question that is no polite request and no preview, and the tables that it names."""
-    for first, last in _questions(text):
+    """The kind of the first question that is no polite request and no preview, and the tables that it names.
+
+    Tables that look like logs are found by a question, too: `find the log tables` looks, and does nothing else.
+    """
+    for first, last in _sentences(text.words):
+        if not _is_question(text.words[first:last]) and not _finds(text.words[first:last]):
+            continue
         named = (text.names.tables[place] for place in range(first, last) if place in text.names.tables)
         names = tuple(dict.fromkeys(named))
         return _kind(text.words[first:last], names), names
@@ -50,8 +55,11 @@ def _is_question(words: Sequence[Word]) -> bool:
         return False
     if _begins(spoken) or (words[-1].form == "?" and not words[-1].quoted):
         return True
-    shown = next(find(lexicon.SHOW, spoken), None)
-    return shown is not None and shown.first <= 1 and not _previews(words)
+    return any(match.first <= 1 for match in matches(lexicon.SHOW, spoken)) and not _previews(words)
+
+
+def _finds(words: Sequence[Word]) -> bool:
+    return any(match.first <= 3 for match in matches(lexicon.FIND, words))
 
 
 def _begins(words: Sequence[Word]) -> bool:

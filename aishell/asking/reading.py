@@ -69,6 +69,9 @@ def _choice(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
     if not found:
         return None
     _, _, value, match = max(found, key=lambda one: (one[0] > 1, one[1], one[0]))
+    for _, _, other, same in found:
+        if other == value:
+            reading.read |= part.places_of(same.first, same.last)
     return value, match.first, match.last
 
 

@@ -10,7 +10,7 @@ from aishell.agents.negations import DENIED, denies
 from aishell.agents.patterns import Word, literals, words_of
 from aishell.agents.vocabulary import Vocabulary
 from aishell.asking import words as lexicon
-from aishell.asking.ages import Age, ages
+from aishell.asking.ages import Age, ages, with_units
 from aishell.asking.names import Names, names_in, quoted
 from aishell.asking.parts import matches
 from aishell.asking.requests import Known
@@ -36,7 +36,7 @@ class Text:
         vocabularies = {name: agent.words() for name, agent in known.agents.items()}
         spoken = Spoken(vocabularies)
         names = names_in(raw, known.targets, known.tables, spoken, _taken(raw, vocabularies))
-        words = quoted(raw, names)
+        words = with_units(quoted(raw, names))
         return cls(text, known, words, names, tuple(ages(words, known.today)), vocabularies, spoken)
 
     def hiding(self, places: Collection[int]) -> Text:
@@ -48,10 +48,15 @@ class Text:
         """The words from one to another, as they are written."""
         return self.text[self.words[first].start : self.words[last - 1].end] if last > first else ""
 
-    def places(self, patterns: Sequence[str]) -> set[int]:
-        """The places of all words that patterns find."""
-        found = matches(patterns, self.words)
-        return {place for match in found for span in match.parts for place in range(*span)}
+    def places(self, patterns: Sequence[str], *, within: Collection[str] = ()) -> set[int]:
+        """The places of all words that patterns find. `within`: words that none of them reaches over."""
+        found = (span for match in matches(patterns, self.words) for span in match.parts)
+        return {
+            place
+            for first, last in found
+            if not any(word.form in within for word in self.words[first + 1 : last - 1])
+            for place in range(first, last)
+        }
 
     def has(self, patterns: Sequence[str], first: int = 0, last: int | None = None) -> bool:
         """Whether one of the patterns is among the words from one to another."""

@@ -144,7 +144,8 @@ def is_time_word(form: str) -> bool:
 
 
 def unit_of(form: str) -> str | None:
-    """The unit of time that a word is, with a slip in it too."""
+    """The unit of time that a word is, with a slip in it or as an owner too: `this month's`."""
+    form = form.removesuffix("'s")
     if form in UNITS:
         return UNITS[form]
     if len(form) >= 5:

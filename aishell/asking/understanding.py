@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from aishell.agents.negations import CLAUSE_ENDS, lone_denials
 from aishell.agents.patterns import Word
 from aishell.agents.word_classes import COMMON
 from aishell.asking import routing
@@ -45,7 +46,7 @@ class _Understanding:
         refused = refusal(text)
         if refused is not None:
             return self._refused(refused)
-        bypass, nothing = text.places(lexicon.BYPASS), text.places(lexicon.NOTHING_YET)
+        bypass, nothing = text.places(lexicon.BYPASS), text.places(lexicon.NOTHING_YET, within=CLAUSE_ENDS)
         asked, about = question(text)
         shown = text.hiding(nothing | bypass)
         drafts, unclear = gathered(shown)
@@ -56,6 +57,11 @@ class _Understanding:
             return self._nothing(unclear, bypass)
         dry = nothing | text.places(lexicon.DRY_RUN)
         self._read |= dry
+        unsaid = next(
+            (text.said(*span) for span in lone_denials(text.words) if not dry | bypass & {*range(*span)}), None
+        )
+        if unsaid is not None:
+            return self._refused(f"it is not certain what {unsaid!r} is said of; say it in other words")
         return self._finished(drafts, shown, bool(dry), bypass)
 
     def _refused(self, why: str) -> Request:

@@ -56,6 +56,16 @@ DRY_RUN = (
     "muestrame|ensename|dime que|lo_que|cuantas|cuanto .. haria|harias|borraria|borrarias|pasaria|eliminaria|"
     "se_borraria",
 )
+_LOG_TABLE = (
+    "log_table|log_tables|log-table|log-tables|logtabelle|logtabellen|log-tabelle|log-tabellen|protokolltabelle|"
+    "protokolltabellen|tabla_log|tablas_log|tabla_logs|tablas_logs|tabla_bitacora|tablas_bitacora"
+)
+#: What asks for tables to be looked for; it begins a sentence as a question does.
+FIND = (
+    "find|search|discover|detect|identify|locate|look|spot|finde|such|suche|sucht|entdecke|ermittle|busca|buscar|"
+    "encuentra|detecta|descubre|identifica .. " + _LOG_TABLE,
+    "find|discover|detect|identify|finde|suche|busca|encuentra {table} .. like|nach|como|parecen|aussehen .. {logs}",
+)
 #: Beginnings of what is asked politely, and is no question.
 POLITE = (
     "can|could|would|will you|u|we",
@@ -108,6 +118,16 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "logs",
+        (
+            *FIND,
+            "{table} .. look|looks|seem|seems|sehen|aussehen|parecen|parece|could|might|may|are|sind|son .. {logs}",
+            "parecen|sehen|look|looks|seem .. like|nach|como|a {logs}",
+            "parecen|parece (a|como) {logs}",
+            "which|what|welche|cuales|que|any|show|list|zeig*|liste|nenne|muestra*|lista .. " + _LOG_TABLE,
+        ),
+    ),
+    (
         "health",
         (
             "health|healthy|unhealthy|condition|shape|gesund|gesundheit|zustand|salud|saludable|estado|status|score",
@@ -126,8 +146,9 @@ ABOUT_TABLE = (
 )
 #: What asks for something to be shown that needs no run.
 SHOW = (
-    "show|list|tell|display|give|zeig|zeige|liste|nenne|sag|gib|muestra|muestrame|lista|dime|ensename|"
-    "explain|erklare|erklar|explica (me|us|mir|uns|mal) (about)"
+    "show|list|tell|display|zeig|zeige|liste|nenne|sag|muestra|muestrame|lista|dime|ensename|"
+    "explain|erklare|erklar|explica (me|us|mir|uns|mal) (about)",
+    "give|gib me|us|mir|uns",
 )
 
 #: Reasons to refuse a whole text: what is refused, what to do instead, patterns.
@@ -291,7 +312,8 @@ IDLE = (
 )
 #: Words of every sentence.
 LITTLE = frozenset(
-    """to in on at by for from with as it is be if so or and me we i you he she they have has am us up out off into than too
+    """but pero sino
+    to in on at by for from with as it is be if so or and me we i you he she they have has am us up out off into than too
     zu zum zur im am um auf aus bei mit fur und ist ich wir du sie es was man nur so da den
     a al con por y o e en es que lo se me te le su sus si para su thats that's""".split()
 )

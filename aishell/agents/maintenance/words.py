@@ -20,7 +20,26 @@ _REWRITE = (
     "rewrite|rewrites|rewriting|rewritten|vacuum_full|neu_schreib*|neu_geschrieben|umschreib*|"
     "reescrib*|repack|shrink|compact|kompaktier*|compacta*"
 )
-_CORRUPT = "corrupt*|damaged|beschadigt*|beschaedigt*|korrupt*|danad*|integrity"
+_OPTIMIZE = "optimi*|defrag*|desfragment*|reorgani*"
+_MEND = "fix|reduce|remove|cure|rid|behebe|beheben|beseitig*|reduzier*|arregla*|reduce|elimina*"
+_SPACE = (
+    "free_pages|free_space|unused_space|unused_pages|empty_pages|empty_space|wasted_space|dead_space|disk_space|space|"
+    "freie_seiten|freien_seiten|leere_seiten|leeren_seiten|freier_platz|freien_platz|freien_speicher*|speicherplatz|platz|"
+    "paginas_libres|paginas_vacias|espacio_libre|espacio"
+)
+_BACK = "back|return|release|reclaim|zuruck|zuruckgeb*|freigeb*|freizugeben|devuelv*|devolver|libera*"
+_FILE = "file|files|database|datei|dateien|datenbank*|datenbankdatei*|archivo|archivos|fichero|base_de_datos"
+_REWRITES = (f"{_REWRITE} .. {{table}}", "{table} .. " + _REWRITE, "vacuum full", f"{_REWRITE} ~", f"~ {_REWRITE}")
+_GIVEN_BACK = (
+    f"{_BACK} .. {_SPACE}",
+    f"{_SPACE} .. {_BACK}",
+    f"give|hand|gib|gebe|geben .. {_SPACE} .. back|zuruck .. disk|disc|server|platte|festplatte|system",
+    f"shrink|compact|verkleiner*|schrumpf*|kompaktier*|compacta*|encoge|reduce .. {_FILE}",
+    f"{_FILE} .. shrink|verkleinern|schrumpfen|kompaktieren",
+)
+_FREEZE = "freeze|freezes|freezing|friere|einfrieren|congela|congelar"
+_WRAPAROUND = "wraparound|wrap-around|transaction_id*|transaktions-id*|id_transaccion|ids_transaccion"
+_CORRUPT = "corrupt*|damage|damages|damaged|schaden|schaeden|danos|beschadigt*|beschaedigt*|korrupt*|danad*|integrity"
 _FIRST = "first|before|beforehand|upfront|prior|vorher|zuvor|davor|zuerst|vorab|antes|primero|previo|previa"
 
 WORDS = Vocabulary(
@@ -36,12 +55,19 @@ WORDS = Vocabulary(
         (0.9, f"{_REWRITE} + {{table}}"),
         (0.9, f"{_REWRITE} + ~"),
         (0.9, "vacuum full"),
+        (0.9, "schreib|schreibe|schreiben + ~|{table} + neu"),
+        (0.9, f"{_REWRITE} .. everything|all|alles|todo"),
+        *((0.9, pattern) for pattern in _GIVEN_BACK),
+        (0.9, f"{_FREEZE} .. ~|{{table}}|{{rows}}"),
+        (0.9, f"~|{{table}} .. einfrieren|{_FREEZE}"),
+        (0.8, _WRAPAROUND),
         (0.8, _BLOAT),
         (0.8, f"check|checks|prufe|pruefe|prufen|pruefen|revisa|comprueba|repair|reparier*|repara* + {_CORRUPT}"),
         (0.8, f"repair|repairs|reparier*|repara* + ~|{_CORRUPT}|{{table}}|{{index}}"),
         (0.65, "tidy up|speed up|tidy|tune"),
     ),
     never=("{table} of maintenance",),
+    part_of={"log_cleanup": (*_GIVEN_BACK, f"{_REWRITE} .. it|them|{_FILE}", "!~")},
     inputs={
         "maintenance_type": Reads(
             "choice",
@@ -62,6 +88,8 @@ WORDS = Vocabulary(
                     "normale|normalen|"
                     "ubliche|regulare",
                     _VACUUM,
+                    _FREEZE,
+                    _WRAPAROUND,
                 ),
                 "full": (
                     f"{{full}}|thorough|deep|grundlich*|gruendlich*|profund*|a_fondo .. {_MAINTAIN}",
@@ -69,6 +97,13 @@ WORDS = Vocabulary(
                     "full one|run|round|program|programme",
                     f"check|prufe|pruefe|prufen|pruefen|revisa|comprueba + {_CORRUPT}",
                     "vollwartung|komplettwartung|gesamtwartung",
+                    *_REWRITES,
+                    *_GIVEN_BACK,
+                    f"{_REWRITE} .. everything|all|alles|todo",
+                    "schreib|schreibe|schreiben .. ~|{table} .. neu",
+                    f"{_OPTIMIZE} .. ~|{{table}}|{_FILE}",
+                    f"~|{{table}} .. {_OPTIMIZE}",
+                    f"{_MEND} .. {_BLOAT}",
                 ),
                 "emergency": (
                     "emergency|urgent_repair|notfall|notfallwartung|emergencia|urgencia",
@@ -137,11 +172,8 @@ WORDS = Vocabulary(
             "flag",
             {
                 True: (
-                    f"{_REWRITE} .. {{table}}",
-                    "{table} .. " + _REWRITE,
-                    "vacuum full",
-                    f"{_REWRITE} ~",
-                    f"~ {_REWRITE}",
+                    *_REWRITES,
+                    "schreib|schreibe|schreiben .. ~|{table} .. neu",
                     "{rebuild} {table}",
                     "{table} {rebuild}",
                 ),
