@@ -34,7 +34,7 @@ _GIVEN_BACK = (
     f"{_BACK} .. {_SPACE}",
     f"{_SPACE} .. {_BACK}",
     f"give|hand|gib|gebe|geben .. {_SPACE} .. back|zuruck .. disk|disc|server|platte|festplatte|system",
-    f"shrink|compact|verkleiner*|schrumpf*|kompaktier*|compacta*|encoge|reduce .. {_FILE}",
+    f"shrink|compact|verkleiner*|schrumpf*|kompaktier*|compacta*|encoge|reduce .. {_FILE} (file|files)",
     f"{_FILE} .. shrink|verkleinern|schrumpfen|kompaktieren",
 )
 _FREEZE = "freeze|freezes|freezing|friere|einfrieren|congela|congelar"
