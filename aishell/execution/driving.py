@@ -232,14 +232,13 @@ def tracing(run: Run, *, resumed: bool) -> Iterator[Span]:
         "aishell.workflow.id": task.workflow_id,
         **{f"aishell.{name}": task.metadata.get(name) for name in ("schedule", "workflow", "stage")},
     }
-    databases = [database for database in (job.database, job.inspector) if database is not None]
-    for database in databases:
+    for database in job.databases:
         database.traces = run.spans.statements(_place(job))
     try:
         with run.spans.whole(f"run {job.agent.type}", task.workflow_id or run.id, facts) as span:
             yield span
     finally:
-        for database in databases:
+        for database in job.databases:
             database.traces = None
 
 

@@ -175,10 +175,8 @@ class Orchestrator:
             self.run.begun[step.id] = replace(known, reason=what.message)
         elif isinstance(what, HeldError):  # it was placed while the step was judged, or asked about
             self._held(what)
-        elif isinstance(what, AishellError):
-            self.broken, self.failed_step = what, step.id
         else:
-            self.broken, self.failed_step = unexpected(what), step.id
+            self.broken, self.failed_step = what if isinstance(what, AishellError) else unexpected(what), step.id
 
     def _held(self, hold: HeldError) -> None:
         """Begin nothing more: what runs goes on to its end."""

@@ -120,16 +120,19 @@ class Job:
     notes: Notes | None = None  # of people, where there is a state store
 
     def __post_init__(self) -> None:
-        for database in (self.database, self.inspector):
-            if database is not None:
-                database.hears = self.sending.hear
+        for database in self.databases:
+            database.hears = self.sending.hear
+
+    @property
+    def databases(self) -> list[Database]:
+        """The target through the role that does the work, and through the one that may only look."""
+        return [self.database, *([self.inspector] if self.inspector is not None else [])]
 
     def close(self) -> None:
         """Give every connection back; a later use connects anew."""
         with uninterrupted():
-            self.database.close()
-            if self.inspector is not None:
-                self.inspector.close()
+            for database in self.databases:
+                database.close()
 
     def named(self) -> dict[str, Any]:
         """What a result says of it."""

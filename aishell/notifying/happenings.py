@@ -130,7 +130,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
         case "configuration_refused":
             yield one.told(
                 "the changed configuration is refused",
-                f"The one before goes on: {data.get('message')}",
+                f"The one before stays in force: {data.get('message')}",
                 _hint(data),
             )
         case "daemon_started":
@@ -143,7 +143,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             yield one.told(
                 "the daemon was stopped",
                 f"By {data.get('reason')}. No schedule runs until `{command('schedule', 'start')}`.",
-                f"{running} run(s) go on by themselves." if running else "",
+                f"{running} run(s) continue without it." if running else "",
             )
         case "audit_broken":
             found = f"The audit log is not whole: {data.get('found')}"

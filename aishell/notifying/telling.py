@@ -93,11 +93,9 @@ def told_at_end(site: SiteFiles, say: Said, *, scheduled: bool = False) -> Itera
 def _tell_or_say(site: SiteFiles, say: Said) -> None:
     try:
         told = tell(site)
-    except AishellError as error:
-        say(f"nobody could be told of it: {error.message}")
-        return
     except Exception as error:  # whatever it is, the work is done and has its own exit code
-        say(f"nobody could be told of it: {unexpected(error).message}")
+        known = error if isinstance(error, AishellError) else unexpected(error)
+        say(f"notifications could not be sent: {known.message}")
         return
     if told.failed:
         say(

@@ -50,7 +50,7 @@ class Upkeep:
             if code:
                 log = log_of(site, self._task.name)
                 told = " ".join(self._task.words)
-                raise StateError(f"`aishell {told}` ended with {code}", hint=f"what it said is in {log}")
+                raise StateError(f"`aishell {told}` ended with {code}", hint=f"see its log {log}")
         for task in TASKS:
             if self._due(site, task):
                 self._task, log = task, log_of(site, task.name)

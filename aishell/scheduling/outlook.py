@@ -1,4 +1,4 @@
-"""What is to come: when each schedule runs next, how a waiting run goes on after an answer, or why it does not by itself."""
+"""What comes next: when each schedule runs, and how a waiting run continues after an answer, or why it does not."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from aishell.state.schedule_runs import Pause
 
 
 def kept_back(site: SiteFiles, row: Record, now: datetime) -> str | None:
-    """Why nothing is begun of a row at this moment, though its window is open: a blackout or a pause. None where it may be.
+    """The blackout or pause that keeps a row from beginning while its window is open; None without one.
 
-    What a person asked for runs while its schedule is paused.
+    A run that a person requested begins while its schedule is paused.
     """
     schedule = site.schedules.by_name.get(row.schedule)
     if schedule is None:
@@ -28,7 +28,7 @@ def kept_back(site: SiteFiles, row: Record, now: datetime) -> str | None:
 
 
 def closed(site: SiteFiles, row: Record, now: datetime) -> str | None:
-    """That the window of a row has closed; None where it has not."""
+    """When the window of a row closed, as a clause; None while it is open."""
     if row.until is None or datetime.fromisoformat(row.until) > now:
         return None
     return f"its window closed at {clock(site, row)}"
@@ -46,44 +46,45 @@ def window_ends(site: SiteFiles, row: Record) -> str:
 
 
 def by_hand(site: SiteFiles, row: Record | None, run_id: str) -> str:
-    """The command with which a person goes on with a run, or with the workflow whose stage it is."""
+    """The command that continues a run, or the workflow of which it is a stage."""
     if row is not None and site.workflow_runs.there(row.run_id):
         return command("run", "workflow", "--resume", row.run_id[:8])
     return command("runs", "resume", run_id[:8])
 
 
 def stranded(site: SiteFiles, now: datetime) -> list[Record]:
-    """What was approved too late for its window: the ledger says so, and how to go on; those that it did not say it of."""
+    """Note in the ledger which runs were approved too late for their window; the rows without such a note before."""
     rows = []
     for row in site.ledger.stranded(now):
-        why = f"{closed(site, row, now)}, and what was approved did not run; `{by_hand(site, row, row.run_id)}` goes on by hand"
+        resume = by_hand(site, row, row.run_id)
+        why = f"{closed(site, row, now)} before the approved steps ran; `{resume}` continues the run"
         if site.ledger.note(row.id, why):
             rows.append(site.ledger.row(row.id))
     return rows
 
 
 def outlook(site: SiteFiles, run_id: str, now: datetime) -> str:
-    """How a run goes on once an answer was given, as one clause."""
+    """How a run continues after an answer, as one clause."""
     row, run = site.ledger.of_run(run_id), f"the run {run_id[:8]}"
     resume = by_hand(site, row, run_id)
     if row is None:
-        return f"{run} is gone on with by whoever began it: `{resume}`"
+        return f"{run} was not started by a schedule: continue it with `{resume}`"
     hold = site.holds.on(row.target)
     if row.status not in ("due", "running", "waiting"):
-        return f"the night of {run} is over ({row.status}): `{resume}` goes on by hand"
+        return f"the schedule is through with {run} ({row.status}): continue it with `{resume}`"
     if why := closed(site, row, now):
-        return f"{run} is not gone on with by itself: {why}; `{resume}` goes on by hand, as long as the answer counts"
+        return f"{run} does not continue by itself: {why}; `{resume}` continues it until the approval expires"
     end = f", until its window closes at {clock(site, row)}" if row.until else ""
     if hold is not None:
-        return f"{run} goes on when the hold is released{end}: {hold.text}"
+        return f"{run} continues when the hold is released{end}: {hold.text}"
     if why := kept_back(site, row, now):
-        return f"{run} goes on when the schedule {row.schedule} runs again{end} ({why}); `{resume}` goes on by hand"
+        return f"{run} continues when the schedule {row.schedule} runs again{end} ({why}); `{resume}` continues it now"
     who = "the daemon" if is_held(site.daemon_lock) else "the daemon, or the next `schedule run-due`,"
-    return f"{who} goes on with {run}{end}"
+    return f"{who} continues {run}{end}"
 
 
 def pauses(site: SiteFiles) -> dict[str, Pause]:
-    """The pauses there are, by schedule; a store is not made for that."""
+    """The pauses in force or to come, by schedule; no store is made for that."""
     known = site.ledger.known() if site.state_path.exists() else {}
     return {name: one.pause for name, one in known.items() if one.pause is not None}
 

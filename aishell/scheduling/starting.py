@@ -91,7 +91,7 @@ class Starter:
     def start(self, only: Collection[int] | None = None) -> None:
         """Start what there is to be done and was not tried, as many processes as may be."""
         rows = self.site.ledger.open(self.clock())
-        locked = {row.id for row in rows if row.id not in self._children and self._is_locked(row)}
+        locked = {row.id for row in rows if row.id not in self._children and is_held(self.site.schedule_lock(row.id))}
         self.others |= locked  # until `left` has told of them
         working = locked | self._children.keys()
         breakers = {one.target: one for one in self.site.breakers.all()}
@@ -132,9 +132,6 @@ class Starter:
         over = [number for number in self.others if not is_held(self.site.schedule_lock(number))]
         self.others.difference_update(over)
         return [self.site.ledger.row(number) for number in over]
-
-    def _is_locked(self, row: Record) -> bool:
-        return is_held(self.site.schedule_lock(row.id))
 
     def _has_to_wait(self, row: Record, breakers: Mapping[str, Breaker]) -> bool:
         """Whether its turn waits: for a hold's release, a server that answers, or the end of a blackout or a pause.

@@ -1,4 +1,4 @@
-"""One row of the ledger, by the process that has its lock: claimed, run or gone on with, and closed."""
+"""One row of the ledger, by the process that has its lock: claimed, run or resumed, and closed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def work(
     clock: Callable[[], datetime] = wall_clock,
     options: Collection[str] = (),
 ) -> RunResult | Mapping[str, Any] | list[str] | None:
-    """Run what a row of the ledger stands for, or go on with its run; None where another process does, or it is not its turn.
+    """Run what a row of the ledger stands for, or resume its run; None where another process does, or its turn has not come.
 
     The result of a run, the document of a workflow, whose stages are processes that get `options`, or the databases of a whole
     server, which are rows of their own then.
@@ -77,7 +77,7 @@ def _give_up(site: Site, row: Record, now: datetime) -> None:
     elif row.status == "running":
         run = row.run_id[:8]
         again = command("run", "workflow", "--resume", run) if of_workflow else command("runs", "resume", run)
-        hint = f"go on with `{again}`"
+        hint = f"continue with `{again}`"
         site.ledger.close(row.id, "failed", reason=f"its process was killed, and {why}; {hint}", outcome="failure")
 
 
@@ -128,14 +128,14 @@ def _close(site: Site, row: Record, *, paused: bool, waits: bool, reason: str, e
 
 
 def _expanded(site: Site, row: Record, schedule: Schedule, server: Target) -> list[str]:
-    """A whole server, asked which databases it has tonight: a row of the ledger for each. Its own row is done with that."""
+    """Give each database that a server has tonight a row of the ledger; that of the server is done with that."""
     targets = site.servers.databases(server, schedule.on(site.settings))
     site.ledger.expand(row.id, targets)
     return targets
 
 
 def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Collection[str]) -> Mapping[str, Any]:
-    """A workflow on the target of a row, begun or gone on with; its id is the one that was chosen with the claim."""
+    """The workflow of a row, begun or resumed; its id is the one that was chosen with the claim."""
     runs, given = site.workflow_runs, standing(schedule)
     approved = {} if given is None else {"standing": {"by": given.by, "up_to": str(given.up_to)}}
 
@@ -162,14 +162,14 @@ def _failed(stages: Sequence[Record]) -> str:
 
 
 def _goes_on(site: Site, stage: Record) -> bool:
-    """Whether a stage that waits goes on by itself: when it was answered, or a hold was lifted; not where a person paused it."""
+    """Whether a waiting stage continues by itself, after an answer or the release of a hold; not where a person paused it."""
     run = site.runs.begun(stage.run_id)
     reviewed = run is not None and run.state == RunState.COMPLETED
     return run is None or reviewed or run.state == RunState.WAITING_APPROVAL or stopped(run)
 
 
 def standing(schedule: Schedule) -> StandingApproval | None:
-    """What a schedule's file approves beforehand."""
+    """What schedules.yaml approves in advance."""
     if schedule.approve_up_to is None:
         return None
     return StandingApproval(f"schedule {schedule.name} (schedules.yaml {schedule.digest[:23]})", schedule.approve_up_to)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from aishell.scheduling.times import wall_clock
 from aishell.site_files import SiteFiles
 from aishell.state.approvals import STAGE, expired, shown
 from aishell.state.connection import Record
+from aishell.state.runs import who
 
 #: Whom the kernel names where it knows no user: of another namespace, of NFS. Several people may be behind it.
 NOBODY = 65534
@@ -63,11 +63,7 @@ class Person:
     @property
     def text(self) -> str:
         """For the audit log: `kim@db1 (uid 1001)`."""
-        try:
-            name = pwd.getpwuid(self.uid).pw_name
-        except KeyError:  # no entry, as in a bare container
-            name = f"uid{self.uid}"
-        return f"{name}@{socket.gethostname()} (uid {self.uid})"
+        return f"{who(self.uid)} (uid {self.uid})"
 
 
 def _lent(uid: int) -> str | None:

@@ -126,9 +126,9 @@ def readiness(daemon: Daemon) -> dict[str, Any]:
     now = daemon.clock()
     late = daemon.ticked is None or not timedelta(0) <= now - daemon.ticked <= 3 * TICK
     running = len({*daemon.starter.running, *daemon.starter.others})
-    problems = ["it is ending"] if daemon.ending else []
-    problems += ["it does not look what is due"] if late else []
-    problems += ["as many run as may"] if running >= daemon.site.schedules.max_concurrent else []
+    problems = ["the daemon is shutting down"] if daemon.ending else []
+    problems += ["the daemon has not checked which schedules are due"] if late else []
+    problems += ["max_concurrent runs are in progress"] if running >= daemon.site.schedules.max_concurrent else []
     try:
         beat(daemon.site.state_path)
     except StateError as error:

@@ -162,7 +162,7 @@ class Approvals:
         if not shown(row).get("earned"):
             return []
         with self.store.read() as connection:
-            subject = _asked_of(connection, row)
+            subject = next(map(subject_of, _events(connection, row, "approval_requested")), None)
             if subject is None:
                 return []
             stakes = Autonomy(self.store).at_stake(subject.tool, subject, connection)
@@ -318,11 +318,6 @@ def _require_asked(connection: Connection, row: Record) -> None:
     asked = next(iter(_events(connection, row, "approval_requested")), None)
     if asked is None or asked.get("seal", audit.seal_request(row)) != audit.seal_request(row):
         raise _changed(row, "is not what was asked: it was changed in the state store")
-
-
-def _asked_of(connection: Connection, row: Record) -> Subject | None:
-    """What the step of an approval is of, as the log tells it."""
-    return next((subject_of(data) for data in _events(connection, row, "approval_requested")), None)
 
 
 def _nobodys(row: Record) -> StateError:

@@ -135,7 +135,7 @@ def _runs(connection: Connection, told: _Told) -> Iterator[str]:
         if (asked_for, run.made or audit.seal_made(row)) != (audit.seal(row), audit.seal_made(row)):
             yield f"what the run {name} was asked for, or its plan or tools, was changed"
         if run.result and digest(row.result) != run.result:
-            yield f"the result of the run {name} is not the one that the log has the digest of"
+            yield f"the result of the run {name} differs from its digest in the log"
         there = connection.value("SELECT count(*) FROM steps WHERE run_id = :run", {"run": row.id})
         if row.steps is not None and there != row.steps:
             yield f"the run {name} has {there} steps, its plan {row.steps}"
@@ -153,9 +153,9 @@ def _approvals(rows: Iterable[Record], told: _Told) -> Iterator[str]:
         elif one.by != (row.decided_by or ""):
             yield f"the approval {row.id} was answered by {one.by or 'nobody'}, not by {row.decided_by}"
         elif one.request and one.request != audit.seal_request(row):
-            yield f"the approval {row.id} asks for something else than the log has the digest of"
+            yield f"the request of the approval {row.id} differs from its digest in the log"
         elif _answered(row) != (one.reason, one.modifications):
-            yield f"the answer to the approval {row.id} is not the one that the log tells of"
+            yield f"the answer to the approval {row.id} differs from the log"
 
 
 def _answered(row: Record) -> tuple[Any, Any]:
@@ -170,7 +170,7 @@ def _states(states: Mapping[str, str], told: _Told) -> Iterator[str]:
         if run not in told.known:
             yield f"the run {run[:8]} is {there}, and no event tells of it"
         elif state != there:
-            yield f"the run {run[:8]} is {there}, and by the last event that is left it is {state}"
+            yield f"the run {run[:8]} is {there}, the log says {state}"
 
 
 def _steps(connection: Connection, told: _Told) -> Iterator[str]:
@@ -182,7 +182,7 @@ def _steps(connection: Connection, told: _Told) -> Iterator[str]:
         if row.run_id in told.known and step.status != row.status:
             yield f"{which} is {row.status}, the log says {step.status}"
         elif step.seal and step.seal != audit.seal_step(row):
-            yield f"what stands of {which} is not what the log has the digest of"
+            yield f"{which} differs from its digest in the log"
 
 
 def _missing(states: Mapping[str, str], told: _Told) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aishell.codec import plain
@@ -87,7 +87,7 @@ class Book:
         if subject.identity:
             runs = self.counted.get(subject, [])
         else:
-            same = [runs for one, runs in self.counted.items() if runs and _without_identity(one) == subject]
+            same = [runs for one, runs in self.counted.items() if runs and replace(one, identity="") == subject]
             runs = max(same, key=lambda runs: runs[-1].event, default=[])
         return Tally(tuple(one.event for one in runs), self.broken if not runs else None)
 
@@ -238,7 +238,3 @@ def _concerns(subject: Subject, other: Subject) -> bool:
 def _same_place(one: Subject, other: Subject) -> bool:
     """The same target by its name, or the same database under another."""
     return one.target == other.target or (one.identity != "" and one.identity == other.identity)
-
-
-def _without_identity(subject: Subject) -> Subject:
-    return Subject(subject.tool, subject.version, subject.target, "", subject.environment, subject.takes_back)

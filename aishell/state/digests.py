@@ -36,13 +36,7 @@ class Digests:
             known = newest or connection.first("SELECT 1 FROM digests")
         if known is None:
             with self.store.write() as connection:
-                first = {
-                    "night": str(night),
-                    "since": timestamp(due),
-                    "until": timestamp(due),
-                    "format": "",
-                    "page": None,
-                }
+                first = {"night": str(night), "since": timestamp(due), "until": timestamp(due), "format": ""}
                 connection.insert("digests", first, known="ON CONFLICT (night) DO NOTHING")
             return None
         if there is not None or (newest is not None and newest.night >= str(night)):

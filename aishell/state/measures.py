@@ -24,12 +24,7 @@ _QUERIES = {
         WHERE status = 'missed' AND nominal_at > :week GROUP BY schedule""",
 }
 #: What it means that nothing is there.
-_ABSENT = {
-    "runs_missed": 0.0,
-    "backlog_items": 0.0,
-    "backlog_age": 0.0,
-    "backlog_forecast": 0.0,
-}
+_ABSENT = dict.fromkeys(("runs_missed", "backlog_items", "backlog_age", "backlog_forecast"), 0.0)
 
 
 def measure(store: Store, metric: str, now: datetime) -> tuple[Mapping[str, float], float | None]:

@@ -50,9 +50,7 @@ class Readings:
     totals: tuple[MetricTotal, ...] = ()
     waiting: tuple[Record, ...] = ()  # target, waiting, oldest: approvals that are asked for
     health: tuple[Record, ...] = ()  # target, run_id, output, at
-    unbegun: Mapping[str, str] | None = (
-        None  # schedule -> the oldest nominal time that is due and that nothing has begun
-    )
+    unbegun: Mapping[str, str] | None = None  # schedule -> the oldest nominal time that is due and has not begun
     succeeded: Mapping[str, str] | None = None  # schedule -> when it last succeeded on all of its targets
     backlog: tuple[Record, ...] = ()  # target, items, oldest, seconds
     undelivered: int = 0

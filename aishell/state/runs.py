@@ -108,17 +108,9 @@ class Runs:
                 "cancel_requested": 0,
             }
             connection.insert("runs", run)
-            rows = [
-                {
-                    "run_id": run_id,
-                    "step_index": s["index"],
-                    "step_id": s["id"],
-                    "tool": s["tool"],
-                    "status": StepStatus.PENDING,
-                    "attempt": 0,
-                }
-                for s in plan["steps"]
-            ]
+            pending = {"run_id": run_id, "status": StepStatus.PENDING, "attempt": 0}
+            steps = ((step["index"], step["id"], step["tool"]) for step in plan["steps"])
+            rows = [{**pending, "step_index": index, "step_id": id_, "tool": tool} for index, id_, tool in steps]
             connection.insert("steps", *rows)
             if facts is not None:
                 backlog.begin(connection, run_id, facts)
@@ -128,9 +120,10 @@ class Runs:
                 "to": RunState.PLANNING,
                 "plan": run["plan_digest"],
                 "by": run["requested_by"],
+                "seal": audit.seal(run),
+                "made": audit.seal_made(run),
             }
-            seals = {"seal": audit.seal(run), "made": audit.seal_made(run)}
-            audit.append(connection, "state_changed", {**told, **seals}, run_id=run_id)
+            audit.append(connection, "state_changed", told, run_id=run_id)
             audit.append_all(connection, happened, run_id=run_id)
 
     def change_state(
@@ -497,12 +490,13 @@ def requesters() -> list[int]:
     return sorted(found)
 
 
-def who() -> str:
-    """The user of this process, as the audit names it: name@host. The kernel says who that is, not the environment."""
+def who(uid: int | None = None) -> str:
+    """A user as the audit names it, by default that of this process: name@host. The kernel says who, not the environment."""
     import pwd
 
+    uid = os.getuid() if uid is None else uid
     try:
-        name = pwd.getpwuid(os.getuid()).pw_name
+        name = pwd.getpwuid(uid).pw_name
     except KeyError:  # no passwd entry, as in a bare container
-        name = f"uid{os.getuid()}"
+        name = f"uid{uid}"
     return f"{name}@{socket.gethostname()}"

@@ -183,7 +183,7 @@ class ScheduleRuns:
 
     def skip(self, name: str, nominal: datetime, local: str, reason: str) -> None:
         """Leave a nominal time out that is still to come. Raises StateError where it has been decided."""
-        told = f"left out by {who()}{f': {reason}' if reason else ''}"
+        told = f"skipped by {who()}{f': {reason}' if reason else ''}"
         row = {**_row(name, Entry(nominal, "skipped", told), local, asked_by=who()), "target": ""}
         with self.store.write() as connection:
             there = "SELECT status FROM schedule_runs WHERE schedule = :name AND nominal_at = :at"

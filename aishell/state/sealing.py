@@ -78,8 +78,8 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]
         problems = [problem for problem in problems if not (problem.event_id and problem.event_id in told)]
         if problems:
             raise StateError(
-                f"the audit log is not whole, and is not sealed so: {problems[0].text}",
-                hint="restore state.db from a copy; what is not whole stays where it can be looked at",
+                f"the audit log is not whole, and nothing was sealed: {problems[0].text}",
+                hint="restore state.db from a copy",
             )
         cut = find_cut(connection, before, kept)
         through = _unfinished(connection, path, cut)
@@ -93,7 +93,7 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]
         last = connection.first("SELECT hash FROM events WHERE id = :id", {"id": cut.through})
         there = connection.value("SELECT count(*) FROM events WHERE id <= :through", {"through": cut.through})
         if last is None or there != cut.count:
-            raise StateError("another process sealed the audit log meanwhile", hint=f"look at it, and remove {path}")
+            raise StateError("another process sealed the audit log meanwhile", hint=f"remove {path} and try again")
         part = SealedPart(cut.first, cut.through, last.hash, path.name, now(), who())
         audit.append(connection, SEALED, _carried(connection, part))
         connection.execute("DELETE FROM events WHERE id <= :through", {"through": cut.through})

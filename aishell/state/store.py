@@ -231,37 +231,24 @@ def _make_private(path: Path) -> None:
 
 
 def _state_error(path: Path, error: sqlite3.Error) -> StateError:
-    text = str(error)
+    text, name = str(error), error.sqlite_errorname
+    message = f"{path} cannot be written: {text}"
+    hint = "free disk space, then try again; a run that was cut off can be resumed"
     if "malformed" in text or "not a database" in text:
-        return StateError(
-            f"{path} is damaged: {text}",
-            hint="restore it from a copy, or move it away to begin anew; it is never recreated silently",
-        )
-    if "locked" in text:
-        return StateError(
-            f"{path} was locked for {BUSY_TIMEOUT // 1000} s by another process",
-            hint="see who has it open, then try again",
-        )
-    if "readonly" in text or "read-only" in text:
-        return StateError(
-            f"{path} cannot be written: {text}", hint="give this user write permission on the file and its folder"
-        )
-    if error.sqlite_errorname.startswith(
-        "SQLITE_IOERR_SHM"
-    ):  # the index of the write-ahead log, which every reader needs too
-        return StateError(
-            f"{path} cannot be opened: there is no room for {path.name}-shm beside it ({text})",
-            hint="free some disk space there, 100 kB do, then try again; nothing of it is lost",
-        )
-    if error.sqlite_errorname.startswith("SQLITE_CANTOPEN"):
-        return StateError(
-            f"{path} cannot be opened: {text}",
-            hint=f"give this user write permission on its folder, where SQLite keeps {path.name}-wal and {path.name}-shm",
-        )
-    return StateError(
-        f"{path} cannot be written: {text}",
-        hint="free disk space, then try again; a run that was cut off can be resumed",
-    )
+        message = f"{path} is damaged: {text}"
+        hint = "restore it from a copy, or move it away to begin anew; it is never recreated silently"
+    elif "locked" in text:
+        message = f"{path} was locked for {BUSY_TIMEOUT // 1000} s by another process"
+        hint = "see who has it open, then try again"
+    elif "readonly" in text or "read-only" in text:
+        hint = "give this user write permission on the file and its folder"
+    elif name.startswith("SQLITE_IOERR_SHM"):  # the index of the write-ahead log, which every reader needs too
+        message = f"{path} cannot be opened: there is no room for {path.name}-shm beside it ({text})"
+        hint = "free some disk space there, 100 kB do, then try again; nothing of it is lost"
+    elif name.startswith("SQLITE_CANTOPEN"):
+        message, kept = f"{path} cannot be opened: {text}", f"{path.name}-wal and {path.name}-shm"
+        hint = f"give this user write permission on its folder, where SQLite keeps {kept}"
+    return StateError(message, hint=hint)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -61,17 +61,8 @@ class WorkflowRuns:
             "host": socket.gethostname(),
             "created_at": now(),
         }
-        stages = [
-            {
-                "workflow_id": workflow_id,
-                "stage": stage,
-                "target": target,
-                "status": "pending",
-                "reason": "",
-                "attempts": 0,
-            }
-            for stage, target in placed
-        ]
+        pending = {"workflow_id": workflow_id, "status": "pending", "reason": "", "attempts": 0}
+        stages = [{**pending, "stage": stage, "target": target} for stage, target in placed]
         with self.store.write() as connection:
             _tell(connection, workflow_id, "begun", workflow=name, seal=_seal(row), by=who(), stages=list(placed))
             connection.insert("workflow_runs", {**row, "event": audit.head(connection)[0]})

@@ -241,7 +241,7 @@ class WorkflowDriver:
             elif code < 0 and not self.interrupted:
                 self._fail(row, f"its process was killed (signal {-code})")
             elif code != INTERRUPTED and not self.interrupted:
-                self._fail(row, f"its process ended with exit {code}; what it said is in {log_of(self.site, row.id)}")
+                self._fail(row, f"its process ended with exit {code}; see its log {log_of(self.site, row.id)}")
         row = self.site.workflow_runs.stage(row.id)
         if row.status in (Status.PENDING, Status.RUNNING, Status.WAITING):
             self._let_be.add(row.id)

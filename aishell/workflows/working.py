@@ -1,4 +1,4 @@
-"""One stage on one target, by the process that has its lock: claimed, run or gone on with, and closed."""
+"""One stage on one target, by the process that has its lock: claimed, run or resumed, and closed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from aishell.workflows import reviewing
 from aishell.workflows.deciding import Status, Why
 from aishell.workflows.workflows import ROOTS, Stage, Workflow, fields_of
 
-#: A run that a signal ended is gone on with by whoever resumes the workflow.
+#: The exit code of a run that a signal ended; it is resumed with its workflow.
 INTERRUPTED = 130
-#: The run is over and nothing goes on with it: what is tried again is a run of its own.
+#: A run in one of these states is not resumed: the next attempt is a run of its own.
 _OVER = frozenset({RunState.COMPLETED, RunState.CANCELLED})
 
 
@@ -41,7 +41,7 @@ def kept(row: Record) -> Workflow:
 
 
 def work(site: Site, number: int, observer: Observer | None = None) -> RunResult | None:
-    """Run a stage on its target, or go on with its run; None where another process does, or there is nothing to do.
+    """Run a stage on its target, or resume its run; None where another process does, or there is nothing to do.
 
     Raises whatever kept the run from beginning.
     """
@@ -71,7 +71,7 @@ def settled(site: Site, row: Record) -> bool:
 
 
 def _rolled_back(site: Site, run: Record) -> bool:
-    """Whether a run that failed was taken back whole: it is over, and what is tried again is a run of its own."""
+    """Whether a run that failed was rolled back whole: the next attempt is a run of its own."""
     if run.state != RunState.FAILED:
         return False
     plan = load_plan(run.plan)
@@ -83,8 +83,8 @@ def _why(document: Mapping[str, Any]) -> str:
     message, data = why(document), document.get("output_data", {})
     if "rolled_back" not in data:
         return message
-    told = rollback.sentence(rollback.Rollback(tuple(data["rolled_back"]), tuple(data["not_rolled_back"])))
-    return f"{message}. {told}" if message else told
+    undone = rollback.sentence(rollback.Rollback(tuple(data["rolled_back"]), tuple(data["not_rolled_back"])))
+    return f"{message}. {undone}" if message else undone
 
 
 def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:

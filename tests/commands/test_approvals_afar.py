@@ -167,7 +167,7 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
         editor, told = ALICE, as_user(ALICE, path, "approvals", one["id"], "edit", body=said)
     else:
         editor, told = os.getuid(), call(path, "approvals", one["id"], "edit", body=said)
-    assert (told["status"], "the daemon goes on with the run" in told["goes_on"]) == ("modified", True)
+    assert (told["status"], "the daemon continues the run" in told["goes_on"]) == ("modified", True)
 
     def asked_again() -> list[dict[str, Any]]:
         found = [call(path, "approvals", o["id"]) for o in call(path, "approvals") if o["step"] == one["step"]]
@@ -246,7 +246,7 @@ def test_the_command_asks_a_daemon_and_opens_no_site(site: Aishell, path: str, a
     (first, *_) = listed
     shown = aishell("approvals", "show", first["id"], "--socket", path).expect(0).out
     assert "lock " in shown
-    assert "the daemon goes on" in aishell("approvals", "approve", first["id"], "--socket", path).expect(0).out
+    assert "the daemon continues" in aishell("approvals", "approve", first["id"], "--socket", path).expect(0).out
     assert (
         "cannot be decided"
         in aishell("approvals", "reject", first["id"], "--socket", path, "--reason", "x").expect(2).err

@@ -110,7 +110,7 @@ def test_configuration_that_turns_wrong_keeps_no_night_from_its_turn(site: Aishe
     site.configure("targets.yaml", right)
     wait_until(lambda: site.events("configuration_loaded"), "the file is right again")
     log = end(daemon)
-    assert "the changed configuration is refused, the one before goes on: " in log
+    assert "the changed configuration is refused, the one before stays in force: " in log
     assert "targets.yaml:4: unknown key 'enviroment'" in log
     assert rows(site)[0].outcome == "success"
 

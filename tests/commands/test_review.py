@@ -89,7 +89,7 @@ def test_a_daemons_stage_is_reviewed_through_its_socket(site: Aishell, answer: t
     shown = site("approvals", "show", one["id"], *where).expect(0).out
     assert "stage look of night on shop" in shown
     verb, *words = answer
-    assert "the daemon goes on with" in site("approvals", verb, one["id"], *words, *where).expect(0).out
+    assert "the daemon continues" in site("approvals", verb, one["id"], *words, *where).expect(0).out
     wait_until(lambda: [row.outcome for row in rows(site, "night")] == [outcome], "the night is over")
     end(daemon)
     ran = "standard" if verb == "edit" else "quick"
@@ -148,7 +148,7 @@ def test_a_scheduled_workflow_goes_on_when_its_review_was_answered(site: Aishell
         site("schedule", "run-due")
     assert site.rows("SELECT status, attempts FROM schedule_runs WHERE status <> 'missed'") == [("waiting", 1)]
     (row,) = site("approvals", "list", "--output", "json").expect(0).json
-    assert "the next `schedule run-due`, goes on" in site("approvals", "approve", row["id"]).expect(0).out
+    assert "the next `schedule run-due`, continues" in site("approvals", "approve", row["id"]).expect(0).out
     site("schedule", "run-due").expect(0)
     assert stages(site) == DONE
     assert_each_stage_once(site)

@@ -62,7 +62,7 @@ def test_a_message_says_what_waits(site: Aishell):
 def test_in_a_pause_it_waits_and_goes_on_after_it(site: Aishell):
     site("schedule", "pause", "nightly", "--reason", "migration").expect(0)
     said = approved(site)
-    assert "goes on when the schedule nightly runs again" in said
+    assert "continues when the schedule nightly runs again" in said
     assert "migration" in said
     assert "paused by" in site("schedule", "run-due").expect(0).out
     assert site("schedule", "run-due").expect(0).out == "", "it is told once"
@@ -90,7 +90,7 @@ def test_on_a_blackout_it_waits(site: Aishell):
 def test_after_its_window_nothing_goes_on_and_it_is_not_lost(site: Aishell):
     ends(site, datetime.now(UTC) - timedelta(minutes=1))
     said = approved(site)
-    assert "is not gone on with by itself: its window closed at" in said
+    assert "does not continue by itself: its window closed at" in said
     ((run,),) = site.rows("SELECT id FROM runs")
     assert f"runs resume {run[:8]}" in said
     assert "its window closed at" in site("schedule", "run-due").expect(0).out
@@ -120,7 +120,7 @@ def test_the_deadline_is_the_end_of_the_window_where_that_is_earlier(site: Aishe
 
 def test_under_a_hold_it_is_said_that_it_waits_for_the_release(site: Aishell):
     site("hold", "--reason", "disk replaced").expect(0)
-    assert "goes on when the hold is released" in approved(site)
+    assert "continues when the hold is released" in approved(site)
     assert "released: every target was on hold from" in site("release").expect(0).out
     site("schedule", "run-due").expect(0)
     assert [(row.outcome, row.reason) for row in rows(site)] == [("success", "")]

@@ -203,8 +203,8 @@ def test_what_persons_and_daemons_do_is_told(place: Place):
     bodies = [row[3] for row in told]
     assert bodies[0].startswith("ann@db1 has stopped shop: index damage\n")
     assert "release --target shop" in bodies[0]
-    assert bodies[2].startswith("The one before goes on: schedules.yaml:3: no cron\nhint: write five fields")
-    assert "2 run(s) go on by themselves." in bodies[3]
+    assert bodies[2].startswith("The one before stays in force: schedules.yaml:3: no cron\nhint: write five fields")
+    assert "2 run(s) continue without it." in bodies[3]
 
 
 def test_a_window_that_is_too_small_is_told_once_for_a_run(place: Place):
