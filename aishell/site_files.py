@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aishell.state.backlog import Backlog
     from aishell.state.breakers import Breakers
     from aishell.state.connection import AuditEvent, Record
+    from aishell.state.conversations import Conversations
     from aishell.state.holds import Hold, Holds
     from aishell.state.notes import Notes
     from aishell.state.outbox import Outbox
@@ -73,6 +74,7 @@ class SiteFiles:
     holds: Holds = _part("holds", "Holds")
     notes: Notes = _part("notes", "Notes")
     breakers: Breakers = _part("breakers", "Breakers")
+    conversations: Conversations = _part("conversations", "Conversations")
     ledger: ScheduleRuns = _part("schedule_runs", "ScheduleRuns")
     workflow_runs: WorkflowRuns = _part("workflow_runs", "WorkflowRuns")
     outbox: Outbox = _part("outbox", "Outbox")

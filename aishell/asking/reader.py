@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aishell.agents.loading import SHOWN, brought, load_agent
+from aishell.asking.following import Context, filled, follow
 from aishell.asking.requests import Known, Request
 from aishell.asking.understanding import understand
 from aishell.codec import plain
@@ -26,7 +27,8 @@ NO_MODEL = "No language model is configured (`llm` in config/aishell.yaml): the 
 class Reading:
     """A request as it was read. `by`: the model whose answer it is, else the rules; `told`: who read it, in a sentence.
 
-    `reasons`: the model's, one for each order, empty where the rules read it. `planner`: who chooses the steps.
+    `reasons`: the model's, one for each order, empty where the rules read it. `planner`: who chooses the steps. `target`: that a
+    question of a conversation is about; `turn`: which turn of which conversation it is, as JSON.
     """
 
     request: Request
@@ -35,6 +37,8 @@ class Reading:
     planner: str
     by: dict[str, str] | None = None
     reasons: tuple[str, ...] = ()
+    target: str | None = None
+    turn: Mapping[str, Any] | None = None
 
     @property
     def mark(self) -> dict[str, Any]:
@@ -44,46 +48,66 @@ class Reading:
     def as_json(self) -> dict[str, Any]:
         """The request in the JSON of a result."""
         found: dict[str, Any] = plain(self.request)
-        return {**found, "read": self.mark, "reasons": list(self.reasons)}
+        in_conversation = {} if self.turn is None else {"conversation": dict(self.turn)}
+        return {**found, "read": self.mark, "reasons": list(self.reasons), **in_conversation}
 
 
-def read_request(site: Site, text: str, targets: Collection[str] = (), planner: str | None = None) -> Reading:
+def read_request(
+    site: Site,
+    text: str,
+    targets: Collection[str] = (),
+    planner: str | None = None,
+    context: Context | None = None,
+) -> Reading:
     """Read a text. `targets`: those that options name; `planner`: one of `aishell.site.PLANNERS`, None: a model where one is
-    configured. Raises SettingsError for `llm` where none is.
+    configured; `context`: of the conversation that the text is a turn of. Raises SettingsError for `llm` where no model is.
     """
     known = _known(site)
-    first = understand(text, known)
-    named = next((name for name in [*targets, *(order.target for order in first.orders)] if name), None)
+    first, target = _understood(text, known, context)
+    spoken_of = context.target if context is not None else None
+    named = next(
+        (name for name in [*targets, *(order.target for order in first.orders), target, spoken_of] if name), None
+    )
     tables = _tables(site, named)
     if tables is not None:
         known = replace(known, tables=tables)
-        first = understand(text, known)
+        first, target = _understood(text, known, context)
+    reading = _read(site, first, known, planner, context or Context())
+    return replace(reading, target=target)
+
+
+def _understood(text: str, known: Known, context: Context | None) -> tuple[Request, str | None]:
+    request = understand(text, known)
+    return (request, None) if context is None else follow(request, known, context)
+
+
+def _read(site: Site, first: Request, known: Known, planner: str | None, context: Context) -> Reading:
+    """By the rules, or by them and the model that is configured."""
     found = None if planner == RULES else site.model()
     if found is None:
         if planner == LLM:
             site.require_model()
         told = "Read by rules." if planner == RULES else NO_MODEL
         return Reading(first, known, told, RULES, reasons=("",) * len(first.orders))
-    return _with_model(site, first, known, *found)
+    return _with_model(site, first, known, context, *found)
 
 
-def _with_model(site: Site, first: Request, known: Known, client: Any, chosen: Any) -> Reading:
+def _with_model(site: Site, first: Request, known: Known, context: Context, client: Any, chosen: Any) -> Reading:
     from aishell.asking.model_reading import is_sure, read_by_model
 
     if is_sure(first):
         told = f"Read by rules, which were sure of all of it; {client.model} may choose the steps."
         return Reading(first, known, told, LLM, reasons=("",) * len(first.orders))
     try:
-        read = read_by_model(first, known, client, chosen.num_ctx, site.heard)
+        read = read_by_model(first, known, client, chosen.num_ctx, site.heard, context)
     except ModelError as error:
         told = f"Read by rules: the model {client.model} gave no reading that can be used ({error.message})."
         return Reading(first, known, told, LLM, reasons=("",) * len(first.orders))
     told = (
         f"Read by the model {read.completion.model}; whatever changes the database needs approval from medium risk on."
     )
-    return Reading(
-        read.request, known, told, LLM, mark(read.completion), read.reasons or ("",) * len(read.request.orders)
-    )
+    request = filled(read.request, known, context)
+    return Reading(request, known, told, LLM, mark(read.completion), read.reasons or ("",) * len(request.orders))
 
 
 def read_for(site: Site, reading: Reading, agent: str) -> Reading:

@@ -54,20 +54,42 @@ def ask(ctx: click.Context, /, text: tuple[str, ...], planner: str | None, **opt
     given = any((options["targets"], options["every"], options["label"], options["url"]))
     reading = read_request(site, " ".join(text), options["targets"], planner)
     if reading.request.unclear and interactive(options["non_interactive"], options["output"]):
-        reading = _asked_which(site, reading)
+        reading = asked_which(site, reading)
     ctx.exit(answer_or_run(ctx, site, reading, given=given, **options))
 
 
+class Outcome:
+    """Hears of what a request comes to. A conversation keeps it; `aishell ask` does not."""
+
+    def run(self, run_id: str) -> None:
+        """A run was begun."""
+
+    def workflow(self, workflow_id: str) -> None:
+        """A run of a workflow was begun."""
+
+    def reply(self, text: str) -> None:
+        """What a person was told in the end: an answer, or what became of a task."""
+
+
 def answer_or_run(
-    ctx: click.Context, site: Site, reading: Reading, *, given: bool, dry_run: bool, output: str, **options: Any
+    ctx: click.Context,
+    site: Site,
+    reading: Reading,
+    *,
+    given: bool,
+    dry_run: bool,
+    output: str,
+    outcome: Outcome | None = None,
+    **options: Any,
 ) -> int:
     """Do what was read: answer, or plan and run; the exit code. `given`: targets are named by options, not by the text."""
+    outcome = outcome or Outcome()
     request, dry_run = reading.request, dry_run or reading.request.dry_run
     if request.refused:
         hint = f"`{command('run', 'maintenance', '--help')}` shows what one agent does"
         raise DeniedError(f"nothing was done: {spelled(request.refused)}", hint=hint)
     if request.question:
-        return _answered(site, reading, given, output, options)
+        return _answered(site, reading, given, output, outcome, options)
     if not request.orders:
         raise UsageError(
             _unclear(reading), hint=f"say it in other words, or see `{command('run', 'maintenance', '--help')}`"
@@ -75,11 +97,13 @@ def answer_or_run(
     if output == "table":
         _show(reading)
     if len(request.orders) > 1:
-        return _several(ctx, site, reading, given=given, dry_run=dry_run, output=output, **options)
-    return _one(site, reading, given=given, dry_run=dry_run, output=output, **options)
+        return _several(ctx, site, reading, outcome, given=given, dry_run=dry_run, output=output, **options)
+    return _one(site, reading, outcome, given=given, dry_run=dry_run, output=output, **options)
 
 
-def _one(site: Site, reading: Reading, *, given: bool, dry_run: bool, output: str, **options: Any) -> int:
+def _one(
+    site: Site, reading: Reading, outcome: Outcome, *, given: bool, dry_run: bool, output: str, **options: Any
+) -> int:
     """One agent's task, on each target that it is for."""
     order = reading.request.orders[0]
     names = site.servers.expand(_targets(site, order, given, options))
@@ -91,7 +115,19 @@ def _one(site: Site, reading: Reading, *, given: bool, dry_run: bool, output: st
         task = Task(
             order.agent, name, dict(order.inputs), description=reading.request.text, metadata={"asked": reading.mark}
         )
-        result = run_one(site, task, dry_run=dry_run, output=output, planner=reading.planner, **screen, **options)
+        result = run_one(
+            site,
+            task,
+            dry_run=dry_run,
+            output=output,
+            planner=reading.planner,
+            created=outcome.run,
+            **screen,
+            **options,
+        )
+        outcome.reply(
+            f"{order.agent.replace('_', '-')} on {result.target}: {result.status}. {result.reasoning}".strip()
+        )
         return {**contract(result), "request": reading.as_json()}, result.exit_code
 
     if dry_run:
@@ -117,7 +153,15 @@ def _targets(site: Site, order: Order, given: bool, options: dict[str, Any]) -> 
 
 
 def _several(
-    ctx: click.Context, site: Site, reading: Reading, *, given: bool, dry_run: bool, output: str, **options: Any
+    ctx: click.Context,
+    site: Site,
+    reading: Reading,
+    outcome: Outcome,
+    *,
+    given: bool,
+    dry_run: bool,
+    output: str,
+    **options: Any,
 ) -> int:
     """Several agents' tasks, as a workflow: one after the other, in the order of the text."""
     from aishell.asking.stages import workflow_of
@@ -134,17 +178,20 @@ def _several(
         (stage.name, str(target)) for stage in workflow.stages for target in site.servers.expand(list(stage.targets))
     ]
     kept = {**options, "dry_run": dry_run, "output": output}
-    return preview(site, workflow, placed, kept) if dry_run else begin(ctx, site, workflow, placed, kept)
+    if dry_run:
+        return preview(site, workflow, placed, kept)
+    return begin(ctx, site, workflow, placed, kept, outcome.workflow)
 
 
-def _answered(site: Site, reading: Reading, given: bool, output: str, options: dict[str, Any]) -> int:
+def _answered(site: Site, reading: Reading, given: bool, output: str, outcome: Outcome, options: dict[str, Any]) -> int:
     """Answer a question."""
     from aishell.asking.answering import answer
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable
 
     names = [str(name) for name in chosen_targets(site, options) if name is not None] if given else []
-    found = answer(site, reading, names)
+    found = answer(site, reading, [reading.target] if reading.target is not None and not names else names)
+    outcome.reply(found.told or "\n".join(fact.text for fact in found.facts))
     if output == "json":
         write_json({"request": reading.as_json(), **found.as_json()})
         return 0
@@ -192,7 +239,7 @@ def _unclear(reading: Reading) -> str:
     return f"the request is unclear: {agents} may be meant" if agents else "no task was read in the request"
 
 
-def _asked_which(site: Site, reading: Reading) -> Reading:
+def asked_which(site: Site, reading: Reading) -> Reading:
     """The request as the agent reads it that a person chooses at the prompt; as it was where none is chosen."""
     from aishell.asking.reader import read_for
     from aishell.cli.asking import ask as asked

@@ -55,9 +55,9 @@ def _reported(error: BaseException) -> int:
         if isinstance(error, click.ClickException):
             _show(error)
         else:
-            _say(known)
+            say_error(known)
         if "--output=json" in sys.argv or any(pair == ("--output", "json") for pair in pairwise(sys.argv)):
-            _write(known)
+            write_error(known)
         sys.stdout.flush()
     except (OSError, AishellError):
         return _silenced(known.exit_code)
@@ -85,10 +85,11 @@ def _show(error: click.ClickException) -> None:
     if context is not None:
         usage = " ".join(context.get_usage().split()).removeprefix("Usage: ")
         hint = f"usage: {usage}; `{context.command_path} --help` says more"
-    _say(UsageError(error.format_message(), hint=hint))
+    say_error(UsageError(error.format_message(), hint=hint))
 
 
-def _say(error: AishellError) -> None:
+def say_error(error: AishellError) -> None:
+    """One sentence on standard error, and what to do."""
     from aishell.reporting.units import printable
 
     say(f"aishell: {printable(error.message)}", style="red", err=True)
@@ -96,10 +97,11 @@ def _say(error: AishellError) -> None:
         say(f"  → {printable(error.hint)}", err=True)
 
 
-def _write(error: AishellError) -> None:
+def write_error(error: AishellError, **more: Any) -> None:
+    """One document on standard output."""
     from aishell.cli.console import error_document, write_json
 
-    write_json({"run_id": None, "status": "failure", "error": error_document(error)})
+    write_json({"run_id": None, "status": "failure", "error": error_document(error), **more})
 
 
 def _silenced(code: int) -> int:

@@ -23,6 +23,7 @@ COMMANDS = {
     "targets": ("aishell.cli.targets", "List the configured databases, or test them."),
     "run": ("aishell.cli.run", "Inspect, preview, ask and execute."),
     "ask": ("aishell.cli.ask", "Say in plain language what is to be done, or ask about a database."),
+    "chat": ("aishell.cli.chat", "Ask in a conversation that keeps its context; list, resume and delete them."),
     "plan": ("aishell.cli.plan", "Make a plan and show or save it; execute nothing."),
     "apply": ("aishell.cli.plan", "Execute a saved plan."),
     "runs": ("aishell.cli.runs", "List, show, resume, pause and cancel runs."),

@@ -183,9 +183,10 @@ def run_one(
     output: str,
     verbose: bool,
     planner: str | None = None,
+    created: Callable[[str], None] | None = None,
     **options: Any,
 ) -> RunResult:
-    """Plan, preview and execute on one target."""
+    """Plan, preview and execute on one target. `created`: gets the id of the run before its first step."""
     screen = Screen(output, verbose=verbose)
     if not dry_run:
         site.refuse_held(task.target, environment=environment)
@@ -194,12 +195,22 @@ def run_one(
             task, environment=environment, safety_level=safety_level, look_only=dry_run, planner=planner or "rules"
         )
     screen.preview(planned)
-    return site.preview_result(planned) if dry_run else execute(site, planned, screen, output=output, **options)
+    if dry_run:
+        return site.preview_result(planned)
+    return execute(site, planned, screen, output=output, created=created, **options)
 
 
-def execute(site: Site, planned: Preview, screen: Screen, **options: Any) -> RunResult:
+def execute(
+    site: Site, planned: Preview, screen: Screen, created: Callable[[str], None] | None = None, **options: Any
+) -> RunResult:
     """Run what was previewed, and show what became of it."""
-    start = partial(site.run, planned, on_created=screen.created)
+
+    def begun(run_id: str) -> None:
+        if created is not None:
+            created(run_id)
+        screen.created(run_id)
+
+    start = partial(site.run, planned, on_created=begun)
     return driven(screen, start, planned.job.policy.prompt_seconds, planned.job.target.zone, **options)
 
 

@@ -297,7 +297,8 @@ def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> No
     """Remove old finished runs, never one that is pending, in doubt or running. The audit log stays complete.
 
     With them goes what is as old: ended rows of the ledger of schedules, runs of workflows that are over when the runs of their
-    stages are gone, and what is remembered of objects and nights, but for the newest of each, by which the next plans go.
+    stages are gone, conversations that were not used since, and what is remembered of objects and nights, but for the newest of
+    each, by which the next plans go.
     """
     from aishell.state.pruning import prune as pruned
 
@@ -307,6 +308,8 @@ def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> No
     say(f"{gone.runs} run(s) removed")
     if gone.rows:
         workflows = f", {gone.workflows} run(s) of workflows" if gone.workflows else ""
+        conversations = f", {gone.conversations} conversation(s)" if gone.conversations else ""
         say(
-            f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of objects, {gone.nights} of nights{workflows}"
+            f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of objects, {gone.nights} of nights"
+            f"{workflows}{conversations}"
         )

@@ -40,6 +40,21 @@ def say_lines(text: str, *, err: bool = False) -> None:
         say(line, err=err)
 
 
+def typed(prompt: str) -> str | None:
+    """The line that a person types, with the keys and history of readline; without a terminal the next line. None at its end."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        sys.stdout.flush()
+        try:
+            return input(visible(prompt))
+        except EOFError:
+            say()
+            return None
+    if sys.stdin.isatty():
+        say(prompt, err=True, end="")
+    line = sys.stdin.readline()
+    return line.removesuffix("\n") if line else None
+
+
 def passing(stream: Any) -> Callable[[str], int]:
     """What writes to a stream text that was made visible, and then styled."""
     stream = getattr(stream, "rich_proxied_file", stream)  # rich puts one before it while its bars are there

@@ -89,14 +89,21 @@ def workflow(
 
 
 def begin(
-    ctx: click.Context, site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], options: dict[str, Any]
+    ctx: click.Context,
+    site: Site,
+    chosen: Workflow,
+    placed: Sequence[tuple[str, str]],
+    options: dict[str, Any],
+    created: Callable[[str], None] | None = None,
 ) -> int:
-    """Run a workflow from its beginning: which stage on which target is `placed`; the exit code."""
+    """Run a workflow from its beginning: which stage on which target is `placed`; the exit code. `created`: gets its id."""
     workflow_id = new_id()
     kept = {key: options[key] for key in ("yes", "jobs", "safety_level") if options[key]}
     until = _until(chosen, options)
     with notifying(site):  # configured wrongly, nothing is begun
         site.workflow_runs.begin(workflow_id, chosen.name, chosen.data, placed, kept, until)
+        if created is not None:
+            created(workflow_id)
         return _drive(ctx, site, workflow_id, options["output"])
 
 

@@ -40,22 +40,25 @@ _OBJECTS = """DELETE FROM table_history WHERE at < :before AND run_id NOT IN (SE
 _NIGHTS = """DELETE FROM backlog_nights WHERE at < :before AND run_id NOT IN (SELECT id FROM runs)
     AND run_id NOT IN (SELECT run_id FROM (SELECT run_id, row_number() OVER
         (PARTITION BY target, agent ORDER BY at DESC) AS number FROM backlog_nights) WHERE number <= :kept)"""
+#: With their turns. Somebody who is in one for the first time since goes on in another.
+_CONVERSATIONS = "DELETE FROM conversations WHERE used_at < :before"
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many rows went: runs, rows of the ledger, of the memory of objects, and of nights, and runs of workflows."""
+    """How many rows went: runs, rows of the ledger, of the memory of objects, and of nights, runs of workflows, conversations."""
 
     runs: int
     schedule_runs: int
     objects: int
     nights: int
     workflows: int = 0
+    conversations: int = 0
 
     @property
     def rows(self) -> int:
         """Those beside the runs."""
-        return self.schedule_runs + self.objects + self.nights + self.workflows
+        return self.schedule_runs + self.objects + self.nights + self.workflows + self.conversations
 
 
 def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
@@ -75,6 +78,7 @@ def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
             connection.execute(_OBJECTS, limits).rowcount,
             connection.execute(_NIGHTS, limits).rowcount,
             connection.execute(_WORKFLOWS, limits).rowcount,
+            connection.execute(_CONVERSATIONS, limits).rowcount,
         )
         told = {"pruned_runs": removed.runs, "by": who()}
         audit.append(connection, "state_changed", {**told, "pruned": asdict(removed)} if removed.rows else told)

@@ -283,6 +283,31 @@ MODELS = (
     trying INTEGER NOT NULL
 )""",
 )
+#: Conversations in plain language. Their turns go with them; the audit log does not.
+CONVERSATIONS = (
+    """CREATE TABLE conversations (
+    id TEXT NOT NULL PRIMARY KEY,
+    target TEXT NOT NULL, -- where a turn names none; empty: the site's default
+    begun_by TEXT NOT NULL,
+    begun_at TEXT NOT NULL,
+    used_at TEXT NOT NULL,
+    summary TEXT NOT NULL, -- of the turns up to `summed_up`; empty: of none
+    summed_up INTEGER NOT NULL,
+    model TEXT -- that wrote the summary: JSON; NULL: the program did
+)""",
+    """CREATE TABLE conversation_turns (
+    conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    text TEXT NOT NULL, -- as it was typed, secrets masked
+    said_at TEXT NOT NULL,
+    request TEXT, -- as it was read: JSON
+    work TEXT NOT NULL DEFAULT '{}', -- runs, a run of a workflow: JSON
+    reply TEXT NOT NULL DEFAULT '',
+    exit_code INTEGER, -- NULL: it did not end
+    ended_at TEXT,
+    PRIMARY KEY (conversation_id, number)
+)""",
+)
 TABLES = (
     """CREATE TABLE runs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -407,6 +432,7 @@ TABLES = (
     *TOGETHER,
     *NOTES,
     *MODELS,
+    *CONVERSATIONS,
 )
 
 
@@ -447,6 +473,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     TOGETHER,
     NOTES,
     MODELS,
+    CONVERSATIONS,
 )
 VERSION = 1 + len(MIGRATIONS)
 

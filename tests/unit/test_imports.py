@@ -44,7 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         *(
             f"asking.{name}"
-            for name in "ages conditions cues dates drafts keeping names narrowing parts quantities".split()
+            for name in "ages conditions cues dates drafts following keeping names narrowing parts quantities".split()
         ),
         *(
             f"asking.{name}"
