@@ -360,7 +360,7 @@ class Site(SiteFiles):
                 hint="plan again",
             )
         plan, request = load_plan(row.plan), json.loads(row.request)
-        if plan.digest != row.plan_digest or not self.runs.as_told(row):
+        if plan.digest != row.plan_digest or not self.runs.is_unchanged(row):
             raise OutgrownError(
                 f"the stored run {row.id[:8]} was changed after it was made",
                 hint="plan again",

@@ -81,10 +81,10 @@ class Approvals:
                 "expires_at": timestamp(datetime.now(UTC) + timedelta(hours=hours)),
             }
             connection.insert("approvals", asked)
-            told = {"approval": approval, "digest": digest, "level": level, "seal": audit.seal_request(asked)}
+            data = {"approval": approval, "digest": digest, "level": level, "seal": audit.seal_request(asked)}
             if subject is not None:
-                told["subject"] = plain(subject)
-            audit.append(connection, "approval_requested", told, run_id=run_id, step_index=step_index)
+                data["subject"] = plain(subject)
+            audit.append(connection, "approval_requested", data, run_id=run_id, step_index=step_index)
         return approval
 
     def decide(
@@ -110,10 +110,10 @@ class Approvals:
             _require_open(connection, row.id)
             if status == "approved" and shown(row).get("people", 1) > 1:
                 before = _require_another(connection, row, uid)
-                told = {"approval": row.id, "status": "pending", "by": by, "uid": uid, "reason": reason}
+                data = {"approval": row.id, "status": "pending", "by": by, "uid": uid, "reason": reason}
                 if not before:
-                    told |= {"digest": row.digest, "terminal": place or terminal()}
-                    audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+                    data |= {"digest": row.digest, "terminal": place or terminal()}
+                    audit.append(connection, "approval_decided", data, run_id=row.run_id, step_index=row.step_index)
                     return "pending"
                 by = f"{before[0]['by']} and {by}"
             answer = {
@@ -124,7 +124,7 @@ class Approvals:
                 "modifications": canonical(modifications) if modifications is not None else None,
             }
             connection.update("approvals", "id = :asked", {"asked": row.id}, answer)
-            told = {
+            data = {
                 "approval": row.id,
                 "status": status,
                 "by": by,
@@ -135,10 +135,10 @@ class Approvals:
                 "terminal": place or terminal(),
             }
             audit.append_all(connection, lost, run_id=row.run_id, step_index=row.step_index)
-            audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+            audit.append(connection, "approval_decided", data, run_id=row.run_id, step_index=row.step_index)
             if row.level == STAGE:
                 about = {name: shown(row)["review"][name] for name in ("workflow_id", "workflow", "stage")}
-                audit.append(connection, "review_decided", {**about, **told}, run_id=row.run_id)
+                audit.append(connection, "review_decided", {**about, **data}, run_id=row.run_id)
         if lost:
             self._keep_head()
         return status
@@ -204,8 +204,8 @@ class Approvals:
                 closed = {"status": "expired", "reason": f"{who_did} until {until(row)}"}
                 values = {**closed, "decided_by": NOBODY, "decided_at": now()}
                 connection.update("approvals", "id = :asked", {"asked": row.id}, values)
-                told = {"approval": row.id, **closed, "by": NOBODY, "digest": row.digest, "modifications": None}
-                audit.append(connection, "approval_decided", told, run_id=run_id, step_index=step_index)
+                data = {"approval": row.id, **closed, "by": NOBODY, "digest": row.digest, "modifications": None}
+                audit.append(connection, "approval_decided", data, run_id=run_id, step_index=step_index)
 
     def latest(self, run_id: str, step_index: int, digest: str | None = None) -> Record | None:
         """The newest request (of this digest), and what became of it, used or not. Raises StateError as `decided`."""
@@ -244,8 +244,8 @@ class Approvals:
             )
             if row is None:
                 raise StateError(f"the approval {approval} was used or closed before")
-            told = {"approval": approval, "status": status}
-            audit.append(connection, "approval_decided", told, run_id=row.run_id, step_index=row.step_index)
+            data = {"approval": approval, "status": status}
+            audit.append(connection, "approval_decided", data, run_id=row.run_id, step_index=row.step_index)
 
     def find(self, approval: str) -> Record:
         """An approval by id or the beginning of one. Raises UnknownNameError and AmbiguousNameError."""
@@ -351,8 +351,8 @@ def _events(connection: Connection, row: Record, kind: str) -> list[dict[str, An
     """What the log tells of an approval, in order: `approval_requested` or `approval_decided`."""
     sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = :kind ORDER BY id"
     place = {"run": row.run_id, "step": row.step_index, "kind": kind}
-    told = [audit.read(event.data) for event in connection.execute(sql, place)]
-    return [data for data in told if data.get("approval") == row.id]
+    events = [audit.read(event.data) for event in connection.execute(sql, place)]
+    return [data for data in events if data.get("approval") == row.id]
 
 
 def _edit(connection: Connection, row: Record) -> dict[str, Any]:

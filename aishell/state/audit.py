@@ -136,9 +136,9 @@ def append(
         "hash": value,
     }
     connection.insert("events", row)
-    if connection.told is not None:
+    if connection.appended is not None:
         number = int(connection.value("SELECT last_insert_rowid()"))
-        connection.told.append(AuditEvent(number, kind, at, run_id, step_index, text))
+        connection.appended.append(AuditEvent(number, kind, at, run_id, step_index, text))
     return value
 
 
@@ -298,7 +298,7 @@ def found_broken(at: str, data: Mapping[str, Any]) -> str:
     return f"a run found on {shown(at)}: {data.get('found')}"
 
 
-def told_broken(connection: Connection) -> list[Problem]:
+def reported_breaks(connection: Connection) -> list[Problem]:
     """What runs have found wrong with the log; those whose events were sealed are carried on."""
     sealed = [Problem(one["event"], str(one["text"])) for one in newest_seal(connection).broken]
     rows = connection.execute("SELECT id, at, data FROM events WHERE type = :broken ORDER BY id", {"broken": BROKEN})

@@ -51,7 +51,7 @@ class _Step:
 
 
 @dataclass
-class _Told:
+class _Logged:
     """All that the events tell, the later of them over the earlier."""
 
     known: set[str]  # runs that an event tells of
@@ -63,14 +63,14 @@ class _Told:
     steps: dict[Step, _Step] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, connection: Connection, sealed: Sequence[Mapping[str, Any]]) -> _Told:
+    def of(cls, connection: Connection, sealed: Sequence[Mapping[str, Any]]) -> _Logged:
         seal = Seal() if sealed else newest_seal(connection)
-        told = cls(set(seal.runs), seal.pruned, seal.missing, seal.runs)
+        logged = cls(set(seal.runs), seal.pruned, seal.missing, seal.runs)
         for row in (*map(_as_row, sealed), *connection.execute(EVENTS)):
-            told.hear(row, audit.read(row.data))
-        return told
+            logged.add(row, audit.read(row.data))
+        return logged
 
-    def hear(self, row: Any, data: Mapping[str, Any]) -> None:
+    def add(self, row: Any, data: Mapping[str, Any]) -> None:
         if row.run_id is not None:
             self.known.add(row.run_id)
         if row.type == "state_changed" and "to" in data and row.run_id is not None:
@@ -104,22 +104,22 @@ def verify_records(connection: Connection, sealed: Sequence[Mapping[str, Any]] =
 
     `sealed`: all the events that were sealed. Without them, what they told of is taken as it stands.
     """
-    told = _Told.of(connection, sealed)
+    logged = _Logged.of(connection, sealed)
     states = {row.id: row.state for row in connection.execute("SELECT id, state FROM runs")}
     asked = {row.id: row for row in connection.execute("SELECT * FROM approvals")}
     gone = (
         f"the approval {name} of the run {one.run[:8]} is no longer there"
-        for name, one in told.approvals.items()
+        for name, one in logged.approvals.items()
         if name not in asked and one.run in states
     )
     return [
-        *audit.told_broken(connection),
-        *_as_problems(_runs(connection, told)),
-        *_as_problems(_approvals(asked.values(), told)),
+        *audit.reported_breaks(connection),
+        *_as_problems(_runs(connection, logged)),
+        *_as_problems(_approvals(asked.values(), logged)),
         *_as_problems(gone),
-        *_as_problems(_states(states, told)),
-        *_as_problems(_steps(connection, told)),
-        *_as_problems(_missing(states, told)),
+        *_as_problems(_states(states, logged)),
+        *_as_problems(_steps(connection, logged)),
+        *_as_problems(_missing(states, logged)),
     ]
 
 
@@ -127,10 +127,10 @@ def _as_problems(texts: Iterable[str]) -> Iterator[Problem]:
     return (Problem(0, text) for text in texts)
 
 
-def _runs(connection: Connection, told: _Told) -> Iterator[str]:
+def _runs(connection: Connection, logged: _Logged) -> Iterator[str]:
     """What runs were made with, their results, and their steps as a number."""
     for row in connection.execute(_RUNS):
-        run, name = told.runs.get(row.id, _Run()), row.id[:8]
+        run, name = logged.runs.get(row.id, _Run()), row.id[:8]
         asked_for = audit.seal(row) if run.plan is None else run.plan
         if (asked_for, run.made or audit.seal_made(row)) != (audit.seal(row), audit.seal_made(row)):
             yield f"what the run {name} was asked for, or its plan or tools, was changed"
@@ -141,12 +141,12 @@ def _runs(connection: Connection, told: _Told) -> Iterator[str]:
             yield f"the run {name} has {there} steps, its plan {row.steps}"
 
 
-def _approvals(rows: Iterable[Record], told: _Told) -> Iterator[str]:
+def _approvals(rows: Iterable[Record], logged: _Logged) -> Iterator[str]:
     """Who answered what, and what was asked; the first difference of each."""
     for row in rows:
-        if row.run_id in told.away:
+        if row.run_id in logged.away:
             continue
-        one = told.approvals.get(row.id, _Approval(""))
+        one = logged.approvals.get(row.id, _Approval(""))
         if one.status != row.status:
             said = f"the log says {one.status}" if one.status else "no event tells of it"
             yield f"the approval {row.id} is {row.status}, and {said}"
@@ -162,33 +162,33 @@ def _answered(row: Record) -> tuple[Any, Any]:
     return audit.redact(row.reason or ""), audit.redact(_kept(row.modifications))
 
 
-def _states(states: Mapping[str, str], told: _Told) -> Iterator[str]:
+def _states(states: Mapping[str, str], logged: _Logged) -> Iterator[str]:
     for run, there in states.items():
-        if run in told.away:
+        if run in logged.away:
             continue
-        state = told.runs.get(run, _Run()).state
-        if run not in told.known:
+        state = logged.runs.get(run, _Run()).state
+        if run not in logged.known:
             yield f"the run {run[:8]} is {there}, and no event tells of it"
         elif state != there:
             yield f"the run {run[:8]} is {there}, the log says {state}"
 
 
-def _steps(connection: Connection, told: _Told) -> Iterator[str]:
+def _steps(connection: Connection, logged: _Logged) -> Iterator[str]:
     for row in connection.execute("SELECT * FROM steps"):
-        if row.run_id in told.away:
+        if row.run_id in logged.away:
             continue
-        step = told.steps.get((row.run_id, row.step_index), _Step(StepStatus.PENDING, ""))
+        step = logged.steps.get((row.run_id, row.step_index), _Step(StepStatus.PENDING, ""))
         which = f"step {row.step_index} of run {row.run_id[:8]}"
-        if row.run_id in told.known and step.status != row.status:
+        if row.run_id in logged.known and step.status != row.status:
             yield f"{which} is {row.status}, the log says {step.status}"
         elif step.seal and step.seal != audit.seal_step(row):
             yield f"{which} differs from its digest in the log"
 
 
-def _missing(states: Mapping[str, str], told: _Told) -> Iterator[str]:
-    missing = len(told.known - states.keys()) + told.missing
-    if missing > told.pruned:
-        yield f"{missing} run(s) of the log are no longer there, and {told.pruned} were pruned"
+def _missing(states: Mapping[str, str], logged: _Logged) -> Iterator[str]:
+    missing = len(logged.known - states.keys()) + logged.missing
+    if missing > logged.pruned:
+        yield f"{missing} run(s) of the log are no longer there, and {logged.pruned} were pruned"
 
 
 def _as_row(event: Mapping[str, Any]) -> SimpleNamespace:

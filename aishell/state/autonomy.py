@@ -212,8 +212,8 @@ class Autonomy:
 
 def reset(subject: Subject, tally: Tally, because: str) -> tuple[str, dict[str, Any]]:
     """The event that tells what is lost, to be committed with what takes it away."""
-    told = {"subject": plain(subject), "count": tally.count, "events": list(tally.events), "because": because}
-    return "autonomy_reset", told
+    data = {"subject": plain(subject), "count": tally.count, "events": list(tally.events), "because": because}
+    return "autonomy_reset", data
 
 
 def _stands(connection: Connection, book: Book) -> bool:

@@ -164,8 +164,8 @@ class Backlog:
                 raise UnknownNameError("item of the backlog", str(min(missing)), [str(row.id) for row in known])
             connection.execute(f"DELETE FROM backlog WHERE id IN ({wanted})", values)  # noqa: S608  nothing but marks
             for row in rows:
-                told = {name: row[name] for name in ("target", "agent", "tool", "object", "nights", "since")}
-                audit.append(connection, "backlog_dropped", {**told, "by": by, "reason": reason})
+                data = {name: row[name] for name in ("target", "agent", "tool", "object", "nights", "since")}
+                audit.append(connection, "backlog_dropped", {**data, "by": by, "reason": reason})
         return rows
 
     def ended(self, run_id: str, worked: float, *, cut: bool) -> BacklogNight | None:
@@ -183,7 +183,7 @@ class Backlog:
             measured = connection.all(_MEASURED, {"target": night.target, "agent": night.agent})
             short = _short(measured) if cut else ()
             if short:
-                _tell(connection, run_id, short, night.window)
+                _log(connection, run_id, short, night.window)
         return BacklogNight(Standing(night.items_before, night.seconds_before), after, night.window, short)
 
 
@@ -214,13 +214,13 @@ def _by_agent(rows: Iterable[Record]) -> defaultdict[tuple[str, str], list[Recor
     return found
 
 
-def _tell(connection: Connection, run_id: str, short: Sequence[tuple[float, float]], window: float) -> None:
+def _log(connection: Connection, run_id: str, short: Sequence[tuple[float, float]], window: float) -> None:
     """Write down that a window is too small, once for a run."""
     known = "SELECT 1 FROM events WHERE run_id = :run AND type = 'window_too_small'"
     if connection.first(known, {"run": run_id}) is None:
         arose, done = (round(sum(column) / len(short), 3) for column in zip(*short, strict=True))
-        told = {"nights": len(short), "arose": arose, "done": done, "window": round(window, 3)}
-        audit.append(connection, "window_too_small", told, run_id=run_id)
+        data = {"nights": len(short), "arose": arose, "done": done, "window": round(window, 3)}
+        audit.append(connection, "window_too_small", data, run_id=run_id)
 
 
 def _items(connection: Connection, target: str, agent: str) -> list[Record]:

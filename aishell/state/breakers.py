@@ -122,18 +122,18 @@ class Breakers:
 
     def failed(self, target: str, reason: str) -> Breaker:
         """Nobody answered a connection; what is known of the target then."""
-        said = str(audit.redact(reason))
+        shown = str(audit.redact(reason))
         with self.store.write() as connection:
             now = datetime.now(UTC)
-            before = self._known(connection, target) or Breaker(target, 0, now, said)
-            after = before.failed(now, said)
+            before = self._known(connection, target) or Breaker(target, 0, now, shown)
+            after = before.failed(now, shown)
             if after != before:
                 _put(connection, self.table, after)
             if after.failures == 1 and before.opened_at is None:
-                audit.append(connection, self.unreachable, {self.subject: target, "reason": said})
+                audit.append(connection, self.unreachable, {self.subject: target, "reason": shown})
             if after.opened_at is not None and before.opened_at is None:
-                told = {self.subject: target, "failures": after.failures, "reason": said}
-                audit.append(connection, self.opened, told)
+                data = {self.subject: target, "failures": after.failures, "reason": shown}
+                audit.append(connection, self.opened, data)
         return after
 
     def close(self, target: str, why: str) -> Breaker | None:
@@ -144,8 +144,8 @@ class Breakers:
                 {"target": target},
             )
             if row is not None and row.opened_at is not None:
-                told = {self.subject: target, "reason": why, "opened_at": row.opened_at}
-                audit.append(connection, self.closed, told)
+                data = {self.subject: target, "reason": why, "opened_at": row.opened_at}
+                audit.append(connection, self.closed, data)
         return _made(row) if row is not None else None
 
     def _known(self, connection: Connection, target: str) -> Breaker | None:

@@ -46,7 +46,7 @@ class Connection(sqlite3.Connection):
     """Used by one thread at a time. Names of tables and columns are our own; values are always bound."""
 
     #: What was appended to the audit log in this transaction, where anybody wants to hear of it when it is committed.
-    told: list[AuditEvent] | None = None
+    appended: list[AuditEvent] | None = None
     #: Whether nobody else can open the file while this is open.
     alone: bool = False
 

@@ -98,8 +98,8 @@ class Holds:
                 what = f"the target {target!r} is not on hold" if target else "there is no hold on every target"
                 raise StateError(what, hint=" or ".join(others))
             hold = _made(gone)
-            told = {"target": target or None, "by": by, "placed_by": hold.by, "placed_at": hold.at}
-            audit.append(connection, "hold_released", {**told, "reason": hold.reason})
+            data = {"target": target or None, "by": by, "placed_by": hold.by, "placed_at": hold.at}
+            audit.append(connection, "hold_released", {**data, "reason": hold.reason})
         return hold
 
     def in_force(self) -> list[Hold]:

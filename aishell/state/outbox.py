@@ -116,8 +116,8 @@ class Outbox:
         made, done = 0, False
         while not done:
             with self.store.write() as connection:
-                told, done = self._look(connection, types, judge, at)
-                made += told
+                more, done = self._look(connection, types, judge, at)
+                made += more
         return made
 
     def _look(self, connection: Connection, types: Collection[str], judge: Judge, at: datetime) -> tuple[int, bool]:
@@ -135,13 +135,17 @@ class Outbox:
         else:
             events += connection.all(_EXPIRED, {"since": cursor.at, "now": timestamp(at)})
             reached = {"event": newest, "at": max(timestamp(at), cursor.at)}
-        made = sum(self._say(connection, said, at) for event in events for said in judge(event))
+        made = sum(self._write_down(connection, verdict, at) for event in events for verdict in judge(event))
         if any(reached[name] != cursor[name] for name in reached):
             connection.update("outbox_cursor", "id = :one", {"one": 1}, reached)
         return made, not more and audit.head(connection)[0] == newest
 
-    def _say(self, connection: Connection, said: Notification | IncidentState, at: datetime) -> int:
-        return self._stand(connection, said, at) if isinstance(said, IncidentState) else put(connection, said, at)
+    def _write_down(self, connection: Connection, verdict: Notification | IncidentState, at: datetime) -> int:
+        return (
+            self._follow(connection, verdict, at)
+            if isinstance(verdict, IncidentState)
+            else put(connection, verdict, at)
+        )
 
     def watch(
         self, standings: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime
@@ -154,7 +158,7 @@ class Outbox:
         with self.store.write() as connection:
             for one in standings:
                 seen.add((one.rule, one.subject))
-                made += self._stand(connection, one, at)
+                made += self._follow(connection, one, at)
             for open_ in connection.all("SELECT * FROM incidents WHERE closed_at IS NULL"):
                 gone = "the rule is no longer configured" if open_.rule not in rules else ""
                 if not gone and open_.rule in watched and (open_.rule, open_.subject) not in seen:
@@ -163,7 +167,7 @@ class Outbox:
                     _close(connection, open_, gone, at)
         return made
 
-    def _stand(self, connection: Connection, one: IncidentState, at: datetime) -> int:
+    def _follow(self, connection: Connection, one: IncidentState, at: datetime) -> int:
         place = {"rule": one.rule, "subject": one.subject}
         there = "SELECT * FROM incidents WHERE rule = :rule AND subject = :subject AND closed_at IS NULL"
         known = connection.first(there, place)
@@ -172,7 +176,7 @@ class Outbox:
         if not one.holds:
             _close(connection, known, one.body.partition("\n")[0], at)
             over = _about(one, f"incident {known.id} closed", f"over: {known.title}", "info")
-            return put(connection, over, at) if _was_told(connection, known) else 0
+            return put(connection, over, at) if _was_notified(connection, known) else 0
         if one.every is None:
             return 0
         times = int((at - datetime.fromisoformat(known.opened_at)) / one.every)
@@ -186,8 +190,8 @@ class Outbox:
         row["opened_at"] = timestamp(at)
         connection.insert("incidents", row)
         number = connection.value("SELECT last_insert_rowid()")
-        told = {"incident": number, **place, "severity": one.severity, "title": one.title, **one.about}
-        audit.append(connection, "incident_opened", told)
+        data = {"incident": number, **place, "severity": one.severity, "title": one.title, **one.about}
+        audit.append(connection, "incident_opened", data)
         opened = _about(one, f"incident {number} opened", one.title, one.severity)
         return put(connection, replace(opened, every=one.every), at)
 
@@ -236,9 +240,9 @@ class Outbox:
                 return  # another process, which had it after LEASE, was faster
             row = connection.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
             if row is not None:
-                told = {"notification": number, "kind": row.kind, "rule": row.rule, "service": row.service}
+                data = {"notification": number, "kind": row.kind, "rule": row.rule, "service": row.service}
                 audit.append(
-                    connection, event, {**told, "attempt": row.attempts, "status": row.status, "reason": row.reason}
+                    connection, event, {**data, "attempt": row.attempts, "status": row.status, "reason": row.reason}
                 )
 
     def prune(self, keep: int) -> None:
@@ -283,10 +287,10 @@ def put(connection: Connection, message: Notification, at: datetime) -> int:
     """Put a message into the outbox, once for each service; whether anything is new."""
     if message.every is not None:
         after = timestamp(at - message.every)
-        told = """SELECT 1 FROM outbox WHERE kind = :kind AND rule = :rule AND subject = :subject AND decided_at > :after
+        recent = """SELECT 1 FROM outbox WHERE kind = :kind AND rule = :rule AND subject = :subject AND decided_at > :after
             LIMIT 1"""
         values = {"kind": message.kind, "rule": message.rule, "subject": message.subject, "after": after}
-        if connection.first(told, values) is not None:
+        if connection.first(recent, values) is not None:
             return 0
     row = {
         "kind": message.kind,
@@ -306,12 +310,12 @@ def put(connection: Connection, message: Notification, at: datetime) -> int:
     connection.insert("outbox", *rows, known="ON CONFLICT (kind, rule, cause, service) DO NOTHING")
     if connection.total_changes == before:
         return 0
-    told_ = {"kind": message.kind, "rule": message.rule, "cause": message.cause, "to": message.to}
-    audit.append(connection, "notification_decided", {**told_, "severity": message.severity, "title": message.title})
+    data = {"kind": message.kind, "rule": message.rule, "cause": message.cause, "to": message.to}
+    audit.append(connection, "notification_decided", {**data, "severity": message.severity, "title": message.title})
     return 1
 
 
-def _was_told(connection: Connection, incident: Record) -> bool:
+def _was_notified(connection: Connection, incident: Record) -> bool:
     """Whether anybody was told that an incident is open: else there is nothing to take back."""
     sql = "SELECT 1 FROM outbox WHERE rule = :rule AND subject = :subject AND decided_at >= :opened LIMIT 1"
     place = {"rule": incident.rule, "subject": incident.subject, "opened": incident.opened_at}
@@ -320,5 +324,5 @@ def _was_told(connection: Connection, incident: Record) -> bool:
 
 def _close(connection: Connection, incident: Record, why: str, at: datetime) -> None:
     connection.update("incidents", "id = :id", {"id": incident.id}, {"closed_at": timestamp(at)})
-    told = {"incident": incident.id, "rule": incident.rule, "subject": incident.subject, "title": incident.title}
-    audit.append(connection, "incident_closed", {**told, "reason": why, **json.loads(incident.about)})
+    data = {"incident": incident.id, "rule": incident.rule, "subject": incident.subject, "title": incident.title}
+    audit.append(connection, "incident_closed", {**data, "reason": why, **json.loads(incident.about)})

@@ -80,8 +80,8 @@ def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
             connection.execute(_WORKFLOWS, limits).rowcount,
             connection.execute(_CONVERSATIONS, limits).rowcount,
         )
-        told = {"pruned_runs": removed.runs, "by": who()}
-        audit.append(connection, "state_changed", {**told, "pruned": asdict(removed)} if removed.rows else told)
+        data = {"pruned_runs": removed.runs, "by": who()}
+        audit.append(connection, "state_changed", {**data, "pruned": asdict(removed)} if removed.rows else data)
     return removed
 
 

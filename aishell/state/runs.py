@@ -115,7 +115,7 @@ class Runs:
             if facts is not None:
                 backlog.begin(connection, run_id, facts)
             self._checkpoint(connection, run_id, task["task_id"], "plan_created", None, len(rows))
-            told = {
+            data = {
                 "from": RunState.IDLE,
                 "to": RunState.PLANNING,
                 "plan": run["plan_digest"],
@@ -123,7 +123,7 @@ class Runs:
                 "seal": audit.seal(run),
                 "made": audit.seal_made(run),
             }
-            audit.append(connection, "state_changed", told, run_id=run_id)
+            audit.append(connection, "state_changed", data, run_id=run_id)
             audit.append_all(connection, happened, run_id=run_id)
 
     def change_state(
@@ -147,18 +147,18 @@ class Runs:
             audit.append_all(connection, happened, run_id=run_id)
             if new != old:
                 check_transition(old, new)
-                told = {"from": old, "to": new, "reason": reason}
+                data = {"from": old, "to": new, "reason": reason}
                 if result is not None:
-                    told["result"] = digest(canonical(result))
-                audit.append(connection, "state_changed", told, run_id=run_id)
+                    data["result"] = digest(canonical(result))
+                audit.append(connection, "state_changed", data, run_id=run_id)
             values = {"state": new, "ended_at": now() if new in ENDED else None}
             if result is not None:
                 values["result"] = canonical(result)
             connection.update("runs", _RUN, {"run": run_id}, values)
             for index, status in reopened.items():
                 cleared = {"status": status, "error": None, "reason": None, "cause": None}
-                told = {"status": status, "seal": self._set_step(connection, run_id, index, cleared)}
-                audit.append(connection, "step_reopened", told, run_id=run_id, step_index=index)
+                data = {"status": status, "seal": self._set_step(connection, run_id, index, cleared)}
+                audit.append(connection, "step_reopened", data, run_id=run_id, step_index=index)
         return old
 
     def claim(self, run_id: str, owner: str) -> None:
@@ -192,7 +192,7 @@ class Runs:
                 raise hold.refusal()
             audit.append_all(connection, before(connection), run_id=run_id, step_index=index)
             started = {"status": StepStatus.STARTED, "started_at": now(), "progress": None, **values}
-            told = {
+            data = {
                 "attempt": values.get("attempt"),
                 "digest": values.get("digest"),
                 "params": json.loads(values.get("params") or "{}"),
@@ -200,8 +200,8 @@ class Runs:
             }
             self._checkpoint(connection, run_id, task_id, f"step_{index}_started", index, total)
             if subject is not None:
-                told["subject"] = plain(subject)
-            audit.append(connection, "step_started", told, run_id=run_id, step_index=index)
+                data["subject"] = plain(subject)
+            audit.append(connection, "step_started", data, run_id=run_id, step_index=index)
 
     def step_ended(
         self,
@@ -236,14 +236,14 @@ class Runs:
             if status is not StepStatus.IN_DOUBT:
                 self._checkpoint(connection, run_id, task_id, f"step_{index}_{name}", index, total)
             audit.append_all(connection, happened, run_id=run_id, step_index=index)
-            told = {
+            data = {
                 "status": status,
                 **{name: values.get(name) for name in ("error", "reason", "seconds")},
                 "seal": seal,
             }
             if subject is not None:
-                told["subject"] = plain(subject)
-            audit.append(connection, f"step_{name}", told, run_id=run_id, step_index=index)
+                data["subject"] = plain(subject)
+            audit.append(connection, f"step_{name}", data, run_id=run_id, step_index=index)
         return asked
 
     def step_reached(
@@ -356,7 +356,7 @@ class Runs:
     def events(self, run_id: str) -> list[Record]:
         return self.store.all("SELECT * FROM events WHERE run_id = :run ORDER BY id", {"run": run_id})
 
-    def as_told(self, row: Record) -> bool:
+    def is_unchanged(self, row: Record) -> bool:
         """Whether a run is still what the log says that it was made of."""
         sql = "SELECT data FROM events WHERE run_id = :run AND type = 'state_changed' ORDER BY id LIMIT 1"
         made = audit.read(self.store.value(sql, {"run": row.id}) or "")

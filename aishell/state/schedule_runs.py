@@ -136,7 +136,7 @@ class ScheduleRuns:
         row = {"name": name, "timing": timing, "settled": timestamp(at)}
         again = "ON CONFLICT (name) DO UPDATE SET timing = excluded.timing, settled = excluded.settled"
         connection.insert("schedules", row, known=again)
-        _tell(connection, name, decision, timing=timing)
+        _log(connection, name, decision, timing=timing)
 
     def _take_back(self, connection: Connection, name: str, at: datetime) -> None:
         """The clock was put back: what nothing has begun of the time that is to come again is forgotten."""
@@ -145,7 +145,7 @@ class ScheduleRuns:
             {"name": name, "at": timestamp(at)},
         ).rowcount
         connection.update("schedules", "name = :name", {"name": name}, {"settled": timestamp(at)})
-        _tell(connection, name, "clock_put_back", at=timestamp(at), taken_back=gone)
+        _log(connection, name, "clock_put_back", at=timestamp(at), taken_back=gone)
 
     def _write(
         self,
@@ -165,11 +165,11 @@ class ScheduleRuns:
                     reason = 'its next time came before its turn' || iif(reason = '', '', ': ' || reason)
                 WHERE schedule = :name AND status = 'due' AND asked_by IS NULL RETURNING *"""
             for row in connection.all(passed, {"name": name, "now": now()}):
-                _tell(connection, name, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
+                _log(connection, name, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
         made = _row(name, one, local(one.nominal))
         rows = [{**made, "target": target} for target in (targets if one.status == "due" else ("",))]
         connection.insert("schedule_runs", *rows)
-        _tell(connection, name, one.status, nominal=nominal, reason=one.reason, targets=[r["target"] for r in rows])
+        _log(connection, name, one.status, nominal=nominal, reason=one.reason, targets=[r["target"] for r in rows])
         return connection.all(there, place)
 
     def ask(self, name: str, targets: Collection[str], at: datetime, local: str, until: datetime | None) -> list[int]:
@@ -177,14 +177,14 @@ class ScheduleRuns:
         row = _row(name, Entry(at, "due", "run-now", until), local, asked_by=who())
         with self.store.write() as connection:
             connection.insert("schedule_runs", *({**row, "target": target} for target in targets))
-            _tell(connection, name, "due", nominal=timestamp(at), reason="run-now", by=who(), targets=list(targets))
+            _log(connection, name, "due", nominal=timestamp(at), reason="run-now", by=who(), targets=list(targets))
             there = "SELECT id FROM schedule_runs WHERE schedule = :name AND nominal_at = :at ORDER BY id"
             return [found.id for found in connection.all(there, {"name": name, "at": timestamp(at)})]
 
     def skip(self, name: str, nominal: datetime, local: str, reason: str) -> None:
         """Leave a nominal time out that is still to come. Raises StateError where it has been decided."""
-        told = f"skipped by {who()}{f': {reason}' if reason else ''}"
-        row = {**_row(name, Entry(nominal, "skipped", told), local, asked_by=who()), "target": ""}
+        why = f"skipped by {who()}{f': {reason}' if reason else ''}"
+        row = {**_row(name, Entry(nominal, "skipped", why), local, asked_by=who()), "target": ""}
         with self.store.write() as connection:
             there = "SELECT status FROM schedule_runs WHERE schedule = :name AND nominal_at = :at"
             before = connection.value(there, {"name": name, "at": timestamp(nominal)})
@@ -193,7 +193,7 @@ class ScheduleRuns:
                     f"the time {local} of {name} is {before}", hint=f"see `{command('schedule', 'history')}`"
                 )
             connection.insert("schedule_runs", row)
-            _tell(connection, name, "skipped", nominal=timestamp(nominal), reason=told, by=who())
+            _log(connection, name, "skipped", nominal=timestamp(nominal), reason=why, by=who())
 
     def left_out(self, name: str) -> set[datetime]:
         """The nominal times that persons leave out of a schedule."""
@@ -207,7 +207,7 @@ class ScheduleRuns:
                 self._begin(connection, name, timing, datetime.now(UTC), "first_seen")
             values = {"paused_at": now(), "paused_until": timestamp(until) if until else None, "paused_by": who()}
             connection.update("schedules", "name = :name", {"name": name}, {**values, "pause_reason": reason})
-            _tell(connection, name, "paused", until=values["paused_until"], reason=reason, by=who())
+            _log(connection, name, "paused", until=values["paused_until"], reason=reason, by=who())
 
     def resume(self, name: str) -> bool:
         """Undo a pause; whether there was one. Times that came meanwhile are to be settled before."""
@@ -215,7 +215,7 @@ class ScheduleRuns:
             values = dict.fromkeys(("paused_at", "paused_until", "paused_by", "pause_reason"))
             there = connection.update("schedules", "name = :name AND paused_at IS NOT NULL", {"name": name}, values)
             if there:
-                _tell(connection, name, "resumed", by=who())
+                _log(connection, name, "resumed", by=who())
         return bool(there)
 
     def known(self) -> dict[str, ScheduleState]:
@@ -230,7 +230,7 @@ class ScheduleRuns:
             sql = f"""UPDATE schedule_runs SET status = 'missed', reason = 'the schedule is no longer configured', ended_at = :now
                 WHERE status = 'due' AND schedule {gone} RETURNING schedule, nominal_at, target"""  # noqa: S608  nothing but marks
             for row in connection.all(sql, {**values, "now": now()}):
-                _tell(connection, row.schedule, "missed", nominal=row.nominal_at, reason="no longer configured")
+                _log(connection, row.schedule, "missed", nominal=row.nominal_at, reason="no longer configured")
             connection.execute(f"DELETE FROM schedules WHERE name {gone}", values)  # noqa: S608
 
     def expire(self, at: datetime) -> list[Record]:
@@ -243,8 +243,8 @@ class ScheduleRuns:
         with self.store.write() as connection:
             rows = connection.all(sql, {"now": now(), "at": timestamp(at), "asked": timestamp(at - ASKED)})
             for row in rows:
-                told = {"nominal": row.nominal_at, "target": row.target, "run": row.run_id, "reason": row.reason}
-                _tell(connection, row.schedule, row.status, **told)
+                data = {"nominal": row.nominal_at, "target": row.target, "run": row.run_id, "reason": row.reason}
+                _log(connection, row.schedule, row.status, **data)
         return rows
 
     def open(self, at: datetime) -> list[Record]:
@@ -286,8 +286,8 @@ class ScheduleRuns:
         with self.store.write() as connection:
             row = connection.first(_CLAIM, values)
             if row is not None:
-                told = {"nominal": row.nominal_at, "target": row.target, "attempt": row.attempts, "run": row.run_id}
-                _tell(connection, row.schedule, "claimed", **told)
+                data = {"nominal": row.nominal_at, "target": row.target, "attempt": row.attempts, "run": row.run_id}
+                _log(connection, row.schedule, "claimed", **data)
         return row
 
     def expand(self, number: int, targets: Collection[str]) -> None:
@@ -301,13 +301,13 @@ class ScheduleRuns:
             made["reason"] = "run-now" if row.asked_by else ""
             rows = [{**made, "target": target} for target in targets]
             connection.insert("schedule_runs", *rows, known="ON CONFLICT DO NOTHING")
-            said = f"{len(rows)} database{'s' if len(rows) != 1 else ''}, a run each"
-            done = {"status": "done", "reason": said, "exit_code": 0, "outcome": "success"}
+            summary = f"{len(rows)} database{'s' if len(rows) != 1 else ''}, a run each"
+            done = {"status": "done", "reason": summary, "exit_code": 0, "outcome": "success"}
             connection.update(
                 "schedule_runs", "id = :id", {"id": number}, {**done, "run_id": None, "pid": None, "ended_at": now()}
             )
-            told = {"nominal": row.nominal_at, "target": row.target, "reason": said, "targets": list(targets)}
-            _tell(connection, row.schedule, "ended", **told, exit_code=0, outcome="success")
+            data = {"nominal": row.nominal_at, "target": row.target, "reason": summary, "targets": list(targets)}
+            _log(connection, row.schedule, "ended", **data, exit_code=0, outcome="success")
 
     def beside(self, numbers: Collection[int]) -> set[int]:
         """The rows of the same nominal times as these."""
@@ -333,7 +333,7 @@ class ScheduleRuns:
         with self.store.write() as connection:
             row = connection.first(sql, {"id": number, "reason": reason})
             if row is not None:
-                _tell(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
+                _log(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
 
     def note(self, number: int, reason: str) -> bool:
         """Say why the turn of a row has not come, or it is not gone on with; whether that is new."""
@@ -359,9 +359,9 @@ class ScheduleRuns:
             connection.update("schedule_runs", "id = :id", place, {**values, "pid": None, "ended_at": now()})
             row = connection.first("SELECT * FROM schedule_runs WHERE id = :id", place)
             if row is not None:
-                told = {"nominal": row.nominal_at, "target": row.target, "run": row.run_id, "exit_code": exit_code}
+                data = {"nominal": row.nominal_at, "target": row.target, "run": row.run_id, "exit_code": exit_code}
                 decision = "ended" if status == "done" else status
-                _tell(connection, row.schedule, decision, **told, outcome=outcome, reason=reason)
+                _log(connection, row.schedule, decision, **data, outcome=outcome, reason=reason)
 
     def history(self, name: str | None = None, *, limit: int = 50) -> list[Record]:
         """The ledger, the newest first."""
@@ -392,5 +392,5 @@ def _known(row: Record) -> ScheduleState:
     return ScheduleState(datetime.fromisoformat(row.settled), pause)
 
 
-def _tell(connection: Connection, schedule: str, decision: str, **told: Any) -> None:
-    audit.append(connection, "schedule_decided", {"schedule": schedule, "decision": decision, **told})
+def _log(connection: Connection, schedule: str, decision: str, **data: Any) -> None:
+    audit.append(connection, "schedule_decided", {"schedule": schedule, "decision": decision, **data})

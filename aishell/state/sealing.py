@@ -74,8 +74,8 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]
             *audit.verify_anchor(connection, kept),
             *verify_records(connection),
         ]
-        told = {problem.event_id for problem in audit.told_broken(connection)}
-        problems = [problem for problem in problems if not (problem.event_id and problem.event_id in told)]
+        known = {problem.event_id for problem in audit.reported_breaks(connection)}
+        problems = [problem for problem in problems if not (problem.event_id and problem.event_id in known)]
         if problems:
             raise StateError(
                 f"the audit log is not whole, and nothing was sealed: {problems[0].text}",

@@ -128,15 +128,15 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One immediate transaction, committed durably at the end. Raises StateError when state cannot be written."""
-        hears, told = self.hears, list[AuditEvent]()
+        hears, appended = self.hears, list[AuditEvent]()
         with uninterrupted():
             # A deferred transaction that turns into a writer fails at once, whatever the timeout.
             with self._writer, turn(self.path, PATIENCE), self._transaction("BEGIN IMMEDIATE") as connection:
-                connection.told = None if hears is None else told
+                connection.appended = None if hears is None else appended
                 yield connection
                 connection.commit()
-            if hears is not None and told:
-                hears(told)
+            if hears is not None and appended:
+                hears(appended)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -64,7 +64,7 @@ class WorkflowRuns:
         pending = {"workflow_id": workflow_id, "status": "pending", "reason": "", "attempts": 0}
         stages = [{**pending, "stage": stage, "target": target} for stage, target in placed]
         with self.store.write() as connection:
-            _tell(connection, workflow_id, "begun", workflow=name, seal=_seal(row), by=who(), stages=list(placed))
+            _log(connection, workflow_id, "begun", workflow=name, seal=_seal(row), by=who(), stages=list(placed))
             connection.insert("workflow_runs", {**row, "event": audit.head(connection)[0]})
             connection.insert("workflow_stages", *stages)
 
@@ -85,7 +85,7 @@ class WorkflowRuns:
             connection.update("workflow_runs", "id = :id", place, {**values, "options": canonical(given)})
             if again:
                 connection.execute(_REOPEN, place)
-            _tell(connection, workflow_id, "resumed", by=who(), again=again, options=given)
+            _log(connection, workflow_id, "resumed", by=who(), again=again, options=given)
 
     def find(self, workflow_id: str) -> Record:
         """A run of a workflow by id or by an unambiguous beginning of it. Raises UnknownNameError and AmbiguousNameError."""
@@ -111,7 +111,7 @@ class WorkflowRuns:
             ORDER BY created_at DESC LIMIT :limit"""
         return self.store.all(sql, {"name": name, "limit": limit})
 
-    def as_told(self, row: Record) -> bool:
+    def is_unchanged(self, row: Record) -> bool:
         """Whether a workflow is still what the log says that it was made of."""
         sql = "SELECT data FROM events WHERE id = :event AND type = 'workflow_decided'"
         made = audit.read(self.store.value(sql, {"event": row.event}) or "")
@@ -153,8 +153,8 @@ class WorkflowRuns:
         with self.store.write() as connection:
             row = connection.first(_CLAIM, {"id": number, "run": run_id, "pid": os.getpid(), "now": now()})
             if row is not None:
-                told = {"stage": row.stage, "target": row.target, "attempt": row.attempts, "run": row.run_id}
-                _tell(connection, row.workflow_id, "claimed", **told)
+                data = {"stage": row.stage, "target": row.target, "attempt": row.attempts, "run": row.run_id}
+                _log(connection, row.workflow_id, "claimed", **data)
         return row
 
     def close(
@@ -174,16 +174,16 @@ class WorkflowRuns:
             connection.update("workflow_stages", "id = :id", place, {**values, "pid": None, "ended_at": now()})
             row = connection.first(_CLOSED, place)
             if row is not None:
-                told = {"workflow": row.workflow, "stage": row.stage, "agent": row.agent, "target": row.target}
-                told |= {"run": row.run_id, "run_ended": bool(row.heard), "exit_code": exit_code}
-                _tell(connection, row.workflow_id, status, **told, outcome=outcome, reason=reason)
+                data = {"workflow": row.workflow, "stage": row.stage, "agent": row.agent, "target": row.target}
+                data |= {"run": row.run_id, "run_ended": bool(row.heard), "exit_code": exit_code}
+                _log(connection, row.workflow_id, status, **data, outcome=outcome, reason=reason)
 
     def end(self, workflow_id: str, status: str, exit_code: int) -> None:
         """Nothing drives a workflow any more; what its result says."""
         with self.store.write() as connection:
             values = {"status": status, "exit_code": exit_code, "ended_at": now()}
             connection.update("workflow_runs", "id = :id", {"id": workflow_id}, values)
-            _tell(connection, workflow_id, "ended", status=status, exit_code=exit_code)
+            _log(connection, workflow_id, "ended", status=status, exit_code=exit_code)
 
 
 def _seal(row: Mapping[str, Any] | Record) -> str:
@@ -191,5 +191,5 @@ def _seal(row: Mapping[str, Any] | Record) -> str:
     return digest([row["workflow"], row["definition"]])
 
 
-def _tell(connection: Connection, workflow_id: str, decision: str, **told: Any) -> None:
-    audit.append(connection, "workflow_decided", {"workflow_id": workflow_id, "decision": decision, **told})
+def _log(connection: Connection, workflow_id: str, decision: str, **data: Any) -> None:
+    audit.append(connection, "workflow_decided", {"workflow_id": workflow_id, "decision": decision, **data})

@@ -83,7 +83,7 @@ class WorkflowDriver:
         if self.site.workflow_runs.is_sealed(row):
             message = f"what the audit log told of the workflow run {short} was sealed, and it cannot be resumed"
             raise StateError(message, hint="run it anew")
-        if not self.site.workflow_runs.as_told(row):
+        if not self.site.workflow_runs.is_unchanged(row):
             raise OutgrownError(f"the stored workflow run {short} was changed after it began", hint="run it anew")
 
     def _bounds(self) -> Limits:
