@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aishell.asking import kept, live
-from aishell.asking.facts import Fact
+from aishell.asking.facts import Fact, some
 from aishell.asking.log_tables import log_tables
-from aishell.asking.reader import Reading
+from aishell.asking.reader import Reading, named_targets
 from aishell.asking.telling import tell
 from aishell.asking.topics import topics_of
 from aishell.codec import plain
@@ -54,11 +54,13 @@ class Answer:
 def answer(site: Site, reading: Reading, targets: Sequence[str] = ()) -> Answer:
     """The answer to a question that was read. `targets`: those it is about; without any, every configured one."""
     kind = reading.request.question or "other"
-    names = list(targets) or _named(site, reading.request.text) or list(site.settings.targets)
+    names = list(targets) or named_targets(site, reading.request.text) or list(site.settings.targets)
     found = _facts(site, kind, reading.request.text, names, reading.request.about)
     facts = tuple({fact.text: fact for fact in found}.values())
     if not facts:
-        facts = (Fact("Nothing is known of that yet.", str(site.state_path.name)),)
+        about = reading.request.about
+        none = f"no table is named {' or '.join(about)}" if about else "nothing is known of that yet"
+        facts = (Fact(f"{some(names)}: {none}.", "inspect_tables" if about else site.state_path.name),)
     if reading.planner != LLM or (model := site.model()) is None:
         return Answer(kind, facts, note=None if reading.planner == LLM else reading.told)
     client, chosen = model
@@ -73,16 +75,12 @@ def answer(site: Site, reading: Reading, targets: Sequence[str] = ()) -> Answer:
     return Answer(kind, facts, told, mark(completion))
 
 
-def _named(site: Site, text: str) -> list[str]:
-    """The configured targets that a text names."""
-    words = {word.strip(".,;:!?'\"()") for word in text.casefold().split()}
-    return [name for name in site.settings.targets if name.casefold() in words]
-
-
 def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
     """The facts for a question of a kind. What a running server can tell is asked of it, topic by topic."""
     if kind in _KEPT:
         yield from _KEPT[kind](site, names, about)
+        if kind == "history" and about:
+            yield from live.tables(site, names, about)
         return
     if kind == "logs":
         yield from log_tables(site, names, about)

@@ -166,9 +166,10 @@ def history(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[
     """What the newest runs on each target came to."""
     from aishell.state.recall import past_runs
 
-    if not site.state_path.exists():
-        return
     for name in names:
-        for run in past_runs(site.runs, name, most=5):
+        runs = past_runs(site.runs, name, most=5) if site.state_path.exists() else []
+        if not runs:
+            yield Fact(f"{name}: no run was made yet.", "runs in state.db")
+        for run in runs:
             text = f"{name}: {run['agent']} of {at(run['at'])} ended with {run['status']}. {run['says']}"
             yield Fact(text.strip(), f"run {run['run']}")

@@ -43,6 +43,12 @@ _OBJECT = frozenset("from of in on within aus von vom auf de del en for fur sobr
 _LEFT_OUT = frozenset(
     "leave lass except excluding without skip spare ausser ohne ausgenommen excepto salvo menos sin but".split()
 )
+#: Before the name of what something is of, and what is said there that is no table.
+_OWNED = frozenset("of von vom de del".split())
+_NO_TABLE = frozenset(
+    """course today now it them these those this that night disk space everything heute nacht platz platte seguridad disco
+    espacio datos noche semana mes hoy nuevo todo produccion mantenimiento""".split()
+)
 _ASKED = frozenset("is are does was ist sind esta estan need needs wird did".split())
 _AGED = frozenset("older alter aelter anteriores anterior".split())
 _VERBS = tuple(
@@ -288,6 +294,17 @@ class _Finder:
         elif self.tables is not None:
             self._unknown_table(place, form)
 
+    def _is_left_out(self, place: int) -> bool:
+        """Whether a word stands right behind what leaves a name alone: `except film`. Without it more would be worked on."""
+        at = place - 1
+        while at > 0 and self.words[at].form in (_ARTICLES | _TABLE) - _BUT:
+            at -= 1
+        return (
+            at >= 0
+            and not self.words[at].quoted
+            and any(fits(self.words[at], cue) for cue in _EXCEPT if "_" not in cue)
+        )
+
     def _unknown_table(self, place: int, form: str) -> None:
         word, before, behind = self.words[place], self._near(place, -1), self._near(place, 1)
         close = sorted(name for name in self.tables or () if near(form, _short(name)))
@@ -295,13 +312,19 @@ class _Finder:
         ends = place + 1 >= len(self.words) or self.words[place + 1].sign or self.words[place + 1].form in _JOINS
         if close and stands:
             self.names.unknown.append(f"unknown table {word.text!r}: did you mean {close[0]!r}?")
-        elif before in _TABLE or (_IDENTIFIER.fullmatch(form) and not _COLUMN.fullmatch(form)):
+        elif (
+            before in _TABLE
+            or self._is_left_out(place)
+            or (_IDENTIFIER.fullmatch(form) and not _COLUMN.fullmatch(form))
+        ):
             self.names.unknown.append(f"unknown table {word.text!r}")
         elif (
-            ends
-            and place
+            place
             and not _COLUMN.fullmatch(form)
-            and self.words[place - 1].form in ("on", "auf", "in", "en", "at")
+            and (
+                (ends and self.words[place - 1].form in ("on", "auf", "in", "en", "at"))
+                or (self.words[place - 1].form in _OWNED and form not in _NO_TABLE)
+            )
         ):
             self.names.unknown.append(f"{word.text!r} is neither a known target nor a known table")
 

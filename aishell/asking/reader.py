@@ -65,9 +65,9 @@ def read_request(
     known = _known(site)
     first, target = _understood(text, known, context)
     spoken_of = context.target if context is not None else None
-    named = next(
-        (name for name in [*targets, *(order.target for order in first.orders), target, spoken_of] if name), None
-    )
+    orders = [order.target for order in first.orders]
+    candidates = [*targets, *orders, *named_targets(site, text), target, spoken_of]
+    named = next(filter(None, candidates), None)
     tables = _tables(site, named)
     if tables is not None:
         known = replace(known, tables=tables)
@@ -108,6 +108,12 @@ def _with_model(site: Site, first: Request, known: Known, context: Context, clie
     )
     request = filled(read.request, known, context)
     return Reading(request, known, told, LLM, mark(read.completion), read.reasons or ("",) * len(request.orders))
+
+
+def named_targets(site: Site, text: str) -> list[str]:
+    """The configured targets that a text names."""
+    words = {word.strip(".,;:!?'\"()").removesuffix("'s") for word in text.casefold().split()}
+    return [name for name in site.settings.targets if name.casefold() in words]
 
 
 def read_for(site: Site, reading: Reading, agent: str) -> Reading:

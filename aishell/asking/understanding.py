@@ -52,6 +52,8 @@ class _Understanding:
         drafts, unclear = gathered(shown)
         work = [clause.first for draft in drafts for clause in draft.clauses if clause.agent is not None]
         if asked is not None and not asks_for_work(text, work):
+            if text.names.unknown:
+                return self._refused(text.names.unknown[0])
             return Request(text.text, question=asked, about=about, ignored=self._ignored())
         if not drafts:
             return self._nothing(unclear, bypass)
