@@ -47,8 +47,11 @@ _LEFT_OUT = frozenset(
 _OWNED = frozenset("of von vom de del".split())
 _NO_TABLE = frozenset(
     """course today now it them these those this that night disk space everything heute nacht platz platte seguridad disco
-    espacio datos noche semana mes hoy nuevo todo produccion mantenimiento""".split()
+    espacio datos noche semana mes hoy nuevo todo produccion mantenimiento anything etwas irgendetwas nada algo downtime locks
+    interruption delay impact ausfall ausfallzeit unterbrechung interrupcion parada paradas comparison vergleich comparacion
+    problem problems error errors fail doubt zweifel duda""".split()
 )
+_GERUNDS = ("ing", "ando", "iendo")
 _ASKED = frozenset("is are does was ist sind esta estan need needs wird did".split())
 _AGED = frozenset("older alter aelter anteriores anterior".split())
 _VERBS = tuple(
@@ -200,7 +203,7 @@ class _Finder:
             or (before in _ASKED and place <= 4 and behind not in ("between", "zwischen", "entre"))
             or (before in ("only", "nur", "solo") and (behind in _JOINS or behind in _ENDS))
         )
-        if not stands or behind in _ROWS or form.endswith(("ing", "ando", "iendo")):
+        if not stands or behind in _ROWS or form.endswith(_GERUNDS):
             return None
         return _written(word)
 
@@ -299,10 +302,12 @@ class _Finder:
         at = place - 1
         while at > 0 and self.words[at].form in (_ARTICLES | _TABLE) - _BUT:
             at -= 1
-        return (
-            at >= 0
-            and not self.words[at].quoted
-            and any(fits(self.words[at], cue) for cue in _EXCEPT if "_" not in cue)
+        form = self._form(place)
+        if at < 0 or self.words[at].quoted or form in _NO_TABLE or form.endswith(_GERUNDS):
+            return False
+        everything = at > 0 and self.words[at - 1].form in _ALL_TABLES | _TABLE
+        return (everything and self.words[at].form in _BUT) or any(
+            fits(self.words[at], cue) for cue in _EXCEPT if "_" not in cue
         )
 
     def _unknown_table(self, place: int, form: str) -> None:

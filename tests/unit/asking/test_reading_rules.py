@@ -166,3 +166,10 @@ def test_a_name_that_narrows_work_down_and_is_unknown_is_refused(text, name):
     request = understand(text.format(name), known)
     assert request.refused, request.orders
     assert name in request.refused
+
+
+@pytest.mark.parametrize(
+    "text", ["vacuum shop without downtime", "Wartung von shop ohne Ausfall", "backup of shop, without comparing"]
+)
+def test_what_is_no_table_leaves_nothing_out(text):
+    assert understand(text, replace(KNOWN, tables=frozenset({"public.events"}))).orders
