@@ -24,13 +24,13 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     done = [r for r in results if r.status is StepStatus.DONE and r.output is not None]
     shrunk = [r for r in done if r.tool in _SHRINKS]
     corrupted = _corrupted(results)
-    before, after = (sum(_number(r, key) for r in shrunk) for key in ("bytes_before", "bytes_after"))
+    before, after = _total(shrunk, "bytes_before"), _total(shrunk, "bytes_after")
     data: dict[str, Any] = {
         "maintenance_type": task.input_data.get("maintenance_type", "standard"),
         "actions_count": len(done),
         "tables_processed": len(_processed(done)),
-        "indexes_rebuilt": sum(_number(r, "indexes_rebuilt") for r in done),
-        "statistics_updated": sum(_number(r, "statistics_updated") for r in done),
+        "indexes_rebuilt": _total(done, "indexes_rebuilt"),
+        "statistics_updated": _total(done, "statistics_updated"),
         "tables_optimized": sum(1 for r in done if r.tool in _OPTIMIZES),
         "corruption_found": bool(corrupted),
         "corrupted_tables": corrupted,
@@ -100,13 +100,12 @@ def _done(data: Mapping[str, Any], results: Sequence[StepResult]) -> Iterator[st
     done = [r for r in results if r.status is StepStatus.DONE]
     optimised = [r for r in done if r.tool in _OPTIMIZES]
     tables = [r for r in optimised if r.table]
-    dropped = sum(_number(r, "indexes_dropped") for r in done)
     for number, text in (
         (len(tables), "optimised {} table(s)"),
         (sum(1 for r in done if r.tool in _REWRITES), "rewrote {} table(s)"),
         (len(optimised) - len(tables), "rewrote the file"),
         (data["indexes_rebuilt"], "rebuilt {} index(es)"),
-        (dropped, "dropped {} index(es) that a rebuild had left"),
+        (_total(done, "indexes_dropped"), "dropped {} index(es) that a rebuild had left"),
         (data["statistics_updated"], "refreshed the statistics of {} table(s)"),
     ):
         if number:
@@ -126,8 +125,7 @@ def _reclaimed(data: Mapping[str, Any]) -> str:
     about = "about " if data["bytes_method"] == "statistics" else ""
     if data["bytes_reclaimed"] < 0:
         return f"The objects worked on grew by {about}{-data['bytes_reclaimed']:,} bytes {sizes}."
-    told = f"{about}{data['bytes_reclaimed']:,} bytes were reclaimed {sizes}."
-    return f"{told[0].upper()}{told[1:]}"
+    return f"{about.capitalize()}{data['bytes_reclaimed']:,} bytes were reclaimed {sizes}."
 
 
 def method_of(outputs: Sequence[Mapping[str, Any]]) -> str | None:
@@ -147,14 +145,14 @@ def _unchecked(results: Sequence[StepResult]) -> list[str]:
     if not left:
         return []
     checked = sum(len(output.get("checked") or ()) for output in outputs)
-    reason = f"{left[0].get('reason')}"
+    reason = left[0].get("reason")
     if not checked and not any(output.get("corrupted_tables") for output in outputs):
         return [f"Nothing was checked for corruption: {reason}."]
     return [f"{len(left)} object(s) were not checked for corruption: {reason}."]
 
 
 def outputs_of(results: Sequence[StepResult]) -> dict[str, Mapping[str, Any]]:
-    """What each finished step came to, by its id."""
+    """The output of each finished step, by its id."""
     return {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
 
 
@@ -180,9 +178,10 @@ def _shown(left: Sequence[StepResult]) -> str:
     return shown + (f" and {len(left) - 5} more" if len(left) > 5 else "")
 
 
-def _number(result: StepResult, key: str) -> int:
-    value = (result.output or {}).get(key)
-    return int(value) if isinstance(value, (int, float)) else 0
+def _total(results: Sequence[StepResult], key: str) -> int:
+    """The sum of a figure of the results that have it."""
+    values = ((result.output or {}).get(key) for result in results)
+    return sum(int(value) for value in values if isinstance(value, (int, float)))
 
 
 def _listed(parts: list[str]) -> str:

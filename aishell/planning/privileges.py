@@ -1,7 +1,7 @@
-"""What the connected role may not do, and the GRANT that would let it: from the rows of the tool `inspect_privileges`. Pure.
+"""The privileges that the connected role lacks, and the GRANT for each, from the rows of `inspect_privileges`. Pure.
 
-The server decides when a step runs. What is not known here (other databases, what an active role gives) is no
-reason to leave anything out.
+The server decides when a step runs. A privilege that cannot be seen here (of other databases, of an active role) counts as
+held.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aishell.reporting.units import few_names
 
 Key = tuple[str, str]
 Access = Mapping[str, Sequence[Row]]
-#: PostgreSQL: what an owner has of a table beside what is granted. MAINTAIN and VACUUM can be granted from version 17 on.
+#: PostgreSQL: what the owner of a table may do without a grant. MAINTAIN and VACUUM can be granted from version 17 on.
 _OWNED = ("MAINTAIN", "VACUUM", "OWNERSHIP")
 #: MySQL: what is granted on a database, and on no single table of it.
 _OF_DATABASES = frozenset({"LOCK TABLES", "EVENT"})
@@ -30,7 +30,7 @@ EXECUTE = "EXECUTE ON "
 
 
 class Privileges:
-    """What the role that does the work may do with the tables of a target. This one knows nothing, and so refuses nothing."""
+    """What the working role may do with the tables of a target. This base class knows nothing, and refuses nothing."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.access, self.server = inventory.access, inventory.server
@@ -104,7 +104,7 @@ class _Postgresql(Privileges):
         granted = [name for name in missing if name not in (*_OWNED, "USAGE")]
         owned = [name for name in missing if name in _OWNED]
         if owned and not self._grantable(owned):  # an owner has every other privilege too
-            if row["superuser"]:  # membership in a superuser's role would give more than was asked for
+            if row["superuser"]:  # membership in a superuser's role would give more than is needed
                 return [*lines, f"ALTER TABLE {table} OWNER TO {role};"]
             return [*lines, f"GRANT {quote(row['owner'], 'postgresql')} TO {role};"]
         granted += ["MAINTAIN"] if owned else []
@@ -133,14 +133,11 @@ class _Mysql(Privileges):
         database = self.server.database
         if self.access["role"][0]["active_role"] or (key is not None and key[0] != database):
             return None
-        missing = [name for name in needed if name not in self.held]
-        of_database = [name for name in missing if key is None or name in _OF_DATABASES]
-        alone = {*of_database, *self.alone.get(key or ("", ""), ())}
-        of_table = [name for name in missing if name not in alone]
+        of_database, of_table = self._missing(key, needed)
         if not of_table and not of_database:
             return None
         account, places = account_of(self.access), list[tuple[str, str, str]]()
-        if of_table and key is not None:  # without a table, all that is missing is of the database
+        if of_table and key is not None:
             places.append((", ".join(of_table), "it", f"{quote(database, 'mysql')}.{quote(key[1], 'mysql')}"))
         if of_database:
             places.append((", ".join(of_database), f"the database {database}", f"{self._entry()}.*"))
@@ -148,6 +145,13 @@ class _Mysql(Privileges):
         grants = [f"GRANT {names} ON {where} TO {account};" for names, _, where in places]
         reason = f"the account {account} lacks {' and '.join(lacks)}"
         return LeftOut(step, tool, ".".join(key) if key else database, reason, (*of_table, *of_database), tuple(grants))
+
+    def _missing(self, key: Key | None, needed: Sequence[str]) -> tuple[list[str], list[str]]:
+        """What of `needed` is missing on the database, and what on the table. Without a table, all is of the database."""
+        missing = [name for name in needed if name not in self.held]
+        of_database = [name for name in missing if key is None or name in _OF_DATABASES]
+        alone = self.alone.get(key, ()) if key is not None else ()
+        return of_database, [name for name in missing if name not in of_database and name not in alone]
 
     def _entry(self) -> str:
         return quote(self.best, "mysql") if self.best is not None else pattern(self.server.database)
@@ -177,7 +181,7 @@ _JUDGES = {"postgresql": _Postgresql, "mysql": _Mysql, "sqlite": _Sqlite}
 
 
 def privileges_of(inventory: Inventory) -> Privileges:
-    """Who judges what the role may do on this engine; where inspection did not ask, nothing is refused."""
+    """The privileges of the role on this engine; where they were not inspected, nothing is refused."""
     return (_JUDGES[inventory.server.engine] if inventory.access else Privileges)(inventory)
 
 
@@ -220,7 +224,7 @@ def of_public(access: Access) -> list[Public]:
 
 
 def fits(database: str, pattern: str) -> bool:
-    """Whether a pattern of GRANT means a database."""
+    """Whether a pattern of GRANT matches a database."""
     wild = {"_": ".", "%": ".*"}
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     return bool(re.fullmatch("".join(wild.get(one) or re.escape(one[-1]) for one in parts), database, re.DOTALL))

@@ -1,11 +1,12 @@
-"""Values against JSON Schemas: jsonschema has the last word, and is not asked about what plainly fits.
+"""Check values against JSON Schemas. jsonschema decides, but is loaded only for a value that does not plainly fit.
 
-Its import costs more than the inspection of a small database, and nearly every value fits. What is not plain, and every refusal,
-is its own to judge and to word.
+Importing jsonschema takes longer than inspecting a small database, and nearly every value fits. It judges the rest and words
+every refusal.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +22,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "null": lambda value: value is None,
 }
-#: Keywords that say something of values of one type alone.
+#: Keywords that apply to values of one type only.
 _OF_TYPE = {
     **dict.fromkeys(("minimum", "maximum"), "number"),
     **dict.fromkeys(("minLength", "pattern"), "string"),
@@ -31,7 +32,7 @@ _OF_TYPE = {
 
 
 def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
-    """Raises ParameterError naming the value, its place and what would fit."""
+    """Raises ParameterError, which names the value, its place and what would fit."""
     if plainly_fits(value, schema):
         return
     from jsonschema import Draft202012Validator
@@ -39,41 +40,41 @@ def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
 
     error = best_match(Draft202012Validator(dict(schema)).iter_errors(value))
     if error is not None:
-        place = "".join(f".{part}" for part in error.absolute_path) or ""
+        place = "".join(f".{part}" for part in error.absolute_path)
         raise ParameterError(f"in {where}{place}: {error.message}")
 
 
 def plainly_fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether jsonschema would certainly find nothing wrong; False of a keyword that is not among these too."""
+    """Whether jsonschema would certainly find nothing wrong. False also for a keyword that is not known here."""
     return all(_fits(value, keyword, rule, schema) for keyword, rule in schema.items())
 
 
 def _fits(value: Any, keyword: str, rule: Any, schema: Mapping[str, Any]) -> bool:
     if keyword in _OF_TYPE and not _TYPES[_OF_TYPE[keyword]](value):
         return True
-    match keyword:
-        case "description" | "title":
-            return True
-        case "type":
-            return any(_TYPES[name](value) for name in ([rule] if isinstance(rule, str) else rule) if name in _TYPES)
-        case "enum":
-            return isinstance(value, (str, type(None))) and value in rule
-        case "anyOf":
-            return any(plainly_fits(value, option) for option in rule)
-        case "minimum":
-            return bool(value >= rule)
-        case "maximum":
-            return bool(value <= rule)
-        case "minLength" | "minItems":
-            return bool(len(value) >= rule)
-        case "pattern":
-            return re.search(rule, value) is not None
-        case "items":
-            return all(plainly_fits(item, rule) for item in value)
-        case "properties":
-            return all(plainly_fits(value[name], rule[name]) for name in rule if name in value)
-        case "required":
-            return all(name in value for name in rule)
-        case "additionalProperties":
-            return rule is False and set(value) <= schema.get("properties", {}).keys()
-    return False
+    if keyword == "additionalProperties":
+        return rule is False and set(value) <= schema.get("properties", {}).keys()
+    return keyword in _KEYWORDS and bool(_KEYWORDS[keyword](value, rule))
+
+
+def _is_of_type(value: Any, rule: str | list[str]) -> bool:
+    names = [rule] if isinstance(rule, str) else rule
+    return any(_TYPES[name](value) for name in names if name in _TYPES)
+
+
+#: Keyword -> whether a value satisfies its rule, for those that are judged without the rest of the schema.
+_KEYWORDS: dict[str, Callable[[Any, Any], bool]] = {
+    "description": lambda value, rule: True,
+    "title": lambda value, rule: True,
+    "type": _is_of_type,
+    "enum": lambda value, rule: isinstance(value, (str, type(None))) and value in rule,
+    "anyOf": lambda value, rule: any(plainly_fits(value, option) for option in rule),
+    "minimum": operator.ge,
+    "maximum": operator.le,
+    "minLength": lambda value, rule: len(value) >= rule,
+    "minItems": lambda value, rule: len(value) >= rule,
+    "pattern": lambda value, rule: re.search(rule, value) is not None,
+    "items": lambda value, rule: all(plainly_fits(item, rule) for item in value),
+    "properties": lambda value, rule: all(plainly_fits(value[name], rule[name]) for name in rule if name in value),
+    "required": lambda value, rule: all(name in value for name in rule),
+}

@@ -1,4 +1,4 @@
-"""What a deletion would reach, looked up foreign key by foreign key, for servers that cannot do so in one statement."""
+"""Find the rows that a deletion would reach, one foreign key at a time, for servers that need a statement for each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aishell.databases.base import Session, Statement
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
-#: Rows that one statement asks about.
+#: Rows that one statement looks up.
 LOT = 200
-#: The most bytes of lines that are held of one chunk.
+#: The most bytes of lines of one chunk that are kept in memory.
 MOST_BYTES = 64 << 20
 
 Key = tuple[Any, ...]
@@ -21,10 +21,10 @@ Render = Callable[[str, Mapping[str, Any]], Statement]
 
 
 class Following:
-    """The rows of a chunk and those that go or change with them.
+    """The rows of a chunk, and the rows that are deleted or changed with them.
 
     A tool with a block `follow` returns a row as its key, its `line`, and the MD5 `sum` that the server makes of the line.
-    Each row is followed once, however many ways lead to it.
+    Each row is followed once, even if several foreign keys lead to it.
     """
 
     def __init__(self, edges: Sequence[Mapping[str, Any]], render: Render) -> None:
@@ -49,17 +49,22 @@ class Following:
         ahead = [(0, list(found[0]))]
         while ahead:
             part, keys = ahead.pop()
-            for number, child in [
-                (n, int(edge["child"])) for n, edge in enumerate(self.edges) if edge["parent"] == part
-            ]:
+            for number, child in self._foreign_keys_to(part):
                 known = set(found.setdefault(child, {}))
-                for first in range(0, len(keys), LOT):
-                    lot = keys[first : first + LOT]
-                    rows = session.query(self.render("follow", {**values, "edge": number, "keys": lot}))
+                for rows in self._referencing(session, {**values, "edge": number}, keys):
                     found[child] |= {key: row for key, row in _by_key(rows).items() if key not in known}
                     yield child, rows
                 if new := [key for key in found[child] if key not in known]:
                     ahead.append((child, new))
+
+    def _foreign_keys_to(self, part: int) -> list[tuple[int, int]]:
+        """The number and the child of each foreign key whose parent is `part`."""
+        return [(number, int(edge["child"])) for number, edge in enumerate(self.edges) if edge["parent"] == part]
+
+    def _referencing(self, session: Session, values: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[list[Row]]:
+        """The rows that reference those of `keys` by the foreign key `edge` of `values`, a lot at a time."""
+        for first in range(0, len(keys), LOT):
+            yield session.query(self.render("follow", {**values, "keys": keys[first : first + LOT]}))
 
 
 def _by_key(rows: Sequence[Row]) -> dict[Key, Row]:
@@ -67,7 +72,7 @@ def _by_key(rows: Sequence[Row]) -> dict[Key, Row]:
 
 
 def _whole(part: int, rows: Sequence[Row]) -> Row:
-    """The lines of a part with their sum. Raises DatabaseError for a line that is not what the server summed up."""
+    """The lines of a part with their checksum. Raises DatabaseError for a line that differs from the server's checksum."""
     lines = [str(row["line"]).encode() for row in rows]
     sums = [str(row["sum"]) for row in rows]
     if sums != list(map(checksum, lines)):

@@ -1,6 +1,6 @@
-"""How many rows of a log are old, before they are counted: what is asked of the database, and what its answers tell. Pure.
+"""Estimate how many rows of a log table are old before they are counted: the queries, and what is derived from them. Pure.
 
-Nothing is derived from the oldest and the newest date alone: a single one of 9999-12-31 would make ten rows out of a thousand.
+Nothing is derived from the oldest and the newest date alone: a single 9999-12-31 would turn a thousand rows into ten.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from aishell.planning.spread import Spread, histogram, sampled
 TOOL, RANGE = "measure_old_rows", "count_log_rows"
 #: A smaller table is read where no index helps: bytes.
 READ_ALL = 64 << 20
-#: In a table that is read no row need be left out.
+#: The limit of the count for a table that is read whole.
 EVERY = 1 << 40
-#: Look-ups of a sample, and the fewest dates that it has to find: of so many a share is known to one in ten.
+#: Look-ups of a sample, and the fewest dates that it must find: with these a share is known within a tenth.
 POINTS, FEWEST = 500, 100
-#: Seconds after which a prediction is done without a count, and then without a sample: a server that takes its own statistics
-#: for truth may read a table where an index was meant to be counted.
+#: Seconds after which a prediction does without a count, and then without a sample: a server that trusts outdated statistics
+#: may scan the table where the index was to be counted.
 PATIENCE = 3.0
-#: This part of the old rows counts for nothing when their days are counted: what lies far before the others is there.
+#: The share of the old rows, the very oldest, that is ignored when their days are counted: outliers are among them.
 STRAY = 0.02
 _WHOLE = re.compile(r"^(tiny|small|medium|big)?int", re.IGNORECASE)
 DAY = 86_400
 
 
 def questions(log: LogTable, inventory: Inventory) -> list[Question]:
-    """What is to be asked of a table of which some rows are old. Where it has an index on MariaDB, both sides are estimated."""
+    """The queries on a table that has old rows. On MariaDB the server also estimates both sides of an indexed date."""
     if not log.has_old or TOOL not in inventory.tools:
         return []
     names = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
     most = _most(log, inventory.server.engine)
     which = {**names, "cutoff": log.before, "filters": list(log.rule.filters), "most": most}
     params = {**which, **_places(log, inventory.server.engine)}
-    asked = [Question(_counted(log), TOOL, params, PATIENCE)]
+    found = [Question(_counted(log), TOOL, params, PATIENCE)]
     if inventory.answers.get(_counted(log)) == {}:
-        asked.append(Question(_sampled(log), TOOL, {**params, "most": 0}, PATIENCE))
+        found.append(Question(_sampled(log), TOOL, {**params, "most": 0}, PATIENCE))
     answer = _answer(log, inventory)
     if (
         not answer
@@ -52,16 +52,16 @@ def questions(log: LogTable, inventory: Inventory) -> list[Question]:
         or not log.indexed
         or _is_counted(log, answer, inventory)
     ):
-        return asked
+        return found
     for side, start, finish in (("older", log.oldest, log.before), ("newer", log.before, log.newest)):
-        asked.append(
+        found.append(
             Question(_side(log, side), RANGE, {**names, "start": start, "finish": finish, "most": 0}, PATIENCE)
         )
-    return asked
+    return found
 
 
 def measured(log: LogTable, inventory: Inventory) -> LogTable:
-    """The table with what is known of its old rows."""
+    """The table with what is known about its old rows."""
     if not log.has_old:
         return replace(log, old=Old(0, "by the oldest date") if log.oldest else Old(0, "no row has a date"))
     answer = _answer(log, inventory)
@@ -114,7 +114,7 @@ def _dived(log: LogTable, inventory: Inventory) -> _Guess | None:
 
 
 def _whole(log: LogTable) -> _Guess | None:
-    """Where even the newest date is old."""
+    """The guess when even the newest date is old; else None."""
     newest, moment = (seconds_of(log.kind, str(text)) for text in (log.newest, log.before))
     found = newest is not None and moment is not None and newest < moment
     return _Guess(1.0, "every date is before the cut-off") if found else None
@@ -133,17 +133,21 @@ def _shared(log: LogTable, spread: Spread | None, engine: str) -> _Guess | None:
 
 
 def _spread(log: LogTable, answer: Mapping[str, list[Row]]) -> Spread | None:
-    """How the dates are spread, by the sample; None where there is none, or too small a one."""
+    """The distribution of the dates in the sample; None without a sample, or when it is too small."""
     rows = answer.get("sample", [])
     if not rows:
         return None
     if "share" not in rows[0]:
         values = [_seconds(log, row["date"]) for row in rows]
         return sampled(values) if len(values) >= FEWEST else None
-    points = [
-        (at, float(r["share"])) for r in rows if r["share"] is not None and (at := _seconds(log, r["date"])) is not None
-    ]
-    bounds = [at for r in rows if r["share"] is None and (at := _seconds(log, r["date"])) is not None]
+    return _histogram(log, rows)
+
+
+def _histogram(log: LogTable, rows: Sequence[Row]) -> Spread | None:
+    """The distribution in the statistics: rows with a share are single dates, those without are bounds."""
+    dated = [(at, row["share"]) for row in rows if (at := _seconds(log, row["date"])) is not None]
+    points = [(at, float(share)) for at, share in dated if share is not None]
+    bounds = [at for at, share in dated if share is None]
     nulls = sum(float(row["share"]) for row in rows if row["date"] is None)
     return histogram(points, bounds, nulls) if points or bounds else None
 

@@ -1,7 +1,7 @@
-"""Which partitions of a log table go as a whole, and in which tables the old rows of the others are deleted. Pure.
+"""Which partitions of a log table are dropped whole, and in which tables the old rows of the others are deleted. Pure.
 
-That a partition holds nothing but old rows is decided by the database, which knows the bounds' type: `stays` of the tool
-inspect_partitions, and once more when drop_old_partitions runs.
+Whether a partition holds only old rows is decided by the database, which knows the type of the bounds: `stays` of the tool
+inspect_partitions, checked again when drop_old_partitions runs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from aishell.reporting.deletions import CONCURRENTLY, EXCLUSIVELY
 #: waited 20 ms at most), and bytes a second where the newest of its rows is not found by an index (cached: PostgreSQL 0.7e9 to
 #: 1.7e9, MariaDB 10.11 0.4e9).
 SECONDS, SCAN = 0.1, 0.5e9
-#: So many partitions are named in a note.
+#: The most partitions that a note names.
 NAMED = 5
 
 
 @dataclass(frozen=True)
 class Partitions:
-    """What becomes of one table's partitions. `tables`: where old rows are deleted, None: in the table itself."""
+    """What happens to the partitions of one table. `tables`: where old rows are deleted; None: in the table itself."""
 
     dropped: tuple[Row, ...] = ()  # as `find` of `tool` would return them
     tool: str = CONCURRENTLY
@@ -65,7 +65,7 @@ class Partitions:
 
 
 def question(log: LogTable, inventory: Inventory) -> Question | None:
-    """What is to be asked of a table that may have partitions; None where it has none, or its dates cannot be compared."""
+    """The question about the partitions of a table; None where it has none, or its dates cannot be compared."""
     if "inspect_partitions" not in inventory.tools:
         return None
     if profile(inventory.server.engine).partitions_are_tables and log.table.kind != "partitioned":
@@ -74,38 +74,51 @@ def question(log: LogTable, inventory: Inventory) -> Question | None:
     if cutoff is None:
         return None
     names = {"schema": log.table.schema, "table": log.table.table}
-    return Question(_asked(log), "inspect_partitions", {**names, "date_column": log.column, "cutoff": cutoff})
+    return Question(_question_name(log), "inspect_partitions", {**names, "date_column": log.column, "cutoff": cutoff})
 
 
 def cutoff_of(log: LogTable) -> str | int | None:
-    """The cut-off as the column writes it, also where no row shows how; None where its type does not tell either."""
+    """The cut-off as the column writes it, by its type where it has no rows; None where the type does not say either."""
     kind = log.kind or kind_of_type(log.declared)
     return replace(log, kind=kind).before if kind else None
 
 
 def decide(log: LogTable, inventory: Inventory, *, limited: bool = False) -> Partitions:
-    """What becomes of the partitions of a table. `limited`: no more than so many rows may go."""
-    answer = inventory.answers.get(_asked(log), {})
+    """What happens to the partitions of a table. `limited`: the number of rows to delete has a limit."""
+    answer = inventory.answers.get(_question_name(log), {})
     rows = answer.get("partitions", [])
     if not rows:
         return Partitions(tables=() if log.table.kind == "partitioned" else None)
     _refuse_excluded(log, (*rows, *answer.get("leaves", [])))
-    has_default = any(row.get("is_default") for row in rows)
     old = [row for row in rows if row["stays"] is None]
     kept = _kept(log, limited)
-    notes = [f"no partition is dropped, {kept}"] if kept and old else []
-    notes += _reasons(rows)
     leaves, foreign = _leaves(answer.get("leaves", []), old if kept else [])
-    role = privileges_of(inventory)
-    closed = {leaf.key: role.refused("delete", "delete_old_records", leaf.key, ("SELECT",)) for leaf in leaves}
-    notes += [f"{name} is a foreign table: clean it up where it lives" for name in foreign]
+    refused = _refused(leaves, inventory)
+    notes = [
+        *([f"no partition is dropped, {kept}"] if kept and old else ()),
+        *_reasons(rows),
+        *(f"{name} is a foreign table: clean it up on its own server" for name in foreign),
+    ]
     return Partitions(
         () if kept else tuple(_found(log, row) for row in old),
-        EXCLUSIVELY if has_default or CONCURRENTLY not in inventory.tools else CONCURRENTLY,
-        tuple(leaf for leaf in leaves if closed[leaf.key] is None) if log.table.kind == "partitioned" else None,
+        _tool(rows, inventory),
+        tuple(leaf for leaf in leaves if leaf.key not in refused) if log.table.kind == "partitioned" else None,
         tuple(f"{log.name}: {note}" for note in notes),
-        tuple(filter(None, closed.values())),
+        tuple(refused.values()),
     )
+
+
+def _tool(partitions: Sequence[Row], inventory: Inventory) -> str:
+    """The tool that drops partitions: a table with a default partition cannot detach concurrently."""
+    has_default = any(row.get("is_default") for row in partitions)
+    return EXCLUSIVELY if has_default or CONCURRENTLY not in inventory.tools else CONCURRENTLY
+
+
+def _refused(leaves: Sequence[Table], inventory: Inventory) -> dict[tuple[str, str], LeftOut]:
+    """The tables that the role may not read, by their keys."""
+    role = privileges_of(inventory)
+    refused = {leaf.key: role.refused("delete", "delete_old_records", leaf.key, ("SELECT",)) for leaf in leaves}
+    return {key: reason for key, reason in refused.items() if reason is not None}
 
 
 def _refuse_excluded(log: LogTable, rows: Sequence[Row]) -> None:
@@ -120,7 +133,7 @@ def _refuse_excluded(log: LogTable, rows: Sequence[Row]) -> None:
 
 
 def _kept(log: LogTable, limited: bool) -> str | None:
-    """Why no partition of a table may go as a whole."""
+    """Why no partition of a table may be dropped whole; None where one may."""
     if log.rule.filters:
         return "since not all of its old rows are to go (filters)"
     if log.rule.archive:
@@ -162,9 +175,9 @@ def _table(schema: str, table: str, row: Mapping[str, object]) -> Table:
 
 def _found(log: LogTable, row: Row) -> Row:
     """A partition as `find` names it."""
-    told = {name: value for name, value in row.items() if name not in ("old", "stays", "is_default")}
-    return told if "partition_schema" in told else {"schema": log.table.schema, "table": log.table.table, **told}
+    found = {name: value for name, value in row.items() if name not in ("old", "stays", "is_default")}
+    return found if "partition_schema" in found else {"schema": log.table.schema, "table": log.table.table, **found}
 
 
-def _asked(log: LogTable) -> str:
+def _question_name(log: LogTable) -> str:
     return f"partitions of {log.name}"

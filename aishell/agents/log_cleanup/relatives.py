@@ -1,4 +1,4 @@
-"""The tables whose rows go, or change, with the archived rows of a log table: all of them, in whatever number of steps. Pure."""
+"""The tables whose rows are deleted or changed with the archived rows of a log table, directly or through others. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aishell.planning.variables import escaped
 INSPECT = "inspect_relatives"
 #: A default that is written out: a number, or a text with the type it is cast to.
 _CONSTANT = re.compile(r"(?P<number>-?\d+)|'(?P<text>(?:[^']|'')*)'(?:::.*)?|(?P<nothing>NULL(?:::.*)?)", re.IGNORECASE)
-#: What stands in the text of a trigger and is none of its statements.
+#: Literals and comments in the text of a trigger.
 _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _DELETES = re.compile(r"\b(delete(?!\s+(?:on|or|of|to)\b)|truncate|merge|replace\s+into|or\s+replace)\b", re.IGNORECASE)
 
@@ -39,10 +39,10 @@ class _Part:
 
 @dataclass
 class Relatives:
-    """What the tools of an archive are given, and what a person is told."""
+    """Parameters for the archive tools, and sentences for people."""
 
     params: dict[str, Any] = field(default_factory=dict)
-    watched: dict[str, Any] = field(default_factory=dict)  # what a deletion looks at once more: none but these act
+    watched: dict[str, Any] = field(default_factory=dict)  # what a deletion checks again: no other foreign keys act
     names: tuple[str, ...] = ()  # tables that rows go from
     changed: tuple[str, ...] = ()  # tables whose rows change
     notes: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Relatives:
 
 
 def questions(log: LogTable, inventory: Inventory) -> Iterator[Question]:
-    """What is still to be asked about the family of a table, and what was asked of it before."""
+    """All questions about the family of a table so far, answered or not."""
     if INSPECT not in inventory.tools:
         return
     known, through = [log.table.key], set[Key]()
@@ -234,11 +234,7 @@ class _Family:
             event, what = ("on_update", "changed") if part.changed else ("on_delete", "deleted")
             fired = [row for row in self.answers[_question(part.key).name]["effects"] if row[event]]
             for row in fired:
-                if row["kind"] == "rule" or _DELETES.search(_QUOTED.sub("''", str(row["body"]))):
-                    raise ParameterError(
-                        f"the {row['kind']} {row['name']} of {_name(part.key)} may delete further rows, which no archive has",
-                        hint="switch it off for the clean-up, or clean up without --archive",
-                    )
+                _refuse_deleting(row, part.key)
             if fired and part.number:
                 names = ", ".join(str(row["name"]) for row in fired)
                 self.notes.append(f"{_name(part.key)}: each {what} row fires {names}")
@@ -296,6 +292,15 @@ class _Family:
     def _primary(self, key: Key) -> list[str]:
         rows = [row for row in self._columns(key).values() if row["key_position"]]
         return [str(row["column"]) for row in sorted(rows, key=lambda row: int(row["key_position"]))]
+
+
+def _refuse_deleting(effect: Row, table: Key) -> None:
+    """Raises ParameterError for a rule, and for a trigger that may delete rows."""
+    if effect["kind"] == "rule" or _DELETES.search(_QUOTED.sub("''", str(effect["body"]))):
+        raise ParameterError(
+            f"the {effect['kind']} {effect['name']} of {_name(table)} may delete further rows, which no archive has",
+            hint="switch it off for the clean-up, or clean up without --archive",
+        )
 
 
 def _question(key: Key) -> Question:
