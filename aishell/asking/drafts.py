@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from aishell.agents.patterns import Word
 from aishell.asking import routing
@@ -12,6 +13,8 @@ from aishell.asking.parts import Part, Reading
 from aishell.asking.reading import read
 from aishell.asking.routing import Clause
 from aishell.asking.text import Text, has
+
+_UNDONE = frozenset("not don't dont never mustn't shouldn't cannot can't avoid refrain".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,23 @@ def gathered(text: Text) -> tuple[list[Draft], tuple[tuple[str, float], ...]]:
     for clause in routing.clauses(text.words, together, text.known.agents):
         gathering.take(clause)
     return gathering.drafts, tuple(sorted(gathering.unclear.items(), key=lambda one: (-one[1], one[0])))
+
+
+def carried_over(text: Text, drafts: Sequence[Draft]) -> Iterator[str]:
+    """Work that `and` joins to work that is not to be done: `do not rewrite orders and vacuum events` can mean either."""
+    clauses = sorted((clause for draft in drafts for clause in draft.clauses), key=lambda clause: clause.first)
+    for before, clause in pairwise(clauses):
+        joined = clause.first - before.last == 1 and text.words[before.last].form in ("and", "or")
+        if joined and clause.agent is not None and before.agent is None and _is_undone(text, before):
+            yield f"whether {text.said(clause.first, clause.last)!r} is to be done, or is part of what is not"
+
+
+def _is_undone(text: Text, clause: Clause) -> bool:
+    """Whether a clause names work, and says in English that it is not to be done."""
+    words = text.words[clause.first : clause.last]
+    asks = (one for vocabulary in text.vocabularies.values() for one in vocabulary.asks)
+    named = has([pattern for weight, pattern in asks if weight >= routing.SURE], words)
+    return named and any(word.form in _UNDONE for word in words if not word.quoted)
 
 
 def part_of(text: Text, clauses: Sequence[Clause]) -> Part:

@@ -54,4 +54,4 @@ def _told(look: Look, one: Candidate) -> Fact:
         "bytes_per_day": one.bytes_per_day,
         "command": one.command,
     }
-    return look.fact(f"{text}{f' `{one.command}` cleans it.' if one.command else ''}", _SOURCE, figures)
+    return look.fact(f"{text}{f' `{one.command}` shows what would go.' if one.command else ''}", _SOURCE, figures)

@@ -14,7 +14,7 @@ from aishell.agents.patterns import Word
 from aishell.agents.word_classes import COMMON
 from aishell.asking import routing
 from aishell.asking import words as lexicon
-from aishell.asking.drafts import Draft, gathered, locate, part_of
+from aishell.asking.drafts import Draft, carried_over, gathered, locate, part_of
 from aishell.asking.narrowing import unread
 from aishell.asking.parts import matches
 from aishell.asking.questions import asks_for_work, question
@@ -104,7 +104,7 @@ class _Understanding:
 
     def _doubt(self, drafts: Sequence[Draft], shown: Text) -> str | None:
         """Reads the inputs of every order; what is not certain, if anything."""
-        doubts: list[str] = []
+        doubts = list(carried_over(shown, drafts))
         for draft in drafts:
             draft.reading = read(shown.vocabularies[draft.agent], part_of(shown, draft.clauses))
             doubts += draft.reading.doubts

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -67,6 +69,17 @@ def test_a_task_is_planned_asked_and_run_as_any_other(shop: Aishell) -> None:
 
 def test_a_dry_run_is_asked_for_in_words_too(shop: Aishell) -> None:
     assert ask(shop, "just show me what a full maintenance of crm would do").expect(0).json["dry_run"] is True
+
+
+def test_logs_are_looked_for(aishell: Aishell, bloated_sqlite: Bloated) -> None:
+    url = bloated_sqlite.make().url
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as db, db:
+        db.execute("CREATE TABLE app_log (id INTEGER PRIMARY KEY, created_at TEXT, level TEXT, message TEXT)")
+        db.execute("INSERT INTO app_log (created_at, level, message) VALUES ('2020-01-01 00:00:00', 'info', 'started')")
+    document = ask(aishell, "find the log tables", "--url", url).expect(0).json
+    found = [fact["figures"]["table"] for fact in document["facts"] if "table" in fact["figures"]]
+    known = aishell("run", "log-cleanup", "--discover", "--url", url, "--output", "json").expect(0).json["candidates"]
+    assert found == [f"{one['schema']}.{one['table']}" for one in known] == ["main.app_log"]
 
 
 def test_several_tasks_are_a_workflow_in_the_order_of_the_text(shop: Aishell) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -97,6 +97,13 @@ def test_negated_work_is_not_done(language: str) -> None:
             if _executed(understand(more.format(said), KNOWN)) not in able:
                 done.append(more.format(said))
     assert not done
+
+
+@pytest.mark.parametrize("negation", ["do not {} and {}", "don't {} or {}", "never {} and {}", "neither {} nor {}"])
+def test_what_a_negation_may_be_carried_over_to_is_not_done(negation: str) -> None:
+    texts = [*WORK["en"], "delete app_log rows older than 90 days", "back up shop"]
+    said = [negation.format(one, other) for one, other in pairwise(texts)]
+    assert not [text for text in said if _executed(understand(f"{text} on shop", KNOWN))]
 
 
 @pytest.mark.parametrize(
