@@ -34,6 +34,8 @@ from aishell.state.runs import requesters, who
 WAIT_FOR_CALM, CALM_POLL = 120.0, 5.0
 #: The tool that tells what a deletion sets off; MySQL has none.
 RELATIVES = "inspect_relatives"
+#: Fields of a request that are recorded as they are.
+_OF_REQUEST = ("params", "parameters", "edits", "busy_sessions", "statements", "server")
 _PASSING = {"max_replica_lag", "max_load", "no_long_transactions"}
 
 
@@ -100,9 +102,8 @@ def _denials(verdict: Verdict) -> list[Reason]:
 def _denied(run: Run, step: Step, authorized: Authorized) -> Authorized:
     """A step that must not run: refused, or deferred where the reasons pass by themselves."""
     denials = _denials(authorized.verdict)
-    reasons = "; ".join(
-        dict.fromkeys(f"{r.text} ({r.rule})" for r in denials)
-    )  # policy and agent may both have the rule
+    # The policy and the agent may both have the rule.
+    reasons = "; ".join(dict.fromkeys(f"{r.text} ({r.rule})" for r in denials))
     run.event("policy_decided", step, decision="deny", reasons=plain(authorized.verdict.reasons))
     if all(r.rule in _PASSING for r in denials):
         return replace(authorized, status=StepStatus.SKIPPED, cause=Cause.DEFERRED, reason=f"deferred: {reasons}")
@@ -267,10 +268,7 @@ def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: lis
     # Who changed the step may approve it no more than who asked for it.
     editors = {edit.uid for edit in authorized.edits if edit.uid is not None}
     shown = {
-        **{
-            name: getattr(request, name)
-            for name in ("params", "parameters", "edits", "busy_sessions", "statements", "server")
-        },
+        **{name: getattr(request, name) for name in _OF_REQUEST},
         **{name: getattr(step, name) for name in ("rationale", "evidence", "estimate")},
         "environment": run.job.target.environment,
         "found": authorized.found,

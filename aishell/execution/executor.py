@@ -159,7 +159,7 @@ def _run(
         return _stopped(recorder, context, authorized.values, result, error)
     result = replace(
         result,
-        status={"done": StepStatus.DONE, "skipped": StepStatus.SKIPPED, "failed": StepStatus.FAILED}[outcome.status],
+        status=StepStatus(outcome.status),
         cause=_cause(outcome),
         output=plain(outcome.output),
         reason=outcome.reason if outcome.status != "failed" else None,

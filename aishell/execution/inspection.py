@@ -16,6 +16,8 @@ from aishell.safety.constraints import BackupRequired
 
 #: Above this a table is estimated, not measured: pgstattuple reads it (0.33 s for 669 MB, approximately 0.21 s).
 MEASURE_MAX_BYTES = 20 << 30
+#: Kinds of errors with which a question that the plan can do without has no answer.
+_UNANSWERED = ("statement_timeout", "lock_timeout", "cancelled", "permission")
 #: Objects measured in one statement; more than that are measured by the plan's own steps.
 MEASURE_MAX_TABLES = 5000
 
@@ -71,10 +73,8 @@ def _named(job: Job, tables: Sequence[Table]) -> tuple[tuple[Table, ...], tuple[
         try:
             found |= {table.key: table for table in choose((name,), tables)}
         except UnknownNameError as error:
-            near = error.hint if (error.hint or "").startswith("did you mean") else ""
-            absent.append(
-                f"no table is called {name}, which a rule of the configuration names" + (f": {near}" if near else "")
-            )
+            near = f": {error.hint}" if (error.hint or "").startswith("did you mean") else ""
+            absent.append(f"no table is called {name}, which a rule of the configuration names{near}")
     return tuple(found.values()), tuple(absent)
 
 
@@ -110,12 +110,7 @@ def _answer(job: Job, question: Question) -> Mapping[str, list[Row]]:
     try:
         return job.read(question.tool, question.params, within=question.patience)
     except DatabaseError as error:
-        if question.patience is None or error.kind not in (
-            "statement_timeout",
-            "lock_timeout",
-            "cancelled",
-            "permission",
-        ):
+        if question.patience is None or error.kind not in _UNANSWERED:
             raise
         return {}
 

@@ -182,9 +182,8 @@ def load_notifications(config: Path, known: Known) -> Notifications:
 def _service(document: Document, name: str, data: Mapping[str, Any] | None) -> Service:
     given = {key: value for key, value in (data or {}).items() if value is not None}
     if len(given) != 1:
-        message = (
-            f"the service {name!r} {'names several places of its URL' if given else 'does not say where its URL is'}"
-        )
+        wrongly = "names several places of its URL" if given else "does not say where its URL is"
+        message = f"the service {name!r} {wrongly}"
         later = sorted(given, key=lambda key: document.line("services", name, key))[1:2]
         hint = "write one of url_env, url_file and url_command"
         raise wrong(document, "services", name, *later, message=message, hint=hint)
@@ -244,6 +243,13 @@ def _check_choice(
         fits = " or ".join(one for one in CHOOSING if one in about[name])
         hint = f"choose it by {fits}" if fits else f"leave {key} out"
         raise wrong(document, *at, key, message=f"`{name}` has no {key} to be chosen by", hint=hint)
+    _check_severity(document, at, data, events)
+
+
+def _check_severity(
+    document: Document, at: tuple[object, ...], data: Mapping[str, Any], events: Collection[str]
+) -> None:
+    """Raises SettingsError for a rule whose severity is above that of its events."""
     for name in events:
         severity = EVENTS[name].severity
         if not reaches(severity, data.get("severity")):

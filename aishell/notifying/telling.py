@@ -132,17 +132,15 @@ def _decide(site: SiteFiles, at: datetime) -> int:
 def _measured(site: SiteFiles, metric: str, at: datetime) -> tuple[Mapping[str, float], float | None]:
     """A metric by what it is of, and its value where nothing is known of one."""
     if metric == "health_score":
-        return {
-            row.target: float(health(row.target, row.run_id, row.at, row.output).score) for row in checks(site.store)
-        }, None
+        scores = ((row.target, health(row.target, row.run_id, row.at, row.output).score) for row in checks(site.store))
+        return {target: float(score) for target, score in scores}, None
     if metric in BACKUP_AGES:
         from aishell.backups.store.catalog import newest
 
         # Looked for on the disk: one whose folder is gone is none.
         found = newest(site.backup_store.entries(), verified=BACKUP_AGES[metric])
-        return {
-            target: (at - datetime.fromisoformat(one.started_at)).total_seconds() for target, one in found.items()
-        }, inf
+        begun = {target: datetime.fromisoformat(one.started_at) for target, one in found.items()}
+        return {target: (at - since).total_seconds() for target, since in begun.items()}, inf
     return measure(site.store, metric, at)
 
 

@@ -1,4 +1,4 @@
-"""What a daemon has done by processes, as from cron: notifications sent, old runs pruned, `state.db` checked."""
+"""A daemon's chores, each a process as from cron: send notifications, prune old runs, check `state.db`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon: starts what is due, watches what runs, goes on with what died. It decides by `state.db`, not by what it remembers.
+"""The daemon: starts what is due, watches what runs, resumes what was killed. It decides by `state.db`, not by its memory.
 
 One thread turns it, about once a second. The nights themselves are processes of their own (`starting.Starter`): they neither need
 the daemon nor end with it, and the next one finds them by their locks.
@@ -37,13 +37,13 @@ TICK = timedelta(seconds=30)
 LOOK = 1.0
 #: Seconds without a look after which it is stuck.
 STUCK = 60.0
-#: A trouble that lasts is told again when so much time has gone by.
+#: How long a lasting trouble is not reported again.
 TROUBLE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Chore:
-    """Something the daemon does beside: how often, and how. What it raises is told, and it is done again all the same."""
+    """Work beside the schedules, and how often it is done. An error of it is reported, and the work is done again."""
 
     name: str
     every: timedelta
@@ -240,7 +240,7 @@ class Daemon:
                 )
 
     def close(self, why: str) -> None:
-        """Stop: runs go on by themselves, or are asked to pause and waited for, as `shutdown_grace` says."""
+        """Stop: by `shutdown_grace` runs continue by themselves, or are asked to pause and waited for."""
         grace = seconds(self.site.settings.daemon.shutdown_grace)
         with suppress(StateError):  # it ends all the same: runs write what they do themselves
             if grace and self.starter.running:
@@ -262,7 +262,7 @@ class Daemon:
             self.starter.reap()
 
     def _guarded(self, what: str, work: Callable[[], None]) -> None:
-        """A daemon outlives what goes wrong: it is told, not each second, and the work is tried again at its next turn."""
+        """Report an error of some work, not each second; it is tried again at its next turn, and the daemon lives on."""
         try:
             work()
         except Exception as error:

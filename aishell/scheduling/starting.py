@@ -1,4 +1,4 @@
-"""What is due, started: each run a process of its own, that goes on when this one ends."""
+"""Starts what is due: each run is a process of its own, which outlives this one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aishell.state.connection import Record
 from aishell.state.locks import is_held
 from aishell.state.slots import give_back
 
-#: So many logs of runs are kept, the newest.
+#: How many logs of runs are kept, the newest.
 LOGS = 1000
 
 
@@ -49,7 +49,7 @@ def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record
 
 @dataclass
 class Starter:
-    """Starts rows of the ledger, waits for them, and tells of each that has ended. `options`: those before the command.
+    """Starts rows of the ledger, waits for them, and reports each that has ended. `options`: those before the command.
 
     `ended` is told a row and how its process ended: its exit code, or less than 0, the signal that killed it.
 
@@ -68,7 +68,7 @@ class Starter:
     _tried: dict[int, str | None] = field(default_factory=dict)
 
     def run(self, only: Collection[int] | None = None) -> list[int]:
-        """Start what there is to be done, or `only` these rows, as many at a time as may be; the exit codes."""
+        """Start what is open, or `only` these rows, within all limits, and wait for the end; the exit codes."""
         codes: list[int] = []
         while True:
             self.start(only)
@@ -85,19 +85,17 @@ class Starter:
         return tuple(self._children)
 
     def try_again(self) -> None:
-        """What could not begin, or was killed, may be started once more; what runs is tried now."""
+        """Let what could not begin, or was killed, be started once more."""
         self._tried = {number: ended for number, ended in self._tried.items() if number in self._children}
 
     def start(self, only: Collection[int] | None = None) -> None:
-        """Start what there is to be done and was not tried, as many processes as may be."""
+        """Start what is open and was not tried, within all limits."""
         rows = self.site.ledger.open(self.clock())
         locked = {row.id for row in rows if row.id not in self._children and is_held(self.site.schedule_lock(row.id))}
         self.others |= locked  # until `left` has told of them
         working = locked | self._children.keys()
-        breakers = {one.target: one for one in self.site.breakers.all()}
-        ready = [row for row in rows if row.id not in working and not self._has_to_wait(row, breakers)]
         busy = {row.target for row in rows if row.id in working}
-        for row in (row for row in ready if self._is_wanted(row, only)):
+        for row in self._ready([row for row in rows if row.id not in working], only):
             if row.target in busy or len(working) >= self.site.schedules.max_concurrent:
                 continue
             child = self._process(row)
@@ -107,17 +105,19 @@ class Starter:
                 working.add(row.id)
                 busy.add(row.target)
 
-    def _is_wanted(self, row: Record, only: Collection[int] | None) -> bool:
-        """Whether a row is one of `only`, and was not tried since it ended last."""
-        tried = row.id in self._tried and self._tried[row.id] == row.ended_at
-        return not tried and (only is None or row.id in only)
+    def _ready(self, rows: Collection[Record], only: Collection[int] | None) -> list[Record]:
+        """Those of the rows, and of `only` these, whose turn has come and that were not tried since they ended last."""
+        breakers = {one.target: one for one in self.site.breakers.all()}
+        ready = [row for row in rows if not self._has_to_wait(row, breakers)]
+        untried = [row for row in ready if row.id not in self._tried or self._tried[row.id] != row.ended_at]
+        return [row for row in untried if only is None or row.id in only]
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until a process that was started here has ended, or for so long."""
         processes.ended(self._children, seconds)
 
     def reap(self) -> list[int]:
-        """Tell of the processes that have ended; the codes of those that were started here, 1 for one that was killed."""
+        """Report the processes that have ended; their exit codes, 1 for one that was killed."""
         codes = []
         for number, child in list(self._children.items()):
             code = child.poll()
@@ -174,7 +174,7 @@ class Starter:
 
 
 def log_of(site: SiteFiles, number: int | str) -> Path:
-    """Where the process of a row writes what it says, or one of a daemon's chores by its name."""
+    """The log of the process of a row, or of one of a daemon's chores by its name."""
     return site.state_path.parent / "schedule-logs" / f"{number}.log"
 
 

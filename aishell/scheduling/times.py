@@ -103,13 +103,11 @@ class Cron:
         """Every nominal time after a moment, rising."""
         begin = moment.astimezone(zone).replace(tzinfo=None, microsecond=0) - _REPEATED
         last = moment
-        for found in self._kept(begin, zone) if self.fixed else self._as_shown(begin, zone):
+        kept = (instant(wall, zone) for wall in self._walls(begin))
+        for found in kept if self.fixed else self._as_shown(begin, zone):
             if found > last:
                 yield found
                 last = found
-
-    def _kept(self, begin: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        return (instant(wall, zone) for wall in self._walls(begin))
 
     def _as_shown(self, begin: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         later: list[datetime] = []  # of a repeated hour: the second time comes when the first is over

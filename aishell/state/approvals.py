@@ -108,32 +108,19 @@ class Approvals:
         lost = self._lost(row, by) if status == "rejected" else []
         with self.store.write() as connection:
             _require_open(connection, row.id)
+            data = {"approval": row.id, "status": status, "by": by, "uid": uid, "reason": reason}
+            data |= {"digest": row.digest, "terminal": place or terminal()}
             if status == "approved" and shown(row).get("people", 1) > 1:
                 before = _require_another(connection, row, uid)
-                data = {"approval": row.id, "status": "pending", "by": by, "uid": uid, "reason": reason}
                 if not before:
-                    data |= {"digest": row.digest, "terminal": place or terminal()}
+                    data["status"] = "pending"
                     audit.append(connection, "approval_decided", data, run_id=row.run_id, step_index=row.step_index)
                     return "pending"
-                by = f"{before[0]['by']} and {by}"
-            answer = {
-                "status": status,
-                "decided_by": by,
-                "decided_at": now(),
-                "reason": reason,
-                "modifications": canonical(modifications) if modifications is not None else None,
-            }
+                data["by"] = f"{before[0]['by']} and {by}"
+            answer = {"status": status, "decided_by": data["by"], "decided_at": now(), "reason": reason}
+            answer["modifications"] = canonical(modifications) if modifications is not None else None
             connection.update("approvals", "id = :asked", {"asked": row.id}, answer)
-            data = {
-                "approval": row.id,
-                "status": status,
-                "by": by,
-                "uid": uid,
-                "reason": reason,
-                "digest": row.digest,
-                "modifications": modifications,
-                "terminal": place or terminal(),
-            }
+            data["modifications"] = modifications
             audit.append_all(connection, lost, run_id=row.run_id, step_index=row.step_index)
             audit.append(connection, "approval_decided", data, run_id=row.run_id, step_index=row.step_index)
             if row.level == STAGE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from aishell.errors import UnknownNameError
 from aishell.models import Left, Shift, Standing, now
@@ -128,21 +129,16 @@ class Backlog:
 
     def standings(self) -> dict[str, Standing]:
         """How the backlog of each target stands that has one."""
-        rows = self.rows()
-        return {
-            name: standing(row for row in rows if row.target == name) for name in dict.fromkeys(r.target for r in rows)
-        }
+        rows = groupby(self.rows(), key=lambda row: str(row.target))
+        return {name: standing(some) for name, some in rows}
 
     def nights(self, since: str) -> dict[tuple[str, str], BacklogNight]:
         """How the backlog of each target and agent stands that has one or had one since then, and how the first run since
         then had found it; where none ran, as it stands."""
         sql = "SELECT * FROM backlog_nights WHERE at > :since AND worked IS NOT NULL ORDER BY at"
         with self.store.read() as connection:
-            items, ran = (
-                connection.all("SELECT * FROM backlog ORDER BY since, id"),
-                connection.all(sql, {"since": since}),
-            )
-            stand, began = _by_agent(items), _by_agent(ran)
+            stand = _by_agent(connection.all("SELECT * FROM backlog ORDER BY since, id"))
+            began = _by_agent(connection.all(sql, {"since": since}))
             found = dict[tuple[str, str], BacklogNight]()
             for key in sorted(stand.keys() | began.keys()):
                 nights, after = began[key], standing(stand[key])

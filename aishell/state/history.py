@@ -15,7 +15,7 @@ KEPT, SEEN = 10, 200  # costs that are kept for one tool and object, and looked 
 _OUTCOMES = """SELECT tool, object, status, bytes_before, bytes_after FROM table_history
     WHERE target = :target ORDER BY id DESC LIMIT :recent"""
 _COSTS = (
-    """SELECT tool, object, seconds, work, unit FROM step_costs WHERE target = :target ORDER BY id DESC LIMIT :recent"""
+    "SELECT tool, object, seconds, work, unit FROM step_costs WHERE target = :target ORDER BY id DESC LIMIT :recent"
 )
 _A_ROW = """SELECT sum(seconds) / sum(work) FROM step_costs
     WHERE target = :target AND tool = :tool AND object = :object AND unit = 'rows' AND work > 0"""

@@ -1,4 +1,4 @@
-"""The outbox: what is to be told, decided once per rule and cause, and delivered at least once. Every method is one transaction.
+"""The outbox: messages, decided once per rule and cause, delivered at least once. Every method is one transaction.
 
 Causes are events of the audit log, which stand in the transactions of what they tell: the log is looked through from where the
 last look ended, and what a look decides is committed with how far it came. Nothing is told twice by a rule, nothing is passed by,
@@ -97,7 +97,7 @@ class Outbox:
         self.store = store
 
     def begin(self) -> None:
-        """Tell of what happens from now on; where that was begun, go on."""
+        """Notify of what happens from now on, or of what happened since an earlier beginning."""
         if self.store.first("SELECT 1 FROM outbox_cursor") is not None:
             return
         with self.store.write() as connection:
@@ -105,7 +105,7 @@ class Outbox:
             connection.insert("outbox_cursor", cursor, known="ON CONFLICT (id) DO NOTHING")
 
     def stop(self) -> None:
-        """There are no rules: what happens meanwhile is not told of later."""
+        """Without rules, what happens from now on is never notified."""
         if self.store.first("SELECT 1 FROM outbox_cursor") is None:
             return
         with self.store.write() as connection:
@@ -141,11 +141,9 @@ class Outbox:
         return made, not more and audit.head(connection)[0] == newest
 
     def _write_down(self, connection: Connection, verdict: Notification | IncidentState, at: datetime) -> int:
-        return (
-            self._follow(connection, verdict, at)
-            if isinstance(verdict, IncidentState)
-            else put(connection, verdict, at)
-        )
+        if isinstance(verdict, IncidentState):
+            return self._follow(connection, verdict, at)
+        return put(connection, verdict, at)
 
     def watch(
         self, standings: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime
@@ -180,9 +178,8 @@ class Outbox:
         if one.every is None:
             return 0
         times = int((at - datetime.fromisoformat(known.opened_at)) / one.every)
-        still = _about(
-            one, f"incident {known.id}, {times} times {one.every} later", f"still: {one.title}", one.severity
-        )
+        cause = f"incident {known.id}, {times} times {one.every} later"
+        still = _about(one, cause, f"still: {one.title}", one.severity)
         return put(connection, still, at) if times else 0
 
     def _open(self, connection: Connection, one: IncidentState, place: Mapping[str, str], at: datetime) -> int:
@@ -218,7 +215,7 @@ class Outbox:
         self._ended(number, {"status": "sent", "reason": None, "ended_at": now()}, "notification_sent")
 
     def untried(self, number: int, at: datetime) -> None:
-        """A message was not come to: that was no attempt."""
+        """A message was not tried: it does not count as an attempt."""
         with self.store.write() as connection:
             sql = "UPDATE outbox SET attempts = attempts - 1, next_at = :at WHERE id = :id AND status = 'waiting'"
             connection.execute(sql, {"id": number, "at": timestamp(at)})

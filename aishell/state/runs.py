@@ -1,4 +1,4 @@
-"""Runs, their steps and checkpoints: every method is one transaction, the audit events of what it tells included."""
+"""Runs, their steps and checkpoints. Every method is one transaction, its audit events included."""
 
 from __future__ import annotations
 
@@ -357,7 +357,7 @@ class Runs:
         return self.store.all("SELECT * FROM events WHERE run_id = :run ORDER BY id", {"run": run_id})
 
     def is_unchanged(self, row: Record) -> bool:
-        """Whether a run is still what the log says that it was made of."""
+        """Whether a run is still what it was created as, by the audit log."""
         sql = "SELECT data FROM events WHERE run_id = :run AND type = 'state_changed' ORDER BY id LIMIT 1"
         made = audit.read(self.store.value(sql, {"run": row.id}) or "")
         seals = {"plan": row.plan_digest, "seal": audit.seal(row), "made": audit.seal_made(row)}

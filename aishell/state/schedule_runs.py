@@ -173,7 +173,7 @@ class ScheduleRuns:
         return connection.all(there, place)
 
     def ask(self, name: str, targets: Collection[str], at: datetime, local: str, until: datetime | None) -> list[int]:
-        """A run that a person asks for, outside of its times; the ids of its rows."""
+        """Record a run that a person requests outside of its times; the ids of its rows."""
         row = _row(name, Entry(at, "due", "run-now", until), local, asked_by=who())
         with self.store.write() as connection:
             connection.insert("schedule_runs", *({**row, "target": target} for target in targets))
@@ -248,7 +248,7 @@ class ScheduleRuns:
         return rows
 
     def open(self, at: datetime) -> list[Record]:
-        """What there is to be done, oldest first; those that are running among it, also where their process is there."""
+        """The open rows, oldest first; running ones among them, also those whose process is alive."""
         return self.store.all(_OPEN, {"now": timestamp(at)})
 
     def of_run(self, run_id: str) -> Record | None:
@@ -336,7 +336,7 @@ class ScheduleRuns:
                 _log(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
 
     def note(self, number: int, reason: str) -> bool:
-        """Say why the turn of a row has not come, or it is not gone on with; whether that is new."""
+        """Record why a row does not begin or continue; whether that is new."""
         place = {"id": number}
         with self.store.write() as connection:
             where = "id = :id AND status IN ('due', 'waiting') AND reason <> :why"
@@ -352,7 +352,7 @@ class ScheduleRuns:
     def close(
         self, number: int, status: str, *, reason: str = "", exit_code: int | None = None, outcome: str | None = None
     ) -> None:
-        """What became of a row that was claimed, or that cannot be: done | waiting | failed | missed."""
+        """Record what became of a row: done | waiting | failed | missed."""
         values: Mapping[str, Any] = {"status": status, "reason": reason, "exit_code": exit_code, "outcome": outcome}
         with self.store.write() as connection:
             place = {"id": number}

@@ -52,9 +52,8 @@ def find_cut(connection: Connection, before: str, kept: anchor.Anchor | None) ->
     number = audit.head(connection)[0]
     through = min(number if newer is None else newer, number, kept.events if kept and kept.events else number) - 1
     held = None
-    for run in connection.all(
-        _SPANS
-    ):  # from the newest: a run that goes over the cut takes it back to before its own first
+    # From the newest: a run that goes over the cut takes it back to before its own first event.
+    for run in connection.all(_SPANS):
         over = run.state is None or run.state in ENDED  # one that was pruned is over
         if run.first <= through and (run.last > through or not over):
             through = run.first - 1
@@ -69,11 +68,7 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]
     """
     with store.read() as connection:
         kept = anchor.read(anchor.path_of(store.path))
-        problems = [
-            *audit.verify(connection),
-            *audit.verify_anchor(connection, kept),
-            *verify_records(connection),
-        ]
+        problems = [*audit.verify(connection), *audit.verify_anchor(connection, kept), *verify_records(connection)]
         known = {problem.event_id for problem in audit.reported_breaks(connection)}
         problems = [problem for problem in problems if not (problem.event_id and problem.event_id in known)]
         if problems:

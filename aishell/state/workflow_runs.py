@@ -112,7 +112,7 @@ class WorkflowRuns:
         return self.store.all(sql, {"name": name, "limit": limit})
 
     def is_unchanged(self, row: Record) -> bool:
-        """Whether a workflow is still what the log says that it was made of."""
+        """Whether a workflow is still what it was created as, by the audit log."""
         sql = "SELECT data FROM events WHERE id = :event AND type = 'workflow_decided'"
         made = audit.read(self.store.value(sql, {"event": row.event}) or "")
         return made.get("workflow_id") == row.id and made.get("seal") == _seal(row)
@@ -167,7 +167,7 @@ class WorkflowRuns:
         exit_code: int | None = None,
         outcome: str | None = None,
     ) -> None:
-        """What became of a stage on a target."""
+        """Record what became of a stage on a target."""
         values = {"status": status, "reason": reason, "cause": cause, "exit_code": exit_code, "outcome": outcome}
         with self.store.write() as connection:
             place = {"id": number}
@@ -179,7 +179,7 @@ class WorkflowRuns:
                 _log(connection, row.workflow_id, status, **data, outcome=outcome, reason=reason)
 
     def end(self, workflow_id: str, status: str, exit_code: int) -> None:
-        """Nothing drives a workflow any more; what its result says."""
+        """Record the end of a workflow, with its result."""
         with self.store.write() as connection:
             values = {"status": status, "exit_code": exit_code, "ended_at": now()}
             connection.update("workflow_runs", "id = :id", {"id": workflow_id}, values)

@@ -1,4 +1,4 @@
-"""A workflow, driven to its end: each stage on each target a process of its own, which goes on when this one ends."""
+"""Drives a workflow to its end: each stage on each target is a process of its own, which outlives this one."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ GRACE = 60.0
 
 @dataclass
 class WorkflowDriver:
-    """Drives one workflow. `options`: those before the command; `told` hears of each stage that has ended on a target."""
+    """Drives one workflow. `options`: those before the command; `on_end` is called for each stage that has ended on a target."""
 
     site: Site
     workflow_id: str
     options: Collection[str]
-    told: Callable[[Record], None] = lambda row: None
+    on_end: Callable[[Record], None] = lambda row: None
     interrupted: bool = False
     _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     _ends: dict[int, float] = field(default_factory=dict)  # when a child is interrupted, on the monotonic clock
@@ -49,7 +49,7 @@ class WorkflowDriver:
     _let_be: set[int] = field(default_factory=set)  # what waits, or was interrupted: for whoever resumes
 
     def drive(self, resumed: Callable[[], None] = lambda: None) -> tuple[str, int]:
-        """Status and exit code at the end. `resumed` writes down that it is gone on with, as soon as no other process drives it.
+        """Status and exit code at the end. `resumed` records that it is resumed, as soon as no other process drives it.
 
         Raises TargetBusyError where another process drives it, OutgrownError where what is stored of it was changed, and
         StateError where the log has no longer what it began with.
@@ -81,7 +81,7 @@ class WorkflowDriver:
     def _demand_whole(self) -> None:
         row, short = self.site.workflow_runs.find(self.workflow_id), self.workflow_id[:8]
         if self.site.workflow_runs.is_sealed(row):
-            message = f"what the audit log told of the workflow run {short} was sealed, and it cannot be resumed"
+            message = f"the audit events of the workflow run {short} were sealed, and it cannot be resumed"
             raise StateError(message, hint="run it anew")
         if not self.site.workflow_runs.is_unchanged(row):
             raise OutgrownError(f"the stored workflow run {short} was changed after it began", hint="run it anew")
@@ -117,7 +117,7 @@ class WorkflowDriver:
         return True
 
     def _start(self) -> bool:
-        """Start what can be; whether processes of others are still at work, whose end nobody tells."""
+        """Start what can be; whether to look again soon, for processes of others that still work or hold slots."""
         fresh, others = self._candidates()
         chosen = self._board.startable(fresh, {*others, *self._children}, self._limits)
         started = [self._begin(row) for row in chosen]
@@ -156,7 +156,7 @@ class WorkflowDriver:
         return is_held(self.site.stage_lock(row.id))
 
     def _left_out(self, row: Record) -> bool:
-        """Close a row of which nothing is to be run: it is over already, or something stands against it."""
+        """Close a row that is not to be run: it has ended, or something hinders it."""
         if not settled(self.site, row):
             if row.status in (Status.RUNNING, Status.WAITING):
                 return False  # it was begun
@@ -173,7 +173,7 @@ class WorkflowDriver:
         row = self.site.workflow_runs.stage(row.id)
         if row.status == Status.WAITING:
             self._let_be.add(row.id)  # for a reviewer
-        self.told(row)
+        self.on_end(row)
         return True
 
     def _against(self, row: Record) -> tuple[Why, str] | None:
@@ -219,7 +219,7 @@ class WorkflowDriver:
                 self._out_of_time(number)
 
     def _out_of_time(self, number: int) -> None:
-        """Interrupt a stage whose time is over; kill one that does not hear it: what it did is looked up when it is resumed."""
+        """Interrupt a stage that has timed out; kill it where that does not help: its outcome is looked up when it is resumed."""
         child = self._children[number]
         if number in self._overdue:
             child.kill()
@@ -245,21 +245,21 @@ class WorkflowDriver:
         row = self.site.workflow_runs.stage(row.id)
         if row.status in (Status.PENDING, Status.RUNNING, Status.WAITING):
             self._let_be.add(row.id)
-        self.told(row)
+        self.on_end(row)
 
 
 def _review(site: Site, workflow_id: str, workflow: Workflow, row: Record) -> Mapping[str, Any]:
-    """What became of the review of a stage on a target, for those that are reviewed."""
+    """The review of a stage on a target as a field of its document, empty without one."""
     known = reviewing.of(site, workflow_id, workflow.stage(row.stage), row.target)
     if known is None:
         return {}
     edits = json.loads(known.modifications) if known.modifications else None
-    told = {"id": known.id, "status": known.status, "by": known.decided_by, "reason": known.reason or None}
-    return {"review": {**told, "edited": edits, "expires_at": known.expires_at}}
+    review = {"id": known.id, "status": known.status, "by": known.decided_by, "reason": known.reason or None}
+    return {"review": {**review, "edited": edits, "expires_at": known.expires_at}}
 
 
 def log_of(site: SiteFiles, number: int) -> Path:
-    """Where the process of a stage on a target writes what it says."""
+    """The log of the process of a stage on a target."""
     return site.state_path.parent / "workflow-logs" / f"{number}.log"
 
 
