@@ -6,43 +6,48 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import singledispatch
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
 
+@singledispatch
 def plain(value: Any) -> Any:
     """`value` as JSON types: dataclasses to dicts, tuples to lists, dates and times to ISO 8601, intervals to seconds, network
     addresses to text, bytes to hex, NaN and infinity to null. Raises TypeError for what has no such form.
     """
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (str, PurePath, UUID)) or type(value).__module__ == "ipaddress":  # which takes time to import
-        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted(plain(item) for item in value)
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            return None
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).hex()
+    if type(value).__module__ == "ipaddress":  # which takes time to import
+        return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@plain.register
+def _decimal(value: Decimal) -> int | float | None:
+    if not value.is_finite():
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _form(write: Callable[[Any], Any], *kinds: type) -> None:
+    for kind in kinds:
+        plain.register(kind, write)
+
+
+_form(lambda value: value, type(None), bool, int)
+_form(str, str, PurePath, UUID)
+_form(lambda value: value if math.isfinite(value) else None, float)
+_form(lambda value: {str(key): plain(item) for key, item in value.items()}, Mapping)
+_form(lambda value: [plain(item) for item in value], list, tuple)
+_form(lambda value: sorted(plain(item) for item in value), set, frozenset)
+_form(lambda value: value.isoformat(), date, time)
+_form(timedelta.total_seconds, timedelta)
+_form(lambda value: bytes(value).hex(), bytes, bytearray, memoryview)
 
 
 def canonical(value: Any) -> str:

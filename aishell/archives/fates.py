@@ -168,27 +168,21 @@ def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[Chu
     for place, line in enumerate(lines):
         if "begun" in line:
             found = _begun_again(found, line["begun"])
-        elif "ended" in line and line["lines"] == place:  # else a line is gone that may have told of a deletion
-            found = [fate or STAYED for fate in found]
         elif "ended" not in line:
             number, fate = line["chunk"], ChunkFate.of(line)
             if number not in range(upto + 1):
                 raise ValueError(f"the chunk {number!r} was never begun")
-            found[number] = max(found[number] or STAYED, fate, key=_sureness)
+            # What was seen to be deleted was; what may have been is not said to have stayed by a later look.
+            found[number] = max(found[number] or STAYED, fate, key=lambda one: (False, None, True).index(one.gone))
+        elif line["lines"] == place:  # else a line is missing that may have recorded a deletion
+            found = [fate or STAYED for fate in found]
     return [fate or (DOUBTFUL if number <= upto else STAYED) for number, fate in enumerate(found)]
 
 
 def _begun_again(found: Sequence[ChunkFate | None], first: int) -> list[ChunkFate | None]:
     """The chunks when a process begins with the `first`: lines of those before it were lost; what stayed of the others may go."""
-    return [
-        (fate or DOUBTFUL) if number < first else fate if fate is None or fate.gone is not False else None
-        for number, fate in enumerate(found)
-    ]
-
-
-def _sureness(fate: ChunkFate) -> int:
-    """What was seen to be deleted was; what may have been is not said to have stayed by a later look."""
-    return {False: 0, None: 1, True: 2}[fate.gone]
+    before, after = found[:first], found[first:]
+    return [fate or DOUBTFUL for fate in before] + [None if fate and fate.gone is False else fate for fate in after]
 
 
 def share(manifest: Manifest, number: int, known: Sequence[ChunkFate] | None) -> Share:

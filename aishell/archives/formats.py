@@ -174,15 +174,15 @@ def _parquet_rows(path: Path) -> Iterator[list[Values]]:
             ]
 
 
-def different(ours: Values, theirs: Values) -> list[int]:
-    """Which columns of a row are not the same in the line and in the file: numbers and times are compared by value."""
+def different(ours: Values, theirs: Values, *, exactly: bool) -> list[int]:
+    """Which columns of a row differ between the line and the file; unless `exactly`, numbers and times are compared by value."""
     pairs = enumerate(zip(ours, theirs, strict=True))
-    return [place for place, (a, b) in pairs if a != b and not _equal(a, b)]
+    return [place for place, (a, b) in pairs if a != b and (exactly or not _equal(a, b))]
 
 
 def _equal(ours: Any, theirs: Any) -> bool:
     if isinstance(theirs, Number):
-        return isinstance(ours, Number) and _number(ours) == _number(theirs)
+        return isinstance(ours, Number) and ours.value == theirs.value  # Python compares an int with a float exactly
     if isinstance(theirs, dict) and "real" in theirs:
         text = ours.get("real") if isinstance(ours, dict) else ours
         return bool(_SPECIAL.get(str(text).lower()) == theirs["real"])
@@ -197,16 +197,11 @@ def _equal(ours: Any, theirs: Any) -> bool:
     return False
 
 
-def _number(text: str) -> int | float:
-    """A number that loses nothing: Python compares an int with a float exactly, also where no float is that int."""
-    return float(text) if set(text) & set(".eE") else int(text)
-
-
 def _dynamic(value: Any) -> str:
     if isinstance(value, dict):
         return "binary" if "hex" in value else "float64"
     if isinstance(value, Number):
-        return "float64" if set(value) & set(".eE") else "int64"
+        return "float64" if isinstance(value.value, float) else "int64"
     return "text"
 
 

@@ -196,16 +196,12 @@ class Manifest:
         for number in self.load_order:
             numbers.setdefault((parts[number].schema, parts[number].table), []).append(number)
         rows = [
-            {
-                **_step(first, parts[first], parts[first].columns),
-                "rows": sum(parts[number].rows for number in (first, *more)),
-                "more": more,
-                "later": list(parts[first].later),
-            }
+            _step(first, parts[first], parts[first].columns, restores=False)
+            | {"rows": sum(parts[number].rows for number in (first, *more)), "more": more}
             for first, *more in numbers.values()
         ]
         put_back = [
-            {**_step(number, one, _roles(one), restores=True), "later": list(one.later)}
+            _step(number, one, _roles(one), restores=True)
             # What was left out first: it goes into rows that have nothing in any of these columns yet.
             for number, one in sorted(enumerate(parts), key=lambda part: bool(part[1].changed))
             if one.later or one.changed
@@ -222,7 +218,10 @@ class Manifest:
         """What a list of archives shows."""
         relatives = [
             {
-                **{name: getattr(one, name) for name in ("schema", "table", "rows", "bytes")},
+                "schema": one.schema,
+                "table": one.table,
+                "rows": one.rows,
+                "bytes": one.bytes,
                 "changed": list(one.changed),
             }
             for one in self.relatives
@@ -234,10 +233,8 @@ def _part(one: Manifest | Relative, pieces: Sequence[Piece | Chunk]) -> ArchiveP
     return ArchivePart(one.schema, one.table, one.columns, one.file, one.rows, one.bytes, one.sha256, pieces)
 
 
-def _step(
-    number: int, one: Relative, columns: Sequence[Mapping[str, Any]], *, restores: bool = False
-) -> dict[str, Any]:
-    named = {"part": number, "schema": one.schema, "table": one.table, "rows": one.rows}
+def _step(number: int, one: Relative, columns: Sequence[Mapping[str, Any]], *, restores: bool) -> dict[str, Any]:
+    named = {"part": number, "schema": one.schema, "table": one.table, "rows": one.rows, "later": list(one.later)}
     return {**named, "columns": [dict(column) for column in columns], "restores": restores}
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,7 +131,7 @@ class ChunkRows:
         pieces = self.reader.part.pieces
         first = sum(piece.rows for piece in pieces[:number])
         if self._passed is None or first < self._passed:
-            self._rows, self._passed = (row for lot in self.reader.rows() for row in lot), 0
+            self._rows, self._passed = chain.from_iterable(self.reader.rows()), 0
         for _ in range(first - self._passed):
             next(self._rows)
         places = [list(self.reader.part.names).index(name) for name in self.key]
@@ -204,11 +204,12 @@ def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> Ar
     with Reader(folder, manifest, number) as lines, writing(path):
         WRITERS[wanted](path, part.columns, lines.rows)
         read = rows(path, wanted)
-        for row, (ours, theirs) in enumerate(zip_longest(_single(lines.rows()), _single(read)), 1):
-            if (what := _difference(wanted, part.names, ours, theirs)) is not None:
+        pairs = zip_longest(chain.from_iterable(lines.rows()), chain.from_iterable(read))
+        for row, (ours, theirs) in enumerate(pairs, 1):
+            if (why := _difference(wanted, part.names, ours, theirs)) is not None:
                 path.unlink()
                 raise ArchiveError(
-                    f"{path} is not what it was made of: row {row:,} of it {what}",
+                    f"{path} differs from the archived rows: row {row:,} {why}",
                     hint="use --archive-format jsonl, in which every value stands as the database wrote it",
                 )
         if manifest.relatives:
@@ -219,18 +220,11 @@ def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> Ar
     return replace(part, file=path.name, bytes=path.stat().st_size, sha256=digest(path))
 
 
-def _single(lots: Iterable[list[Values]]) -> Iterator[Values]:
-    return (row for lot in lots for row in lot)
-
-
 def _difference(kind: str, names: Sequence[str], ours: Values | None, theirs: Values | None) -> str | None:
     """What is wrong with a row that was read back; None if nothing is. It names columns: values are the application's."""
     if ours is None or theirs is None:
         return "is missing" if theirs is None else "is one too many"
     if len(ours) != len(theirs):
         return f"has {len(theirs)} columns instead of {len(ours)}"
-    if kind == "csv":
-        differ = [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
-    else:
-        differ = different(ours, theirs)
+    differ = different(ours, theirs, exactly=kind == "csv")
     return f"differs in {', '.join(repr(names[place]) for place in differ)}" if differ else None

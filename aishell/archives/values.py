@@ -12,6 +12,11 @@ class Number(str):
 
     __slots__ = ()
 
+    @property
+    def value(self) -> int | float:
+        """It as Python's number: one without a point or an exponent is whole."""
+        return float(self) if set(self) & set(".eE") else int(self)
+
 
 #: text | Number | bool | {"hex": …} | {"real": "Inf"} | None, one a column.
 Values = list[Any]
@@ -34,7 +39,7 @@ def bound(value: Any, *, typed: bool) -> Any:
             return float(text) if typed else text
         return bytes.fromhex(text)
     if isinstance(value, Number):
-        return str(value) if not typed else float(value) if set(value) & set(".eE") else int(value)
+        return value.value if typed else str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return value

@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aishell.archives.manifest import Chunk, Manifest, Piece, Relative
+from aishell.archives.manifest import Chunk, Manifest, Piece
 from aishell.errors import ArchiveError
 from aishell.files import folder_name, sync
 
@@ -55,8 +55,12 @@ class Writer:
 
     @property
     def names(self) -> list[str]:
-        """The files of the lines: the table's own, then one for each relative."""
-        return [DATA, *(_file_of(number, one) for number, one in enumerate(self.manifest.relatives, 1))]
+        """The files of the lines: the table's own, then one for each relative, whose name says what is in it."""
+        relatives = (
+            (n, folder_name(one.name), ".changed" if one.changed else "")
+            for n, one in enumerate(self.manifest.relatives, 1)
+        )
+        return [DATA, *(f"{number}-{table}{changed}{LINES}" for number, table, changed in relatives)]
 
     @property
     def rows(self) -> int:
@@ -166,12 +170,6 @@ def _write_all(file: FileIO, data: bytes) -> None:
     while rest:
         rest = rest[file.write(rest) :]
     os.fsync(file.fileno())
-
-
-def _file_of(number: int, relative: Relative) -> str:
-    """The name of a relative's file, which tells people what is in it."""
-    kept = ".changed" if relative.changed else ""
-    return f"{number}-{folder_name(relative.name)}{kept}{LINES}"
 
 
 def unpacked(frame: bytes, chunk: Piece | Chunk, where: str) -> bytes:

@@ -33,6 +33,7 @@ from aishell.state.run_fates import KnownRun, RunFate, RunFates
 TOOL = "remove_leftovers"
 BACKUP, DELETED, WORKED, ARCHIVE = "unfinished backup", "half-removed backup", "work folder", "unfinished archive"
 COPY, SERVER, RESTORE = "unfinished copy", "scratch server", "unfinished restore"
+_HIDDEN = {PARTIAL: BACKUP, TRASH: DELETED, WORK: WORKED}
 #: A copy is made by whoever verifies copies too, without a run: what was written to within so many seconds may be under way.
 QUIET = 3600.0
 #: What a call without a run is called (see `execution.keeping`).
@@ -53,7 +54,7 @@ def leftovers(backup_store: BackupStore, archives: Path, target: str | None = No
         *_servers(backup_store, fates),
         *_archives(archives, fates),
     ]
-    listed = [one for told, folder, one in found if target is None or _of(target, told, folder)]
+    listed = [one for run, folder, one in found if target is None or _of(target, run, folder)]
     if target is not None:
         listed += _restores(fates, target)
     return sorted(listed, key=lambda one: (one.kind, one.name))
@@ -114,14 +115,12 @@ _Found = Iterator[tuple[KnownRun, Path, Residue]]
 def _in_repository(backup_store: BackupStore, fates: RunFates) -> _Found:
     """What hides in the folder of backups: begun, or about to be deleted, or worked in."""
     for path in [*backup_store.repository.unfinished(), *backup_store.repository.trash()]:
-        told = fates.of(begun_by(path))
-        kind = next(
-            k for begins, k in ((PARTIAL, BACKUP), (TRASH, DELETED), (WORK, WORKED)) if path.name.startswith(begins)
-        )
+        run = fates.of(begun_by(path))
+        kind = next(kind for begins, kind in _HIDDEN.items() if path.name.startswith(begins))
         if kind == DELETED or abandoned(path):  # that it goes was decided, or nobody can go on with it
-            yield told, path, replace(_residue(kind, path, told), kept=None, certain=True)
-        elif told.fate is not RunFate.ALIVE and not path.name.endswith(f"-{BY_HAND}"):
-            yield told, path, _residue(kind, path, told)
+            yield run, path, replace(_residue(kind, path, run), kept=None, certain=True)
+        elif run.fate is not RunFate.ALIVE and not path.name.endswith(f"-{BY_HAND}"):
+            yield run, path, _residue(kind, path, run)
 
 
 def _copies(backup_store: BackupStore, fates: RunFates) -> _Found:
@@ -129,63 +128,59 @@ def _copies(backup_store: BackupStore, fates: RunFates) -> _Found:
     for name in backup_store.copies:
         root = Path(name)
         for path in Repository(root).unfinished() if "://" not in name and root.is_dir() else ():
-            told = fates.of(begun_by(path))
-            if told.fate is not RunFate.ALIVE and time.time() - _changed(path) > QUIET:
-                yield told, path, _residue(COPY, path, told)
+            run = fates.of(begun_by(path))
+            if run.fate is not RunFate.ALIVE and time.time() - _changed(path) > QUIET:
+                yield run, path, _residue(COPY, path, run)
 
 
 def _servers(backup_store: BackupStore, fates: RunFates) -> _Found:
     """Where servers were started to prove physical backups: beside the backups, and among temporary files."""
     for folder in (backup_store.repository.root.resolve(), Path(tempfile.gettempdir()).resolve()):
         for path in folder.iterdir() if folder.is_dir() else ():
-            run = run_of_scratch(path.name.removeprefix("."))
-            told = fates.of(run) if run and path.is_dir() and not path.is_symlink() else None
+            begun = run_of_scratch(path.name.removeprefix("."))
+            run = fates.of(begun) if begun and path.is_dir() and not path.is_symlink() else None
             # Among temporary files lie those of other sites too: what this one knows nothing of is not its business.
-            if told is not None and told.fate not in (RunFate.ALIVE, RunFate.UNKNOWN):
-                yield told, path, _residue(SERVER, path, told)
+            if run is not None and run.fate not in (RunFate.ALIVE, RunFate.UNKNOWN):
+                yield run, path, _residue(SERVER, path, run)
 
 
 def _archives(archives: Path, fates: RunFates) -> _Found:
     for path in shelf.unfinished(archives):
         begun = shelf.begun_by(path)
-        told = fates.of(begun)
-        if told.fate is not RunFate.ALIVE:
-            one = _residue(ARCHIVE, path, told)
-            yield told, path, one if begun else replace(one, kept="its name is not that of an archive")
+        run = fates.of(begun)
+        if run.fate is not RunFate.ALIVE:
+            one = _residue(ARCHIVE, path, run)
+            yield run, path, one if begun else replace(one, kept="its name is not that of an archive")
 
 
 def _restores(fates: RunFates, target: str) -> Iterator[Residue]:
     """What a restore leaves beside its place on this host."""
-    for told in fates.on(target, "backup_restore"):
-        places = _places(told.run.plan) if told.run and told.fate is not RunFate.ALIVE else ()
+    for run in fates.on(target, "backup_restore"):
+        steps = json.loads(run.run.plan)["steps"] if run.run and run.fate is not RunFate.ALIVE else ()
+        named = {step["params"].get(name) for step in steps for name in ("place", "kept")}
+        places = [Path(one) for one in named if isinstance(one, str) and Path(one).is_absolute()]
         beside = [place.with_name(f".{place.name}.{end}") for place in places for end in ("restoring", "tablespaces")]
-        yield from (_residue(RESTORE, path, told) for path in beside if os.path.lexists(path))
+        yield from (_residue(RESTORE, path, run) for path in beside if os.path.lexists(path))
 
 
-def _places(plan: str) -> list[Path]:
-    """The paths that a plan restores to, or keeps what is replaced in."""
-    named = {step["params"].get(name) for step in json.loads(plan)["steps"] for name in ("place", "kept")}
-    return [Path(one) for one in named if isinstance(one, str) and Path(one).is_absolute()]
-
-
-def _residue(kind: str, path: Path, told: KnownRun) -> Residue:
+def _residue(kind: str, path: Path, run: KnownRun) -> Residue:
     return Residue(
         kind=kind,
         name=str(path),
-        run_id=told.run_id,
+        run_id=run.run_id,
         since=datetime.fromtimestamp(_changed(path), UTC).isoformat(timespec="seconds"),
         bytes=total(one for one in (path, *path.rglob("*")) if one.is_file()),
-        kept=told.kept,
-        certain=told.fate is not RunFate.UNKNOWN,
+        kept=run.kept,
+        certain=run.fate is not RunFate.UNKNOWN,
         tool=TOOL,
         params={"paths": [str(path)]},
     )
 
 
-def _of(target: str, told: KnownRun, folder: Path) -> bool:
+def _of(target: str, run: KnownRun, folder: Path) -> bool:
     """Whether it is of this target: by its run, or by the folder of the target's backups that it lies in."""
-    if told.run is not None:
-        return bool(told.run.target == target)
+    if run.run is not None:
+        return bool(run.run.target == target)
     return folder_name(target) in (one.name for one in folder.parents)
 
 

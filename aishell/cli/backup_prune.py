@@ -92,7 +92,8 @@ def _agreed(
     """Whether there is anything to remove, and it may be. `clearing`: how many unfinished ones."""
     if not going and not clearing:
         return False
-    verdicts = {entry.target: keeper(site).judge_removal(entry, rules) for entry in going}
+    params = {"retention": dict(rules)}
+    verdicts = {entry.target: keeper(site).judge("cleanup_old_backups", params, entry)[1] for entry in going}
     return agree(site, verdicts, f"remove {_counted(len(going), clearing)}?", yes=yes, output=output)
 
 

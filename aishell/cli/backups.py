@@ -339,11 +339,8 @@ def _tried(keeper: Keeper, entry: CatalogEntry, copies: bool, read: set[str]) ->
 def _read(keeper: Keeper, entry: CatalogEntry, copies: bool) -> None:
     """Read a backup in full, or its copies. Raises BackupError for damage, DeniedError where policy wants a question."""
     params, tool = {"backup_id": entry.backup_id}, "verify_copies" if copies else "validate_backup"
-    verdict = keeper.judge_copies(params, entry) if copies else keeper.judge(tool, params, entry)[1]
+    verdict = keeper.judge(tool, params, entry)[1]
     if verdict.requires_approval or not verdict.safe:
         raise DeniedError(f"policy requires approval for {tool}: run it as a tool of a run")
     with Screen("table").working(f"reading {entry.backup_id}"):
-        if copies:
-            keeper.read_copies(params, entry)
-        else:
-            keeper.call(tool, params, entry)
+        keeper.call(tool, params, entry)

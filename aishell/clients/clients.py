@@ -36,6 +36,8 @@ PIPE = 1 << 20
 WORK = "AISHELL_WORK"
 #: Signals that others send, as the kernel does when memory runs out: they say nothing of what the program was doing.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
+#: Fields of /proc/<pid>/stat after the program's name.
+_STATE, _STARTED = 0, 19
 #: The programs that run now, by their process group.
 _RUNNING: set[int] = set()
 
@@ -118,8 +120,12 @@ class Clients:
         where. Raises BackupError when it fails, with what it said, and DatabaseError (cancelled) when the run was interrupted.
         """
         words = [self.path(name), *arguments(self.tool.programs[name][1:], values)]
-        self.ran.append(" ".join(words[:1] + [_hidden(word) for word in words[1:]]))
+        self.ran.append(
+            " ".join(re.sub(r"/proc/self/fd/\d+", "…", word) for word in words)
+        )  # a number means nothing to people
         self.context.on_program(self.ran[-1], self.tool.source)
+        has_password = self.context.database.credentials.password() is not None
+        ours = environment(os.environ, self.tool.programs[name][0], password=has_password)
         log = self.work / f"{name}.log"
         failures: list[BaseException] = []
         with writing(log):
@@ -132,7 +138,7 @@ class Clients:
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if drain else said,
                 stderr=said,
-                env={**self._environment(name), WORK: str(self.work.resolve()), **(env or {})},
+                env={**ours, WORK: str(self.work.resolve()), **(env or {})},
                 pass_fds=tuple(secrets),
                 start_new_session=True,  # Ctrl-C reaches us alone: we end it
                 cwd=folder,
@@ -144,7 +150,9 @@ class Clients:
             _RUNNING.add(process.pid)
             _widen(process)
             try:
-                _remember(self.work, process.pid)
+                with writing(self.work):
+                    known = {"pid": process.pid, "started": _stat(process.pid, _STARTED)}
+                    (self.work / PROCESS).write_text(json.dumps(known), encoding="utf-8")
                 threads = [
                     Thread(target=_carried, args=(work, pipe, failures))
                     for work, pipe in ((feed, process.stdin), (drain, process.stdout))
@@ -159,7 +167,7 @@ class Clients:
                 _end(process)
                 _RUNNING.discard(process.pid)
                 (self.work / PROCESS).unlink(missing_ok=True)
-        tail = self._tail(log, begun)
+        tail = end_of(log, TAIL_BYTES, begun)
         seconds = round(time.monotonic() - started, 3)
         ended = log_warning if process.returncode else log_detail
         ended("program_ended", program=Path(words[0]).name, exit_code=process.returncode, seconds=seconds)
@@ -169,12 +177,10 @@ class Clients:
             raise failures[0]
         if process.returncode:
             kind = NotAtHandError if -process.returncode in _FROM_OUTSIDE else BackupError
-            raise kind(f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or self._silence()}")
+            # What it prints goes to the disk that it works on: a full one may be why there is nothing.
+            silent = f"it printed nothing, and {shutil.disk_usage(self.work).free:,} bytes are free at {self.work}"
+            raise kind(f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or silent}")
         return tail
-
-    def _environment(self, name: str) -> dict[str, str]:
-        has_password = self.context.database.credentials.password() is not None
-        return environment(os.environ, self.tool.programs[name][0], password=has_password)
 
     def _watch(
         self,
@@ -197,14 +203,12 @@ class Clients:
                 made = size()
                 self.context.progress(made, max(expected, made), f"{name}: {made / 1e6:,.0f} MB")
 
-    def _silence(self) -> str:
-        """Why a program may have said nothing: what it says goes to the disk that it works on."""
-        return f"it printed nothing, and {shutil.disk_usage(self.work).free:,} bytes are free at {self.work}"
 
-    def _tail(self, log: Path, begun: int) -> str:
-        with log.open("rb") as said:
-            said.seek(max(begun, said.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return said.read().decode(errors="replace")
+def end_of(log: Path, last: int, begun: int = 0) -> str:
+    """The last bytes of a program's log, none of them before the place `begun`."""
+    with log.open("rb") as file:
+        file.seek(max(begun, file.seek(0, os.SEEK_END) - last))
+        return file.read().decode(errors="replace")
 
 
 def end_running() -> None:
@@ -225,12 +229,13 @@ def end_leftover(work: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         noted = []
     for pid, started in noted:
-        if _started(pid) == started:
+        if _stat(pid, _STARTED) == started:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
     deadline = time.monotonic() + GRACE
     while time.monotonic() < deadline:
-        left = {*_inside(work), *(pid for pid, started in noted if _started(pid) == started and _runs(pid))}
+        there = [pid for pid, started in noted if _stat(pid, _STARTED) == started]
+        left = {*_inside(work), *(pid for pid in there if _stat(pid, _STATE) not in ("Z", None))}
         if not left:
             return
         for pid in left:
@@ -243,21 +248,11 @@ def _inside(work: Path) -> list[int]:
     """The processes that run in this folder, by their environment: where the system does not show that there are none."""
     mark = f"\0{WORK}={work.resolve()}\0".encode()
     found = []
-    for process in Path(
-        "/proc"
-    ).iterdir():  # a glob would look at each file once more, and raise where a process has ended
-        if process.name.isdigit():
-            with suppress(OSError):  # of another account, or ended
-                found += [int(process.name)] if mark in b"\0" + (process / "environ").read_bytes() else []
+    for process in Path("/proc").iterdir():  # not by a glob, which raises where a process ends meanwhile
+        with suppress(OSError):  # of another account, or ended
+            if process.name.isdigit() and mark in b"\0" + (process / "environ").read_bytes():
+                found.append(int(process.name))
     return found
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process has not ended yet; one that only waits for its parent to ask has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @contextmanager
@@ -279,11 +274,6 @@ def secret(text: str) -> Iterator[tuple[str, int]]:
         file.write(text)
         file.flush()
         yield file.name, file.fileno()
-
-
-def _hidden(word: str) -> str:
-    """An argument without the descriptor's number, which means nothing to people."""
-    return re.sub(r"/proc/self/fd/\d+", "…", word)
 
 
 def _widen(process: subprocess.Popen[bytes]) -> None:
@@ -317,15 +307,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _remember(work: Path, pid: int) -> None:
-    with writing(work):
-        (work / PROCESS).write_text(json.dumps({"pid": pid, "started": _started(pid)}), encoding="utf-8")
+def _stat(pid: int, field: int) -> str | None:
+    """What the kernel says of a process; None where there is none of this number.
 
-
-def _started(pid: int) -> str | None:
-    """When a process began, in the kernel's own count, by which its number cannot be mistaken for another's; None without one."""
+    `_STATE` is Z for one that has ended and waits for its parent; by `_STARTED` it cannot be mistaken for a later one.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[field]
     except OSError:
         return None
 

@@ -106,6 +106,11 @@ class Session(ABC):
         if self.hears is not None and (statement.source or self.author):
             self.hears(replace(statement, source=statement.source or self.author), self)
 
+    def check(self, statement: Statement) -> None:
+        """Let the statement's guard look at it, if it has one."""
+        if statement.guard is not None:
+            statement.guard(self, statement)
+
     @abstractmethod
     def mark(self, marker: str) -> None:
         """Label what this session does from now on, so that its statements can be found on the server."""

@@ -132,8 +132,7 @@ class MySQLSession(Session):
 
     def query(self, statement: Statement) -> list[Row]:
         with self._reading():
-            if statement.guard is not None:
-                statement.guard(self, statement)
+            self.check(statement)
             return self.send(statement)
 
     @contextlib.contextmanager
@@ -161,8 +160,7 @@ class MySQLSession(Session):
         self._cancelled = False
         started = time.monotonic()
         with self._reading() if self._options.read_only else contextlib.nullcontext():
-            if statement.guard is not None:
-                statement.guard(self, statement)
+            self.check(statement)
             rows, count = self._sent(statement)
             told = bool(rows) and "Msg_type" in rows[0]
             warnings = [] if told else self._warnings()

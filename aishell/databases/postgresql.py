@@ -211,8 +211,7 @@ class PostgreSQLSession(Session):
     def query(self, statement: Statement) -> list[Row]:
         if self._idle:
             return self._alone(statement)[0]
-        if statement.guard is not None:
-            statement.guard(self, statement)
+        self.check(statement)
         return self.send(statement)
 
     def analysed(self, statement: Statement) -> str:

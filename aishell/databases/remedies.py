@@ -6,68 +6,41 @@ libpq gives no SQLSTATE for a connection that was refused: there the words alone
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from aishell.commands import command
 from aishell.databases.quoting import account, pattern, quote
 from aishell.errors import DatabaseError
 
-#: Makes the remedy of what the pattern found, and of the user that the URL names.
-_Made = Callable[[re.Match[str], str], str]
-
 
 @dataclass(frozen=True)
 class _Refusal:
-    """`codes` without any: whatever the code is."""
+    """`codes` without any: whatever the code is. `remedy` has in braces what `words` found (see `_names`)."""
 
     words: str
-    remedy: str | _Made
+    remedy: str
     codes: tuple[str, ...] = ()
 
     def answer(self, error: DatabaseError, user: str) -> str | None:
         if error.code and self.codes and error.code not in self.codes:
             return None
         found = re.search(self.words, error.message, re.DOTALL)
-        if found is None:
-            return None
-        return self.remedy if isinstance(self.remedy, str) else self.remedy(found, user)
+        return None if found is None else self.remedy.format_map(_names(found.groupdict(), user))
 
 
-def _database_refused(found: re.Match[str], user: str) -> str:
-    """The account is the one that the server checked, with the host that it was made for."""
-    grant = f"GRANT SELECT ON {pattern(found['database'])}.* TO {account(found['user'] + '@' + found['host'])};"
-    return (
-        f"the password is right, and the account has no privilege on a database of this name: check the name, or {grant} "
-        f"(`{command('doctor')}` names what else it lacks then)"
-    )
+def _names(found: dict[str, str], user: str) -> dict[str, str]:
+    """What an error names, as it stands in a GRANT. MySQL's account is the one that the server checked, with its host."""
+    names = {"role": quote(user, "postgresql") if user else "the role", "doctor": command("doctor"), **found}
+    if "name" in found:
+        names["name"] = quote(found["name"], "postgresql")
+    if "host" in found:
+        names |= {"database": pattern(found["database"]), "account": account(f"{found['user']}@{found['host']}")}
+    if "table" in found and "`" not in found["table"]:
+        names["table"] = quote(found["table"], "mysql")
+    return names
 
 
-def _table_refused(found: re.Match[str], user: str) -> str:
-    table = found["table"] if "`" in found["table"] else quote(found["table"], "mysql")
-    return f"an administrator can allow it: GRANT {found['what']} ON {table} TO the account that SELECT CURRENT_USER() tells"
-
-
-def _privilege_lacks(found: re.Match[str], user: str) -> str:
-    return (
-        f"an administrator can allow it: GRANT {found['what']} ON *.* TO the account that SELECT CURRENT_USER() tells"
-    )
-
-
-def _connect_refused(found: re.Match[str], user: str) -> str:
-    role = quote(user, "postgresql") if user else "the role"
-    return f"the role may not connect to it: GRANT CONNECT ON DATABASE {quote(found['name'], 'postgresql')} TO {role};"
-
-
-def _schema_refused(found: re.Match[str], user: str) -> str:
-    role = quote(user, "postgresql") if user else "the role"
-    return f"an administrator can allow it: GRANT USAGE ON SCHEMA {quote(found['name'], 'postgresql')} TO {role};"
-
-
-def _login_refused(found: re.Match[str], user: str) -> str:
-    return f"an administrator can allow it: ALTER ROLE {quote(found['name'], 'postgresql')} LOGIN;"
-
-
+_ALLOW, _ACCOUNT = "an administrator can allow it: ", "the account that SELECT CURRENT_USER() names"
 _UNSENT = "set password_env or password_file for the target, or write {}"
 _OTHER_NAME = "another name than the URL's stands in the server's certificate: name the host as the certificate does"
 _OTHER_CA = "the server's certificate is not of the CA that is named (sslrootcert, ssl_ca): name the right one"
@@ -85,15 +58,21 @@ _REFUSALS = (
         "(Peer|Ident) authentication failed",
         "pg_hba.conf has the operating system say who this is: run aishell as that user, or let it ask for a password",
     ),  # 28000
-    _Refusal('role "(?P<name>.+)" is not permitted to log in', _login_refused),  # 28000
+    _Refusal('role "(?P<name>.+)" is not permitted to log in', _ALLOW + "ALTER ROLE {name} LOGIN;"),  # 28000
     _Refusal('role ".+" does not exist', "check the name of the user"),  # 28000
     _Refusal('database ".+" does not exist', "check the name of the database"),  # 3D000
-    _Refusal('permission denied for database "(?P<name>.+)"', _connect_refused),  # 42501
-    _Refusal("permission denied for schema (?P<name>.+)", _schema_refused, ("42501",)),
+    _Refusal(
+        'permission denied for database "(?P<name>.+)"',
+        "the role may not connect to it: GRANT CONNECT ON DATABASE {name} TO {role};",
+    ),  # 42501
+    _Refusal(
+        "permission denied for schema (?P<name>.+)", _ALLOW + "GRANT USAGE ON SCHEMA {name} TO {role};", ("42501",)
+    ),
     # MySQL, MariaDB
     _Refusal(
         "Access denied for user '(?P<user>.*)'@'(?P<host>[^']*)' to database '(?P<database>.*)'",
-        _database_refused,
+        "the password is right, and the account has no privilege on a database of this name: check the name, or "
+        "GRANT SELECT ON {database}.* TO {account}; (`{doctor}` names what else it lacks then)",
         ("1044",),
     ),
     _Refusal(r"Access denied for user .*\(using password: NO\)", _UNSENT.format("~/.my.cnf"), ("1045",)),
@@ -108,9 +87,15 @@ _REFUSALS = (
         "check user and password (password_env, password_file, ~/.my.cnf); the account includes the host",
         ("1045",),
     ),
-    _Refusal(r"need \(at least one of\) the (?P<what>.+?) privilege", _privilege_lacks, ("1227",)),
     _Refusal(
-        r"(?P<what>[A-Z ]+) command denied to user .* for (?:table|view) (?P<table>.+)", _table_refused, ("1142",)
+        r"need \(at least one of\) the (?P<what>.+?) privilege",
+        f"{_ALLOW}GRANT {{what}} ON *.* TO {_ACCOUNT}",
+        ("1227",),
+    ),
+    _Refusal(
+        r"(?P<what>[A-Z ]+) command denied to user .* for (?:table|view) (?P<table>.+)",
+        f"{_ALLOW}GRANT {{what}} ON {{table}} TO {_ACCOUNT}",
+        ("1142",),
     ),
     _Refusal("Unknown database", "check the name of the database", ("1049",)),
     _Refusal("is not allowed to connect", "create an account for this host, or connect from another", ("1130",)),

@@ -169,10 +169,8 @@ def _cut(found: re.Match[str]) -> str:
 def _file(scheme: str, place: str, where: str) -> URL:
     """Nothing in a file's path is decoded: it is a path, not a part of the Web's."""
     if not place.startswith("/"):
-        raise UsageError(
-            f"{where} cannot be read: a SQLite database is a file, and its path stands after three slashes",
-            hint="write sqlite:///relative.db, or sqlite:////absolute.db with four slashes",
-        )
+        how = "write sqlite:///relative.db, or sqlite:////absolute.db with four slashes"
+        raise UsageError(f"{where} cannot be read: the path of a SQLite file follows three slashes", hint=how)
     return URL(scheme, "sqlite", database=place[1:])
 
 

@@ -22,7 +22,7 @@ from aishell.registry.programs import environment
 from aishell.reporting.diagnosis import TargetFacts, failed, judge
 
 #: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
-_TOLD = 7.0
+_LIMIT = 7.0
 _PLACE = """SELECT pg_backend_pid() AS pid, s.setting::int AS milliseconds FROM pg_settings AS s WHERE s.name = 'lock_timeout'"""
 #: SQLSTATEs of a prepared statement that is there twice or gone: another session's server connection was handed to us.
 _MIXED_UP = ("42P05", "26000")
@@ -77,9 +77,8 @@ def inspector(job: Job) -> Finding:
         server = contact(job).server
     except DatabaseError as error:
         return replace(unreachable(job, error), subject="inspector")
-    return Finding(
-        OK, "inspector", f"{job.database.credentials.display}: connected as {server.user or 'nobody in particular'}"
-    )
+    as_whom = f"connected as {server.user or 'nobody in particular'}"
+    return Finding(OK, "inspector", f"{job.database.credentials.display}: {as_whom}")
 
 
 def unreachable(job: Job, error: DatabaseError) -> Finding:
@@ -96,7 +95,7 @@ def pooler(job: Job) -> Finding | None:
 
     Two open sessions that meet in one server process share it by turns: session locks and settings do not hold.
     """
-    options = SessionOptions(read_only=True, lock_timeout=_TOLD, statement_timeout=10)
+    options = SessionOptions(read_only=True, lock_timeout=_LIMIT, statement_timeout=10)
     question = Statement(_PLACE, {}, _PLACE)
     try:
         with job.database.session(options) as one, job.database.session(options) as other:
@@ -104,22 +103,15 @@ def pooler(job: Job) -> Finding | None:
     except DatabaseError as error:
         if error.code not in _MIXED_UP:
             raise
-        return Finding(
-            PROBLEM, "pooler", "server connections change between statements (a pool in transaction mode)", _POOLER
-        )
-    if first["pid"] == second["pid"]:
-        text = (
-            "two sessions share one server process (a pool in transaction mode): session locks and limits do not hold"
-        )
-        return Finding(PROBLEM, "pooler", text, _POOLER)
-    if first["milliseconds"] != _TOLD * 1000:
-        return Finding(
-            PROBLEM,
-            "pooler",
-            "a pooler drops startup options: lock and statement timeouts do not reach the server",
-            _POOLER,
-        )
-    return None
+        why = "server connections change between statements (a pool in transaction mode)"
+    else:
+        if first["pid"] == second["pid"]:
+            why = "two sessions share one server process (a pool in transaction mode): session locks and limits do not hold"
+        elif first["milliseconds"] != _LIMIT * 1000:
+            why = "a pooler drops startup options: lock and statement timeouts do not reach the server"
+        else:
+            return None
+    return Finding(PROBLEM, "pooler", why, _POOLER)
 
 
 def _facts(job: Job, met: Contact, programs: Path | None) -> TargetFacts:
@@ -161,14 +153,8 @@ def _version_of(name: str, folder: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        said = subprocess.run(
-            [path, "--version"],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-            env=environment(os.environ),
-        )
+        words, env = [path, "--version"], environment(os.environ)
+        said = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"\d+(\.\d+)+", said.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -66,44 +66,49 @@ def discover(
     chosen = {table.key for table in choose(names, every) if not is_excluded(table.schema, table.table, excluded)}
     asked = [{"schema": table.schema, "table": table.table} for table in every]
     answers = job.read("inspect_log_tables", {"tables": asked})
-    week = _cutoff(job, log_discovery.RECENT_DAYS)
+    row = _rows(job, "compute_cutoff", {"retention_days": log_discovery.RECENT_DAYS})[0]
+    week = Cutoff(row["utc"], row["local"], row["zone"], row["now"])
     free, _ = job.free_disk()
     known = log_discovery.candidates(every, answers, chosen=chosen, named=bool(names), date_column=date_column)
-    found, measured = list[Candidate](), 0
-    for candidate, log in known:
-        if measured == log_discovery.MOST_TABLES or time.monotonic() > ends:
+    measured = list[Candidate]()
+    for candidate, log in known[: log_discovery.MOST_TABLES]:
+        if time.monotonic() > ends:
             break
-        measured += 1
-        one = candidate if log is None else _measured(job, candidate, log, week, free)
-        if names or log_discovery.is_log(one):
-            command = log_discovery.suggested(one, place, retention_days) if one.oldest or one.divided else None
-            found.append(replace(one, command=command))
-    growth = sum(one.bytes_per_day or 0 for one in found)
-    unseen = (
-        None if free is not None else "the server's disk cannot be seen from here (set free_disk_bytes for the target)"
-    )
-    not_known = sum(1 for one in found if one.bytes_per_day is None)
-    disk = Disk(free, growth, log_discovery.days_left(free, growth), unseen, not_known)
-    more = [f"{one.schema}.{one.table}" for one, _ in known[measured : measured + log_discovery.MOST_TABLES]]
+        measured.append(candidate if log is None else _measured(job, candidate, log, week, free))
+    found = [
+        replace(one, command=log_discovery.suggested(one, place, retention_days) if one.oldest or one.divided else None)
+        for one in measured
+        if names or log_discovery.is_log(one)
+    ]
+    left = known[len(measured) :]
+    more = [f"{one.schema}.{one.table}" for one, _ in left[: log_discovery.MOST_TABLES]]
     return Discovery(
         job.target.name,
         job.database.engine,
         now(),
-        disk,
+        _disk(free, found),
         tuple(log_discovery.ranked(found)),
-        len(known) - measured,
+        len(left),
         log_discovery.looking(more, place) if more else None,
     )
+
+
+def _disk(free: int | None, found: Sequence[Candidate]) -> Disk:
+    growth = sum(one.bytes_per_day or 0 for one in found)
+    unseen = "the server's disk cannot be seen from here (set free_disk_bytes for the target)" if free is None else None
+    not_known = sum(1 for one in found if one.bytes_per_day is None)
+    return Disk(free, growth, log_discovery.days_left(free, growth), unseen, not_known)
 
 
 def _measured(job: Job, candidate: Candidate, log: LogTable, week: Cutoff, free: int | None) -> Candidate:
     """The candidate with its age and growth, or with the reason why they cannot be had."""
     engine = job.database.engine
     readable = log.indexed or (candidate.bytes is not None and candidate.bytes <= READ_ALL)
+    unindexed = f"no index begins with {log.column}, and there are no statistics of it"
     try:
         ends = _ends(job, log, readable)
         if ends is None:
-            why = f"no index begins with {log.column}, and there are no statistics of it: the whole table would be read"
+            why = f"{unindexed}: the whole table would be read"
             return candidate.without(why, "oldest", "age_histogram", "growth")
         if ends["oldest"] is None or ends["newest"] is None:
             return candidate.without("no row has a date", "oldest", "age_histogram", "growth")
@@ -113,20 +118,19 @@ def _measured(job: Job, candidate: Candidate, log: LogTable, week: Cutoff, free:
         if found.oldest is None:
             return found
         points = log_discovery.edges(kind, oldest, newest)
-        buckets = tuple(_buckets(job, log, points, readable))
+        buckets = tuple(
+            Bucket(begin, end, *_rows_between(job, log, start, finish, readable))
+            for (start, begin), (finish, end) in pairwise(points)
+        )
         found = replace(found, age_histogram=buckets)
         if any(bucket.rows is None for bucket in buckets):
-            found = found.without(
-                f"no index begins with {log.column}, and there are no statistics of it", "age_histogram"
-            )
+            found = found.without(unindexed, "age_histogram")
         rows, method = _rows_between(job, log, written(kind, week), points[-1][0], readable, CLOSER)
         if rows is None:
-            return found.without(f"no index begins with {log.column}, and there are no statistics of it", "growth")
+            return found.without(unindexed, "growth")
         return log_discovery.with_growth(found, log.table, kind, oldest, week, (rows, method), free)
-    except ParameterError as error:
-        return candidate.without(error.message, "oldest", "age_histogram", "growth")
-    except DatabaseError as error:
-        if error.kind not in _PASSING:
+    except (ParameterError, DatabaseError) as error:
+        if isinstance(error, DatabaseError) and error.kind not in _PASSING:
             raise
         return candidate.without(error.message, "oldest", "age_histogram", "growth")
 
@@ -140,12 +144,6 @@ def _ends(job: Job, log: LogTable, readable: bool) -> Row | None:
     if not job.registry.has("estimate_log_age", job.known_server()):
         return None
     return next(iter(_rows(job, "estimate_log_age", params)), None)
-
-
-def _buckets(job: Job, log: LogTable, points: Sequence[tuple[str | int, str]], readable: bool) -> Iterator[Bucket]:
-    for (start, begin), (finish, end) in pairwise(points):
-        rows, method = _rows_between(job, log, start, finish, readable)
-        yield Bucket(begin, end, rows, method)
 
 
 def _rows_between(
@@ -162,11 +160,6 @@ def _rows_between(
     if expected is not None:
         return max(expected, counted), "estimated"
     return (counted, "at least") if most else (None, "unknown")
-
-
-def _cutoff(job: Job, days: int) -> Cutoff:
-    row = _rows(job, "compute_cutoff", {"retention_days": days})[0]
-    return Cutoff(row["utc"], row["local"], row["zone"], row["now"])
 
 
 def _rows(job: Job, name: str, params: Mapping[str, Any] | None = None) -> list[Row]:

@@ -28,6 +28,8 @@ from aishell.safety import constraints, gates
 from aishell.settings.policy import Policy
 from aishell.settings.targets import Target
 
+#: The tools that take a backup whose own manifest is damaged or gone.
+_WITHOUT_MANIFEST = ("cleanup_old_backups", "verify_copies")
 #: What a step that is called without a run is called: its folder is named after this process instead of a run.
 STEP = BY_HAND
 
@@ -75,25 +77,20 @@ class Keeper:
 
         Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
         """
-        return self._judged(name, params, entry, _server(self.backup_store.manifest(entry)))
-
-    def judge_removal(self, entry: CatalogEntry, retention: Mapping[str, Any]) -> Verdict:
-        """What the gates say of removing backups of the target that one is of; its manifest may be damaged."""
-        return self._judged("cleanup_old_backups", {"retention": dict(retention)}, entry, _known(entry))[1]
-
-    def judge_copies(self, params: Mapping[str, Any], entry: CatalogEntry) -> Verdict:
-        """What the gates say of reading the copies of a backup, of which nothing else may be left."""
-        return self._judged("verify_copies", params, entry, _known(entry))[1]
-
-    def read_copies(self, params: Mapping[str, Any], entry: CatalogEntry) -> dict[str, Any]:
-        """Read them. Raises BackupError where one is damaged."""
-        server = _known(entry)
-        tool = self.registry(entry.engine).pick("verify_copies", server)
-        return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
+        server = self._server(name, entry)
+        tool, target = self.registry(entry.engine).pick(name, server), self.target(entry.target)
+        step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))
+        seen = constraints.ConstraintContext(tool, target, server, now=datetime.now(target.zone))
+        in_force: Sequence[constraints.Constraint] = constraints.build(
+            (*self.policy.constraints, *self.config.constraints)
+        )
+        return tool, gates.judge(
+            step, tool, seen, config=self.config, constraints=in_force, policy=self.policy, level=self.level
+        )
 
     def call(self, name: str, params: Mapping[str, Any], entry: CatalogEntry) -> dict[str, Any]:
-        """Call a tool that asks nothing of the database. Raises BackupError, among others."""
-        server = _server(self.backup_store.manifest(entry))
+        """Call a tool that needs no connection to the database. Raises BackupError, among others."""
+        server = self._server(name, entry)
         tool = self.registry(entry.engine).pick(name, server)
         return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
 
@@ -116,26 +113,14 @@ class Keeper:
             backups=self.backup_store,
         )
 
-    def _judged(
-        self, name: str, params: Mapping[str, Any], entry: CatalogEntry, server: Server
-    ) -> tuple[Tool, Verdict]:
-        tool, target = self.registry(entry.engine).pick(name, server), self.target(entry.target)
-        step = Step("by_hand", tool.name, tool.prepare(params), estimate=Estimate(0.0, None, "not estimated"))
-        seen = constraints.ConstraintContext(tool, target, server, now=datetime.now(target.zone))
-        in_force: Sequence[constraints.Constraint] = constraints.build(
-            (*self.policy.constraints, *self.config.constraints)
-        )
-        return tool, gates.judge(
-            step, tool, seen, config=self.config, constraints=in_force, policy=self.policy, level=self.level
-        )
+    def _server(self, tool: str, entry: CatalogEntry) -> Server:
+        """The server of a backup, from its manifest, which may be damaged or gone for some tools: then from the catalog."""
+        if tool in _WITHOUT_MANIFEST:
+            return Server(entry.engine, entry.engine, (), entry.database, entry.identity)
+        return _server(self.backup_store.manifest(entry))
 
 
 def _server(manifest: BackupManifest) -> Server:
-    """The server of a backup, as that tells it."""
+    """The server of a backup, from its manifest."""
     version = tuple(int(part) for part in manifest.server_version.split("."))
     return Server(manifest.engine, manifest.product, version, manifest.database, manifest.identity)
-
-
-def _known(entry: CatalogEntry) -> Server:
-    """The same as far as the catalog knows it, of a backup whose manifest may be damaged or gone."""
-    return Server(entry.engine, entry.engine, (), entry.database, entry.identity)

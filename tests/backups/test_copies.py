@@ -137,7 +137,7 @@ def copied(backup, place, tmp_path: Path) -> Iterator[tuple[BackupStore, str, Pa
     store = Store.open(tmp_path / "state.db")
     backup_store = BackupStore(Repository(tmp_path / "here"), lambda: store, copies=(name,))
     backup_store.catalog.add(manifest, folder)
-    backup_store.proven(manifest.backup_id, VERIFIED)
+    backup_store.catalog.proven(manifest.backup_id, VERIFIED)
     copy({"backup_id": manifest.backup_id}, context(backup_store))
     yield backup_store, name, there / "shop" / manifest.backup_id
     store.close()

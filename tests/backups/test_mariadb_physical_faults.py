@@ -98,7 +98,7 @@ def test_programs_that_are_missing_or_of_another_line(cluster: Physical, plain: 
 def test_backups_inside_the_data_directory(cluster: Physical, plain: MariadbDatabase) -> None:
     root = plain.server.data / "backups"
     other = Physical(plain, cluster.home / "other", settings=f"backups: {root}\n")
-    with pytest.raises(BackupError, match="lies in the server's data directory"):
+    with pytest.raises(BackupError, match="is inside the server's data directory"):
         other.full()
     assert not root.exists()
     other.close()

@@ -58,7 +58,7 @@ class Work:
     tool: Tool
     params: Mapping[str, Any]
     context: Context
-    folder: Path
+    folder: Path = Path()
     parent: tuple[CatalogEntry, BackupManifest] | None = None
 
     @cached_property
@@ -110,9 +110,9 @@ def make(
     *,
     kind: str = FULL,
     parent: tuple[CatalogEntry, BackupManifest] | None = None,
-    expected: int = 0,
+    expected: int | None = None,
 ) -> dict[str, Any]:
-    """One backup by `method`, and what a step returns of it. `expected`: bytes it will take, as far as that is known.
+    """Make one backup by `method`; what a step returns of it. `expected`: bytes it will take, by default as the step says.
 
     Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
     """
@@ -126,7 +126,7 @@ def make(
     backup_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{kind}-{ending}"
     partial = backup_store.repository.begin(home, backup_id)
     try:
-        _check_room(partial, expected)
+        _check_room(partial, expected_bytes(params) if expected is None else expected)
         work = Work(tool, params, context, partial, parent)
         written = method.write(work) if kind == FULL else method.increment(work)
         details = dict(written.details) | ({"parent_digest": parent[1].digest} if parent else {})
@@ -165,10 +165,21 @@ def make(
     return _result_of(backup_store, folder, manifest)
 
 
+def expected_bytes(params: Mapping[str, Any]) -> int:
+    """The bytes that a step expects its backup to take; 0 where that is not known."""
+    return int(params.get("expected_bytes") or 0)
+
+
 def require(lack: Lack | None) -> None:
     """Raises BackupError where the role lacks something that a backup takes, with the statements that grant it."""
     if lack is not None:
         raise BackupError(lack.reason, hint=f"an administrator can allow it: {lack.remedy}")
+
+
+def inside_data_directory(home: Path, data: object) -> BackupError:
+    """The error of a folder of backups that lies in the server's own."""
+    why = f"{home} is inside the server's data directory {data}: it would be lost with it"
+    return BackupError(why, hint="set `backups:` in config/aishell.yaml to another disk")
 
 
 def total(paths: Iterable[Path]) -> int:
@@ -206,8 +217,8 @@ def _check_room(folder: Path, expected: int) -> None:
 
 def _result_of(backup_store: BackupStore, folder: Path, manifest: BackupManifest) -> dict[str, Any]:
     entry = backup_store.catalog.add(manifest, folder)
-    backup_store.stand(manifest.backup_id)
-    return {
+    backup_store.catalog.note(manifest.backup_id)
+    result = {
         "backup_id": manifest.backup_id,
         "backup_path": str(folder),
         "bytes": manifest.bytes,
@@ -217,6 +228,7 @@ def _result_of(backup_store: BackupStore, folder: Path, manifest: BackupManifest
         "parent": manifest.parent,
         "objects": None if manifest.prints is None else len(manifest.prints),
     }
+    return result | {name: list(manifest.details[name]) for name in ("warnings",) if name in manifest.details}
 
 
 def parent_of(
@@ -224,43 +236,42 @@ def parent_of(
 ) -> tuple[CatalogEntry, BackupManifest]:
     """The parent that is named, else the newest verified backup of this very server by the same method.
 
-    Raises BackupError where there is none, or where it is not of this server: a full backup, with `options`, comes first.
+    Raises BackupError where there is none, or it is of another server: a full backup, with `options`, has to be made first.
     """
-    hint = full_first(context, *options)
     backup_store, identity = store_of(context), identity_of(context)
     if params.get("parent"):
         entry = backup_store.catalog.find(params["parent"])
     else:
-        verified = _verified(context)
-        known = [one for one in verified if one.method == method]
-        if not known:
-            why = f"by {method}" if verified else "that is of this very database"
-            raise BackupError(f"there is no verified backup of {context.target} {why} to build on", hint=hint)
-        entry = known[-1]
+        newest = _newest_by(context, method)
+        if newest is None:
+            raise full_needed(
+                context, f"there is no verified backup of this database by {method} to build on", *options
+            )
+        entry = newest
     if entry.method != method or entry.identity != identity:
-        raise BackupError(
-            f"{entry.backup_id} is by {entry.method} of {entry.identity}: it cannot be the parent of a backup of this server",
-            hint=hint,
-        )
+        why = f"{entry.backup_id} is by {entry.method} of {entry.identity}: it cannot be the parent of a backup of this server"
+        raise full_needed(context, why, *options)
     if not entry.verified:
-        raise BackupError(f"{entry.backup_id} is not verified: {entry.wrong or entry.verification_level}", hint=hint)
+        raise full_needed(
+            context, f"{entry.backup_id} is not verified: {entry.wrong or entry.verification_level}", *options
+        )
     return entry, backup_store.chain(entry)[-1][1]
 
 
-def full_first(context: Context, *options: str) -> str:
-    """The hint where an increment has nothing to build on."""
+def full_needed(context: Context, why: str, *options: str) -> BackupError:
+    """The error where an increment cannot be made; its hint is to make a full backup, with `options`, first."""
     kind = "full physical" if PHYSICAL in options else "full"
-    return f"make a {kind} backup first: {command('run', 'backup', '--type', 'full', *options, *on(context.target))}"
+    how = command("run", "backup", "--type", "full", *options, *on(context.target))
+    return BackupError(why, hint=f"make a {kind} backup first: {how}")
 
 
 def newest_by(context: Context, method: str) -> BackupManifest | None:
     """The manifest of the newest verified backup of this very server by a method."""
-    known = [one for one in _verified(context) if one.method == method]
-    return store_of(context).repository.manifest(known[-1].folder) if known else None
+    newest = _newest_by(context, method)
+    return None if newest is None else store_of(context).repository.manifest(newest.folder)
 
 
-def _verified(context: Context) -> list[CatalogEntry]:
-    """The verified backups of this server, the oldest first."""
-    identity = identity_of(context)
-    known = store_of(context).catalog.all(context.target)
-    return [entry for entry in known if entry.verified and entry.identity == identity]
+def _newest_by(context: Context, method: str) -> CatalogEntry | None:
+    identity, known = identity_of(context), store_of(context).catalog.all(context.target)
+    fits = (one for one in reversed(known) if one.verified and one.identity == identity and one.method == method)
+    return next(fits, None)

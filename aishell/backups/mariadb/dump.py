@@ -41,9 +41,7 @@ _TOO_LARGE = ("max_allowed_packet", "server has gone away", "lost connection")
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_full`."""
-    return _with_warnings(
-        context, make(tool, params, context, MariadbDump(), expected=int(params.get("expected_bytes") or 0))
-    )
+    return make(tool, params, context, MariadbDump())
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
         from aishell.backups.mariadb import physical as mariadb_backup
 
         return mariadb_backup.incremental(tool, params, context, parent)
-    return _with_warnings(context, make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent))
+    return make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent)
 
 
 def _goes_on(params: Mapping[str, Any], context: Context) -> str:
@@ -66,11 +64,6 @@ def _goes_on(params: Mapping[str, Any], context: Context) -> str:
     methods = [MariadbDump.name, PHYSICAL] if asked is None else [PHYSICAL if asked else MariadbDump.name]
     found = [one for one in (newest_by(context, method) for method in methods) if one is not None]
     return max(found, key=lambda one: one.started_at).method if found else methods[0]
-
-
-def _with_warnings(context: Context, made: dict[str, Any]) -> dict[str, Any]:
-    manifest = store_of(context).repository.manifest(Path(made["backup_path"]))
-    return {**made, "warnings": list(manifest.details["warnings"])}
 
 
 class MariadbDump(Method):
@@ -100,10 +93,8 @@ class MariadbDump(Method):
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
         if tables:
-            raise BackupError(
-                "single tables cannot be restored from a dump",
-                hint="restore it into a database of its own, and take them from there",
-            )
+            how = "restore it into a database of its own, and take them from there"
+            raise BackupError("single tables cannot be restored from a dump", hint=how)
         first, increments = chain[0][1], chain[1:]
         moment = _moment(until, chain)
         if first.product != work.context.database.product:
@@ -143,16 +134,14 @@ def _moment(until: str | None, chain: Chain) -> str | None:
     if until is None:
         return None
     at = given(until, None)
-    first, last = chain[0][1], chain[-1][1]
-    reaches = last.details.get("reaches", first.details["as_of"])
+    first, last, as_of = chain[0][1], chain[-1][1], chain[0][1].details["as_of"]
+    reaches = last.details.get("reaches", as_of)
     if len(chain) == 1 or at > datetime.fromisoformat(reaches):
         raise BackupError(
             f"{last.backup_id} reaches to {reaches}", hint="name an increment that was made after that time"
         )
-    if at < datetime.fromisoformat(first.details["as_of"]):
-        raise BackupError(
-            f"{first.backup_id} is of {first.details['as_of']}, after {until}", hint="name an earlier one"
-        )
+    if at < datetime.fromisoformat(as_of):
+        raise BackupError(f"{first.backup_id} is of {as_of}, after {until}", hint="name an earlier one")
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -253,12 +242,12 @@ def _unpacked(folder: Path) -> Iterator[bytes]:
 
 def drop_scratch(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`drop_scratch_database`. Raises BackupError where somebody is in it."""
-    return {"dropped": _dropped(Work(tool, params, context, Path()))}
+    return {"dropped": _dropped(Work(tool, params, context))}
 
 
 def drop_unfinished(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`drop_unfinished_restore`. Raises BackupError where the database's comment is not the one that was approved."""
-    work = Work(tool, params, context, Path())
+    work = Work(tool, params, context)
     found = work.query("mark")
     if found and (found[0]["mark"] != params["mark"] or not params["mark"].startswith(f"{BEGUN} ")):
         raise BackupError(f"{params['database']} was not dropped: its comment is {found[0]['mark']!r}")
@@ -267,7 +256,7 @@ def drop_unfinished(tool: Tool, params: Mapping[str, Any], context: Context) -> 
 
 def reset_mark(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`reset_restore_mark`: nothing is done where the comment is another one, or is gone."""
-    work = Work(tool, params, context, Path())
+    work = Work(tool, params, context)
     wanted = {"mark": f"{WHOLE} {params['mark']}"}
     if work.query("mark") != [wanted]:
         return {"reset": 0}

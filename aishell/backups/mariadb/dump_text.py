@@ -93,7 +93,10 @@ def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     text, searched = bytearray(b"\n"), 0  # marks are looked for behind line breaks
     for block in blocks:
         text += block
-        while (at := _found(text, searched)) >= 0 and (stop := text.find(_stop(text, at), at)) >= 0:
+        while (at := _found(text, searched)) >= 0:
+            end = next(end for mark, end in _MADE.items() if text.startswith(mark, at))
+            if (stop := text.find(end, at)) < 0:
+                break
             yield bytes(text[: at + 1]), bytes(text[at + 1 : stop])
             del text[:stop]
             searched = 0
@@ -113,13 +116,6 @@ def _found(text: bytearray, start: int) -> int:
     return min((at for mark in _MADE if (at := text.find(mark, start)) >= 0), default=-1)
 
 
-def _stop(text: bytearray, at: int) -> bytes:
-    """What ends the statement that begins there."""
-    return next(stop for mark, stop in _MADE.items() if text.startswith(mark, at))
-
-
 def _bits(mode: bytes) -> int:
-    words = mode.upper().split(b",")
-    return (ANSI_QUOTES if b"ANSI_QUOTES" in words else 0) | (
-        NO_BACKSLASH_ESCAPES if b"NO_BACKSLASH_ESCAPES" in words else 0
-    )
+    bits = {b"ANSI_QUOTES": ANSI_QUOTES, b"NO_BACKSLASH_ESCAPES": NO_BACKSLASH_ESCAPES}
+    return sum(bits.get(word, 0) for word in set(mode.upper().split(b",")))

@@ -15,14 +15,13 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.create.making import Work, require, total
+from aishell.backups.create.making import Work, inside_data_directory, require, total
 from aishell.backups.mariadb.full import check_client
 from aishell.backups.mariadb.login import account
 from aishell.backups.methods import Chain
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest
 from aishell.clients.clients import writing
 from aishell.errors import BackupError, NotAtHandError
-from aishell.models import Row
 from aishell.planning.backup_rights import lines, of_files
 
 #: Where distributions put the server's program; not everybody has these folders on the path.
@@ -72,31 +71,26 @@ class Files:
         use_own(work, "backup", work.context.database.version)
         require(of_files(lines(work.query("grants")), account(work)))
         with work.context.reading() as session:
-            (told,) = work.query("files", session)
-            system = _system(told)
-            require_own(Path(told["folder"]), system[0], told["thread"])
-            if encrypting := [row["name"] for row in work.query("encrypting", session)]:
-                raise BackupError(
-                    f"the server encrypts its files by {', '.join(encrypting)}: such copies cannot be proven here",
-                    hint="leave out --physical",
-                )
-            foreign = [f"{row['tables']} table(s) of {row['engine']}" for row in work.query("foreign_engines", session)]
-        folder, root = Path(told["folder"]).resolve(), work.backup_store.repository.root.resolve()
+            (row,) = work.query("files", session)
+            folder, root = Path(row["folder"]).resolve(), work.backup_store.repository.root.resolve()
+            system = [Path(row["folder"]) / (row["home"] or "") / path for path in _named(row["system"])]
+            require_own(Path(row["folder"]), system[0], row["thread"])
+            if encrypting := [one["name"] for one in work.query("encrypting", session)]:
+                why = f"the server encrypts its files by {', '.join(encrypting)}: such copies cannot be proven here"
+                raise BackupError(why, hint="leave out --physical")
+            foreign = [f"{one['tables']} table(s) of {one['engine']}" for one in work.query("foreign_engines", session)]
         if root.is_relative_to(folder):
-            raise BackupError(
-                f"{root} lies in the server's data directory: it would be lost with it",
-                hint="set `backups:` in config/aishell.yaml to another disk",
-            )
+            raise inside_data_directory(root, folder)
         seen = system[0].stat()
         return cls(
             folder,
             sum(path.stat().st_size for path in system) + _of_tables(folder),
             f"{seen.st_dev}:{seen.st_ino}",
             {
-                "system": ";".join(part.rpartition("/")[2] for part in told["system"].split(";")),
-                **{name: int(told[name]) for name in ("page_size", "undos", "fold")},
+                "system": ";".join(part.rpartition("/")[2] for part in row["system"].split(";")),
+                **{name: int(row[name]) for name in ("page_size", "undos", "fold")},
             },
-            tuple(f"{what}: mariadb-backup copies none of them" for what in foreign),
+            tuple(f"{tables}: mariadb-backup copies none of them" for tables in foreign),
         )
 
 
@@ -115,10 +109,9 @@ def use_own(work: Work, program: str, version: Sequence[int]) -> None:
     )
 
 
-def _system(told: Row) -> list[Path]:
-    """The files of InnoDB's system tablespace."""
-    home = Path(told["folder"]) / (told["home"] or "")
-    return [home / part.split(":")[0] for part in told["system"].split(";")]
+def _named(system: str) -> list[str]:
+    """The paths in a value of innodb_data_file_path."""
+    return [part.split(":")[0] for part in system.split(";")]
 
 
 def require_own(folder: Path, system: Path, thread: int) -> None:
@@ -129,20 +122,14 @@ def require_own(folder: Path, system: Path, thread: int) -> None:
     """
     if not folder.is_dir():
         raise BackupError(f"the server's data directory {folder} is not on this host", hint=_LOCALLY)
+    wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
-        holder = _holder(system)
+        with system.open("rb") as file:
+            kind, _, _, _, holder = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, wanted))
     except OSError as error:
         raise BackupError(f"{system} may not be read here: {error.strerror}", hint=_LOCALLY) from error
-    if holder is None or not Path(f"/proc/{holder}/task/{thread}").is_dir():
+    if kind == fcntl.F_UNLCK or not Path(f"/proc/{holder}/task/{thread}").is_dir():
         raise BackupError(f"the server that was reached does not run on {folder} of this host", hint=_LOCALLY)
-
-
-def _holder(path: Path) -> int | None:
-    """The process that holds an exclusive lock on a file, if any."""
-    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    with path.open("rb") as file:
-        kind, _, _, _, holder = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
-    return None if kind == fcntl.F_UNLCK else int(holder)
 
 
 def _of_tables(folder: Path) -> int:
@@ -153,21 +140,12 @@ def _of_tables(folder: Path) -> int:
             raise BackupError(f"{database} may not be read here", hint=_LOCALLY)
         for path in database.iterdir():
             if path.suffix == LINK:
-                raise BackupError(
-                    f"{path.stem} in {database.name} lies outside of the data directory (DATA DIRECTORY)",
-                    hint="a copy would lead to the server's own file; leave out --physical",
-                )
+                why = f"{path.stem} in {database.name} lies outside of the data directory (DATA DIRECTORY)"
+                raise BackupError(why, hint="leave out --physical: a copy would lead to the server's own file")
             if not os.access(path, os.R_OK) and path.exists():  # tables come and go meanwhile
                 raise BackupError(f"{path} may not be read here", hint=_LOCALLY)
-            size += _size(path)
+            size += total([path])
     return size
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 class Prepared:
@@ -240,7 +218,7 @@ class Prepared:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _system(self, manifest: BackupManifest) -> list[Path]:
-        return [self.folder / part.split(":")[0] for part in manifest.details["settings"]["system"].split(";")]
+        return [self.folder / path for path in _named(manifest.details["settings"]["system"])]
 
     def _tablespaces(self, manifest: BackupManifest) -> list[Path]:
         files = (path for pattern in ("undo[0-9]*", "*/*.ibd") for path in sorted(self.folder.glob(pattern)))

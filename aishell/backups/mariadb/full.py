@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.create.making import Work, Written, require
+from aishell.backups.create.making import Work, Written, expected_bytes, require
 from aishell.backups.mariadb.dump_text import DumpWatch
 from aishell.backups.mariadb.fingerprints import ComparedTable, Structure, fingerprint, structure
 from aishell.backups.mariadb.login import account, login
@@ -206,21 +206,19 @@ class Dump:
     def write(self) -> Written:
         with login(self.work) as (options, descriptor):
             taken = self._taken(self._values(options), descriptor)
-        how, prints = taken.how, taken.prints
-        if prints is not None:
+        how, prints = taken.how, None
+        if taken.prints is not None:
             with self.work.context.reading() as session:
                 same = structure(self.work, session).prints == self.found.prints
-            how, prints = (
-                (how, (*self.found.prints, *prints))
-                if same
-                else ("none: tables or routines were changed during the dump", None)
-            )
+            prints = (*self.found.prints, *taken.prints) if same else None
+            how = how if same else "none: tables or routines were changed during the dump"
         if prints is None and self.work.params.get("compare"):
             self.notes.append(f"not compared, {how}")
+        file, position = taken.watch.position or (None, 0)
         return Written(
             self.database,
             self.work.server.database_bytes,
-            self._position(taken.watch),
+            {"file": file, "position": position, "gtid": gtid(self.work, file, position)} if file else {},
             {
                 "client": ".".join(map(str, self.work.clients.version("dump"))),
                 "charset": self.found.charset,
@@ -247,7 +245,7 @@ class Dump:
 
     def _taken(self, values: Mapping[str, Any], descriptor: int) -> Taken:
         if not self.work.params.get("compare"):
-            return self._plain(values, descriptor, "none: not asked for")
+            return self._run(values, descriptor, "none: not asked for")
         if self.work.context.database.product == "mysql" or not self.settings["binary_log"]:
             return self._framed(values, descriptor)
         for _ in range(ATTEMPTS):
@@ -255,30 +253,28 @@ class Dump:
                 return self._matched(values, descriptor)
             except OtherMomentError:
                 self.work.clients.ran.pop()
-        return self._plain(values, descriptor, "none: others kept writing, and no snapshot was of the same moment")
+        return self._run(values, descriptor, "none: others kept writing, and no snapshot was of the same moment")
 
     def _matched(self, values: Mapping[str, Any], descriptor: int) -> Taken:
         """With a snapshot that lies where the dump does in the binary log."""
+        how = "a snapshot at the same place in the binary log"
         with Moments(self.work) as moments, Counting(self.work, self.found.tables) as counting:
-            watch, as_of = self._run(values, descriptor, lambda watch: counting.start(moments.chosen(watch.position)))
-            return Taken(watch, as_of, "a snapshot at the same place in the binary log", counting.prints())
+            taken = self._run(values, descriptor, how, lambda watch: counting.start(moments.chosen(watch.position)))
+            return replace(taken, prints=counting.prints())
 
     def _framed(self, values: Mapping[str, Any], descriptor: int) -> Taken:
         """Where nobody tells which moment a snapshot is of: if one before and one after are the same, so is all in between."""
         with Counting(self.work, self.found.tables) as before, Counting(self.work, self.found.tables) as after:
             before.start(snapshot(self.work))
-            watch, as_of = self._run(values, descriptor, lambda watch: after.start(snapshot(self.work)))
+            how = "snapshots before and after it, which are the same"
+            taken = self._run(values, descriptor, how, lambda watch: after.start(snapshot(self.work)))
             prints = before.prints()
             if prints == after.prints():
-                return Taken(watch, as_of, "snapshots before and after it, which are the same", prints)
-        return Taken(watch, as_of, "none: others wrote while the dump began")
+                return replace(taken, prints=prints)
+        return replace(taken, how="none: others wrote while the dump began")
 
-    def _plain(self, values: Mapping[str, Any], descriptor: int, how: str) -> Taken:
-        watch, as_of = self._run(values, descriptor, lambda watch: None)
-        return Taken(watch, as_of, how)
-
-    def _run(self, values: Mapping[str, Any], descriptor: int, begun: _Begun) -> tuple[DumpWatch, str]:
-        """Run the program; `begun` is told once it has its snapshot. And a time by the server that is not before that."""
+    def _run(self, values: Mapping[str, Any], descriptor: int, how: str, begun: _Begun = lambda watch: None) -> Taken:
+        """Run the program; `begun` is called once it has its snapshot. `as_of` is a time by the server not before that."""
         target, watch, times = self.work.folder / DUMP, DumpWatch(), list[str]()
 
         def told() -> None:
@@ -303,19 +299,13 @@ class Dump:
             secrets=[descriptor],
             drain=drain,
             size=lambda: target.stat().st_size if target.exists() else 0,
-            expected=int(self.work.params.get("expected_bytes") or 0),
+            expected=expected_bytes(self.work.params),
         )
         if not watch.complete:
             raise BackupError("the dump ends before its last line, though the program reported no error")
         if not times:
             told()
-        return watch, times[0]
-
-    def _position(self, watch: DumpWatch) -> Mapping[str, Any]:
-        if watch.position is None:
-            return {}
-        file, position = watch.position
-        return {"file": file, "position": position, "gtid": gtid(self.work, file, position)}
+        return Taken(watch, times[0], how)
 
 
 def own_database(work: Work) -> str:
@@ -331,15 +321,14 @@ def check_client(work: Work, program: str) -> None:
     product, server = work.context.database.product, work.context.database.version
     said, version = work.clients.banner(program), work.clients.version(program)
     if ("mariadb" in said.lower()) != (product == "mariadb"):
+        how = "install the server's own client programs, or set `programs:` in config/aishell.yaml to their folder"
         raise BackupError(
-            f"{work.clients.path(program)} is not a client of the server's product: {said.strip()}",
-            hint="install the server's own client programs, or set `programs:` in config/aishell.yaml",
+            f"{work.clients.path(program)} is not a client of the server's product: {said.strip()}", hint=how
         )
     if version[:2] < server[:2]:
-        raise BackupError(
-            f"{work.clients.path(program)} is {'.'.join(map(str, version))}, and the server {'.'.join(map(str, server))}",
-            hint="use a client that is as new as the server; `programs:` in config/aishell.yaml names its folder",
-        )
+        numbers = [".".join(map(str, one)) for one in (version, server)]
+        how = "use a client that is as new as the server; `programs:` in config/aishell.yaml names its folder"
+        raise BackupError(f"{work.clients.path(program)} is {numbers[0]}, and the server {numbers[1]}", hint=how)
 
 
 def gtid(work: Work, file: str, position: int) -> str | None:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.create.making import PHYSICAL, Work, Written, full_first, make
+from aishell.backups.create.making import PHYSICAL, Work, Written, full_needed, make
 from aishell.backups.mariadb.files import BLOCK, STREAM, TOLD, Files, Prepared, checkpoints, run, use_own
 from aishell.backups.mariadb.login import login
 from aishell.backups.methods import Chain, Physical
@@ -46,20 +46,15 @@ BAD = frozenset({"corrupt", "error"})
 
 def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_cluster`."""
-    files = Files.of(Work(tool, params, context, Path()))
-    return _with_warnings(make(tool, params, context, MariadbBackup(), expected=files.bytes), files)
+    return make(tool, params, context, MariadbBackup(), expected=Files.of(Work(tool, params, context)).bytes)
 
 
 def incremental(
     tool: Tool, params: Mapping[str, Any], context: Context, parent: tuple[CatalogEntry, BackupManifest]
 ) -> dict[str, Any]:
     """`backup_database_incremental`, on a parent by mariadb-backup."""
-    files = Files.of(Work(tool, params, context, Path()))
-    return _with_warnings(make(tool, params, context, MariadbBackup(), kind=INCREMENTAL, parent=parent), files)
-
-
-def _with_warnings(made: dict[str, Any], files: Files) -> dict[str, Any]:
-    return {**made, "warnings": list(files.warnings)}
+    Files.of(Work(tool, params, context))  # before anything is written
+    return make(tool, params, context, MariadbBackup(), kind=INCREMENTAL, parent=parent)
 
 
 class MariadbBackup(Physical):
@@ -75,10 +70,8 @@ class MariadbBackup(Physical):
         assert work.parent is not None  # noqa: S101  an increment has one
         files, parent = Files.of(work), work.parent[1]
         if parent.details["files"] != files.incarnation:
-            raise BackupError(
-                f"the server's data directory is no longer the one that {parent.backup_id} was made from",
-                hint=full_first(work.context, PHYSICAL),
-            )
+            why = f"the server's data directory is no longer the one that {parent.backup_id} was made from"
+            raise full_needed(work.context, why, PHYSICAL)
         return self._copied(work, files, int(parent.position["lsn"]))
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
@@ -139,10 +132,8 @@ class MariadbBackup(Physical):
             )
         begins, ends = checkpoints(told)
         if begins != since or ends < since:
-            raise BackupError(
-                f"the copy covers the log from {begins} to {ends}, and should begin at {since}",
-                hint=full_first(work.context, PHYSICAL),
-            )
+            why = f"the copy covers the log from {begins} to {ends}, and should begin at {since}"
+            raise full_needed(work.context, why, PHYSICAL)
         binlog = [match[1] for path in sorted(told.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))]
         details = {
             "from": begins,
@@ -203,8 +194,7 @@ def prove(work: Work, place: str, data: Path) -> None:
     control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
     with writing(control):
         (control / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in (control, data):
-        scratch_server.own(folder, account)
+    scratch_server.own(data, account)
     use_own(work, "server", [int(part) for part in manifest.server_version.split(".")])
     values = {"data": data, "control": control, **manifest.details["settings"]}
     ready = (control / "pid").exists

@@ -16,36 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from aishell.backups.create.making import Work
+from aishell.backups.mariadb import definitions as defined
 from aishell.backups.mariadb.definitions import (
     ABOUT,
     EVENT,
     EVERY_KIND,
     REPLACED,
     RESTORED,
-    ROUTINES,
     TRIGGER,
     VIEW,
     Definition,
-    definitions,
-    drop,
     inside,
-    make,
-    note,
-    noted,
-    unchanged,
 )
 from aishell.backups.mariadb.dump import quietly
 from aishell.backups.mariadb.fingerprints import structure
-from aishell.backups.restore.restore import (
-    anew,
-    differences,
-    expected,
-    nothing_replaced,
-    refuse_other,
-    require_safety,
-    restored,
-    told,
-)
+from aishell.backups.restore import restore as restoring
+from aishell.backups.restore.restore import differences, nothing_replaced, restored
 from aishell.backups.store.manifest import INCREMENTAL
 from aishell.backups.verify.checking import few, working
 from aishell.commands import command
@@ -70,10 +56,10 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     """
     with working(tool, params, context) as work:
         place, notes = params["place"], list[str]()
-        if _there(work, place):
+        if work.query("there", place=place):
             with nothing_replaced():
                 rows = _noted(work) or _begin(work)
-                about = json.loads(noted(rows, ABOUT)[0].statement)
+                about = json.loads(defined.noted(rows, ABOUT)[0].statement)
                 if not _is_moved(work, about):
                     rehearse(work, rows)
                     _move(work, rows)
@@ -83,23 +69,22 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
                 notes = _wake(work, about)
             with context.writing() as session, quietly(work, session):
                 work.query("do_drop_place", session)
-        elif not _there(work, params["kept"]):
-            raise BackupError(
-                f"the database {place} no longer exists",
-                hint=anew(work),
-            )
+        elif not work.query("there", place=params["kept"]):
+            raise BackupError(f"the database {place} no longer exists", hint=restoring.anew(work))
         removal = work.statement("removal").text
-        return told(work, compared=params["compare"], kept=params["kept"], removal=removal, notes=notes)
+        return restoring.outcome(work, compared=params["compare"], kept=params["kept"], removal=removal, notes=notes)
 
 
 def _begin(work: Work) -> list[Row]:
     """Refuse what must not be, and write down what has to be made again: nothing of the database is touched."""
     if not work.params["back"]:
-        require_safety(work)
-    _refuse_obstacles(work)
+        restoring.require_safety(work)
+    if obstacles := [str(row["why"]) for row in work.query("obstacles")]:
+        why = f"{work.params['database']} is not replaced: {few(obstacles)}"
+        raise BackupError(why, hint="end that first, or move the tables of the restored database yourself")
     if not work.params["back"]:
         method, _, manifest = restored(work)
-        refuse_other(work, method, manifest, work.params["place"])
+        restoring.refuse_other(work, method, manifest, work.params["place"])
     found = looked(work)
     about = {
         "restored": len(tables_in(work, work.params["place"])),
@@ -111,15 +96,6 @@ def _begin(work: Work) -> list[Row]:
     return _write_down(work, found.before, found.after, about, found.defaults)
 
 
-def _refuse_obstacles(work: Work) -> None:
-    obstacles = [str(row["why"]) for row in work.query("obstacles")]
-    if obstacles:
-        raise BackupError(
-            f"{work.params['database']} is not replaced: {few(obstacles)}",
-            hint="end that first, or move the tables of the restored database yourself",
-        )
-
-
 def _write_down(
     work: Work, before: Sequence[Definition], after: Sequence[Definition], about: Mapping[str, Any], defaults: Row
 ) -> list[Row]:
@@ -128,9 +104,11 @@ def _write_down(
         work.query("keep", session, **defaults)
         work.query("notebook", session)
         with session.transaction():
-            note(work, session, REPLACED, before)
-            note(work, session, RESTORED, after)
-            note(work, session, ABOUT, [Definition("run", work.context.run_id, "", "utf8mb4", "", json.dumps(about))])
+            defined.note(work, session, REPLACED, before)
+            defined.note(work, session, RESTORED, after)
+            defined.note(
+                work, session, ABOUT, [Definition("run", work.context.run_id, "", "utf8mb4", "", json.dumps(about))]
+            )
     return _noted(work)
 
 
@@ -145,33 +123,33 @@ def _move(work: Work, rows: Sequence[Row]) -> None:
     database, place = work.params["database"], work.params["place"]
     chosen = moves(work)
     with inside(work, database) as session, inside(work, place) as beside:
-        drop(work, session, (TRIGGER,))
+        defined.drop(work, session, (TRIGGER,))
         with quietly(work, beside):
-            drop(work, beside, (TRIGGER,))
+            defined.drop(work, beside, (TRIGGER,))
         try:
             work.send("do_move", session, moves=chosen)
         except DatabaseError:
             with suppress(DatabaseError):  # its connection is gone: whoever resumes the run goes on from here
-                make(work, session, (one for one in noted(rows, REPLACED) if one.kind == TRIGGER))
-                make(work, beside, (one for one in noted(rows, RESTORED) if one.kind == TRIGGER))
+                defined.make(work, session, (one for one in defined.noted(rows, REPLACED) if one.kind == TRIGGER))
+                defined.make(work, beside, (one for one in defined.noted(rows, RESTORED) if one.kind == TRIGGER))
             raise
 
 
 def _remake(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
     """All that is no table, as the place had it; sequences are where the tables look for them."""
-    wanted = noted(rows, RESTORED)
+    wanted = defined.noted(rows, RESTORED)
     with inside(work, work.params["database"]) as session:
-        same = unchanged(definitions(work, session), wanted)
-        drop(work, session, EVERY_KIND, keep=same)
+        same = defined.unchanged(defined.definitions(work, session), wanted)
+        defined.drop(work, session, EVERY_KIND, keep=same)
         work.query("do_adopt", session, **about["defaults"])
         lend(work, session, work.params["database"], work.params["place"])
-        make(work, session, (one for one in wanted if one not in same))
+        defined.make(work, session, (one for one in wanted if one not in same))
 
 
 def _refuse_changed(work: Work) -> None:
     """Compare the definitions once more, as they are now. The rows were, before they were moved."""
     _, _, manifest = restored(work)
-    prints = expected(work, manifest)
+    prints = restoring.expected(work, manifest)
     if prints is None:
         return
     with inside(work, work.params["database"]) as session:
@@ -189,10 +167,6 @@ def _wake(work: Work, about: Mapping[str, Any]) -> list[str]:
     if not about["asleep"]:
         return []
     return [f"these events were enabled in the full backup, and are not now: {', '.join(about['asleep'])}"]
-
-
-def _there(work: Work, name: str) -> bool:
-    return bool(work.query("there", place=name))
 
 
 def _noted(work: Work) -> list[Row]:
@@ -219,14 +193,14 @@ def looked(work: Work) -> Exchange:
     """The exchange as it is to be. Only reads. Raises BackupError for a definition that cannot be read."""
     place, back = work.params["place"], work.params["back"]
     with inside(work, work.params["database"]) as session:
-        before = definitions(work, session)
+        before = defined.definitions(work, session)
         enabled = {row["name"] for row in work.query("events", session) if row["status"] == "ENABLED"}
         defaults = work.query("defaults", session)[0]
     with inside(work, place) as session:
-        after = [] if back else definitions(work, session)
+        after = [] if back else defined.definitions(work, session)
         wished = work.query("defaults", session)[0]
     if back:  # they were written down beside the tables that were replaced
-        return Exchange(before, noted(work.query("noted", kept=place), REPLACED), defaults, wished)
+        return Exchange(before, defined.noted(work.query("noted", kept=place), REPLACED), defaults, wished)
     _, first, manifest = restored(work)
     wanted = set(first.details.get("enabled_events", ())) & {one.name for one in after if one.kind == EVENT}
     # Whether the binary log has disabled one since the full backup is not known: then today's counts too.
@@ -259,7 +233,7 @@ def _statements(work: Work, found: Exchange, database: Database) -> Iterator[Sta
         return dataclasses.replace(foreseen(tool, tool.blocks[block], {**params, **values}, database), note=note)
 
     there = moves(work)
-    same = unchanged(found.before, found.after)
+    same = defined.unchanged(found.before, found.after)
     yield one("keep", "what is replaced goes there, and its definitions are written down", **found.defaults)
     for each in found.before:
         if each.kind == TRIGGER:
@@ -272,18 +246,11 @@ def _statements(work: Work, found: Exchange, database: Database) -> Iterator[Sta
     yield from (_text(each, made_again) for each in found.after if each not in same)
     yield from (one("enable", f"enabled again in {named}", name=name) for name in found.enable)
     yield one("do_drop_place", "nothing is in it any more")
-    yield one("do_move", f"{ONLY_BACK}: the tables as they were", moves=_backwards(there, params["database"]))
-    if found.before:
-        made = [each for each in found.before if each not in same]
-        yield from (_text(each, f"{ONLY_BACK}: {made_again}") for each in made)
+    back = sorted(((end, start) for start, end in there), key=lambda move: move[0][0] != params["database"])
+    yield one("do_move", f"{ONLY_BACK}: the tables as they were", moves=back)  # those that came in go first
+    yield from (_text(each, f"{ONLY_BACK}: {made_again}") for each in found.before if each not in same)
     yield one("do_adopt", ONLY_BACK, **found.defaults)
     yield one("back_drop_kept", f"{ONLY_BACK}, once nothing is in it any more")
-
-
-def _backwards(moves: Sequence[Move], database: str) -> list[Move]:
-    """The moves that undo these: the tables that came in go first."""
-    back = [(end, start) for start, end in moves]
-    return sorted(back, key=lambda move: move[0][0] != database)
 
 
 def _text(wanted: Definition, note: str) -> Statement:
@@ -298,17 +265,18 @@ def rehearse(work: Work, rows: Sequence[Row]) -> None:
     """
     for name, origin, kinds in (
         (work.params["place"], RESTORED, EVERY_KIND),
-        (work.params["kept"], REPLACED, ROUTINES),
+        (work.params["kept"], REPLACED, defined.ROUTINES),
     ):
-        wanted = [one for one in noted(rows, origin) if one.kind in kinds]
+        wanted = [one for one in defined.noted(rows, origin) if one.kind in kinds]
         with inside(work, name) as session, quietly(work, session), _naming(name, wanted):
-            drop(work, session, kinds)
-            make(work, session, wanted)
-            changed = _other(wanted, definitions(work, session))
+            defined.drop(work, session, kinds)
+            defined.make(work, session, wanted)
+            there = set(defined.definitions(work, session))
+            changed = sorted(f"{one.kind} {one.name}" for one in wanted if one not in there)
             if changed:
                 raise BackupError(f"these differ after they were created again in {name}: {few(changed)}")
             if origin == REPLACED:
-                drop(work, session, kinds)
+                defined.drop(work, session, kinds)
 
 
 @contextmanager
@@ -323,12 +291,6 @@ def _naming(name: str, wanted: Sequence[Definition]) -> Iterator[None]:
             f"the server does not accept its own definitions: {error.message}",
             hint=f"restore beside the database and exchange the tables yourself; tried in {name}: {tried}",
         ) from error
-
-
-def _other(wanted: Sequence[Definition], found: Sequence[Definition]) -> list[str]:
-    """The definitions that are missing or changed."""
-    there = set(found)
-    return sorted(f"{one.kind} {one.name}" for one in wanted if one not in there)
 
 
 @contextmanager
@@ -368,26 +330,26 @@ def undone_where_it_fails(work: Work, rows: Sequence[Row], about: Mapping[str, A
 def _undo(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> list[str]:
     """All as it was before the tables changed hands; what could not be made again."""
     database, place, kept = (work.params[name] for name in ("database", "place", "kept"))
-    before = noted(rows, REPLACED)
+    before = defined.noted(rows, REPLACED)
     with inside(work, database) as session, inside(work, place) as beside:
-        drop(work, session, (TRIGGER,))
+        defined.drop(work, session, (TRIGGER,))
         moves = [((database, name), (place, name)) for name in tables_in(work, database)]
         moves += [((kept, name), (database, name)) for name in tables_in(work, kept)]
         work.send("do_move", session, moves=moves)
         work.query("do_adopt", session, **about["before"])
-        same = unchanged(definitions(work, session), before)
-        drop(work, session, EVERY_KIND, keep=same)
+        same = defined.unchanged(defined.definitions(work, session), before)
+        defined.drop(work, session, EVERY_KIND, keep=same)
         why: dict[Definition, str] = {}
         for some in _in_turn([one for one in before if one not in same]):
             try:
-                make(work, session, some)
+                defined.make(work, session, some)
             except DatabaseError as error:
                 why |= dict.fromkeys(some, error.message)
-        there = {(one.kind, one.name) for one in definitions(work, session)}
+        there = {(one.kind, one.name) for one in defined.definitions(work, session)}
         missing = [f"{one.kind} {one.name} ({text})" for one, text in why.items() if (one.kind, one.name) not in there]
         with quietly(work, beside):
             lend(work, beside, place, database)
-            make(work, beside, (one for one in noted(rows, RESTORED) if one.kind == TRIGGER))
+            defined.make(work, beside, (one for one in defined.noted(rows, RESTORED) if one.kind == TRIGGER))
     if not missing:
         with work.context.writing() as session, quietly(work, session):
             work.query("back_drop_kept", session)

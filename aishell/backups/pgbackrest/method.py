@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.create.making import Work, Written, full_first, make, parent_of, total
+from aishell.backups.create.making import Work, Written, full_needed, make, parent_of, total
 from aishell.backups.methods import Chain, Physical
 from aishell.backups.pgbackrest.reach import (
     EMPTY,
@@ -33,7 +33,7 @@ from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest
 from aishell.backups.verify.checking import few, working
-from aishell.clients.clients import writing
+from aishell.clients.clients import end_of, writing
 from aishell.errors import BackupError
 from aishell.models import Row
 from aishell.moments import given
@@ -58,11 +58,8 @@ def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str,
     with working(tool, params, context) as work:
         stanza = ready(work)
         parent = parent_in(work, stanza) if kind == INCREMENTAL else None
-    backup_store = replace(
-        store_of(context), recipients=()
-    )  # the rows are not in what we write: pgbackrest encrypts them
-    result = make(tool, params, replace(context, backups=backup_store), PgBackRestMethod(), kind=kind, parent=parent)
-    return {**result, "warnings": backup_store.repository.manifest(Path(result["backup_path"])).details["warnings"]}
+    plain = replace(store_of(context), recipients=())  # the rows are not in what we write: pgbackrest encrypts them
+    return make(tool, params, replace(context, backups=plain), PgBackRestMethod(), kind=kind, parent=parent)
 
 
 class PgBackRestMethod(Physical):
@@ -263,16 +260,14 @@ def parent_in(work: Work, stanza: Stanza) -> tuple[CatalogEntry, BackupManifest]
     """The catalog's entry of the set that pgbackrest will go on from. Raises BackupError where it has none that is verified."""
     newest, reach = stanza.newest, _reach(work, work.query("cluster")[0])
     if newest is None:
-        raise BackupError(f"there is no backup in {reach.named} to build on", hint=full_first(work.context))
+        raise full_needed(work.context, f"there is no backup in {reach.named} to build on")
     for entry, manifest in _known(work):
         there = manifest.position["label"], manifest.details["stanza"], manifest.details["repo"]
         if there == (newest.label, reach.stanza, reach.repo):
             named = {**work.params, "parent": entry.backup_id}
             return parent_of(work.tool, named, work.context, NAME)
-    raise BackupError(
-        f"the newest set in {reach.named}, {newest.label}, was not made by aishell, and pgbackrest would build on it",
-        hint=full_first(work.context),
-    )
+    why = f"the newest set in {reach.named}, {newest.label}, was not made by aishell, and pgbackrest would build on it"
+    raise full_needed(work.context, why)
 
 
 def _known(work: Work) -> Iterator[tuple[CatalogEntry, BackupManifest]]:
@@ -335,12 +330,10 @@ def _run(work: Work, reach: Reach, kind: str, step: str, state: Row) -> None:
     )
 
 
-def _log(work: Work, last: int | None = None) -> str:
-    """What pgbackrest has said while it made a backup, or the last bytes of it; nothing where an earlier process has made it."""
+def _log(work: Work, last: int = sys.maxsize) -> str:
+    """What pgbackrest printed during a backup, or the last bytes of it; empty where an earlier process made it."""
     try:
-        with (work.folder / "backup.log").open("rb") as said:
-            said.seek(0 if last is None else max(0, said.seek(0, os.SEEK_END) - last))
-            return said.read().decode(errors="replace")
+        return end_of(work.folder / "backup.log", last)
     except FileNotFoundError:
         return ""
 
@@ -352,16 +345,12 @@ def _require_ours(work: Work, kind: str, made: Set, after: Row) -> None:
         raise BackupError(f"{made.label} is from {made.lsn[0]} to {made.lsn[1]}, which this server's WAL was not at")
     prior = work.parent[1].position["label"] if work.parent else None
     if (made.kind, made.prior) != (TYPES[kind], prior):
-        raise BackupError(
-            f"pgbackrest made {made.label} on {made.prior or 'nothing'}, not on {prior}: there was another backup meanwhile",
-            hint=full_first(work.context),
-        )
+        why = f"pgbackrest made {made.label} on {made.prior or 'nothing'}, not on {prior}: there was another backup meanwhile"
+        raise full_needed(work.context, why)
     made_since = set(after["tablespaces"] or {}) - made.tablespaces
     if made_since:
-        raise BackupError(
-            f"a tablespace was made while {made.label} was: {', '.join(sorted(made_since))}",
-            hint=full_first(work.context),
-        )
+        why = f"a tablespace was made while {made.label} was: {', '.join(sorted(made_since))}"
+        raise full_needed(work.context, why)
 
 
 def _reach(work: Work, state: Row) -> Reach:

@@ -9,17 +9,8 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from aishell.backups.create.making import (
-    PHYSICAL,
-    Work,
-    Written,
-    full_first,
-    make,
-    newest_by,
-    parent_of,
-    require,
-    total,
-)
+from aishell.backups.create import making
+from aishell.backups.create.making import PHYSICAL, Work, Written, full_needed
 from aishell.backups.methods import Chain, Physical
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
@@ -40,12 +31,12 @@ CLUSTER = "(the whole cluster)"
 
 def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_cluster`."""
-    work = Work(tool, params, context, Path())
+    work = Work(tool, params, context)
     state = _state(work)
-    slot = wal.slot_name(work.server.identity, context.target, work.backup_store.repository.root)
-    earlier = newest_by(context, PgBasebackup.name)
+    slot = _slot(work)
+    earlier = making.newest_by(context, PgBasebackup.name)
     try:
-        made = make(tool, params, context, PgBasebackup(), expected=state["bytes"] or 0)
+        made = making.make(tool, params, context, PgBasebackup(), expected=state["bytes"] or 0)
     except BaseException:
         # A slot that no backup needs would keep WAL until the disk is full. If the server is gone the next backup takes it over.
         if not _known(work):
@@ -57,15 +48,15 @@ def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         wal.drop(work, slot)  # of a time when increments were WAL
     elif earlier:
         wal.advance(work, slot, earlier.position["lsn"])
-    return {**made, "warnings": list(manifest.details.get("warnings", ()))}
+    return made
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_incremental`: onto the parent named, else the newest verified physical backup of this server."""
-    work = Work(tool, params, context, Path())
+    work = Work(tool, params, context)
     _state(work)
-    parent = parent_of(tool, params, context, PgBasebackup.name, PHYSICAL)
-    made = make(tool, params, context, PgBasebackup(), kind=INCREMENTAL, parent=parent)
+    parent = making.parent_of(tool, params, context, PgBasebackup.name, PHYSICAL)
+    made = making.make(tool, params, context, PgBasebackup(), kind=INCREMENTAL, parent=parent)
     # Not up to the new one: should that turn out to be damaged, it can be made again from the same parent, which is verified.
     if parent[1].details["slot"]:
         wal.advance(work, parent[1].details["slot"], parent[1].position["lsn"])
@@ -82,27 +73,23 @@ class PgBasebackup(Physical):
     def write(self, work: Work) -> Written:
         state = _state(work)
         kind = _increments(work, state)
-        slot = (
-            wal.slot_name(work.server.identity, work.context.target, work.backup_store.repository.root)
-            if kind == LOG
-            else None
-        )
+        slot = _slot(work) if kind == LOG else None
         holder = f"{slot}_{secrets.token_hex(4)}"
         with wal.held(work, holder) if slot else nullcontext() as session:
             ended = self._base(work, state, None)
             if slot and session:
                 wal.keep(work, session, holder, slot)
-        told = {
+        unlimited = (
+            f"max_slot_wal_keep_size is unlimited: without increments the slot {slot} keeps WAL until the disk is full"
+        )
+        details = {
             "increments": kind,
             "slot": slot,
             "segment_bytes": state["segment_bytes"],
             "superuser": state["superuser"],
+            "warnings": [unlimited] if slot and state["unlimited"] else [],
         }
-        if slot and state["unlimited"]:
-            told["warnings"] = [
-                f"max_slot_wal_keep_size is unlimited: without increments the slot {slot} keeps WAL until the disk is full"
-            ]
-        return Written(CLUSTER, state["bytes"], *self._position(work, {**told, "ended_at": ended, **_spaces(state)}))
+        return self._written(work, state, {**details, "ended_at": ended})
 
     def increment(self, work: Work) -> Written:
         assert work.parent is not None  # noqa: S101  an increment has one
@@ -111,17 +98,12 @@ class PgBasebackup(Physical):
         if parent.details["increments"] == LOG:
             return self._log(work, state, parent, kept)
         if parent.details["increments"] == NONE:
-            raise BackupError(
-                f"{parent.backup_id} was made without support for increments", hint=full_first(work.context, PHYSICAL)
-            )
+            raise full_needed(work.context, f"{parent.backup_id} was made without support for increments", PHYSICAL)
         if not state["summarizes"]:
-            raise BackupError(
-                "the server does not summarize its WAL",
-                hint=f"set summarize_wal = on, or {full_first(work.context, PHYSICAL)}",
-            )
+            raise full_needed(work.context, "the server does not summarize its WAL (summarize_wal is off)", PHYSICAL)
         with opened(work.backup_store, work.folder, [(work.parent[0].folder, parent)]) as ((folder, _),):
             ended = self._base(work, state, folder / BASE / recovery.MANIFEST)
-        return Written(CLUSTER, state["bytes"], *self._position(work, {**kept, "ended_at": ended, **_spaces(state)}))
+        return self._written(work, state, {**kept, "ended_at": ended})
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """Every file of a base as the server sent it, by its own checksum, and WAL record by record.
@@ -161,7 +143,7 @@ class PgBasebackup(Physical):
                 "basebackup",
                 {"max_rate": work.params.get("max_rate"), **values, "dbname": dbname},
                 secrets=descriptors,
-                size=lambda: total(folder.rglob("*")),
+                size=lambda: making.total(folder.rglob("*")),
                 expected=state["bytes"] or 0,
             )
         ended = str(work.query("cluster")[0]["now"])
@@ -169,19 +151,17 @@ class PgBasebackup(Physical):
             _settle(folder)
         return ended
 
-    def _position(self, work: Work, details: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Where a base ends, as the server's own manifest has it, and its details with what no file tells."""
+    def _written(self, work: Work, state: Row, details: dict[str, Any]) -> Written:
+        """A base with where it ends, as the server's own manifest has it, and what no file of it tells."""
         base = work.folder / BASE
-        ranges = json.loads((base / recovery.MANIFEST).read_text(encoding="utf-8"))["WAL-Ranges"]
-        empty = sorted(
-            str(path.relative_to(base)) for path in base.rglob("*") if path.is_dir() and not any(path.iterdir())
-        )
-        position = {"lsn": ranges[-1]["End-LSN"], "timeline": ranges[-1]["Timeline"]}
-        return position, {
-            **details,
-            "empty_folders": empty,
+        last = json.loads((base / recovery.MANIFEST).read_text(encoding="utf-8"))["WAL-Ranges"][-1]
+        empty = [path for path in base.rglob("*") if path.is_dir() and not any(path.iterdir())]
+        details |= {
+            **_spaces(state),
+            "empty_folders": sorted(str(path.relative_to(base)) for path in empty),
             "client": ".".join(map(str, work.clients.version("basebackup"))),
         }
+        return Written(CLUSTER, state["bytes"], {"lsn": last["End-LSN"], "timeline": last["Timeline"]}, details)
 
     def _log(self, work: Work, state: Row, parent: BackupManifest, kept: dict[str, Any]) -> Written:
         """The WAL since the parent."""
@@ -189,39 +169,33 @@ class PgBasebackup(Physical):
         if state["standby"]:
             raise BackupError("a standby cannot end a segment of WAL", hint="make the increment on the primary")
         if state["timeline"] != parent.position["timeline"]:
-            raise BackupError(
-                f"the server is on timeline {state['timeline']} and {parent.backup_id} is of {parent.position['timeline']}",
-                hint=full_first(work.context, PHYSICAL),
-            )
+            why = f"the server is on timeline {state['timeline']} and {parent.backup_id} is of {parent.position['timeline']}"
+            raise full_needed(work.context, why, PHYSICAL)
         wal.require_kept(work, kept["slot"], begin, parent.backup_id)
         with reached(work.context.database.here) as (dbname, descriptors):
             segments, at = wal.received(work, state["timeline"], begin, state["segment_bytes"], dbname, descriptors)
         # Recovery makes a tablespace again where it was: on the source's own machine, over the source's files.
-        if _spaces(state)["tablespaces"].items() - parent.details["tablespaces"].items() or wal.makes_tablespace(
-            work, segments
-        ):
-            raise BackupError(
-                f"a tablespace was made since {parent.backup_id}", hint=full_first(work.context, PHYSICAL)
-            )
+        new = _spaces(state)["tablespaces"].items() - parent.details["tablespaces"].items()
+        if new or wal.makes_tablespace(work, segments):
+            raise full_needed(work.context, f"a tablespace was made since {parent.backup_id}", PHYSICAL)
         position = {"lsn": wal.text_of(segments.end), "timeline": segments.timeline}
-        details = {
-            "from": wal.text_of(segments.begin),
-            "segments": len(segments.names),
-            "ended_at": at,
-            **_spaces(state),
-        }
-        return Written(CLUSTER, state["bytes"], position, {**kept, **details})
+        details = {"from": wal.text_of(segments.begin), "segments": len(segments.names), "ended_at": at}
+        return Written(CLUSTER, state["bytes"], position, {**kept, **details, **_spaces(state)})
 
 
 def _state(work: Work) -> Row:
     """What the server is like, and programs that fit it. Raises BackupError for what would make a backup fail later."""
     use_programs(work, "basebackup", work.context.database.version[0])
     state = work.query("cluster")[0]
-    require(of_replicating(state["role"], may=state["may_replicate"]))
+    making.require(of_replicating(state["role"], may=state["may_replicate"]))
     root, data = work.backup_store.repository.root.resolve(), state["data_directory"]
     if data and root.is_relative_to(data):
-        raise BackupError(f"{root} lies in the server's data directory", hint="set `backups:` to another place")
+        raise making.inside_data_directory(root, data)
     return state
+
+
+def _slot(work: Work) -> str:
+    return wal.slot_name(work.server.identity, work.context.target, work.backup_store.repository.root)
 
 
 def _increments(work: Work, state: Row) -> str:

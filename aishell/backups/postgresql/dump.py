@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Any
 
-from aishell.backups.create.making import Work, Written, make, require, total
+from aishell.backups.create.making import Work, Written, expected_bytes, inside_data_directory, make, require, total
 from aishell.backups.methods import Chain, Method
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.fingerprints import GRANTED, Values, fingerprint, set_values, snapshot
@@ -52,10 +52,9 @@ _LEFT_OUT = re.compile(
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_full`. Nothing is written before it is clear that it can be made."""
-    require_ready(Work(tool, params, context, Path()))
-    expected = int(params.get("expected_bytes") or 0)
-    # What is expected is of compressed rows.
-    return make(tool, params, context, PgDump(), expected=expected * 2 if params["compression"] == "none" else expected)
+    require_ready(Work(tool, params, context))
+    expected = expected_bytes(params) * (2 if params["compression"] == "none" else 1)  # it is that of compressed rows
+    return make(tool, params, context, PgDump(), expected=expected)
 
 
 class PgDump(Method):
@@ -84,8 +83,7 @@ class PgDump(Method):
                 "lock_wait": round((work.context.options.lock_timeout or 0) * 1000),
             }
             with _beside(work, session, wanted=bool(params["compare"])) as seen:
-                expected = int(params.get("expected_bytes") or 0)
-                size: dict[str, Any] = {"size": lambda: _size(dump, seen), "expected": expected}
+                size: dict[str, Any] = {"size": lambda: _size(dump, seen), "expected": expected_bytes(params)}
                 if params["max_rate"]:
                     self._run(work, "slow_dump", values, drain=partial(_slowly, dump, params["max_rate"]), **size)
                 else:
@@ -285,10 +283,7 @@ def _refuse_data_directory(work: Work) -> None:
     backup_store = store_of(work.context)
     home = backup_store.repository.folder(work.context.target, str(work.params.get("destination") or "")).resolve()
     if home.is_relative_to(Path(directory).resolve()):
-        raise BackupError(
-            f"{home} is inside the server's data directory {directory}: it would be lost with it",
-            hint="set `backups:` in config/aishell.yaml to another disk",
-        )
+        raise inside_data_directory(home, directory)
 
 
 def contents(work: Work, dump: Path) -> list[str]:

@@ -274,7 +274,6 @@ def _running(work: Work, place: str, data: Path, manifest: BackupManifest) -> It
         control.mkdir(mode=0o700, exist_ok=True)
         for name, text in _TRUSTED.items():
             (control / name).write_text(text, encoding="utf-8")
-    scratch_server.own(control, account)
     values = {"data": data, "control": control}
     with scratch_server.running(work, "postgres", values, control, account, folder=data, ready=lambda: _ready(data)):
         yield control

@@ -9,15 +9,7 @@ from typing import Any
 from aishell.backups.create.making import Work
 from aishell.backups.postgresql import place as pg_place
 from aishell.backups.postgresql.dump import with_owners
-from aishell.backups.restore.restore import (
-    anew,
-    nothing_replaced,
-    refuse_other,
-    require_safety,
-    restored,
-    stop_first,
-    told,
-)
+from aishell.backups.restore import restore as restoring
 from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.verify.checking import few, working
 from aishell.databases.base import Database, Session
@@ -38,20 +30,22 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
 
     Raises BackupError, and nothing has changed, where somebody is in the database or the place is not what the backup saw.
     """
-    with working(tool, params, context) as work, nothing_replaced(), _door(work) as door:
+    with working(tool, params, context) as work, restoring.nothing_replaced(), _door(work) as door:
         compared, ended = bool(params["compare"]), list[str]()
         if not _is_done(work, door):
             if not params["back"]:  # what was replaced has all that it had
-                method, _, manifest = restored(work)
-                require_safety(work)
+                method, _, manifest = restoring.restored(work)
+                restoring.require_safety(work)
                 _refuse_sessions(work, door)
-                compared = refuse_other(work, method, manifest, params["place"])
+                compared = restoring.refuse_other(work, method, manifest, params["place"])
                 _prepare(work, door, manifest)
             ended = _refuse_sessions(work, door)
             _rename(work, door)
         removal = work.statement("removal", door).text
         replaced = {row["name"]: row["oid"] for row in _query(work, door, "names")}[params["kept"]]
-        return told(work, compared=compared, kept=params["kept"], removal=removal, ended=ended, replaced=replaced)
+        return restoring.outcome(
+            work, compared=compared, kept=params["kept"], removal=removal, ended=ended, replaced=replaced
+        )
 
 
 @contextmanager
@@ -84,7 +78,7 @@ def _is_done(work: Work, door: Database) -> bool:
     there = ", ".join(f"{name} ({number})" for name, number in sorted(found.items())) or "none of them"
     raise BackupError(
         f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; there are: {there}",
-        hint=f"look which database is which; {anew(work)}",
+        hint=f"look which database is which; {restoring.anew(work)}",
     )
 
 
@@ -94,7 +88,7 @@ def _refuse_sessions(work: Work, door: Database) -> list[str]:
     if sessions and not work.params["terminate"]:
         raise BackupError(
             f"{len(sessions)} session(s) are in {work.params['database']}: {few(sessions)}",
-            hint=f"{stop_first(work)}; or begin anew with --terminate, which ends them",
+            hint=f"{restoring.stop_first(work)}; or begin anew with --terminate, which ends them",
         )
     return sessions
 
@@ -124,7 +118,7 @@ def _rename(work: Work, door: Database) -> None:
                 if not left:
                     raise BackupError(
                         f"{work.params['database']} is connected to again and again: {error.message}",
-                        hint=stop_first(work),
+                        hint=restoring.stop_first(work),
                     ) from error
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aishell.backups.create.making import PHYSICAL, Work, full_first
+from aishell.backups.create.making import PHYSICAL, Work, full_needed
 from aishell.backups.postgresql.libpq import use_programs
 from aishell.backups.store.manifest import BackupManifest
 from aishell.clients.clients import writing
@@ -116,19 +116,15 @@ def drop(work: Work, slot: str) -> None:
 def require_kept(work: Work, slot: str | None, begin: int, parent: str) -> None:
     """Raises BackupError where the server may have removed WAL since the parent."""
     known = None if slot is None else found(work, slot)
-    hint = full_first(work.context, PHYSICAL)
     if known is None:
-        raise BackupError(f"no replication slot keeps the WAL since {parent} on the server", hint=hint)
-    if lost(known):
-        raise BackupError(
-            f"the server has removed WAL since {parent}: its slot {slot} had more to keep than max_slot_wal_keep_size",
-            hint=hint,
-        )
-    if number_of(known["restart_lsn"]) > begin:
-        raise BackupError(
-            f"the slot {slot} keeps WAL from {known['restart_lsn']} on only, and {parent} ends at {text_of(begin)}",
-            hint=hint,
-        )
+        why = f"no replication slot keeps the WAL since {parent} on the server"
+    elif lost(known):
+        why = f"the server has removed WAL since {parent}: its slot {slot} had more to keep than max_slot_wal_keep_size"
+    elif number_of(known["restart_lsn"]) > begin:
+        why = f"the slot {slot} keeps WAL from {known['restart_lsn']} on only, and {parent} ends at {text_of(begin)}"
+    else:
+        return
+    raise full_needed(work.context, why, PHYSICAL)
 
 
 def received(

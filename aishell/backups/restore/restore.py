@@ -85,7 +85,7 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
                     work.backup_store.catalog.differed(entry.backup_id, error.message)
                 raise
         if compared is not None:
-            work.backup_store.proven(entry.backup_id, COMPARED)
+            work.backup_store.catalog.proven(entry.backup_id, COMPARED)
         level = work.backup_store.catalog.find(entry.backup_id).verification_level
         return {"backup_id": entry.backup_id, "compared": compared or 0, "differences": [], "rung": level}
 
@@ -210,7 +210,7 @@ def nothing_replaced() -> Iterator[None]:
         raise
 
 
-def told(work: Work, *, compared: bool, kept: str | None, removal: str | None, **more: Any) -> dict[str, Any]:
+def outcome(work: Work, *, compared: bool, kept: str | None, removal: str | None, **more: Any) -> dict[str, Any]:
     """What `replace_database` returns."""
     result = {
         "backup_id": work.params["backup_id"],

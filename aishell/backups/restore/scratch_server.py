@@ -98,10 +98,11 @@ def running(
     folder: Path,
     ready: Callable[[], bool],
 ) -> Iterator[None]:
-    """A server by a program of the tool, from when it is `ready`; it ends with the block.
+    """A server by a program of the tool, from when it is `ready`; it ends with the block. `account` owns `control`.
 
     Raises what it failed with, or BackupError where it ends before it is ready.
     """
+    own(control, account)
     done = Event()
     context = replace(work.context, cancelled=lambda: done.is_set() or work.context.cancelled())
     server = Clients(work.tool, context, control, bin_folder=work.clients.bin_folder)

@@ -46,7 +46,7 @@ _ROWS, _FORMAT = 1000, 2
 
 def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """`backup_database_full`."""
-    return make(tool, params, context, SQLiteCopy(), expected=int(params.get("expected_bytes") or 0))
+    return make(tool, params, context, SQLiteCopy())
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:

@@ -12,16 +12,7 @@ from typing import Any
 from urllib.parse import quote as percent_encode
 
 from aishell.backups.create.making import Work
-from aishell.backups.restore.restore import (
-    anew,
-    differences,
-    nothing_replaced,
-    refuse_other,
-    require_safety,
-    restored,
-    stop_first,
-    told,
-)
+from aishell.backups.restore import restore as restoring
 from aishell.backups.sqlite.copy import STEP, SQLiteCopy, open_file, prints_of
 from aishell.backups.verify.checking import few, working
 from aishell.clients.clients import writing
@@ -46,20 +37,22 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         live, place, kept = (Path(params[name]) for name in ("database", "place", "kept"))
         compared, notes = bool(params["compare"]), list[str]()
         if place.exists():
-            with nothing_replaced():
-                method, _, manifest = restored(work)
-                require_safety(work)
-                compared = refuse_other(work, method, manifest, params["place"])
+            with restoring.nothing_replaced():
+                method, _, manifest = restoring.restored(work)
+                restoring.require_safety(work)
+                compared = restoring.refuse_other(work, method, manifest, params["place"])
             if not _is_done(live, place, kept):
                 notes = _keep(work, kept)
                 notes += _written(work, live, place)
             with writing(place):
                 place.unlink()
         elif not kept.exists() and params["safety"] is not None:
-            raise BackupError(f"{place} no longer exists", hint=anew(work))
+            raise BackupError(f"{place} no longer exists", hint=restoring.anew(work))
         there = kept.exists()
         removal = f"rm {shlex.quote(str(kept))}" if there else None
-        return told(work, compared=compared, kept=str(kept) if there else None, removal=removal, notes=notes)
+        return restoring.outcome(
+            work, compared=compared, kept=str(kept) if there else None, removal=removal, notes=notes
+        )
 
 
 def _is_done(live: Path, place: Path, kept: Path) -> bool:
@@ -111,7 +104,7 @@ def _written(work: Work, live: Path, place: Path) -> list[str]:
         before = _version(target)
         _write(work, source, target)
         now, version = prints_of(live, live=True), _version(target)
-    different = differences(prints_of(place), now)
+    different = restoring.differences(prints_of(place), now)
     if different and version != before:
         return [f"others wrote to {live} while it was replaced: it was not compared afterwards"]
     if different:
@@ -131,7 +124,9 @@ def _write(work: Work, source: sqlite3.Connection, target: sqlite3.Connection) -
         if status & 0xFF not in _HELD:  # the primary result code
             moved = time.monotonic()
         elif time.monotonic() > moved + limit:
-            raise DatabaseError(f"others have held the database for {limit:.0f} s", kind="busy", hint=stop_first(work))
+            raise DatabaseError(
+                f"others have held the database for {limit:.0f} s", kind="busy", hint=restoring.stop_first(work)
+            )
         work.context.progress(pages - remaining, pages, "pages written")
 
     try:

@@ -104,11 +104,8 @@ class BackupStore:
             raise
         return manifest
 
-    def stand(self, backup_id: str) -> None:
-        """Write what the catalog knows of a backup beside it."""
-        self.catalog.note(backup_id)
-
     def _note(self, entry: CatalogEntry) -> None:
+        """Write what the catalog knows of a backup beside it."""
         if not entry.folder.is_dir():
             return  # there is nothing to note it beside
         noted = as_keys({name: getattr(entry, name) for name in Verification.__dataclass_fields__})
@@ -116,7 +113,7 @@ class BackupStore:
         known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
         self.repository.stand(entry.folder, {**noted, **known})
 
-    def standing(self, folder: Path, manifest: BackupManifest) -> Verification | None:
+    def verification(self, folder: Path, manifest: BackupManifest) -> Verification | None:
         """What was noted beside a backup, for a catalog that is made again; None where that cannot be read.
 
         What was noted of another manifest is worth nothing: the backup has to be looked at again.
@@ -132,11 +129,6 @@ class BackupStore:
         places = tuple(map(str, copies)) if isinstance(copies, list) else ()
         pinned, read = bool(noted.get("pinned")), _copies_read(noted.get("copies_read"))
         return Verification(str(noted[LEVEL_KEY]), **as_fields(texts), pinned=pinned, copies=places, copies_read=read)
-
-    def proven(self, backup_id: str, level: str) -> CatalogEntry:
-        """A backup that was found sound as far as `level`; what it rests on was read with it."""
-        self.catalog.proven(backup_id, level)
-        return self.catalog.find(backup_id)
 
     def newest(self, target: str, identity: str, *, kind: str | None = None) -> CatalogEntry | None:
         """The newest verified backup of this very database."""
@@ -216,9 +208,9 @@ def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
         if isinstance(manifest, BackupError) or wrong is not None:
             rebuilt.damaged.append((folder, str(wrong)))
             continue
-        standing = backup_store.standing(folder, manifest)
-        backup_store.catalog.add(manifest, folder, standing=standing or Verification(WRITTEN, pinned=True))
-        if standing is None and known is None:
+        noted = backup_store.verification(folder, manifest)
+        backup_store.catalog.add(manifest, folder, noted or Verification(WRITTEN, pinned=True))
+        if noted is None and known is None:
             rebuilt.unnoted.append(manifest.backup_id)
         (rebuilt.added if known is None else rebuilt.known).append(manifest.backup_id)
     rebuilt.gone = [entry.backup_id for entry in backup_store.entries() if not entry.folder.is_dir()]

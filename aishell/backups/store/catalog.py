@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,17 @@ class CatalogEntry:
     def folder(self) -> Path:
         return Path(self.path)
 
+    @property
+    def at(self) -> datetime:
+        """When it was begun, in UTC."""
+        at = datetime.fromisoformat(self.started_at)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+    @property
+    def group(self) -> str:
+        """The database that it is of: backups of one never stand in for those of another."""
+        return f"{self.target} {self.identity} {self.database}"
+
 
 def newest(entries: Iterable[CatalogEntry], *, verified: bool) -> dict[str, CatalogEntry]:
     """Target -> its newest backup of which no damage is known, or that is verified. What a restore in place replaced is none."""
@@ -146,28 +158,17 @@ class Catalog:
     def __init__(self, store: Store, root: Path, changed: Callable[[CatalogEntry], None] = lambda entry: None) -> None:
         self.store, self.root, self.changed = store, root.resolve(), changed
 
-    def add(
-        self,
-        manifest: BackupManifest,
-        folder: Path,
-        *,
-        verification_level: str = CHECKSUMMED,
-        pinned: bool = False,
-        standing: Verification | None = None,
-    ) -> CatalogEntry:
-        """A backup that got its name; of one that is known already only the place is changed.
+    def add(self, manifest: BackupManifest, folder: Path, known: Verification | None = None) -> CatalogEntry:
+        """Add a backup that got its name; of one that is there already only the folder is changed.
 
-        `standing`: what was noted of it beside its manifest, for a catalog that is made again.
+        `known`: what the note beside its manifest says, for a catalog that is made again.
         """
-        known = standing or Verification(verification_level, pinned=pinned)
+        known = known or Verification(CHECKSUMMED)
         values = {
             **{name: getattr(manifest, name) for name in _OF_MANIFEST},
+            **as_keys(vars(known)),
             "path": str(inside(self.root, folder).relative_to(self.root)),
-            LEVEL_KEY: known.verification_level,
             LEVEL_AT_KEY: known.verification_level_at or now(),
-            "compared_at": known.compared_at,
-            "problem": known.problem,
-            "differs": known.differs,
             "pinned": int(known.pinned),
             "copies": json.dumps(known.copies),
             "copies_read": _packed(known.copies_read),
@@ -180,8 +181,8 @@ class Catalog:
         """Every backup, the oldest first; one whose folder is gone, or of one that it rests on, has that for its problem."""
         with self.store.read() as connection:
             rows = connection.all("SELECT * FROM backups ORDER BY started_at, backup_id")
-        entries = _with_chains([_there(self._entry(row)) for row in rows])
-        return [entry for entry in entries if target in (None, entry.target)]
+        known = {entry.backup_id: entry for entry in map(self._entry, rows)}
+        return [_inheriting(entry, known) for entry in known.values() if target in (None, entry.target)]
 
     def find(self, name: str) -> CatalogEntry:
         """A backup by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
@@ -202,14 +203,15 @@ class Catalog:
             raise UnknownNameError("backup", str(folder), (str(entry.folder) for entry in known.values()))
         return known[folder.resolve()]
 
-    def proven(self, backup_id: str, level: str) -> None:
-        """It was looked at and is sound as far as `level`; a higher level that it had stays: it is what it was then.
+    def proven(self, backup_id: str, level: str) -> CatalogEntry:
+        """Note that a backup is sound as far as `level`; a higher level that it had stays.
 
-        That it reads whole does not tell that it comes back as it was: only another restore does.
+        Only another restore shows that a backup which differed comes back as it was.
         """
         highest = max(self.find(backup_id).verification_level, level, key=VERIFICATION_LEVELS.index)
         compared = {"compared_at": now(), "differs": None} if level == COMPARED else {}
         self._looked(backup_id, verification_level=highest, verification_level_at=now(), problem=None, **compared)
+        return self.find(backup_id)
 
     def failed(self, backup_id: str, problem: str) -> None:
         """It was looked at and is not sound: it counts for nothing until it is looked at again."""
@@ -223,12 +225,8 @@ class Catalog:
         """Let retention keep it, or no longer."""
         self._change(backup_id, pinned=int(pinned))
 
-    def copied(self, backup_id: str, place: str) -> None:
-        """A second place has it too, and was compared with the first."""
-        self.copy_read(backup_id, place, None)
-
-    def copy_read(self, backup_id: str, place: str, problem: str | None) -> None:
-        """The copy in a second place was read now; `problem`: what is wrong with it."""
+    def copy_read(self, backup_id: str, place: str, problem: str | None = None) -> None:
+        """Note that the copy in a second place was read now; `problem`: what is wrong with it."""
         entry = self.find(backup_id)
         read = {**entry.copies_read, place: CopyRead(now(), problem)}
         self._change(backup_id, copies=json.dumps(sorted({*entry.copies, place})), copies_read=_packed(read))
@@ -259,8 +257,10 @@ class Catalog:
         self.note(backup_id)
 
     def _entry(self, row: Record) -> CatalogEntry:
+        path = self.root / _within(self.root, row["path"])
         known = {
-            "path": str(self.root / _within(self.root, row["path"])),
+            "path": str(path),
+            "problem": row["problem"] or (None if path.is_dir() else GONE),
             "pinned": bool(row["pinned"]),
             "copies": tuple(json.loads(row["copies"])),
             "copies_read": {name: CopyRead(**one) for name, one in json.loads(row["copies_read"]).items()},
@@ -287,17 +287,8 @@ def _within(root: Path, noted: str) -> Path:
     return next((end for end in ends if (root / end).is_dir()), Path(*path.parts[-2:]))
 
 
-def _there(entry: CatalogEntry) -> CatalogEntry:
-    return entry if entry.problem or entry.folder.is_dir() else replace(entry, problem=GONE)
-
-
-def _with_chains(entries: Sequence[CatalogEntry]) -> list[CatalogEntry]:
-    """With what is wrong with those that each rests on: it cannot be restored without them."""
-    known = {entry.backup_id: entry for entry in entries}
-    return [_inheriting(entry, known) for entry in entries]
-
-
 def _inheriting(entry: CatalogEntry, known: Mapping[str, CatalogEntry]) -> CatalogEntry:
+    """An entry with what is wrong with those it depends on: it cannot be restored without them."""
     seen, at, problem, differs = {entry.backup_id}, entry, entry.problem, entry.differs
     while problem is None and at.kind != FULL:
         parent = known.get(at.parent or "")

@@ -45,7 +45,7 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             _put(backup_store, name, folder, manifest, context.cancelled)
             copied.append({"backup_id": manifest.backup_id, "place": name})
             size += manifest.bytes
-        backup_store.stand(manifest.backup_id)
+        backup_store.catalog.note(manifest.backup_id)
     return {"copied": copied, "bytes": size}
 
 
@@ -106,7 +106,7 @@ def _put(backup_store: BackupStore, name: str, folder: Path, manifest: BackupMan
     if name in known.copies and name not in known.sound_copies:
         place.discard(manifest)
     place.put(folder, manifest, cancelled)
-    backup_store.catalog.copied(manifest.backup_id, name)
+    backup_store.catalog.copy_read(manifest.backup_id, name)
 
 
 class Place(ABC):

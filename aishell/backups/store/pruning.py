@@ -16,7 +16,7 @@ from aishell.backups.store.backup_store import BackupStore, identity_of, store_o
 from aishell.backups.store.catalog import GONE, CatalogEntry, as_keys
 from aishell.backups.store.manifest import BackupManifest
 from aishell.backups.store.repository import TRASH
-from aishell.backups.store.retention import Kept, RetentionDecision, RetentionRules, decide
+from aishell.backups.store.retention import RetentionDecision, RetentionRules, decide
 from aishell.backups.verify.checking import working
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError, ParameterError, UnknownNameError
@@ -69,19 +69,13 @@ def decisions(
     be no reason: then there may be no room for another one.
     """
     entries = backup_store.entries()
-    by_id = {entry.backup_id: entry for entry in entries}
     stopped = {} if despite_failure else _stopped(backup_store, entries)
-
-    def frozen(backup: Kept) -> str | None:
-        entry = by_id[backup.backup_id]
-        return stopped.get(entry.target) if entry.folder.is_dir() else GONE
-
     return decide(
-        map(_kept, entries),
+        entries,
         rules,
         now,
-        asked=lambda backup: target in (None, by_id[backup.backup_id].target),
-        frozen=frozen,
+        asked=lambda entry: target in (None, entry.target),
+        frozen=lambda entry: stopped.get(entry.target) if entry.folder.is_dir() else GONE,
     )
 
 
@@ -192,25 +186,6 @@ def _stopped(backup_store: BackupStore, entries: Sequence[CatalogEntry]) -> dict
         elif not entry.verified:
             stopped[target] = f"the newest backup, {entry.backup_id}, is not verified"
     return stopped
-
-
-def _kept(entry: CatalogEntry) -> Kept:
-    at = datetime.fromisoformat(entry.started_at)
-    return Kept(
-        backup_id=entry.backup_id,
-        group=f"{entry.target} {entry.identity} {entry.database}",
-        kind=entry.kind,
-        at=at if at.tzinfo else at.replace(tzinfo=UTC),
-        parent=entry.parent,
-        bytes=entry.bytes,
-        verified=entry.verified,
-        damaged=entry.problem is not None,
-        compared=entry.readable and entry.compared_at is not None,
-        pinned=entry.pinned,
-        differs=entry.readable and entry.differs is not None,
-        copied=bool(entry.sound_copies),
-        replaced=entry.replaced,
-    )
 
 
 def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]:

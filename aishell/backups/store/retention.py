@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import FULL
 
 #: Rule -> what names the period of a backup, in UTC; the newest of each of the last so many periods that have one is kept.
@@ -27,30 +28,6 @@ PERIODS: dict[str, Callable[[datetime], str]] = {
     "yearly": lambda at: at.strftime("%Y"),
 }
 _DAY = 86_400
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A backup as retention sees it, `at` in UTC.
-
-    `verified`: checksummed and fully read; `damaged`: found to be wrong; `differs`: it was read in full too, and did not come
-    back as it was when that was tried; `copied`: a second place has it, and was as it should be when it was last read;
-    `replaced`: it is of what a restore in place was about to replace.
-    """
-
-    backup_id: str
-    group: str  # the database it is of: backups of one never stand in for another's
-    kind: str
-    at: datetime
-    parent: str | None = None
-    bytes: int = 0
-    verified: bool = True
-    damaged: bool = False
-    compared: bool = False  # restored and compared
-    pinned: bool = False
-    differs: bool = False
-    copied: bool = False
-    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +52,7 @@ class RetentionRules:
 class RetentionDecision:
     """What becomes of a backup: `rules` says why it is kept, `waits` why it stays for now, `turn` when it goes (0: first)."""
 
-    backup: Kept
+    backup: CatalogEntry
     rules: tuple[str, ...] = ()
     waits: str | None = None
     turn: int | None = None
@@ -86,12 +63,12 @@ class RetentionDecision:
 
 
 def decide(
-    backups: Iterable[Kept],
+    backups: Iterable[CatalogEntry],
     rules: RetentionRules,
     now: datetime,
     *,
-    asked: Callable[[Kept], bool] = lambda backup: True,
-    frozen: Callable[[Kept], str | None] = lambda backup: None,
+    asked: Callable[[CatalogEntry], bool] = lambda backup: True,
+    frozen: Callable[[CatalogEntry], str | None] = lambda backup: None,
 ) -> list[RetentionDecision]:
     """A decision for every backup that is `asked` about, the newest first.
 
@@ -123,19 +100,19 @@ def decide(
     ]
 
 
-def _age(backup: Kept) -> tuple[datetime, str]:
+def _age(backup: CatalogEntry) -> tuple[datetime, str]:
     return backup.at, backup.backup_id
 
 
 def _keep(
-    known: Mapping[str, Kept],
-    newest_first: Sequence[Kept],
+    known: Mapping[str, CatalogEntry],
+    newest_first: Sequence[CatalogEntry],
     rules: RetentionRules,
     now: datetime,
     why: Mapping[str, list[str]],
 ) -> None:
     """Add to `why` what keeps the backups of each database."""
-    groups: dict[str, list[Kept]] = defaultdict(list)
+    groups: dict[str, list[CatalogEntry]] = defaultdict(list)
     for backup in newest_first:
         groups[backup.group].append(backup)
     counting = _sound(known) - {backup.backup_id for backup in newest_first if backup.replaced}
@@ -148,9 +125,9 @@ def _keep(
             why[backup.backup_id].extend(group.as_if_it_counted(backup, counting, known))
 
 
-def _sound(known: Mapping[str, Kept], *, differing: bool = False) -> frozenset[str]:
+def _sound(known: Mapping[str, CatalogEntry], *, differing: bool = False) -> frozenset[str]:
     """Those that can be restored: verified, and all that they rest on too; `differing`: or read in full at least."""
-    good = {name for name, one in known.items() if (one.verified or (differing and one.differs)) and not one.damaged}
+    good = {name for name, one in known.items() if (one.readable if differing else one.verified)}
     children = _children(one for one in known.values() if one.backup_id in good and one.kind != FULL)
     fulls = [name for name in good if known[name].kind == FULL]
     return frozenset(fulls).union(*(_resting_on(name, children) for name in fulls))
@@ -160,7 +137,7 @@ def _sound(known: Mapping[str, Kept], *, differing: bool = False) -> frozenset[s
 class _Group:
     """The backups of one database, the newest first, and what is kept of them: reasons are added to `why`."""
 
-    mine: Sequence[Kept]
+    mine: Sequence[CatalogEntry]
     rules: RetentionRules
     now: datetime
 
@@ -172,7 +149,7 @@ class _Group:
                 "pinned": backup.pinned,
                 "no rule is set": self.rules.empty,
                 "dated in the future": backup.at > self.now,  # some clock is wrong: nothing is known of its age
-                "not verified yet": not (backup.verified or backup.damaged or backup.differs),
+                "not verified yet": not backup.readable and backup.problem is None,
                 "no verified full backup yet": newest is None,  # without one nothing is known to be replaceable
                 "newer than the newest verified full": newest is not None and _age(backup) > _age(newest),
             }
@@ -185,7 +162,9 @@ class _Group:
         if not self.rules.empty:
             self._apply(good, why)
 
-    def as_if_it_counted(self, backup: Kept, counting: frozenset[str], known: Mapping[str, Kept]) -> list[str]:
+    def as_if_it_counted(
+        self, backup: CatalogEntry, counting: frozenset[str], known: Mapping[str, CatalogEntry]
+    ) -> list[str]:
         """Why one that can be read, and came back otherwise than it was or was replaced by a restore, stays.
 
         It stays as long as it would if it counted, and pushes nothing out.
@@ -197,18 +176,18 @@ class _Group:
             return [f"of what a restore replaced; kept as the others are ({', '.join(reasons)})"]
         return reasons
 
-    def _promise(self, good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
+    def _promise(self, good: Sequence[CatalogEntry], why: Mapping[str, list[str]]) -> None:
         """The newest of each kind, which no rule lets go."""
         for name, kind in (
             ("newest verified full", lambda backup: backup.kind == FULL),
-            ("newest restored and compared", lambda backup: backup.compared),
-            ("newest with a second copy", lambda backup: backup.copied),
+            ("newest restored and compared", lambda backup: backup.compared_at is not None),
+            ("newest with a second copy", lambda backup: bool(backup.sound_copies)),
         ):
             newest = next(filter(kind, good), None)
             if newest is not None:
                 why[newest.backup_id].append(name)
 
-    def _apply(self, good: Sequence[Kept], why: Mapping[str, list[str]]) -> None:
+    def _apply(self, good: Sequence[CatalogEntry], why: Mapping[str, list[str]]) -> None:
         """What the rules keep."""
         rules, fulls = self.rules, [backup for backup in good if backup.kind == FULL]
         names, children = {backup.backup_id for backup in good}, _children(self.mine)  # one may be dated in the future
@@ -220,18 +199,18 @@ class _Group:
             if rules.days and (self.now - backup.at).total_seconds() <= rules.days * _DAY:
                 why[backup.backup_id].append(f"younger than {rules.days:g} day(s)")
         for name, period in PERIODS.items():
-            newest: dict[str, Kept] = {}
+            newest: dict[str, CatalogEntry] = {}
             for backup in good:
                 newest.setdefault(period(backup.at), backup)
             for label, backup in list(newest.items())[: getattr(rules, name)]:
                 why[backup.backup_id].append(f"{name} {label}")
 
-    def _counted(self, sound: frozenset[str]) -> list[Kept]:
+    def _counted(self, sound: frozenset[str]) -> list[CatalogEntry]:
         """Those that count; one from the future would stay the newest whatever came after it."""
         return [backup for backup in self.mine if backup.backup_id in sound and backup.at <= self.now]
 
 
-def _below(backup: Kept, known: Mapping[str, Kept]) -> frozenset[str]:
+def _below(backup: CatalogEntry, known: Mapping[str, CatalogEntry]) -> frozenset[str]:
     """A backup that can be read, and all that it rests on."""
     found, at = set[str](), known.get(backup.backup_id)
     while at is not None and at.backup_id not in found:
@@ -240,7 +219,7 @@ def _below(backup: Kept, known: Mapping[str, Kept]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _children(backups: Iterable[Kept]) -> dict[str, list[str]]:
+def _children(backups: Iterable[CatalogEntry]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for backup in backups:
         if backup.parent is not None:
@@ -258,7 +237,7 @@ def _resting_on(name: str, children: Mapping[str, Sequence[str]]) -> list[str]:
     return list(found)
 
 
-def _support(known: Mapping[str, Kept], why: Mapping[str, list[str]]) -> None:
+def _support(known: Mapping[str, CatalogEntry], why: Mapping[str, list[str]]) -> None:
     """What a kept one rests on is kept, and that what it rests on itself."""
     held: dict[str, list[str]] = defaultdict(list)
     todo = [name for name, reasons in why.items() if reasons]
@@ -276,7 +255,7 @@ def _support(known: Mapping[str, Kept], why: Mapping[str, list[str]]) -> None:
         why[parent].append(f"{by[0]} depends on it" if len(by) == 1 else f"{len(by)} others depend on it")
 
 
-def _turns(known: Mapping[str, Kept], going: Sequence[Kept], at_most: int | None) -> dict[str, int]:
+def _turns(known: Mapping[str, CatalogEntry], going: Sequence[CatalogEntry], at_most: int | None) -> dict[str, int]:
     """In which order they go: the oldest first of those that nothing rests on any more, no more than `at_most`."""
     living = {name: len(children) for name, children in _children(known.values()).items()}
     names = {backup.backup_id for backup in going}

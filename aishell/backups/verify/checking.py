@@ -48,7 +48,7 @@ def check(work: Work, entry: CatalogEntry, *, again: bool = True) -> list[tuple[
                 with _blaming(work, manifest.backup_id):
                     refuse(manifest, damaged)
     for _, manifest in links:
-        work.backup_store.proven(manifest.backup_id, VERIFIED)
+        work.backup_store.catalog.proven(manifest.backup_id, VERIFIED)
     return links
 
 

@@ -60,4 +60,4 @@ def put(
     (partial / "database.sqlite").write_bytes(CONTENT)
     folder = where.repository.publish(partial, made)
     where.catalog.add(made, folder)
-    return where.proven(made.backup_id, rung)
+    return where.catalog.proven(made.backup_id, rung)

@@ -123,7 +123,7 @@ def test_what_is_of_another_database_is_left_out(current: str | None, statement:
 
 @pytest.mark.parametrize(("current", "statement"), REFUSED)
 def test_what_cannot_be_carried_over_is_refused(current: str, statement: str) -> None:
-    with pytest.raises(BackupError, match="cannot be carried over") as told:
+    with pytest.raises(BackupError, match="cannot be applied to a copy") as told:
         TO.statement(statement, current)
     assert "full backup" in str(told.value.hint)
 

@@ -171,7 +171,7 @@ XA = b"XA START X'78',X'',1/*!*/;\n"
         (binlog(BEGINNING) + binlog(event(99, b"\0" * 8)), "unknown type 99"),
         (binlog(BEGINNING) + binlog(rows(1)[:30]), "cut off"),
         (b"\nBINLOG '\n" + lines(BEGINNING), "cut off"),
-        (b"\nBINLOG '\n!!!\n'/*!*/;\n", "no base64"),
+        (b"\nBINLOG '\n!!!\n'/*!*/;\n", "not base64"),
         (b"\nBINLOG '\n" + lines(BEGINNING) + b"' and more, which is long enough", "unexpected text after its events"),
         (b"SET @binlog_fragment_0='abc'/*!*/;\n", "too large"),
         (b"use `shop`/*!*/;\ninsert into t values (1)\n/*!*/;\n", "where rows are needed"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from aishell.backups.create.making import Work, Written, full_first, total
+from aishell.backups.create.making import Work, Written, full_needed, total
 from aishell.backups.mariadb.binlog.statements import Turning
 from aishell.backups.mariadb.binlog.text import Replay
 from aishell.backups.mariadb.fingerprints import structure
@@ -108,24 +108,20 @@ def _start(work: Work, parent: BackupManifest) -> Position:
     (settings,) = work.query("settings")
     if not settings["binary_log"]:
         raise BackupError(
-            "the server has no binary log, which increments are made from", hint="set log_bin, or make full backups"
+            "the server has no binary log to make increments from", hint="set log_bin, or make full backups"
         )
     if settings["format"] != "ROW":
-        raise BackupError(
-            f"binlog_format is {settings['format']}: replaying it may give a different result",
-            hint="SET GLOBAL binlog_format = 'ROW', here and in the server's configuration, then make a full backup",
-        )
+        how = "SET GLOBAL binlog_format = 'ROW', here and in the server's configuration, then make a full backup"
+        raise BackupError(f"binlog_format is {settings['format']}: replaying it may give a different result", hint=how)
     at = parent.position
     if not at:
-        raise BackupError(f"{parent.backup_id} has no position in the binary log", hint=full_first(work.context))
+        raise full_needed(work.context, f"{parent.backup_id} has no position in the binary log")
     file, position = (at["file"], at["position"]) if parent.kind == FULL else (at["next"], FIRST)
     if file not in _logs(work):
-        raise BackupError(
-            f"the server no longer has the binary log {file}, where {parent.backup_id} ends",
-            hint=full_first(work.context),
-        )
+        why = f"the server no longer has the binary log {file}, where {parent.backup_id} ends"
+        raise full_needed(work.context, why)
     if at["gtid"] != gtid(work, file, position):
-        raise BackupError(f"the server's binary log was reset after {parent.backup_id}", hint=full_first(work.context))
+        raise full_needed(work.context, f"the server's binary log was reset after {parent.backup_id}")
     return file, position
 
 
@@ -183,10 +179,8 @@ def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
         path = folder / name
         arrived = path.stat().st_size if path.exists() else 0
         if arrived != size:
-            raise BackupError(
-                f"{arrived:,} of {size:,} bytes of the binary log {name} arrived at {folder}",
-                hint="check whether the disk is full: the program does not report it",
-            )
+            why = f"{arrived:,} of {size:,} bytes of the binary log {name} arrived at {folder}"
+            raise BackupError(why, hint="check whether the disk is full: the program does not report it")
 
 
 def look_through(work: Work, stretch: Stretch, source: Turning, inexact: Collection[str] = ()) -> None:

@@ -102,7 +102,7 @@ class Turning:
     def statement(self, text: str, current: str | None, sql_mode: int = 0) -> str | None:
         """`text`, which was run with the default database `current`, for the place; None for one of another database.
 
-        Events come out disabled, views as SQL SECURITY INVOKER. Raises BackupError for what cannot be carried over.
+        Events come out disabled, views as SQL SECURITY INVOKER. Raises BackupError for what cannot be applied to a copy.
         """
         return next(iter(self.statements(text, current, sql_mode)), None)
 
@@ -166,23 +166,14 @@ class _Statement:
             return self._renaming()
         if verb == "DROP" and not by_itself and thing != "TRIGGER":
             return self._all(self._names((",",)))
+        if thing == "INDEX":
+            self.at = self._after("ON", self.at, otherwise=self.at)
         forms = {
-            "DATABASE": self._database,
-            "SCHEMA": self._database,
-            "INDEX": self._index,
-            "TRIGGER": self._trigger,
-            "EVENT": self._event,
-            "PROCEDURE": self._routine,
-            "FUNCTION": self._routine,
-            "PACKAGE": self._routine,
-            "TABLE": self._table,
-            "VIEW": self._view,
+            **dict.fromkeys(("DATABASE", "SCHEMA"), self._database),
+            **dict.fromkeys(("PROCEDURE", "FUNCTION", "PACKAGE"), self._routine),
+            **{"TRIGGER": self._trigger, "EVENT": self._event, "TABLE": self._table, "VIEW": self._view},
         }
         return forms[thing](verb) if thing in forms else self._first()
-
-    def _index(self, verb: str) -> str | None:
-        self.at = self._after("ON", self.at, otherwise=self.at)
-        return self._first()
 
     def _renaming(self) -> str | None:
         names = self._names((",", "TO"))
@@ -276,7 +267,7 @@ class _Statement:
             before = self.tokens[min(words.get("COMMENT", body), len(self.tokens) - 1)]
             cut = until = before.start
         else:
-            return self._rewritten(self._ends(body))
+            return self._rewritten(self.tokens[body].start if body < len(self.tokens) else len(self.text))
         head, tail = self._rewritten(cut, until=cut), self.text[until:]
         return f"{head} DISABLE {tail}"
 
@@ -338,12 +329,8 @@ class _Statement:
     def _qualified(self) -> Iterator[Token]:
         """The source's name wherever it qualifies another name."""
         for token, dot in zip(self.tokens, self.tokens[1:], strict=False):
-            if (
-                dot.value == "."
-                and dot.kind == "mark"
-                and token.kind != "string"
-                and self.turning.is_source(token.value)
-            ):
+            qualifies = dot.value == "." and dot.kind == "mark" and token.kind != "string"
+            if qualifies and self.turning.is_source(token.value):
                 yield token
 
     def _mentions(self) -> bool:
@@ -358,9 +345,6 @@ class _Statement:
                 position = token.end
         return "".join([*written, self.text[position:until]])
 
-    def _ends(self, at: int) -> int:
-        return self.tokens[at].start if at < len(self.tokens) else len(self.text)
-
     def _word(self, at: int) -> str:
         return self.tokens[at].word if at < len(self.tokens) else ""
 
@@ -370,7 +354,5 @@ class _Statement:
     def _refused(self, why: str) -> BackupError:
         shown = " ".join(self.text.split())
         shown = shown if len(shown) <= 120 else f"{shown[:117]}..."
-        return BackupError(
-            f"the binary log has a statement that cannot be carried over to a copy ({why}): {shown}",
-            hint="make a full backup after it",
-        )
+        message = f"the binary log has a statement that cannot be applied to a copy ({why}): {shown}"
+        return BackupError(message, hint="make a full backup after it")

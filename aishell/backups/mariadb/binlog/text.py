@@ -48,6 +48,16 @@ _STATEMENT_ENDS = 1
 _CRC32 = 1
 
 
+def _not_carried(what: str) -> BackupError:
+    return BackupError(
+        f"the binary log has {what}, which cannot be applied to a copy", hint="make a full backup after it"
+    )
+
+
+def _unreadable(why: str) -> BackupError:
+    return BackupError(f"the binary log cannot be read: {why}")
+
+
 class Replay:
     """The text of a binary log turned to a place. `statements` and `rows` count what was sent on."""
 
@@ -60,7 +70,7 @@ class Replay:
         self._prepared = False
 
     def turned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """What to send to the client, from blocks of any size. Raises BackupError for what cannot be carried over."""
+        """What to send to the client, from blocks of any size. Raises BackupError for what cannot be applied to a copy."""
         yield b"USE " + quote(self.turning.place, "mysql").encode() + b";\nDELIMITER " + DELIMITER
         for kind, text in _parts(blocks):
             if kind == "statement":
@@ -75,10 +85,7 @@ class Replay:
     def _unprepared(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             if self._prepared:
-                raise BackupError(
-                    "the binary log has a prepared (XA) transaction, which cannot be carried over to a copy",
-                    hint="make a full backup after it",
-                )
+                raise _not_carried("a prepared (XA) transaction")
             yield piece
 
     def _piece(self, piece: bytes) -> Iterable[bytes]:
@@ -88,7 +95,7 @@ class Replay:
             return ()
         if (use := _USE.match(text)) is not None:
             name = use[1][1:-1].replace(b"``", b"`") if use[1].startswith(b"`") else use[1]
-            self._database = self._text(name)
+            self._database = name.decode(self._encoding, "surrogateescape")
             return ()
         if (charset := _CHARSET.match(text)) is not None:
             self._charset = charset[1]
@@ -101,18 +108,14 @@ class Replay:
             self._prepared = prepared[1].upper() in (b"START", b"BEGIN")
             return ()
         if text.startswith(b"BINLOG") or b"binlog_fragment" in text[:40]:
-            raise BackupError(
-                "the binary log has events that are too large to be carried over", hint="make a full backup"
-            )
+            raise _not_carried("events in fragments")
         return (text,) if _TRANSACTION.match(text) else self._statement(text)
 
     def _statement(self, text: bytes) -> Iterable[bytes]:
-        turned = self.turning.statements(self._text(text), self._database, self._sql_mode)
+        decoded = text.decode(self._encoding, "surrogateescape")
+        turned = self.turning.statements(decoded, self._database, self._sql_mode)
         self.statements += bool(turned)
         return [one.encode(self._encoding, "surrogateescape") for one in turned]
-
-    def _text(self, text: bytes) -> str:
-        return text.decode(self._encoding, "surrogateescape")
 
     @property
     def _encoding(self) -> str:
@@ -120,10 +123,7 @@ class Replay:
         if self._charset in _READABLE:
             return _READABLE[self._charset]
         if self._charset not in _BYTEWISE:
-            raise BackupError(
-                f"the binary log has a statement in {self._charset.decode()}, which cannot be carried over to a copy",
-                hint="make a full backup after it",
-            )
+            raise _not_carried(f"a statement in {self._charset.decode()}")
         return "latin-1"
 
 
@@ -182,11 +182,11 @@ def _events(text: _LogText) -> Iterator[tuple[str, bytes]]:
         if lines := quoted if quoted >= 0 else text.left.rfind(b"\n") + 1:
             yield "events", text.take(lines)
         if not text.more():
-            raise BackupError("the binary log cannot be read: its events are cut off")
+            raise _unreadable("its events are cut off")
     if quoted:
         yield "events", text.take(quoted)
     if text.take(len(DELIMITER)) + text.left[:1] != b"'" + DELIMITER:
-        raise BackupError("the binary log cannot be read: unexpected text after its events")
+        raise _unreadable("unexpected text after its events")
     yield "end", b""
 
 
@@ -212,7 +212,7 @@ class RowEvents:
             # Each event is encoded by itself, in lines of 76 characters: each line can be decoded alone.
             self._left += b"".join(binascii.a2b_base64(line, strict_mode=True) for line in encoded.split(b"\n"))
         except binascii.Error as error:
-            raise BackupError("the binary log cannot be read: its events are no base64") from error
+            raise _unreadable("its events are not base64") from error
         for event in self._events():
             kind = event[4]
             if kind == _FORMAT:
@@ -223,16 +223,14 @@ class RowEvents:
                 if (turned := self._turned(event)) is not None:
                     self._maps[event[_NUMBER]] = turned
             elif kind not in _WRITES | _CHANGES:
-                raise BackupError(
-                    f"the binary log has an event of the unknown type {kind}", hint="make a full backup after it"
-                )
+                raise _not_carried(f"an event of the unknown type {kind}")
             elif event[_NUMBER] in self._maps:
                 yield from self._row(event)
 
     def end(self) -> Iterator[bytes]:
         """The rest of the statement; nothing if all of it was for other databases."""
         if self._left:
-            raise BackupError("the binary log cannot be read: an event is cut off")
+            raise _unreadable("an event is cut off")
         if self._rows:
             yield self._piece()
         self._maps.clear()
@@ -257,7 +255,7 @@ class RowEvents:
         while len(self._left) >= _HEADER.size:
             size = _HEADER.unpack_from(self._left)[3]
             if size < _HEADER.size + 8:
-                raise BackupError(f"the binary log cannot be read: an event of {size} bytes")
+                raise _unreadable(f"an event of {size} bytes")
             if len(self._left) < size:
                 return
             yield bytes(self._left[:size])

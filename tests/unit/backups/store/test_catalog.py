@@ -32,9 +32,9 @@ def test_only_what_was_read_in_full_counts(here):
 def test_a_rung_is_climbed_with_its_date_and_a_lower_look_takes_none_away(here):
     entry = put(here, 1, rung=VERIFIED)
     assert entry.compared_at is None
-    compared = here.proven(entry.backup_id, COMPARED)
+    compared = here.catalog.proven(entry.backup_id, COMPARED)
     assert compared.compared
-    again = here.proven(entry.backup_id, VERIFIED)
+    again = here.catalog.proven(entry.backup_id, VERIFIED)
     assert (again.verification_level, again.compared_at) == (COMPARED, compared.compared_at)
     assert again.verification_level_at > compared.verification_level_at
 
@@ -44,7 +44,7 @@ def test_what_was_found_wrong_counts_until_it_is_looked_at_again(here):
     here.catalog.failed(entry.backup_id, "it has holes")
     failed = here.catalog.find(entry.backup_id)
     assert (failed.verified, failed.compared, failed.problem) == (False, False, "it has holes")
-    assert here.proven(entry.backup_id, VERIFIED).compared
+    assert here.catalog.proven(entry.backup_id, VERIFIED).compared
 
 
 def test_a_chain_is_as_good_as_its_worst_link(here):
@@ -106,9 +106,9 @@ def test_a_name_may_be_short_as_long_as_it_is_one(here):
 def test_pins_and_copies_are_kept_beside_the_backup_too(here):
     entry = put(here, 1)
     here.catalog.pin(entry.backup_id, True)
-    here.catalog.copied(entry.backup_id, "/mnt/b")
-    here.catalog.copied(entry.backup_id, "/mnt/a")
-    here.catalog.copied(entry.backup_id, "/mnt/a")
+    here.catalog.copy_read(entry.backup_id, "/mnt/b")
+    here.catalog.copy_read(entry.backup_id, "/mnt/a")
+    here.catalog.copy_read(entry.backup_id, "/mnt/a")
     found = here.catalog.find(entry.backup_id)
     assert (found.pinned, found.copies) == (True, ("/mnt/a", "/mnt/b"))
     noted = here.repository.standing(found.folder)
@@ -284,18 +284,18 @@ def test_what_did_not_come_back_as_it_was_counts_for_nothing_until_it_does(here)
     inherited = here.catalog.find(child.backup_id)
     assert (inherited.verified, inherited.problem) == (False, None)
     assert "whose restore test failed" in str(inherited.differs)
-    assert not here.proven(entry.backup_id, VERIFIED).verified, "to read it tells nothing of that"
+    assert not here.catalog.proven(entry.backup_id, VERIFIED).verified, "to read it tells nothing of that"
     wiped(here)
     rebuild(here)
     assert here.catalog.find(entry.backup_id).differs == "a row is missing"
-    assert here.proven(entry.backup_id, COMPARED).compared
+    assert here.catalog.proven(entry.backup_id, COMPARED).compared
     assert here.catalog.find(child.backup_id).verified
 
 
 def test_how_a_copy_was_is_kept_beside_the_backup_too(here):
     entry = put(here, 1)
     for place in ("/mnt/a", "/mnt/b"):
-        here.catalog.copied(entry.backup_id, place)
+        here.catalog.copy_read(entry.backup_id, place)
     here.catalog.copy_read(entry.backup_id, "/mnt/b", "a file is missing")
     before = here.catalog.find(entry.backup_id)
     assert (before.copies, before.sound_copies) == (("/mnt/a", "/mnt/b"), ("/mnt/a",))
@@ -303,7 +303,7 @@ def test_how_a_copy_was_is_kept_beside_the_backup_too(here):
     wiped(here)
     rebuild(here)
     assert here.catalog.find(entry.backup_id) == before
-    here.catalog.copied(entry.backup_id, "/mnt/b")
+    here.catalog.copy_read(entry.backup_id, "/mnt/b")
     assert here.catalog.find(entry.backup_id).sound_copies == ("/mnt/a", "/mnt/b")
 
 

@@ -144,7 +144,7 @@ def test_nothing_goes_while_the_newest_was_not_verified(here):
     old, middle, new = put(here, 1), put(here, 2), put(here, 3, rung=CHECKSUMMED)
     assert not going(here)
     assert waits(here) == {f"the newest backup, {new.backup_id}, is not verified"}
-    here.proven(new.backup_id, VERIFIED)
+    here.catalog.proven(new.backup_id, VERIFIED)
     assert going(here) == {old.backup_id, middle.backup_id}
 
 
@@ -183,7 +183,7 @@ def test_a_pin_and_a_comparison_hold(here):
     here.catalog.pin(pinned.backup_id, True)
     assert going(here) == {old.backup_id}
     here.catalog.pin(pinned.backup_id, False)
-    here.proven(new.backup_id, COMPARED)
+    here.catalog.proven(new.backup_id, COMPARED)
     assert going(here) == {pinned.backup_id, compared.backup_id, old.backup_id}
 
 

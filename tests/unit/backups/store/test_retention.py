@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,24 +12,65 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aishell.backups.store.manifest import FULL, INCREMENTAL
-from aishell.backups.store.retention import Kept, RetentionDecision, RetentionRules, decide
+from aishell.backups.store.retention import RetentionDecision, RetentionRules, decide
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What retention looks at of a `CatalogEntry`, with the answers chosen by the test. `seen`: it was read in full."""
+
+    backup_id: str
+    group: str
+    kind: str
+    at: datetime
+    parent: str | None = None
+    bytes: int = 0
+    seen: bool = True
+    damaged: bool = False
+    compared: bool = False
+    pinned: bool = False
+    differs: bool = False
+    copied: bool = False
+    replaced: bool = False
+
+    @property
+    def readable(self) -> bool:
+        return (self.seen or self.differs) and not self.damaged
+
+    @property
+    def verified(self) -> bool:
+        return self.readable and not self.differs
+
+    @property
+    def problem(self) -> str | None:
+        return "it is damaged" if self.damaged else None
+
+    @property
+    def compared_at(self) -> str | None:
+        return "some day" if self.compared else None
+
+    @property
+    def sound_copies(self) -> tuple[str, ...]:
+        return ("/mnt",) if self.copied else ()
+
+
 #: What somebody found out about a backup: sound, compared, copied, never looked at, damaged, not as it was when it was restored,
 #: and whether it is of what a restore replaced.
 STANDINGS = (
-    {"verified": True},
-    {"verified": True, "compared": True},
-    {"verified": True, "copied": True},
-    {"verified": True, "replaced": True},
-    {"verified": True, "replaced": True, "copied": True},
-    {"verified": False},
-    {"verified": False, "damaged": True},
-    {"verified": True, "damaged": True},
-    {"verified": False, "differs": True},
-    {"verified": False, "differs": True, "damaged": True, "copied": True},
+    {"seen": True},
+    {"seen": True, "compared": True},
+    {"seen": True, "copied": True},
+    {"seen": True, "replaced": True},
+    {"seen": True, "replaced": True, "copied": True},
+    {"seen": False},
+    {"seen": False, "damaged": True},
+    {"seen": True, "damaged": True},
+    {"seen": False, "differs": True},
+    {"seen": False, "differs": True, "damaged": True, "copied": True},
 )
-BAD = [standing for standing in STANDINGS if not standing["verified"] or standing.keys() & {"damaged", "replaced"}]
+BAD = [standing for standing in STANDINGS if not standing["seen"] or standing.keys() & {"damaged", "replaced"}]
 
 
 @st.composite
@@ -276,7 +317,7 @@ def table(history: Iterable[Kept], rules: RetentionRules) -> Mapping[str, str]:
             },
         ),
         (
-            [day(0.5, "bad", verified=False, damaged=True), day(1, verified=False), day(2), day(3)],
+            [day(0.5, "bad", seen=False, damaged=True), day(1, seen=False), day(2), day(3)],
             RetentionRules(count=1),
             {
                 "bad": "newer than the newest verified full",
@@ -314,7 +355,7 @@ def table(history: Iterable[Kept], rules: RetentionRules) -> Mapping[str, str]:
             },
         ),
         (
-            [day(1, damaged=True), day(2, verified=False), increment(1.5, "gone")],
+            [day(1, damaged=True), day(2, seen=False), increment(1.5, "gone")],
             RetentionRules(count=1),
             {
                 "d1": "no verified full backup yet",
@@ -399,6 +440,6 @@ def test_a_comparison_that_failed_makes_no_backup_go(history, rules, data):
         return
     failed = data.draw(st.sampled_from(sound_ones))
     before = {d.backup.backup_id for d in decide(history, replace(rules, at_most=None), NOW) if d.goes}
-    after = [replace(b, verified=False, differs=True) if b == failed else b for b in history]
+    after = [replace(b, seen=False, differs=True) if b == failed else b for b in history]
     gone = {d.backup.backup_id for d in decide(after, replace(rules, at_most=None), NOW) if d.goes}
     assert gone <= before

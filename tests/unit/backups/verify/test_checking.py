@@ -55,7 +55,7 @@ def test_the_damaged_link_is_the_one_that_is_marked(here, monkeypatch):
         check(here, child, monkeypatch, **{full.backup_id: BackupError("torn")})
     assert problems(here) == ["torn", f"it depends on {full.backup_id}, which is not sound"]
     assert here.newest("shop", "it") is None
-    here.proven(full.backup_id, VERIFIED)
+    here.catalog.proven(full.backup_id, VERIFIED)
     assert problems(here) == [None, None], "what rests on it is as good again as it is"
 
 
