@@ -53,18 +53,23 @@ class Clients:
         self.tool, self.context, self.work, self.bin_folder = tool, context, work, bin_folder
         self.ran: list[str] = []
 
+    def has(self, name: str) -> bool:
+        """Whether a program of the tool is installed."""
+        return self._found(name) is not None
+
     def path(self, name: str) -> str:
-        """Where a program of the tool is. Raises BackupError when it is not installed."""
-        client = self.tool.programs[name][0]
+        """Where a program of the tool is. Raises NotAtHandError when it is not installed."""
+        found = self._found(name)
+        if found is None:
+            how = "install the engine's client package, or set `programs:` in config/aishell.yaml"
+            raise NotAtHandError(f"{self.tool.programs[name][0]} is not installed here", hint=how)
+        return found
+
+    def _found(self, name: str) -> str | None:
         folder = None if self.bin_folder is None else str(self.bin_folder)
         database = self.context.database
-        names = profile(database.engine).client_names(CLIENTS[client], database.product)
-        found = next(filter(None, (shutil.which(program, path=folder) for program in names)), None)
-        if found is None:
-            raise NotAtHandError(
-                f"{client} is not installed here", hint="install the engine's client package, or set backup.programs"
-            )
-        return found
+        names = profile(database.engine).client_names(CLIENTS[self.tool.programs[name][0]], database.product)
+        return next(filter(None, (shutil.which(program, path=folder) for program in names)), None)
 
     def choose(
         self, name: str, folders: Iterable[Path | None], fits: Callable[[tuple[int, ...]], bool], needed: str, hint: str
@@ -125,7 +130,6 @@ class Clients:
         )  # a number means nothing to people
         self.context.on_program(self.ran[-1], self.tool.source)
         has_password = self.context.database.credentials.password() is not None
-        ours = environment(os.environ, self.tool.programs[name][0], password=has_password)
         log = self.work / f"{name}.log"
         failures: list[BaseException] = []
         with writing(log):
@@ -138,7 +142,11 @@ class Clients:
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if drain else said,
                 stderr=said,
-                env={**ours, WORK: str(self.work.resolve()), **(env or {})},
+                env={
+                    **environment(os.environ, self.tool.programs[name][0], password=has_password),
+                    WORK: str(self.work.resolve()),
+                    **(env or {}),
+                },
                 pass_fds=tuple(secrets),
                 start_new_session=True,  # Ctrl-C reaches us alone: we end it
                 cwd=folder,

@@ -153,8 +153,14 @@ def _version_of(name: str, folder: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        words, env = [path, "--version"], environment(os.environ)
-        said = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
+        said = subprocess.run(
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env=environment(os.environ),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"\d+(\.\d+)+", said.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"

@@ -17,7 +17,7 @@ from aishell.backups.store.repository import MANIFEST, PARTIAL, files_of, parts
 from aishell.clients.clients import Clients, end_leftover
 from aishell.commands import command, on
 from aishell.databases.base import Database, Session, Statement
-from aishell.errors import BackupError
+from aishell.errors import BackupError, NotAtHandError
 from aishell.models import Row, Server, now
 from aishell.planning.backup_rights import Lack
 from aishell.registry.render import render
@@ -180,6 +180,14 @@ def inside_data_directory(home: Path, data: object) -> BackupError:
     """The error of a folder of backups that lies in the server's own."""
     why = f"{home} is inside the server's data directory {data}: it would be lost with it"
     return BackupError(why, hint="set `backups:` in config/aishell.yaml to another disk")
+
+
+def require_room(folder: Path, needed: int, purpose: str) -> None:
+    """Raises NotAtHandError where so many bytes have no room in a folder: that says nothing of the backup."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        why = f"{needed:,} bytes are needed to {purpose} in {folder}, and {free:,} are free"
+        raise NotAtHandError(why, hint="make room there")
 
 
 def total(paths: Iterable[Path]) -> int:

@@ -190,15 +190,8 @@ def _shown(work: Work, session: Session, kind: str, name: str, mode: str) -> Def
         require(of_routines([{"kind": kind, "name": name}], account(work, session)))
     if kind == VIEW:
         text = unqualified(str(text), str(work.query("here", session)[0]["name"]))
-    return Definition(
-        kind,
-        name,
-        str(row.get("sql_mode", mode)),
-        str(row["character_set_client"]),
-        str(row["collation_connection"]),
-        str(text),
-        row.get("time_zone"),
-    )
+    mode, charset, collation = row.get("sql_mode", mode), row["character_set_client"], row["collation_connection"]
+    return Definition(kind, name, str(mode), str(charset), str(collation), str(text), row.get("time_zone"))
 
 
 def _make(work: Work, session: Session, one: Definition) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import zstandard
 
-from aishell.backups.create.making import Work, inside_data_directory, require, total
+from aishell.backups.create.making import Work, inside_data_directory, require, require_room, total
 from aishell.backups.mariadb.full import check_client
 from aishell.backups.mariadb.login import account
 from aishell.backups.methods import Chain
@@ -277,9 +277,7 @@ def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> N
     with writing(into):
         shutil.rmtree(into, ignore_errors=True)
         into.mkdir(mode=0o700)
-        free = shutil.disk_usage(into).free
-    if size > free:
-        raise NotAtHandError(f"{size:,} bytes are needed to read {manifest.backup_id}, and {free:,} are free at {into}")
+    require_room(into, size, f"read {manifest.backup_id}")
 
     def feed(pipe: IO[bytes]) -> None:
         sent = 0

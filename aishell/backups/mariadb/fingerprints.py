@@ -56,7 +56,9 @@ def structure(work: Work, session: Session) -> Structure:
     Raises BackupError where the account cannot see all of it.
     """
     (defaults,) = work.query("defaults", session)
-    objects, columns = work.query("tables", session), _columns(work, session)
+    objects, columns = work.query("tables", session), defaultdict[str, list[Row]](list)
+    for row in work.query("columns", session):
+        columns[row["name"]].append(row)
     history = work.context.database.product == "mariadb" and work.context.database.version[:2] >= HISTORY
     tables = [
         ComparedTable(row["name"], *_compared(columns[row["name"]], history and row["type"] == "SYSTEM VERSIONED"))
@@ -86,22 +88,14 @@ def fingerprint(
     work: Work, session: Session, tables: Sequence[ComparedTable], stopped: Callable[[], bool] = lambda: False
 ) -> tuple[Fingerprint, ...]:
     """The prints of the rows that the session sees. Raises DatabaseError, `cancelled` once `stopped` says so."""
-    return tuple(_rows(work, session, table, stopped) for table in tables)
-
-
-def _rows(work: Work, session: Session, table: ComparedTable, stopped: Callable[[], bool]) -> Fingerprint:
-    if stopped() or work.context.cancelled():
-        raise DatabaseError("the comparison was stopped", kind="cancelled")
-    block = "rows_of_all_times" if table.history else "rows"
-    (row,) = work.query(block, session, name=table.name, columns=list(table.columns))
-    return Fingerprint("rows", table.name, int(row["rows"]), str(int(row["hash"])))
-
-
-def _columns(work: Work, session: Session) -> Mapping[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
-    for row in work.query("columns", session):
-        found[row["name"]].append(row)
-    return found
+    prints = []
+    for table in tables:
+        if stopped() or work.context.cancelled():
+            raise DatabaseError("the comparison was stopped", kind="cancelled")
+        block = "rows_of_all_times" if table.history else "rows"
+        (row,) = work.query(block, session, name=table.name, columns=list(table.columns))
+        prints.append(Fingerprint("rows", table.name, int(row["rows"]), str(int(row["hash"]))))
+    return tuple(prints)
 
 
 def _compared(columns: Sequence[Row], versioned: bool) -> tuple[list[Mapping[str, str]], bool]:
@@ -111,7 +105,7 @@ def _compared(columns: Sequence[Row], versioned: bool) -> tuple[list[Mapping[str
 
 
 def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[Fingerprint]:
-    own = _database(work, session)
+    own = str(work.query("here", session)[0]["name"])
     database = quote(own, "mysql") + "."
     for row in objects:
         kind = {"VIEW": "view", "SEQUENCE": "sequence"}.get(row["type"], "table")
@@ -123,10 +117,6 @@ def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[F
         if kind == "view":
             text = unqualified(_DEFINER.sub("", text, count=1), own)
         yield Fingerprint(kind, row["name"], None, _hash(text))
-
-
-def _database(work: Work, session: Session) -> str:
-    return str(work.query("here", session)[0]["name"])
 
 
 def _routines(work: Work, session: Session) -> Iterator[Fingerprint]:

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,12 +86,13 @@ class MariadbBackup(Physical):
         if tables or until:
             raise BackupError("a physical backup of MariaDB is restored as a whole, as of its own time")
         claimed, into = f"{work.context.claim}\n", scratch_server.place_of(work, place, ACCOUNTS)
-        if _is_made(into, claimed):
-            return  # by an earlier process of this step, which was killed before it could say so
+        with suppress(OSError):
+            if (into / CLAIMED).read_text(encoding="utf-8") == claimed:
+                return  # made by an earlier process of this step, which was killed before it could say so
         if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
             raise BackupError(f"{into} already exists", hint="name a folder that does not exist")
         if not into.parent.is_dir():
-            raise BackupError(f"{into.parent} is not there")
+            raise BackupError(f"{into.parent} does not exist")
         prepared = Prepared(work)
         prepared.reach(chain)
         with writing(prepared.folder):
@@ -104,32 +105,26 @@ class MariadbBackup(Physical):
 
     def notes(self, place: str, manifest: BackupManifest) -> Sequence[str]:
         settings = manifest.details["settings"]
-        words = [
-            "mariadbd",
-            f"--datadir={place}",
-            f"--innodb-page-size={settings['page_size']}",
-            f"--innodb-data-file-path={settings['system']}",
-            f"--innodb-undo-tablespaces={settings['undos']}",
-            f"--lower-case-table-names={settings['fold']}",
-        ]
-        given = shlex.join(["chown", "-R", "mysql:", place])
-        return (f"no server was started there; give it to the server's account ({given}), then {shlex.join(words)}",)
+        options = {
+            "datadir": place,
+            "innodb-page-size": settings["page_size"],
+            "innodb-data-file-path": settings["system"],
+            "innodb-undo-tablespaces": settings["undos"],
+            "lower-case-table-names": settings["fold"],
+        }
+        start = shlex.join(["mariadbd", *(f"--{name}={value}" for name, value in options.items())])
+        owner = shlex.join(["chown", "-R", "mysql:", place])
+        return (f"no server was started there; give it to the server's account ({owner}), then {start}",)
 
     def _copied(self, work: Work, files: Files, since: int) -> Written:
         """Copy what was written since a position in the log; 0 copies everything."""
         stream = _Stream(work, work.folder / STREAM)
         told = work.folder.resolve() / TOLD
-        values = {"told": told, "since": since or None, "jobs": work.params.get("jobs") or 1}
+        expected = files.bytes if since == 0 else 0
         with login(work) as (options, descriptor):
-            run(
-                work,
-                "backup",
-                {**values, "options": options},
-                secrets=[descriptor],
-                drain=stream.take,
-                size=stream.look,
-                expected=files.bytes if since == 0 else 0,
-            )
+            values = {"told": told, "since": since or None, "jobs": work.params.get("jobs") or 1, "options": options}
+            watched = {"drain": stream.take, "size": stream.look, "expected": expected}
+            run(work, "backup", values, secrets=[descriptor], **watched)
         begins, ends = checkpoints(told)
         if begins != since or ends < since:
             why = f"the copy covers the log from {begins} to {ends}, and should begin at {since}"
@@ -169,19 +164,9 @@ class _Stream:
         for row in self.work.query("waiting"):
             if row["seconds"] > self.patience:
                 self.work.context.database.stop(row["session"])
-                raise BackupError(
-                    f"the copy has waited {self.patience} s for others: {row['stage']}",
-                    hint="find out who holds table locks (LOCK TABLES, ALTER TABLE, another backup), and try again",
-                )
+                how = "find out who holds table locks (LOCK TABLES, ALTER TABLE, another backup), and try again"
+                raise BackupError(f"the copy has waited {self.patience} s for others: {row['stage']}", hint=how)
         return self.bytes
-
-
-def _is_made(place: Path, claimed: str) -> bool:
-    """Whether this step has made the data directory."""
-    try:
-        return (place / CLAIMED).read_text(encoding="utf-8") == claimed
-    except OSError:
-        return False
 
 
 def prove(work: Work, place: str, data: Path) -> None:

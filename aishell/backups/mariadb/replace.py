@@ -287,10 +287,8 @@ def _naming(name: str, wanted: Sequence[Definition]) -> Iterator[None]:
         if error.kind in _RESUMED:
             raise
         tried = few([f"{one.kind} {one.name}" for one in wanted])
-        raise BackupError(
-            f"the server does not accept its own definitions: {error.message}",
-            hint=f"restore beside the database and exchange the tables yourself; tried in {name}: {tried}",
-        ) from error
+        how = f"restore beside the database and exchange the tables yourself; tried in {name}: {tried}"
+        raise BackupError(f"the server does not accept its own definitions: {error.message}", hint=how) from error
 
 
 @contextmanager
@@ -305,26 +303,20 @@ def undone_where_it_fails(work: Work, rows: Sequence[Row], about: Mapping[str, A
         yield
     except (BackupError, DatabaseError) as error:
         if isinstance(error, DatabaseError) and error.kind in _RESUMED:
-            raise BackupError(
-                f"{error.message}; the tables of the backup are in {database}, and those that were there in {kept}; "
-                "views, routines, triggers and events may be missing",
-                hint=f"{command('runs', 'resume', work.context.run_id[:8])} goes on with it",
-            ) from error
+            where = f"the tables of the backup are in {database}, and those that were there in {kept}"
+            lacks = "views, routines, triggers and events may be missing"
+            resume = f"{command('runs', 'resume', work.context.run_id[:8])} goes on with it"
+            raise BackupError(f"{error.message}; {where}; {lacks}", hint=resume) from error
+        result, how = f"nothing was replaced: all that was in {database} is back", error.hint
         try:
             missing = _undo(work, rows, about)
+            if missing:
+                result = f"the tables of {database} are back, and these are not: {few(missing)}"
+                how = f"their text is in {kept}.aishell_definitions"
         except AishellError as second:
-            raise BackupError(
-                f"{error.message}; it could not be undone: {second.message}. {_standing(work, about)}",
-                hint=f"what is missing is written down in {kept}.aishell_definitions",
-            ) from error
-        if missing:
-            raise BackupError(
-                f"{error.message}; the tables of {database} are back, and these are not: {few(missing)}",
-                hint=f"their text is in {kept}.aishell_definitions",
-            ) from error
-        raise BackupError(
-            f"{error.message}; nothing was replaced: all that was in {database} is back", hint=error.hint
-        ) from error
+            result = f"it could not be undone: {second.message}. {_standing(work, about)}"
+            how = f"what is missing is written down in {kept}.aishell_definitions"
+        raise BackupError(f"{error.message}; {result}", hint=how) from error
 
 
 def _undo(work: Work, rows: Sequence[Row], about: Mapping[str, Any]) -> list[str]:

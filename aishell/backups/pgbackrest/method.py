@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,8 @@ class PgBackRestMethod(Physical):
         stanza, _ = reach.read(work)
         found = stanza.find(label)
         if found is None:
-            raise BackupError(
-                f"{label} is no longer in {reach.named}: {stanza.message}",
-                hint=f"pgbackrest expires by rules of its own, as repo{reach.repo}-retention-full",
-            )
+            how = f"pgbackrest expires by rules of its own, such as repo{reach.repo}-retention-full"
+            raise BackupError(f"{label} is no longer in {reach.named}: {stanza.message}", hint=how)
         if stanza.systems[found.database] != manifest.details["system"] or found.lsn[1] != manifest.position["lsn"]:
             raise BackupError(f"{label} in {reach.named} differs from the one that was made")
         if found.error:
@@ -119,12 +117,9 @@ class PgBackRestMethod(Physical):
             raise BackupError(
                 f"{manifest.backup_id} stays: pgbackrest keeps {label}, the only full one in {reach.named}"
             )
-        others = stanza.dependents(label)
-        if others:
-            raise BackupError(
-                f"{manifest.backup_id} stays: {few(others)} in {reach.named} cannot be restored without {label}",
-                hint="pgbackrest's own retention removes them together",
-            )
+        if others := stanza.dependents(label):
+            why = f"{manifest.backup_id} stays: {few(others)} in {reach.named} cannot be restored without {label}"
+            raise BackupError(why, hint="pgbackrest's own retention removes them together")
         if not look_only:
             reach.run(work, "expire", label=label)
 
@@ -157,8 +152,7 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
     reach = Reach.of(manifest.details)
     if new.is_there():
         return
-    new.require_room(manifest.source_bytes or 0)
-    with new.made():
+    with new.made(manifest.source_bytes or 0):
         for folder in (new.unfinished, new.waiting):
             folder.mkdir(mode=0o700)
             scratch_server.own(folder, reach.user())
@@ -188,16 +182,13 @@ def _chosen(chain: Chain, until: str | None) -> tuple[BackupManifest, str | None
     first, last = links[0].details["ended_at"], links[-1].details["reaches"]
     begun = [one for one in links if datetime.fromisoformat(one.details["ended_at"]) <= moment]
     if not begun or moment > datetime.fromisoformat(last):
-        raise BackupError(
-            f"{until} cannot be restored from {links[-1].backup_id}: that holds what was from {first} to {last}",
-            hint="a later increment reaches further",
-        )
+        why = f"{until} cannot be restored from {links[-1].backup_id}, which reaches from {first} to {last}"
+        raise BackupError(why, hint="a later increment reaches further")
     later = links[links.index(begun[-1]) + 1 :]
     new = {space for one in later for space in one.details["tablespaces"]} - set(begun[-1].details["tablespaces"])
     if new:  # recovery makes it where it was: on the source's own machine, over the source's files
-        raise BackupError(
-            f"a tablespace was made between {begun[-1].backup_id} and {until}", hint="restore to another moment"
-        )
+        why = f"a tablespace was made between {begun[-1].backup_id} and {until}"
+        raise BackupError(why, hint="restore to another moment")
     return begun[-1], moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")
 
 
@@ -239,19 +230,14 @@ def ready(work: Work) -> Stanza:
         raise BackupError("the server is a standby", hint="make the backup on the primary")
     stanza, _ = reach.read(work)
     if stanza.code not in (OK, EMPTY):
-        raise BackupError(
-            f"{reach.named}: {stanza.message}", hint=f"pgbackrest --stanza={reach.stanza} stanza-create makes it"
-        )
+        how = f"pgbackrest --stanza={reach.stanza} stanza-create makes it"
+        raise BackupError(f"{reach.named}: {stanza.message}", hint=how)
     if stanza.system != state["system"]:
-        raise BackupError(
-            f"{reach.named} belongs to the system {stanza.system}, and the target is the system {state['system']}",
-            hint="name the stanza of this server in `pgbackrest:` of the target",
-        )
+        why = f"{reach.named} belongs to the system {stanza.system}, and the target is the system {state['system']}"
+        raise BackupError(why, hint="name the stanza of this server in `pgbackrest:` of the target")
     if work.backup_store.recipients and stanza.cipher == "none":
-        raise BackupError(
-            f"backups are to be encrypted (`backup_recipients`), and {reach.named} is not",
-            hint=f"set repo{reach.repo}-cipher-type in pgbackrest's configuration",
-        )
+        how = f"set repo{reach.repo}-cipher-type in pgbackrest's configuration"
+        raise BackupError(f"backups are to be encrypted (`backup_recipients`), and {reach.named} is not", hint=how)
     reach.run(work, "check")
     return stanza
 
@@ -293,14 +279,9 @@ def made(work: Work, kind: str) -> Written:
     _require_ours(work, kind, stanza.find(found.label) or found, after)
     with writing(work.folder):
         (work.folder / INFO).write_text(text, encoding="utf-8")
-    position = {
-        "label": found.label,
-        "start_lsn": found.lsn[0],
-        "lsn": found.lsn[1],
-        "timeline": found.timeline,
-    }
+    position = {"label": found.label, "start_lsn": found.lsn[0], "lsn": found.lsn[1], "timeline": found.timeline}
     details = {
-        **reach.noted,
+        **asdict(reach),
         "system": state["system"],
         "superuser": state["superuser"],
         "segment_bytes": state["segment_bytes"],

@@ -194,11 +194,6 @@ class Reach:
         return cls(told["stanza"], told["config"], told["repo"], account or told["account"])
 
     @property
-    def noted(self) -> dict[str, Any]:
-        """For the details of a manifest."""
-        return {"stanza": self.stanza, "config": self.config, "repo": self.repo, "account": self.account}
-
-    @property
     def named(self) -> str:
         return f"the stanza {self.stanza} in repository {self.repo}"
 
@@ -212,7 +207,7 @@ class Reach:
         return work.clients.run(program, values, account=user, env=home, folder=Path("/"), **watched)
 
     def ask(self, work: Work, program: str, **values: Any) -> tuple[str, str]:
-        """Its output, and what it said beside that. Raises NotAtHandError when it fails: then nothing was learnt."""
+        """Its output, and its messages. Raises NotAtHandError when it fails: then nothing was learnt."""
         output: list[bytes] = []
         try:
             said = self.run(work, program, drain=lambda pipe: output.append(pipe.read()), **values)
@@ -240,9 +235,8 @@ class Reach:
 def account_of(data: str | None) -> str:
     """Who has to run pgbackrest: the account of the server's files. Raises BackupError where that is not, and cannot be, us."""
     if data is None:
-        raise BackupError(
-            "the role may not see where the server's files are", hint="GRANT pg_read_all_settings, or pg_monitor, to it"
-        )
+        how = "GRANT pg_read_all_settings, or pg_monitor, to it"
+        raise BackupError("the role may not see where the server's files are", hint=how)
     ours = pwd.getpwuid(os.geteuid()).pw_name
     try:
         owner = pwd.getpwuid(Path(data).stat().st_uid).pw_name
@@ -253,10 +247,8 @@ def account_of(data: str | None) -> str:
     except (PermissionError, KeyError):
         owner = "another account"
     if os.geteuid() != 0 and not os.access(data, os.R_OK | os.X_OK):
-        raise BackupError(
-            f"pgbackrest has to read {data}, which is {owner}'s, and {ours} may not",
-            hint="run aishell as the server's own account, e.g. sudo -u postgres aishell …",
-        )
+        how = "run aishell as the server's own account, e.g. sudo -u postgres aishell …"
+        raise BackupError(f"pgbackrest has to read {data}, which {owner} owns, and {ours} may not", hint=how)
     return owner if os.geteuid() == 0 else ours
 
 

@@ -160,12 +160,8 @@ class PgDump(Method):
 
     def _globals(self, work: Work, about: Mapping[str, Any]) -> None:
         """The cluster's roles and tablespaces; with their passwords where this role may read those."""
-        values = {
-            "file": work.folder / GLOBALS,
-            "database": about["database"],
-            "without": [] if about["passwords"] else ["--no-role-passwords"],
-        }
-        self._run(work, "roles", values)
+        without = [] if about["passwords"] else ["--no-role-passwords"]
+        self._run(work, "roles", {"file": work.folder / GLOBALS, "database": about["database"], "without": without})
 
     def _load(self, work: Work, scratch: str, values: Mapping[str, Any], last: Path | None) -> None:
         """pg_restore, to the first error, section by section, and what `last` lists when all else is there.
@@ -254,9 +250,8 @@ def _use_archive_programs(work: Work, program: str, manifest: BackupManifest) ->
     try:
         use_programs(work, program, int(str(manifest.details["client"]).partition(".")[0]))
     except BackupError as error:
-        raise StepError(
-            f"{manifest.backup_id} was made by pg_dump {manifest.details['client']}: {error.message}", hint=error.hint
-        ) from error
+        why = f"{manifest.backup_id} was made by pg_dump {manifest.details['client']}: {error.message}"
+        raise StepError(why, hint=error.hint) from error
 
 
 def require_ready(work: Work) -> None:
@@ -265,13 +260,11 @@ def require_ready(work: Work) -> None:
     use_programs(work, "dump", server)
     client = work.clients.version("dump")[0]
     if compression == "zstd" and client < ZSTD_SINCE:
-        raise BackupError(
-            f"pg_dump {client} knows no zstd, which came with {ZSTD_SINCE}", hint="take gzip, or set `programs:`"
-        )
+        why = f"pg_dump {client} does not support zstd, which came with {ZSTD_SINCE}"
+        raise BackupError(why, hint="use gzip, or set `programs:` in config/aishell.yaml")
     _refuse_data_directory(work)
-    for lack in of_reading(
-        work.query("obstacles"), work.context.database.version, compare=bool(work.params["compare"])
-    ):
+    compare = bool(work.params["compare"])
+    for lack in of_reading(work.query("obstacles"), work.context.database.version, compare=compare):
         require(lack)
 
 
@@ -289,9 +282,7 @@ def _refuse_data_directory(work: Work) -> None:
 def contents(work: Work, dump: Path) -> list[str]:
     """The lines of a dump's table of contents, without comments."""
     said: list[bytes] = []
-    work.clients.run(
-        "contents", {"folder": dump}, drain=lambda pipe: said.extend(iter(lambda: pipe.read(1 << 16), b""))
-    )
+    work.clients.run("contents", {"folder": dump}, drain=lambda pipe: said.append(pipe.read()))
     text = b"".join(said).decode(errors="surrogateescape")
     return [line for line in text.split("\n") if _ENTRY.match(line)]
 
@@ -350,10 +341,8 @@ def _rows_of(lines: Sequence[str], table: str) -> set[str]:
     named = tuple(f"{_DATA}{table[:dot]} {table[dot + 1 :]} ".replace("\n", " ") for dot in places)
     found = {line for line in lines if _what(line).startswith(named)}
     if not found:
-        raise BackupError(
-            f"the backup has no rows of {table!r}",
-            hint="name it as schema.table; a partitioned table by its partitions, which have the rows",
-        )
+        how = "name it as schema.table; a partitioned table by its partitions, which have the rows"
+        raise BackupError(f"the backup has no rows of {table!r}", hint=how)
     return found
 
 

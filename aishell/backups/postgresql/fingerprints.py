@@ -65,9 +65,8 @@ def fingerprint(
             except IndexError:
                 return
             prints.extend(task(session))
-            session.execute(
-                work.statement("rollback")
-            )  # it lets go of the locks: 10,000 tables' do not fit into the server's table of them
+            # It releases the locks: those of 10,000 tables do not fit into the server's lock table.
+            session.execute(work.statement("rollback"))
 
     with ThreadPoolExecutor(len(sessions), thread_name_prefix="print") as pool:
         futures = [pool.submit(drain, session) for session in sessions]
@@ -89,7 +88,9 @@ def _tasks(work: Work, session: Session, privileges: bool, values: Values | None
         yield lambda session: (_large_objects(work, session),)
     for block in _DEFINED:
         if block != PRIVILEGES or privileges:
-            yield lambda session, block=block: _definitions(work, session, block)  # type: ignore[misc]
+            yield lambda session, block=block: [  # type: ignore[misc]
+                Fingerprint(row["kind"], row["name"], None, row["hash"]) for row in work.query(block, session)
+            ]
     if values is None:
         for row in work.query("sequences", session):
             yield lambda session, row=row: (_sequence(work, session, row),)  # type: ignore[misc]
@@ -107,10 +108,6 @@ def _table(work: Work, session: Session, row: Row) -> Fingerprint:
 def _large_objects(work: Work, session: Session) -> Fingerprint:
     found = work.query("large_objects", session)[0]["rows"]
     return Fingerprint(LARGE_OBJECTS, "all", found, work.query("large_object_pages", session)[0]["hash"])
-
-
-def _definitions(work: Work, session: Session, block: str) -> list[Fingerprint]:
-    return [Fingerprint(row["kind"], row["name"], None, row["hash"]) for row in work.query(block, session)]
 
 
 def _sequence(work: Work, session: Session, row: Row) -> Fingerprint:

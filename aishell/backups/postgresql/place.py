@@ -63,10 +63,8 @@ def require_roles(work: Work, roles: Sequence[str]) -> None:
     """Raises BackupError naming the roles that are not on the server."""
     missing = [row["name"] for row in work.query("missing_roles", roles=list(roles))]
     if missing:
-        raise BackupError(
-            f"the roles that own what is in the backup, or may use it, are not on this server: {', '.join(missing)}",
-            hint="make them from globals.sql in the backup's folder, or restore with owners: false",
-        )
+        why = f"the roles that own what is in the backup, or may use it, are not on this server: {', '.join(missing)}"
+        raise BackupError(why, hint="make them from globals.sql in the backup's folder, or restore with owners: false")
 
 
 def create(work: Work, scratch: str, details: Mapping[str, Any]) -> None:

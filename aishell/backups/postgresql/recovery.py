@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from aishell.backups.create.making import Work
+from aishell.backups.create.making import Work, require_room
 from aishell.backups.methods import Chain
 from aishell.backups.postgresql import wal
 from aishell.backups.postgresql.libpq import quoted, use_programs
@@ -94,17 +94,15 @@ class NewCluster:
                 raise BackupError(f"{taken} already exists", hint="name a folder that does not exist")
         return False
 
-    def require_room(self, needed: int) -> None:
-        """Raises BackupError where so many bytes do not fit."""
-        if not self.place.parent.is_dir():
-            raise BackupError(f"{self.place.parent} is not there")
-        free = shutil.disk_usage(self.place.parent).free
-        if needed > free:
-            raise BackupError(f"{needed:,} bytes are needed at {self.place.parent}, and {free:,} are free")
-
     @contextmanager
-    def made(self) -> Iterator[None]:
-        """What the block makes gets its name when it is whole, and durable if it stays; nothing of it stays where it fails."""
+    def made(self, needed: int) -> Iterator[None]:
+        """What the block makes gets its name when it is whole, and durable if it stays; nothing of it stays where it fails.
+
+        Raises BackupError where there is no folder for it, NotAtHandError where `needed` bytes have no room in that.
+        """
+        if not self.place.parent.is_dir():
+            raise BackupError(f"{self.place.parent} does not exist")
+        require_room(self.place.parent, needed, "restore it")
         with writing(self.place):
             self._discard()  # of an attempt that was killed
             try:
@@ -140,8 +138,7 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
     if new.is_there():
         return
     largest = max(base.source_bytes or 0 for _, base in bases)
-    new.require_room(largest + sum(manifest.bytes for _, manifest in logs))
-    with new.made():
+    with new.made(largest + sum(manifest.bytes for _, manifest in logs)):
         _files(work, bases, new.unfinished)
         _logs(logs, bases[-1][1], new.unfinished)
         configure(new, settings, bool(logs))
@@ -166,10 +163,8 @@ def _settings(base: BackupManifest, logs: Sequence[BackupManifest], until: str |
     first = datetime.fromisoformat(base.details["ended_at"])
     last = datetime.fromisoformat(logs[-1].details["ended_at"]) if logs else first
     if not first <= moment <= last:
-        raise BackupError(
-            f"{until} cannot be restored from {(logs or [base])[-1].backup_id}: that holds what was from {first} to {last}",
-            hint=None if logs else "only increments of WAL can be restored to any moment",
-        )
+        why = f"{until} cannot be restored from {(logs or [base])[-1].backup_id}, which reaches from {first} to {last}"
+        raise BackupError(why, hint=None if logs else "only increments of WAL can be restored to any moment")
     return settings | {"recovery_target_time": moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")}
 
 
@@ -237,10 +232,8 @@ def _place_spaces(new: NewCluster) -> None:
 
 def _own(parent: Path, *made: Path) -> None:
     """A server refuses to run as root: what root restores belongs to whom the folder does that it lies in."""
-    if os.geteuid() != 0:
-        return
     owner = parent.stat()
-    for folder in made:
+    for folder in made if os.geteuid() == 0 else ():
         for path in [folder, *folder.rglob("*")] if folder.exists() else ():
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
@@ -256,12 +249,10 @@ def prove(work: Work, place: str) -> bool:
     chain = work.backup_store.chain(entry)
     with _running(work, place, data, chain[-1][1]) as control:
         _refuse_early(data, chain[-1][1])
-        reads = int(chain[-1][1].server_version.split(".")[0]) >= 14 and _has_amcheck(work)
+        reads = int(chain[-1][1].server_version.split(".")[0]) >= 14 and work.clients.has("amcheck")
         if reads:
-            dbname = (
-                f"host={quoted(str(control))} port=5432 user={quoted(chain[0][1].details['superuser'])} dbname=postgres"
-            )
-            work.clients.run("amcheck", {"dbname": dbname})
+            login = f"host={quoted(str(control))} user={quoted(chain[0][1].details['superuser'])}"
+            work.clients.run("amcheck", {"dbname": f"{login} port=5432 dbname=postgres"})
     return reads
 
 
@@ -296,11 +287,3 @@ def _refuse_early(data: Path, manifest: BackupManifest) -> None:
     left = history.read_text(encoding="utf-8").splitlines()[-1].split("\t")[1]
     if wal.number_of(left) < wal.number_of(manifest.position["lsn"]):
         raise BackupError(f"recovery ended at {left}, before {manifest.backup_id} ends at {manifest.position['lsn']}")
-
-
-def _has_amcheck(work: Work) -> bool:
-    try:
-        work.clients.path("amcheck")
-    except BackupError:
-        return False
-    return True

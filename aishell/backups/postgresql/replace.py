@@ -60,10 +60,8 @@ def _door(work: Work) -> Iterator[Database]:
             except (BackupError, DatabaseError) as error:
                 failed = f": {error.message}"
         else:
-            raise BackupError(
-                f"a database is renamed from another one, and none of {', '.join(DOORS)} can be entered{failed}",
-                hint=f"let the role connect to {DOORS[0]}",
-            )
+            why = f"a database is renamed from another one, and none of {', '.join(DOORS)} can be entered{failed}"
+            raise BackupError(why, hint=f"let the role connect to {DOORS[0]}")
         yield door
 
 
@@ -76,20 +74,18 @@ def _is_done(work: Work, door: Database) -> bool:
     if database in found and found.get(place) == oid and kept not in found:
         return False
     there = ", ".join(f"{name} ({number})" for name, number in sorted(found.items())) or "none of them"
-    raise BackupError(
-        f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; there are: {there}",
-        hint=f"look which database is which; {restoring.anew(work)}",
+    why = (
+        f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; there are: {there}"
     )
+    raise BackupError(why, hint=f"look which database is which; {restoring.anew(work)}")
 
 
 def _refuse_sessions(work: Work, door: Database) -> list[str]:
     """Who else is in the database; they are to be ended, else BackupError names them."""
     sessions = [str(row["who"]) for row in _query(work, door, "sessions", ours=_ours(work))]
     if sessions and not work.params["terminate"]:
-        raise BackupError(
-            f"{len(sessions)} session(s) are in {work.params['database']}: {few(sessions)}",
-            hint=f"{restoring.stop_first(work)}; or begin anew with --terminate, which ends them",
-        )
+        how = f"{restoring.stop_first(work)}; or begin anew with --terminate, which ends them"
+        raise BackupError(f"{len(sessions)} session(s) are in {work.params['database']}: {few(sessions)}", hint=how)
     return sessions
 
 
@@ -116,10 +112,8 @@ def _rename(work: Work, door: Database) -> None:
                     raise
                 _refuse_sessions(work, door)
                 if not left:
-                    raise BackupError(
-                        f"{work.params['database']} is connected to again and again: {error.message}",
-                        hint=restoring.stop_first(work),
-                    ) from error
+                    why = f"{work.params['database']} is connected to again and again: {error.message}"
+                    raise BackupError(why, hint=restoring.stop_first(work)) from error
 
 
 def _exchange(work: Work, door: Database, session: Session) -> None:

@@ -48,9 +48,12 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         whole = params.get("compare") and not params.get("until") and not params.get("only")
         expected = chain[-1][1].prints if whole else None
         if expected is not None:
-            compared = _compared(work, method, place, expected)
-            if compared:
-                raise BackupError(f"{place} was restored and differs from the backup: {few(compared)}")
+            wanted = method.comparable(work, expected)
+            # Where it differs it is looked at once more.
+            if differences(wanted, method.prints(work, place)) and (
+                found := differences(wanted, method.prints(work, place))
+            ):
+                raise BackupError(f"{place} was restored and differs from the backup: {few(found)}")
         return {
             "backup_id": entry.backup_id,
             "place": place,
@@ -122,12 +125,6 @@ def _came_back(work: Work, chain: Chain) -> int | None:
     return len(found)
 
 
-def _compared(work: Work, method: Method, place: str, expected: Sequence[Fingerprint]) -> list[str]:
-    """What is other in a place than the backup saw it, the second time that it is looked at too."""
-    expected = method.comparable(work, expected)
-    return differences(expected, method.prints(work, place)) and differences(expected, method.prints(work, place))
-
-
 def differences(expected: Sequence[Fingerprint], found: Sequence[Fingerprint]) -> list[str]:
     """What is missing, new or changed, in words."""
     before = {(one.kind, one.name): one for one in expected}
@@ -168,10 +165,8 @@ def require_safety(work: Work) -> None:
         return
     entry = work.backup_store.catalog.find(name)
     if not entry.verified or entry.identity != work.server.identity:
-        raise BackupError(
-            f"{name} is not a verified backup of this database: {entry.wrong or entry.verification_level}",
-            hint=f"{anew(work)}, and makes another",
-        )
+        why = f"{name} is not a verified backup of this database: {entry.wrong or entry.verification_level}"
+        raise BackupError(why, hint=f"{anew(work)}, and makes another")
 
 
 def expected(work: Work, manifest: BackupManifest) -> tuple[Fingerprint, ...] | None:
@@ -212,13 +207,5 @@ def nothing_replaced() -> Iterator[None]:
 
 def outcome(work: Work, *, compared: bool, kept: str | None, removal: str | None, **more: Any) -> dict[str, Any]:
     """What `replace_database` returns."""
-    result = {
-        "backup_id": work.params["backup_id"],
-        "database": work.params["database"],
-        "kept": kept,
-        "removal": removal,
-        "compared": compared,
-        "ended": [],
-        "notes": [],
-    }
-    return {**result, **more}
+    named = {name: work.params[name] for name in ("backup_id", "database")}
+    return {**named, "kept": kept, "removal": removal, "compared": compared, "ended": [], "notes": [], **more}

@@ -9,13 +9,14 @@ import shutil
 import sqlite3
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent_encode
 
-from aishell.backups.create.making import Work, Written, make, parent_of
+from aishell.backups.create.making import Work, Written, make, parent_of, require_room
 from aishell.backups.methods import Chain, Method
 from aishell.backups.store.encryption import opened
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
@@ -23,7 +24,7 @@ from aishell.backups.store.repository import sha256
 from aishell.backups.verify.checking import refuse
 from aishell.clients.clients import writing
 from aishell.databases.quoting import quote
-from aishell.errors import BackupError, DatabaseError, NotAtHandError
+from aishell.errors import BackupError, DatabaseError
 from aishell.files import sync
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
@@ -80,9 +81,7 @@ class SQLiteCopy(Method):
             changed = _changed(before, image, work.folder / PAGES, written.details["page_size"])
         image.unlink()
         before.unlink()
-        return Written(
-            written.database, written.source_bytes, {}, {**written.details, "changed_pages": changed}, written.prints
-        )
+        return replace(written, details={**written.details, "changed_pages": changed})
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
         """SQLite itself looks through a full copy; of an increment the pages are counted."""
@@ -93,25 +92,32 @@ class SQLiteCopy(Method):
             return
         with contextlib.closing(open_file(folder / IMAGE, immutable=True)) as connection:
             try:
-                told = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+                found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
             except sqlite3.DatabaseError as error:
-                told = [str(error)]
-        if told[0].startswith(_APPLICATIONS):
-            prints_of(folder / IMAGE)  # its indexes cannot be looked through without it, but every row can
-            told = ["ok"]
-        refuse(manifest, [] if told == ["ok"] else told)
+                found = [str(error)]
+        if found[0].startswith(_APPLICATIONS):
+            prints_of(
+                folder / IMAGE
+            )  # without the application its indexes cannot be checked, but every row can be read
+        elif found != ["ok"]:
+            refuse(manifest, found)
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
         if until is not None or tables:
             raise BackupError("a SQLite backup is restored as a whole, as of its own time")
-        target, mark = _place(work, place), _mark(work, chain[-1][1])
+        target = _place(work, place)
         unfinished = target.with_name(f".{target.name}.restoring")
-        made = _is_made(target, mark)
+        # The time of change of a restored file, in ns: that of its backup, with the claim of the step in its fraction.
+        finished = int(datetime.fromisoformat(chain[-1][1].finished_at).timestamp())
+        mark = finished * 10**9 + work.context.claim.microsecond * 1000
+        made = target.exists() and target.stat().st_mtime_ns == mark  # by an earlier process of this very step
+        if target.exists() and not made:
+            raise BackupError(f"{target} already exists", hint="name a file that does not exist")
         with writing(target):
             try:
                 if made:
                     return
-                _require_room(target.parent, chain[-1][1].source_bytes or 0)
+                require_room(target.parent, chain[-1][1].source_bytes or 0, "restore it")
                 self._rebuild(work, chain, unfinished)
                 unfinished.chmod(0o600)
                 os.utime(unfinished, ns=(mark, mark))
@@ -228,36 +234,8 @@ def _rows(connection: sqlite3.Connection, table: str) -> Fingerprint:
 
 def open_file(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     """A connection that only reads; `immutable`: of a file that nobody writes to, so that nothing is made beside it."""
-    options = "mode=ro&immutable=1" if immutable else "mode=ro"
-    return sqlite3.connect(
-        f"file:{percent_encode(str(path.absolute()))}?{options}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-
-
-def _mark(work: Work, manifest: BackupManifest) -> int:
-    """The time of change that a restored file gets, in ns: that of its backup, with the claim of the step in its fraction."""
-    finished = int(datetime.fromisoformat(manifest.finished_at).timestamp())
-    return finished * 10**9 + work.context.claim.microsecond * 1000
-
-
-def _is_made(target: Path, mark: int) -> bool:
-    """Whether an earlier process of this very step has made it whole. Raises BackupError for any other file of this name."""
-    if not target.exists():
-        return False
-    if target.stat().st_mtime_ns != mark:
-        raise BackupError(f"{target} already exists", hint="name a file that does not exist")
-    return True
-
-
-def _require_room(folder: Path, needed: int) -> None:
-    """Raises NotAtHandError where a file of so many bytes has no room: that says nothing of the backup."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        message = f"{needed:,} bytes are needed to restore it in {folder}, and {free:,} are free"
-        raise NotAtHandError(message, hint="make room there")
+    uri = f"file:{percent_encode(str(path.absolute()))}?mode=ro{'&immutable=1' if immutable else ''}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
 def _place(work: Work, place: str) -> Path:

@@ -69,10 +69,9 @@ def _is_done(live: Path, place: Path, kept: Path) -> bool:
     if now == prints_of(place):
         return True
     if now != prints_of(kept):
-        raise BackupError(
-            f"{live} was written to while it was replaced: it is neither what it was nor what was restored",
-            hint=f"{kept} has what was there; move it away and resume the run: then what is there now is kept and replaced",
-        )
+        why = f"{live} was written to while it was replaced: it matches neither its old content nor what was restored"
+        how = f"{kept} has the old content; move it away and resume the run, which then keeps and replaces the present content"
+        raise BackupError(why, hint=how)
     return False
 
 
@@ -139,10 +138,8 @@ def _refuse_page_size(source: sqlite3.Connection, target: sqlite3.Connection, li
     """SQLite does not change the size of pages under a write-ahead log."""
     size, there = (connection.execute("PRAGMA page_size").fetchone()[0] for connection in (source, target))
     if size != there and target.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-        raise BackupError(
-            f"{live} has pages of {there} bytes and the backup of {size}, which cannot be changed in WAL mode",
-            hint="stop the application, run PRAGMA journal_mode = DELETE on it, then resume the run",
-        )
+        why = f"{live} has pages of {there} bytes and the backup of {size}, which cannot be changed in WAL mode"
+        raise BackupError(why, hint="stop the application, run PRAGMA journal_mode = DELETE on it, then resume the run")
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -151,9 +148,8 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _opened(live: Path) -> sqlite3.Connection:
+    uri = f"file:{percent_encode(str(live.absolute()))}?mode=rw"
     try:
-        return sqlite3.connect(
-            f"file:{percent_encode(str(live.absolute()))}?mode=rw", uri=True, isolation_level=None, timeout=LOOK
-        )
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=LOOK)
     except sqlite3.Error as error:
         raise map_error(error, connecting=True) from error

@@ -7,19 +7,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from aishell.backups.store.catalog import (
-    LEVEL_AT_KEY,
-    LEVEL_KEY,
-    OTHER_MANIFEST,
-    VERIFICATION_LEVELS,
-    WRITTEN,
-    Catalog,
-    CatalogEntry,
-    CopyRead,
-    Verification,
-    as_fields,
-    as_keys,
-)
+from aishell.backups.store import catalog as cataloguing
+from aishell.backups.store.catalog import OTHER_MANIFEST, WRITTEN, Catalog, CatalogEntry, CopyRead, Verification
 from aishell.backups.store.manifest import FULL, BackupManifest
 from aishell.backups.store.repository import TRASH, Repository
 from aishell.commands import command
@@ -108,7 +97,7 @@ class BackupStore:
         """Write what the catalog knows of a backup beside it."""
         if not entry.folder.is_dir():
             return  # there is nothing to note it beside
-        noted = as_keys({name: getattr(entry, name) for name in Verification.__dataclass_fields__})
+        noted = cataloguing.as_keys({name: getattr(entry, name) for name in Verification.__dataclass_fields__})
         read = {name: asdict(one) for name, one in entry.copies_read.items()}
         known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
         self.repository.stand(entry.folder, {**noted, **known})
@@ -121,14 +110,23 @@ class BackupStore:
         noted = self.repository.standing(folder)
         if noted is None:
             return None
-        if noted.get("digest") != manifest.digest or noted.get(LEVEL_KEY) not in VERIFICATION_LEVELS:
+        if (
+            noted.get("digest") != manifest.digest
+            or noted.get(cataloguing.LEVEL_KEY) not in cataloguing.VERIFICATION_LEVELS
+        ):
             return Verification(WRITTEN, pinned=bool(noted.get("pinned")))
-        known = {name: noted.get(name) for name in (LEVEL_AT_KEY, "compared_at", "problem", "differs")}
+        known = {name: noted.get(name) for name in (cataloguing.LEVEL_AT_KEY, "compared_at", "problem", "differs")}
         texts = {name: value if isinstance(value, str) else None for name, value in known.items()}
         copies = noted.get("copies")
         places = tuple(map(str, copies)) if isinstance(copies, list) else ()
         pinned, read = bool(noted.get("pinned")), _copies_read(noted.get("copies_read"))
-        return Verification(str(noted[LEVEL_KEY]), **as_fields(texts), pinned=pinned, copies=places, copies_read=read)
+        return Verification(
+            str(noted[cataloguing.LEVEL_KEY]),
+            **cataloguing.as_fields(texts),
+            pinned=pinned,
+            copies=places,
+            copies_read=read,
+        )
 
     def newest(self, target: str, identity: str, *, kind: str | None = None) -> CatalogEntry | None:
         """The newest verified backup of this very database."""
@@ -140,16 +138,9 @@ class BackupStore:
 
         One of what a restore in place was about to replace is none.
         """
-        found = [
-            entry
-            for entry in self.entries()
-            if identity
-            and entry.identity == identity
-            and entry.verified
-            and not entry.replaced
-            and (entry.target == target or entry.database in databases)
-        ]
-        return found[-1] if found else None
+        found = [one for one in self.entries() if one.identity == identity and one.verified and not one.replaced]
+        fits = [one for one in found if one.target == target or one.database in databases]
+        return fits[-1] if identity and fits else None
 
 
 def _copies_read(noted: object) -> dict[str, CopyRead]:
@@ -197,10 +188,8 @@ def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
     found = list(backup_store.repository.all())
     if before and not all_gone and not before.keys() & {folder.name for folder, _ in found}:
         forget = command("backups", "rebuild-catalog", "--all-gone", "--yes")
-        raise BackupError(
-            f"none of the {len(before)} backup(s) that are known is in {root}: nothing was changed",
-            hint=f"is its disk mounted? if they are gone for good: {forget}",
-        )
+        why = f"none of the {len(before)} backup(s) in the catalog is in {root}: nothing was changed"
+        raise BackupError(why, hint=f"is its disk mounted? if they are gone for good: {forget}")
     rebuilt, seen = Rebuilt(), dict[str, Path]()
     for folder, manifest in found:
         known = None if isinstance(manifest, BackupError) else before.get(manifest.backup_id)

@@ -30,18 +30,12 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         raise BackupError("there is no second place for backups", hint="set `backup_copies:` in config/aishell.yaml")
     entry = backup_store.catalog.find(params["backup_id"])
     if keeps_elsewhere(entry.method):
-        raise BackupError(
-            f"the rows of {entry.backup_id} are not in its folder",
-            hint=f"a second repository of {entry.method}'s is for that",
-        )
+        how = f"configure a second repository of {entry.method}"
+        raise BackupError(f"the rows of {entry.backup_id} are not in its folder", hint=how)
     copied, size = [], 0
     for folder, manifest in backup_store.chain(entry):
-        missing = [
-            name
-            for name in backup_store.copies
-            if name not in backup_store.catalog.find(manifest.backup_id).sound_copies
-        ]
-        for name in missing:
+        sound = backup_store.catalog.find(manifest.backup_id).sound_copies
+        for name in (name for name in backup_store.copies if name not in sound):
             _put(backup_store, name, folder, manifest, context.cancelled)
             copied.append({"backup_id": manifest.backup_id, "place": name})
             size += manifest.bytes
@@ -77,10 +71,8 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             broken.append((entry.backup_id, f"{entry.backup_id} in {place}: {problem}"))
     if broken:
         kind = NotAtHandError if len(unreached) == len(broken) else BackupError
-        raise kind(
-            f"copies are not as they should be: {few([why for _, why in broken])}",
-            hint=f"{command('backups', 'show', broken[0][0])} shows each copy",
-        )
+        how = f"{command('backups', 'show', broken[0][0])} shows each copy"
+        raise kind(f"copies are not as they should be: {few([why for _, why in broken])}", hint=how)
     return {"read": read, "copied": copied, "bytes": size}
 
 
@@ -167,7 +159,7 @@ class Folder(Place):
             raise
         except BackupError as error:
             return [error.message]
-        return _other(manifest, entry) or problems(there, manifest, cancelled)
+        return [OTHER_MANIFEST] if manifest.digest != entry.digest else problems(there, manifest, cancelled)
 
     def discard(self, manifest: BackupManifest) -> None:
         there = self.repository.folder(manifest.target) / manifest.backup_id
@@ -212,9 +204,9 @@ class ObjectStore(Place):
             raise NotAtHandError(f"{home} cannot be read: {error}") from error
         except (BackupError, UnicodeDecodeError) as error:
             return [str(error)]
-        return _other(manifest, entry) or [
-            wrong for file in manifest.files if (wrong := self._wrong(home, file, cancelled)) is not None
-        ]
+        if manifest.digest != entry.digest:
+            return [OTHER_MANIFEST]
+        return [wrong for file in manifest.files if (wrong := self._wrong(home, file, cancelled)) is not None]
 
     def discard(self, manifest: BackupManifest) -> None:
         home = self._home(manifest.target, manifest.backup_id)
@@ -233,11 +225,6 @@ class ObjectStore(Place):
 
     def _home(self, target: str, backup_id: str) -> str:
         return f"{self.root}/{folder_name(target)}/{backup_id}"
-
-
-def _other(manifest: BackupManifest, entry: CatalogEntry) -> list[str]:
-    """Whether a manifest in a second place is another one than the catalog knows."""
-    return [] if manifest.digest == entry.digest else [OTHER_MANIFEST]
 
 
 def place_of(name: str) -> Place:

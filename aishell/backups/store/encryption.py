@@ -59,9 +59,8 @@ def _decrypted(backup_store: BackupStore, folder: Path, into: Path) -> Path:
     """Raises NotAtHandError without the right key: whether the file is what was encrypted its digest tells."""
     pyrage = _library()
     if backup_store.identity is None:
-        raise NotAtHandError(
-            f"{folder.name} is encrypted", hint="name the file of the key: backup_identity in config/aishell.yaml"
-        )
+        how = "name the file of the key: backup_identity in config/aishell.yaml"
+        raise NotAtHandError(f"{folder.name} is encrypted", hint=how)
     try:
         lines = backup_store.identity.read_text(encoding="utf-8").splitlines()
         keys = [pyrage.x25519.Identity.from_str(line.strip()) for line in lines if line.strip() and line[0] != "#"]

@@ -36,9 +36,9 @@ WorkOf = Callable[[BackupManifest], AbstractContextManager[Work]]
 
 def without_programs(manifest: BackupManifest) -> AbstractContextManager[Work]:
     """Raises BackupError: to remove this backup takes a program."""
+    how = f"{command('backups', 'prune', '--target', manifest.target)} removes all of it"
     raise BackupError(
-        f"more of {manifest.backup_id} than its folder has to go",
-        hint=f"{command('backups', 'prune', '--target', manifest.target)} removes all of it",
+        f"{manifest.backup_id} is not in its folder alone, and its program is needed to remove it", hint=how
     )
 
 
@@ -170,9 +170,8 @@ def _require_own(backup_store: BackupStore, entry: CatalogEntry) -> None:
     except BackupError:
         return  # it is damaged, and goes for what it was
     if found != entry.backup_id:
-        raise BackupError(
-            f"{entry.folder} holds {found}: it was not removed", hint="put every backup into the folder of its own name"
-        )
+        how = "put every backup into the folder of its own name"
+        raise BackupError(f"{entry.folder} holds {found}: it was not removed", hint=how)
 
 
 def _stopped(backup_store: BackupStore, entries: Sequence[CatalogEntry]) -> dict[str, str]:
@@ -195,10 +194,8 @@ def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]
     chosen = longest_unproven(there, identity, last_tries(backup_store.store(), context.target) if there else {})
     if chosen is None:
         others = f"; of {len(there)} in the catalog each is damaged or of another database" if there else ""
-        raise BackupError(
-            f"there is no backup of {context.target} to restore{others}",
-            hint=f"make one: {command('run', 'backup', '--target', context.target)}",
-        )
+        how = f"make one: {command('run', 'backup', '--target', context.target)}"
+        raise BackupError(f"there is no backup of {context.target} to restore{others}", hint=how)
     shown = ("backup_id", "kind", "method", "started_at", "bytes", "compared_at")
     return {
         "backup": {name: getattr(chosen, name) for name in shown},

@@ -52,10 +52,8 @@ def inside(root: Path, given: str | Path) -> Path:
     """
     path = (root / given).resolve()
     if not str(given).strip() or path == root.resolve() or not path.is_relative_to(root.resolve()) or "$" in str(given):
-        raise ParameterError(
-            f"{str(given)!r} is not inside {root}",
-            hint="set `backups:` in config/aishell.yaml to where backups may be",
-        )
+        how = "set `backups:` in config/aishell.yaml to where backups may be"
+        raise ParameterError(f"{str(given)!r} is not inside {root}", hint=how)
     return path
 
 
@@ -106,10 +104,8 @@ class Repository:
     def _carry(self, manifest: BackupManifest) -> None:
         """Write what a restore without aishell takes beside the backups."""
         for name, text in carried(manifest):
-            place, unfinished = (
-                self.root / name,
-                self.root / f"{PARTIAL}{manifest.backup_id}-{name}",
-            )  # others may write it too
+            place = self.root / name
+            unfinished = self.root / f"{PARTIAL}{manifest.backup_id}-{name}"  # others may write it too
             if place.is_file() and place.read_text(encoding="utf-8") == text:
                 continue
             _write(unfinished, text)
@@ -157,9 +153,7 @@ class Repository:
             at = Path(path)
             if at == self.root:
                 names[:] = [name for name in names if not _RESTORED.match(name)]
-            if at != self.root and (
-                MANIFEST in files or at.name.startswith((PARTIAL, TRASH, WORK)) or _NAME.fullmatch(at.name)
-            ):
+            elif MANIFEST in files or at.name.startswith((PARTIAL, TRASH, WORK)) or _NAME.fullmatch(at.name):
                 names.clear()
                 yield at
 
@@ -290,15 +284,10 @@ def misfits(folder: Path, manifest: BackupManifest) -> Iterator[str]:
 
 def damages(folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> Iterator[str]:
     """Files of the right size and kind whose content differs."""
-    there = [file for file in manifest.files if _fits(folder / file.path, file)]
+    files = ((folder / file.path, file) for file in manifest.files)
+    fits = [file for at, file in files if at.is_file() and not at.is_symlink() and at.stat().st_size == file.bytes]
     with ThreadPoolExecutor(READERS, thread_name_prefix="check") as pool:
-        for told in pool.map(lambda file: _damage(folder, file, cancelled), there):
-            if told is not None:
-                yield told
-
-
-def _fits(path: Path, file: File) -> bool:
-    return path.is_file() and not path.is_symlink() and path.stat().st_size == file.bytes
+        yield from filter(None, pool.map(lambda file: _damage(folder, file, cancelled), fits))
 
 
 def _damage(folder: Path, file: File, cancelled: Cancelled) -> str | None:

@@ -108,7 +108,7 @@ class Replay:
             self._prepared = prepared[1].upper() in (b"START", b"BEGIN")
             return ()
         if text.startswith(b"BINLOG") or b"binlog_fragment" in text[:40]:
-            raise _not_carried("events in fragments")
+            raise _not_carried("events that are too large")
         return (text,) if _TRANSACTION.match(text) else self._statement(text)
 
     def _statement(self, text: bytes) -> Iterable[bytes]:

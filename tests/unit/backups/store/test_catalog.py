@@ -263,7 +263,7 @@ def test_an_empty_mount_point_is_no_empty_folder_of_backups(here):
     root = here.repository.root
     root.rename(root.with_name("away"))
     root.mkdir()
-    with pytest.raises(BackupError, match=r"none of the 2 backup\(s\) that are known is in"):
+    with pytest.raises(BackupError, match=r"none of the 2 backup\(s\) in the catalog is in"):
         rebuild(here)
     assert [entry.backup_id for entry in here.catalog.all()] == [entry.backup_id for entry in known]
     assert rebuild(here, all_gone=True).gone == [entry.backup_id for entry in known], "a person says that they are"
