@@ -139,6 +139,6 @@ def test_who_has_to_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         account_of(None)
     monkeypatch.setattr(pgbackrest_reach.os, "geteuid", lambda: 1)
     monkeypatch.setattr(pgbackrest_reach.os, "access", lambda path, mode: False)
-    with pytest.raises(BackupError, match=f"has to read {tmp_path}, which is {owner}'s") as caught:
+    with pytest.raises(BackupError, match=f"has to read {tmp_path}, which {owner} owns") as caught:
         account_of(str(tmp_path))
     assert "sudo -u" in str(caught.value.hint)
