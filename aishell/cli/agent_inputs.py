@@ -1,4 +1,4 @@
-"""The options of an agent, made from what its class says of its `inputs`: their schemas, and `Agent.options`."""
+"""The command-line options of an agent, made from the schemas of its `inputs` and from `Agent.options`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import click
 from aishell.agents.base import COMMON_INPUTS, Agent, Option
 from aishell.errors import UnknownNameError, UsageError
 
-#: Before the name under which click hands a value on: an input may be called like an option of every agent.
+#: Prefix of the parameter names of inputs: an input may have the name of an option of every agent.
 _OWN = "input_"
 #: What stands between column and value of a condition, longest first, and the filter's operator.
 _SIGNS = ("!=", "<=", ">=", "=", "<", ">")
-#: A greater maximum than this is no help to anybody who reads `--help`; the schema has the last word.
+#: A greater maximum than this is not shown in `--help`; the schema still applies.
 _TELLING = 1 << 31
 
 
 def options(agent: Agent, taken: set[str]) -> list[click.Option]:
-    """An option for each input whose values fit into one; `taken` are those there are already. The others are for `--set`."""
+    """An option for each input whose values fit into one, except for flags that are `taken`. The others are given by `--set`."""
     made = (
         _option(name, rule, agent.options.get(name, Option()))
         for name, rule in {**agent.inputs, **COMMON_INPUTS}.items()
@@ -48,7 +48,7 @@ def given(agent: Agent, options: dict[str, Any], pairs: Mapping[str, Any]) -> di
 
 
 class _OneOf(click.Choice[str]):
-    """One of some words, with the nearest in the error. `title`: what such a word is called."""
+    """A choice of words whose error names the nearest one. `title`: what such a word is called."""
 
     def __init__(self, choices: Collection[str], title: str) -> None:
         super().__init__(list(choices))
@@ -81,7 +81,7 @@ def _option(name: str, rule: Mapping[str, Any], how: Option) -> click.Option | N
 
 
 def _range(rule: Mapping[str, Any]) -> Iterator[Any]:
-    """The least and the greatest of its values, None where none is worth telling."""
+    """The minimum and the maximum to show; None for none."""
     yield rule.get("minimum")
     yield rule["maximum"] if rule.get("maximum", _TELLING) < _TELLING else None
 

@@ -1,4 +1,4 @@
-"""`aishell approvals`: answer what waits, from a shell of the site's user, or of another one at a daemon's socket."""
+"""`aishell approvals`: answer pending approvals, as the site's user, or as another user at a daemon's socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aishell.moments import at, nominal
 from aishell.reporting import asked as words
 from aishell.reporting.units import printable
 
-#: What a request is made of, whoever answers.
+#: The keys of a request, from the site or from a daemon.
 _TEXTS = ("id", "run_id", "status", "level", "digest", "tool", "risk", "server", "step", "target", "requested_by")
 _REQUEST: dict[str, Kind] = {
     **dict.fromkeys(_TEXTS, str),
@@ -185,7 +185,7 @@ def _say_outcome(answer: str, outcome: Mapping[str, Any]) -> None:
 
 
 def _lines(asked: Mapping[str, Any]) -> Iterator[str]:
-    """What would run, on what, why it asks, who has changed it, and until when it can be answered."""
+    """What would run, on what, why it needs approval, who changed it, and until when it can be answered."""
     environment = f" ({printable(asked['environment'])})" if asked.get("environment") else ""
     yield f"on {printable(asked['target'])}{environment}: {printable(asked['server'])}"
     if asked.get("rationale"):

@@ -1,6 +1,6 @@
-"""Lines that a person types. Whatever asks somebody at a terminal asks here.
+"""Questions at a terminal, and the lines that people type.
 
-What was typed before a question could be read is no answer to it: it is thrown away. Keys may still be on their way then (a
+Whatever was typed before a question could be read does not answer it, and is discarded. Keys may still be on their way (a
 paste, a slow line, a key held down), so a question waits until the keyboard has been quiet for a moment.
 """
 
@@ -22,7 +22,7 @@ QUIET = 0.2
 def ask(question: str, seconds: float | None = None) -> str | None:
     """The line typed after `question` was written to standard error, without its end.
 
-    None when none came within `seconds` (None: wait for ever), when the terminal is gone, and for Ctrl-D.
+    None if there was none within `seconds` (None: wait for ever), if the terminal is gone, and for Ctrl-D.
     """
     keys = sys.stdin.fileno()
     deadline = None if seconds is None else time.monotonic() + seconds
@@ -40,7 +40,7 @@ def ask(question: str, seconds: float | None = None) -> str | None:
 
 
 def confirm(question: str) -> bool:
-    """Whether a person says yes; an empty line, and a terminal that is gone, is a no."""
+    """Whether a person answers yes; an empty line means no, and so does a terminal that is gone."""
     while True:
         typed = ask(f"{question} [y/N]: ")
         if not typed:
@@ -60,7 +60,7 @@ def meant(typed: str, letters: Mapping[str, str], words: Collection[str] = ()) -
 
 
 def _forgotten(keys: int, deadline: float | None) -> bool:
-    """Throw away what was typed, until nothing more comes; False when the time is up before that."""
+    """Discard what was typed until the keyboard is quiet; False if the time is up before that."""
     while True:
         quiet = not _readable(keys, QUIET)
         termios.tcflush(keys, termios.TCIFLUSH)  # the beginning of a line too, which select does not tell of

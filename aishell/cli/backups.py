@@ -1,4 +1,4 @@
-"""`aishell backups`: what backups there are, how far each was proven, and what becomes of them."""
+"""`aishell backups`: list, show, pin, verify, restore and prune backups."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from aishell.services.offline_backups import Keeper
     from aishell.site import Site
 
-#: Columns of the list that a narrow terminal goes without, the first one first.
+#: Columns of the list that are left out on a narrow terminal, in this order.
 LEAST = ("depends_on", "copies", "size")
-#: By whether a backup is sound; None: nothing was learnt.
+#: By whether a backup is sound; None: unknown.
 _MARKS = {True: ("✓", None), False: ("✗", "red"), None: ("?", "yellow")}
-#: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
+#: The commands in modules of their own, as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
     "restore": ("aishell.cli.backup_restore", "Put a backup back into a new place, never over what is there."),
     "prune": ("aishell.cli.backup_prune", "Remove what no retention rule keeps. Shows it and asks before."),
@@ -64,7 +64,7 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
 
 
 def _report_folder(site: Site, target: str | None) -> bool:
-    """What the folder of backups holds beside those that are listed; whether something in it is damaged."""
+    """Print what else is in the folder of backups: damaged, unknown, unfinished. Whether anything is damaged."""
     from aishell.files import folder_name
 
     known = {entry.backup_id: entry for entry in site.backup_store.entries()}
@@ -129,7 +129,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
 
 
 def _document(site: Site, entry: CatalogEntry) -> dict[str, Any]:
-    """The JSON of `show`: the catalog's, the manifest's, and how it hangs together with others."""
+    """The JSON of `show`: the catalog entry, the manifest, and the backups it depends on or that depend on it."""
     document = _row(entry) | {"manifest": None, "commands": [], "rests_on": [], "basis_of": []}
     known = {one.backup_id: one for one in site.backup_store.entries()}
     at: CatalogEntry | None = known.get(entry.parent or "")
@@ -298,7 +298,7 @@ def _seen(result: Mapping[str, Any]) -> str:
 def _verified(
     keeper: Keeper, site: Site, chosen: Sequence[CatalogEntry], *, copies: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """What became of each, or of the copies of those that have any.
+    """The result for each backup, or for the copies of those that have any.
 
     A backup that others depend on is read with them: so those come first, and it is not read twice. `sound` is None where nothing
     was learnt of one, for want of a program, a key or a place: that is reported, and not held against it.

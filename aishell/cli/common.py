@@ -33,7 +33,7 @@ OUTPUT = click.option(
 
 
 def clock_time(_: click.Context, __: click.Parameter, value: str | None) -> clock | None:
-    """The value of an `HH:MM` option."""
+    """The value of an `HH:MM` option. Raises UsageError."""
     try:
         return None if value is None else datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  the zone is the target's
     except ValueError as error:
@@ -62,20 +62,20 @@ def _opened(ctx: click.Context, kind: type[S]) -> S:
     site = kind.open(given.get("site"), state=state, trust=bool(given.get("trust_site")), config=given.get("config"))
     site.keeps_prompts = bool(given.get("debug"))
     ctx.call_on_close(site.close)
-    ctx.call_on_close(lambda: _give_away_spans(site))
+    ctx.call_on_close(lambda: _send_spans(site))
     begin(site, given.get("log") or {})
     return site
 
 
-def _give_away_spans(site: SiteFiles) -> None:
-    """What a run has left to be sent, when all else is done."""
+def _send_spans(site: SiteFiles) -> None:
+    """Send the spans that are left, after everything else."""
     lost = site.spans.close() if "spans" in site.__dict__ else None
     if lost is not None:
         say(lost, style="yellow", err=True)
 
 
 def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
-    """The options before its name that a process of ours is given, so that it works on the same site."""
+    """The options before the command that make another process of aishell work on the same site."""
     given = ctx.find_root().obj or {}
     root = site.places.root
     options = [] if root is None else ["--site", str(root.absolute())]
@@ -178,7 +178,7 @@ def require_url(text: str) -> None:
 
 
 def own_target(options: dict[str, Any], target: str) -> None:
-    """Have `options` mean the target that something is of, by its name or URL, where they name none."""
+    """Make `options` choose this target, by its name or URL, where they choose none."""
     if options["targets"] or options["every"] or options["label"] is not None or options["url"] is not None:
         return
     if "://" not in target:
@@ -217,9 +217,9 @@ def on_each(
 
 
 def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextManager[None]:
-    """Tell people of what happens within, at its end, as the site's notifications say. `scheduled`: heartbeats too.
+    """A block at whose end notifications about it are sent. `scheduled`: heartbeats too.
 
-    Raises SettingsError, before anything is done, where they are configured wrongly.
+    Raises SettingsError, before the block, for notifications that are configured wrongly.
     """
     from aishell.notifying.telling import told_at_end
 
@@ -253,7 +253,7 @@ def ends(until: clock | None, max_duration: float | None, zone: tzinfo | None) -
 
 
 def interactive(non_interactive: bool, output: str) -> bool:
-    """Whether a person is there to be asked."""
+    """Whether there is a person at the terminal to ask."""
     return not non_interactive and output != "json" and sys.stdin.isatty() and sys.stderr.isatty()
 
 

@@ -23,7 +23,6 @@ from aishell.reporting.units import printable
 
 if TYPE_CHECKING:
     from aishell.execution.target_context import Job
-    from aishell.models import Finding
     from aishell.settings.targets import Target
     from aishell.site import Site
 
@@ -159,8 +158,6 @@ def _models(site: Site) -> Iterator[Finding]:
     """The language models that are configured, each once; nobody is asked where none is."""
     from aishell.agents.configuration import configured
     from aishell.agents.loading import agent_types, load_agent
-    from aishell.models import OK, Finding
-    from aishell.reporting.diagnosis import failed
     from aishell.settings.language_models import ModelSettings
 
     try:

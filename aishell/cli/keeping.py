@@ -1,4 +1,4 @@
-"""What the commands on backups share: the gates without a run, and the question before something is done."""
+"""What the commands on backups share: the gates without a run, and the question before anything is done."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def keeper(site: Site) -> Keeper:
-    """What the backups of a site are looked after with, without their databases."""
+    """Verifies, restores and removes the backups of a site without their databases."""
     from aishell.agents.backup.agent import BackupAgent
     from aishell.agents.configuration import configured
     from aishell.safety.policy import tighter
@@ -32,7 +32,7 @@ def keeper(site: Site) -> Keeper:
         try:
             return site.target(name)
         except UnknownNameError:
-            return Target(name, "")  # taken out of the configuration: production, like all that says nothing else
+            return Target(name, "")  # no longer configured: treated as production, the default environment
 
     config = configured(site.places.config, BackupAgent())
     level = tighter(site.settings.safety_level, config.safety_level)
@@ -49,7 +49,7 @@ def entries_of(site: Site, target: str | None) -> list[CatalogEntry]:
 
 
 def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bool, output: str) -> bool:
-    """Whether to go on, by what the gates say of each target. `--yes` answers as far as policy lets it; a review wants the name.
+    """Whether to go on, by the verdict on each target. `--yes` answers as far as policy allows; a review requires the name.
 
     Raises DeniedError for what policy refuses, UsageError when there is no one to ask.
     """
@@ -72,7 +72,7 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
 
 
 def _answered(verdicts: Mapping[str, Verdict], question: str) -> bool:
-    """What a person says; a review wants the name of each target."""
+    """A person's answer; a review requires the name of each target."""
     reviewed = [name for name, verdict in verdicts.items() if verdict.decision is Decision.REVIEW]
     for name in reviewed:
         if ask(f"{question} Review: type the target's name ({printable(name)}): ") != name:

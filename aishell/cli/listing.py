@@ -59,23 +59,14 @@ def _fitted_table(out: Console, rows: Sequence[Row], least: Sequence[str]) -> No
     filled = [first, *(name for name in others if any(row[name] for row in rows))]
     for left in range(len(least) + 1):
         names = [name for name in filled if name not in least[:left]]
-        kept = [_only(row, names) for row in rows]
+        kept = [{name: row[name] for name in names} for row in rows]
         widths = fitted(kept, out.width)
         if widths is not None:
             _table(out, kept, widths)
-            _say_gone(out, [name for name in filled if name in least[:left]])
+            if gone := [name.replace("_", " ") for name in filled if name in least[:left]]:
+                out.print(f"not shown: {', '.join(gone)} (use a wider terminal or --output json)", style="dim")
             return
     _blocks(out, rows)
-
-
-def _only(row: Row, names: Sequence[str]) -> Row:
-    return {name: row[name] for name in names}
-
-
-def _say_gone(out: Console, names: Sequence[str]) -> None:
-    if names:
-        gone = ", ".join(name.replace("_", " ") for name in names)
-        out.print(f"not shown: {gone} (use a wider terminal or --output json)", style="dim")
 
 
 def _cell(value: Any, moment: bool) -> str:

@@ -51,7 +51,6 @@ class LogLines:
     """The log of this process."""
 
     def __init__(self, level: int, handler: _Handler) -> None:
-        chain = (_placed, _clean, _ordered)
         handler.setFormatter(
             ProcessorFormatter(
                 foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), _foreign],
@@ -59,7 +58,8 @@ class LogLines:
                     ProcessorFormatter.remove_processors_meta,
                     structlog.stdlib.add_log_level,
                     structlog.processors.format_exc_info,
-                    *chain,
+                    _placed,
+                    _ordered,
                     structlog.processors.JSONRenderer(ensure_ascii=True),
                 ],
             )
@@ -141,10 +141,6 @@ def _placed(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typ
     return {**current_context(), **event, "host": socket.gethostname(), "pid": os.getpid()}
 
 
-def _clean(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: _without(redact(value)) for key, value in event.items()}
-
-
 def _without(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _without(item) for key, item in value.items()}
@@ -156,10 +152,9 @@ def _without(value: Any) -> Any:
 
 
 def _ordered(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {
-        **{name: event[name] for name in _FIRST if event.get(name) is not None},
-        **{name: value for name, value in event.items() if name not in _FIRST and value is not None},
-    }
+    """What is known, without secrets, in the order of _FIRST."""
+    clean = {name: _without(redact(event[name])) for name in dict.fromkeys((*_FIRST, *event)) if name in event}
+    return {name: value for name, value in clean.items() if value is not None}
 
 
 class _Handler(logging.Handler):

@@ -1,4 +1,4 @@
-"""Where a command's words go: rich on a terminal, plain text when piped, one JSON document with `--output json`."""
+"""The output of a run: rich on a terminal, plain text when piped, one JSON document with `--output json`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting
 
 
 class Screen:
-    """What a person sees of a run. With JSON, progress and questions go to standard error and the rest is silent."""
+    """What a person sees of a run. With JSON, only progress and questions are shown, on standard error."""
 
     def __init__(self, output: str, *, verbose: bool = False) -> None:
         self.json, self.verbose = output == "json", verbose

@@ -51,14 +51,10 @@ def plan() -> None:
     """Inspect a database and plan what `aishell run` would do. Nothing is written to the target."""
 
 
-def _planned(example: str) -> str:
-    """A command of `aishell run` without what is for executing."""
-    return re.sub(r" --(dry-run|yes|until \S+)", "", example.replace("aishell run ", "aishell plan "))
-
-
 def planning(known: runs.AgentCommand) -> click.Command:
     """The command that plans what a command of `aishell run` does."""
-    examples = [_planned(one) for one in known.agent.examples if "--discover" not in one]
+    shown = (one.replace("aishell run ", "aishell plan ") for one in known.agent.examples if "--discover" not in one)
+    examples = [re.sub(r" --(dry-run|yes|until \S+)", "", one) for one in shown]
     epilog = f"Examples:  {'   ·   '.join(examples)}" if examples else None
 
     @click.command(known.name, cls=ShowsExamples, params=_options(known), help=known.help, epilog=epilog)

@@ -1,4 +1,4 @@
-"""A plan as a person reads it at 2 a.m.: what, on what, why, the exact SQL, its lock, and whether it will ask."""
+"""A plan for people: each step with its object, reason, exact SQL and lock, and whether it needs approval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUMMARISE_ABOVE = 30
 MAX_STATEMENTS = 5
 MAX_STATEMENT = 300
 _RISK = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
-#: What a language model wrote, which is no fact.
+#: The style of text that a language model wrote: it is not a fact.
 _MODEL = "italic magenta"
 _DECISION = {
     Decision.AUTO: ("runs", "green"),
@@ -76,7 +76,7 @@ def _head(out: Console, planned: Preview) -> None:
 
 
 def _shared_risks(steps: Iterable[StepPreview]) -> frozenset[str]:
-    """What is true of every step that asks is said once."""
+    """The risks of every step that needs approval, to be printed once."""
     asking = [frozenset(item.verdict.risks) for item in steps if item.verdict.decision.rank >= Decision.CONFIRM.rank]
     return frozenset.intersection(*asking) if len(asking) > 1 else frozenset()
 
@@ -91,7 +91,7 @@ def _total(steps: Iterable[StepPreview]) -> str:
 
 
 def _time(steps: Iterable[Step]) -> str:
-    """What steps take together, if none of them is left out at run time; what nobody knows is no nothing."""
+    """The expected time of steps together, if none is left out at run time; unknown times are named, not counted as 0."""
     found = total(steps)
     known = about(found.seconds).removeprefix("about ")
     if not found.unknown:
@@ -185,7 +185,7 @@ def _lock(tool: Tool) -> str:
 
 
 def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
-    """Many steps: counted by tool, the worthiest named."""
+    """Many steps: counted by tool, with the first of those that change something."""
     groups: dict[str, list[StepPreview]] = defaultdict(list)
     for item in planned.steps:
         groups[item.step.tool].append(item)

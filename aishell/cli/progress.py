@@ -42,7 +42,7 @@ class PlainProgress:
 
 
 class RichProgress:
-    """Bars for what runs, lines for what has ended."""
+    """A bar for each running step, a line for each that has ended."""
 
     def __init__(self, err: Console) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -96,7 +96,7 @@ class RichProgress:
 
 
 def ended(result: StepResult) -> str:
-    """One line: what became of a step."""
+    """The outcome of a step on one line."""
     mark = MARKS.get(result.status, ("·", ""))[0]
     why = result.error or result.reason
     return f"{mark} {printable(result.step_id):<28} {result.status:<9} {duration(result.execution_time):>8}" + (

@@ -1,4 +1,4 @@
-"""Asking a person. The core is given this as a callback and knows nothing of terminals."""
+"""The approval prompt at a terminal: a callback, so that the rest of aishell needs no terminal."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ MAX_STATEMENTS, MAX_REVIEWED = 5, 50
 
 
 class Prompt:
-    """An approver at a terminal. An unanswered question is decided later: the run then waits and lets the target go."""
+    """An approver at a terminal. Without an answer the step stays pending: the run waits, and releases the target."""
 
     def __init__(self, err: Console, seconds: float) -> None:
         self._err, self._seconds = err, seconds
-        #: Make room for a question, and go on behind it: set by what draws on the terminal meanwhile.
+        #: Called before and after a question, by what draws on the terminal meanwhile.
         self.pause: Callable[[], None] | None = None
         self.go_on: Callable[[], None] | None = None
         self._note = ""  # what was wrong with the last answer; shown with the next question
@@ -191,7 +191,7 @@ class Prompt:
 
 
 def _menu(request: Request) -> str:
-    """What can be answered. `all` is offered where there is more of the tool to come, and never for a review."""
+    """The possible answers. `all` is offered if more steps of the tool follow, and never for a review."""
     words = ["[a]pprove", "[e]dit", "[s]kip", "[r]eject", "[d]etails", "[q]uit and decide later"]
     if request.others:
         words.insert(1, "all")

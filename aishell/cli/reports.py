@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,17 +24,15 @@ if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
 
 
-def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """In which format, and where to."""
-    command = click.option(
-        "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE."
-    )(command)
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(["text", "markdown", "json", "html"]),
-        help="Format (default: by the ending of FILE, else text). html is a single self-contained page.",
-    )(command)
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json", "html"]),
+    help="Format (default: by the ending of FILE, else text). html is a single self-contained page.",
+)
+OUT = click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE."
+)
 
 
 @click.command(
@@ -48,7 +46,8 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="WHEN",
     help="Start of the report: an age (12h, 7d), or a day or time in UTC (2026-11-22, '2026-11-22 18:00').",
 )
-@report_options
+@FORMAT
+@OUT
 @click.pass_context
 def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None) -> None:
     """Report on one night over all targets: what needs a person, what was done, how it compares.
@@ -75,7 +74,8 @@ def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None
     is_flag=True,
     help="Sum it up first, in the words of the configured language model; a text with figures of its own is refused.",
 )
-@report_options
+@FORMAT
+@OUT
 @click.pass_context
 def report(ctx: click.Context, /, run_id: str, explain: bool, form: str | None, out: Path | None) -> None:
     """Report what a run found and did, step by step, with sizes before and after, and what needs a person."""

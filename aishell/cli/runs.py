@@ -1,4 +1,4 @@
-"""`aishell runs`: what ran, what became of it, and how to go on."""
+"""`aishell runs`: list, show, resume, pause, cancel, undo and prune runs."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def cancel(ctx: click.Context, /, run_id: str) -> None:
 
 
 def _ask(site: SiteFiles, run_id: str, what: str) -> None:
-    """Tell the process that drives a run; where none does, change the state at once."""
+    """Ask the process that drives a run; if there is none, change its state at once."""
     row = site.runs.find(run_id)
     if RunState(row.state) not in RESUMABLE:
         raise StateError(f"the run {row.id[:8]} is {row.state}; there is nothing to {what}")

@@ -292,7 +292,8 @@ def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Findin
     older = [
         f"{name} {text}"
         for name, text in there
-        if name not in OWN_VERSION and _release(server, _numbers(text)) < _release(server, server.version)
+        if name not in OWN_VERSION
+        and _release(server, tuple(map(int, text.split(".")))) < _release(server, server.version)
     ]
     if missing:
         yield Finding(
@@ -307,10 +308,6 @@ def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Findin
         yield Finding(WARNING, "programs", text, f"install the client programs of version {release} or newer")
     elif not missing:
         yield Finding(OK, "programs", ", ".join(f"{name} {text}" for name, text in there))
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
 
 
 def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:

@@ -24,7 +24,6 @@ from aishell.reporting.page import (
     ReportTable,
     Section,
     SmallPlot,
-    SmallPlots,
     Verbatim,
 )
 from aishell.reporting.units import exact, few, printable, visible
@@ -94,7 +93,9 @@ def _block(block: Block, section: Section) -> Element:
         case Figure():
             return _figure(block)
         case Verbatim():
-            return element("details", element("summary", block.title), element("pre", _lines_text(block.text)))
+            return element(
+                "details", element("summary", block.title), element("pre", Shown(visible(block.text, lines=True)))
+            )
 
 
 def _items(block: Items) -> Element:
@@ -104,7 +105,7 @@ def _items(block: Items) -> Element:
             element("span", one.mark, class_="mark"),
             element("span", one.place, class_="place"),
             element("div", one.text),
-            element("code", _command_text(one.command)) if one.command else None,
+            element("code", Shown(printable(one.command))) if one.command else None,
         )
         for one in block.items
     ]
@@ -113,11 +114,11 @@ def _items(block: Items) -> Element:
 
 def _figure(figure: Figure) -> Element:
     caption = element("figcaption", element("strong", figure.title), element("small", figure.about))
-    drawings = _drawn(figure.plot, figure.title)
     table = _table(figure.table, figure.title)
     if isinstance(figure.plot, Bars):
-        left = element("div", _legend(figure.plot), *drawings)
+        left = element("div", _legend(figure.plot), _bars(figure.plot, figure.title))
         return element("figure", caption, element("div", left, table, class_="beside"))
+    drawings = [_line(one, figure.title) for one in figure.plot.lines]
     points = figure.points
     every = (
         None if points is None else element("details", element("summary", "Every figure"), _table(points, figure.title))
@@ -162,11 +163,6 @@ def _cell(table: ReportTable, number: int, text: str) -> Element:
 
 def _kind(table: ReportTable, number: int) -> str | None:
     return "number" if number in table.numbers else None
-
-
-def _drawn(plot: Bars | SmallPlots, title: str) -> list[Element]:
-    """The drawings of a figure."""
-    return [_bars(plot, title)] if isinstance(plot, Bars) else [_line(one, title) for one in plot.lines]
 
 
 def _bars(plot: Bars, title: str) -> Element:
@@ -264,17 +260,7 @@ def _date(at: str) -> str:
 
 
 class Shown(str):
-    """A text that was made safe to show already."""
-
-
-def _command_text(text: str) -> Shown:
-    """A command that is pasted: its blanks stay as they are."""
-    return Shown(printable(text))
-
-
-def _lines_text(text: str) -> Shown:
-    """Several lines, whose names were made printable when they were written."""
-    return Shown(visible(text, lines=True))
+    """A text that is safe to show as it is, blanks and line ends included."""
 
 
 def _cut(text: str, most: int) -> Shown:
@@ -285,7 +271,8 @@ def _cut(text: str, most: int) -> Shown:
 
 def element(tag: str, *children: Element | str | None, **attributes: object) -> Element:
     """An element with its children in order. `class_` is `class`, `_` in a name is `-`; what is None is left out."""
-    made = Element(tag, {_name(name): _safe(value) for name, value in attributes.items() if value is not None})
+    named = {name.removesuffix("_").replace("_", "-"): value for name, value in attributes.items()}
+    made = Element(tag, {name: _safe(value) for name, value in named.items() if value is not None})
     last: Element | None = None
     for child in children:
         if isinstance(child, Element):
@@ -320,8 +307,3 @@ def _safe(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.1f}".removesuffix(".0")
     return str(value) if isinstance(value, Shown) else exact(str(value))
-
-
-def _name(name: str) -> str:
-    """`viewBox` stays as it is."""
-    return name.removesuffix("_").replace("_", "-")

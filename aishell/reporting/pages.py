@@ -55,7 +55,8 @@ def digest(night: NightReport) -> Page:
 
 def gist(night: NightReport) -> Page:
     """The same as short as a chat wants it: what needs a person, and how much there was of the rest."""
-    needs: list[Block] = list(_needs([replace(one, text=_shortened(one.text)) for one in night.needs[:_FIRST]]))
+    first = [replace(n, text=f"{n.text[:_SHORT]} …") if len(n.text) > _SHORT else n for n in night.needs[:_FIRST]]
+    needs: list[Block] = list(_needs(first))
     if len(night.needs) > _FIRST:
         needs.append(Paragraph(f"… and {len(night.needs) - _FIRST:,} more."))
     statuses = Counter(_status(run) for run in night.runs)
@@ -85,10 +86,6 @@ def _subtitle(night: NightReport) -> str:
     period = f"{at(night.since)} to {at(night.until)}"
     ran = f"{len(night.targets)} target(s)" if night.targets else "nothing ran"
     return ", ".join(filter(None, (night.site, period, ran)))
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHORT else f"{text[:_SHORT]} …"
 
 
 def run_report(report: RunReport, until: str) -> Page:
@@ -158,11 +155,11 @@ def _needs(needs: Sequence[Need]) -> Iterator[Block]:
     if not needs:
         yield Paragraph("Nothing needs a person.", good=True)
         return
-    yield Items(tuple(Item(KINDS[one.kind], one.text, _place(one), one.remedy) for one in needs))
-
-
-def _place(need: Need) -> str:
-    return ", ".join(filter(None, (need.target, at(need.at) if need.at else "")))
+    items = []
+    for need in needs:
+        place = ", ".join(filter(None, (need.target, at(need.at) if need.at else "")))
+        items.append(Item(KINDS[need.kind], need.text, place, need.remedy))
+    yield Items(tuple(items))
 
 
 def _left(left: Sequence[Postponed], *, several: bool) -> Iterator[Section]:

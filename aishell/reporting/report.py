@@ -45,7 +45,7 @@ def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str,
         *_logs(plan, results),
         *_damage(plan, results),
         *_left(plan, results),
-        *_backlog(context.backlog()),
+        *(["## Backlog", "", _name(backlog), ""] if (backlog := context.backlog()) else []),
         *_figures(results, server),
     ]
     return {"report": "\n".join(lines), "format": "markdown"}
@@ -59,15 +59,11 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
     acted = _acted_on(results)
     if any(r.tool == "check_table_corruption" and (r.output or {}).get("checked") for r in results):
         acted[UNSEEN_DAMAGE] = ["the tables were read, see below"]
-    lines = [
-        f"- **{_name(f['severity'])}** {_subject(f)}: {_statement(f, acted.get(_about(f)), target)}" for f in found
-    ]
+    lines = []
+    for f in found:
+        subject = " ".join(filter(None, (_name(f["finding"]), _name(f.get("object")))))
+        lines.append(f"- **{_name(f['severity'])}** {subject}: {_statement(f, acted.get(_about(f)), target)}")
     return ["## Findings, before anything was done", "", *_cut(lines), ""]
-
-
-def _subject(finding: Mapping[str, Any]) -> str:
-    """What was found, and of which object where it is of one."""
-    return " ".join(filter(None, (_name(finding["finding"]), _name(finding.get("object")))))
 
 
 def _about(finding: Mapping[str, Any]) -> str:
@@ -172,7 +168,8 @@ def _log(result: StepResult, evidence: Sequence[Evidence], left: int | None, dro
     still = "not counted" if left is None else f"{left:,}"
     yield f"| {table} | {_name(known.get('cutoff'))} | {least}{gone:,} | {still} | {held} | {daily} | {a_day} |"
     if "relatives_deleted" in output:
-        yield f"| other tables | with {table} | {_relatives(result)} | | | | |"
+        went, changed = (f"{least}{output[name]:,}" for name in ("relatives_deleted", "relatives_changed"))
+        yield f"| other tables | with {table} | {went}, and {changed} were changed | | | | |"
     others = cascaded(result)
     for child in others.rows:
         yield f"| {_name(child)} | with {table} | {others.words(child)} as counted before | | | | |"
@@ -188,13 +185,6 @@ def _a_day(result: StepResult, left: int | None, days: float | None, dropped: in
     if not days or left is None or dropped is None or result.params.get("filters") or output.get("uncounted_batches"):
         return None
     return float((output["rows_deleted"] + left + dropped) / days)
-
-
-def _relatives(result: StepResult) -> str:
-    """The rows of other tables that a step has deleted and changed."""
-    output = result.output or {}
-    least = "at least " if output.get("uncounted_batches") else ""
-    return f"{least}{output['relatives_deleted']:,}, and {least}{output['relatives_changed']:,} were changed"
 
 
 def _damage(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
@@ -220,11 +210,6 @@ def _checked(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
     if damaged:
         lines.append("Nothing was rewritten. Restore what is damaged from a backup that was compared.")
     return lines
-
-
-def _backlog(text: str) -> Iterable[str]:
-    """Whether what windows left undone grows or shrinks."""
-    return ["## Backlog", "", _name(text), ""] if text else []
 
 
 def _left(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:

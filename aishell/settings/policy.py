@@ -96,10 +96,14 @@ def load_policy(
     if document is None:
         return DEFAULT_POLICY
     data = checked(document, POLICY, known)
+    rules = (
+        PolicyRule(**{"name": f"rule {number}", **fields_of(rule), "decision": Decision(rule["decision"])})
+        for number, rule in enumerate(data.get("rules") or (), 1)
+    )
     values = {name: data[name] for name in ("mode", "approval_hours", "prompt_seconds") if data.get(name) is not None}
     return Policy(
         _matrix(data.get("matrix") or {}),
-        tuple(_rule(rule, number) for number, rule in enumerate(data.get("rules") or ())),
+        tuple(rules),
         placed(document, "constraints"),
         preapprove_max_risk=Risk(data.get("preapprove_max_risk") or "medium"),
         earned=_earned(document, unearnable),
@@ -116,10 +120,6 @@ def _matrix(given: Mapping[str, Mapping[str, Any] | None]) -> Mapping[str, Mappi
             named = {str(where): Decision(one) for where, one in decisions.items() if one is not None}
             matrix[level][risk] = {**matrix[level][risk], **named}
     return matrix
-
-
-def _rule(data: Mapping[str, Any], number: int) -> PolicyRule:
-    return PolicyRule(**{"name": f"rule {number + 1}", **fields_of(data), "decision": Decision(data["decision"])})
 
 
 def _earned(document: Document, unearnable: Callable[[Earned], str | None]) -> tuple[Earned, ...]:

@@ -33,11 +33,6 @@ def _kept(trace: str) -> str:
         return f"the trace could not be kept ({why.strerror or why}); `aishell --debug …` prints it"
 
 
-def _shown(trace: str) -> str:
-    """A trace that a terminal does not obey: what an exception quotes may come from anywhere."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in trace)
-
-
 def keep(trace: str) -> Path:
     """Write a trace into a new file, mode 0600, in the user's state folder. Raises OSError."""
     import platformdirs
@@ -45,9 +40,11 @@ def keep(trace: str) -> Path:
     folder = Path(platformdirs.user_state_dir("aishell")) / "traces"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     moment = datetime.now(UTC)
+    # No terminal obeys it: what an exception quotes may come from anywhere.
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in trace)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.txt"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", errors="backslashreplace") as file:
-        file.write(f"{moment.isoformat()}  Python {sys.version.split()[0]}  {sys.platform}\n{_shown(trace)}")
+        file.write(f"{moment.isoformat()}  Python {sys.version.split()[0]}  {sys.platform}\n{shown}")
     for old in sorted(folder.glob("*.txt"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
