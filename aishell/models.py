@@ -32,7 +32,7 @@ class Risk(StrEnum):
 
 
 class Decision(StrEnum):
-    """What safety says of a step; a higher `rank` is stricter and wins."""
+    """The decision of safety on a step; a higher `rank` is stricter and wins."""
 
     AUTO = "auto"
     NOTIFY = "notify"
@@ -60,7 +60,7 @@ class RunState(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """What became of a step; `started` without outcome is what recovery looks into."""
+    """The status of a step; recovery looks into those that are `started`."""
 
     PENDING = "pending"
     STARTED = "started"
@@ -119,7 +119,7 @@ class AgentConfig:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What was asked: agent, target (a name or a URL) and inputs, by the names that the agent takes (`Agent.inputs`)."""
+    """A request: agent, target (a name or a URL) and inputs, by the names that the agent takes (`Agent.inputs`)."""
 
     agent: str
     target: str
@@ -226,7 +226,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What one step took, and how much of what it had to do; None where that was not known."""
+    """The time that one step took, and the amount of work; None where that was not known."""
 
     seconds: float
     work: int | None = None
@@ -235,7 +235,7 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a tool cost and gained on one object before, the newest run first."""
+    """The earlier cost and gain of a tool on one object, the newest run first."""
 
     took: tuple[Took, ...]
     idle_runs: int  # the last runs in a row that gained nothing
@@ -306,7 +306,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a backlog stands: so many items, of which `unknown` have no forecast, the others `seconds` together."""
+    """The size of a backlog: its items, of which `unknown` have no forecast; the others take `seconds` together."""
 
     items: int = 0
     seconds: float = 0.0
@@ -331,15 +331,11 @@ class Inventory:
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
     guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one
-    rebuilt: Mapping[tuple[str, str], tuple[str, ...]] = field(
-        default_factory=dict
-    )  # table -> indexes our runs rebuilt
+    rebuilt: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # table -> indexes we rebuilt
     residue: tuple[Residue, ...] = ()  # what killed runs have left, for an agent that asks for it
     last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
     access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # what the connected role may do: block -> rows
-    requires: Callable[[str], tuple[str, ...]] = field(
-        default=lambda tool: (), compare=False
-    )  # the privileges that a tool's file declares
+    requires: Callable[[str], tuple[str, ...]] = field(default=lambda tool: (), compare=False)  # privileges of a tool
 
     @property
     def digest(self) -> str:
@@ -360,7 +356,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Expected cost: seconds, bytes of scratch space, and what that rests on (None seconds: no basis).
+    """Expected cost: seconds, bytes of scratch space, and the basis of both (None seconds: no basis).
 
     `work` is how much there is to do, by which the next run learns from what this one took.
     """
@@ -395,9 +391,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Work that a plan does without, since the connected role may not do it.
+    """Work that is left out of a plan for lack of privileges.
 
-    `grants` are SQL for an administrator; `hint` says what to do where that is no SQL. With neither it needs other such work.
+    `grants` are SQL for an administrator; `hint` says what to do where SQL does not help. With neither, it needs other such work.
     """
 
     step: str
@@ -462,7 +458,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What became of a step. `output` is what its tool returns, None where it returned nothing; times are ISO 8601 in UTC."""
+    """The outcome of a step. `output` is what its tool returned, None for nothing; times are ISO 8601 in UTC."""
 
     step_index: int
     step_id: str
@@ -511,7 +507,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing a gate said, with the rule that made it say so."""
+    """One verdict of a gate, with the rule behind it."""
 
     rule: str
     text: str
@@ -520,17 +516,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """How far a step's tool has come on a target towards running unasked: a rule of the policy, and what is counted for it."""
+    """How far a step's tool is from running unasked on a target: a rule of the policy, and the supervised runs counted for it."""
 
     after: int  # so many supervised runs are asked for
     count: int
-    events: tuple[int, ...]  # of the audit log: what the count rests on, the newest last
+    events: tuple[int, ...]  # of the audit log: those that are counted, the newest last
     granted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gates say of a step."""
+    """The verdict of the gates on a step."""
 
     risk_level: Risk
     decision: Decision

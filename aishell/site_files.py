@@ -1,4 +1,4 @@
-"""What stands in a site's folder: configuration and state. Commands that only look at what was done need no more."""
+"""The files of a site: configuration and state. Commands that work on no database need no more."""
 
 from __future__ import annotations
 
@@ -41,24 +41,9 @@ if TYPE_CHECKING:
     from aishell.workflows.workflows import Workflow
 
 
-class _Part:
-    """A part of the state store, imported and made when it is first asked for."""
-
-    def __init__(self, module: str, kind: str) -> None:
-        self._module, self._kind = module, kind
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, site: SiteFiles, owner: type | None = None) -> Any:
-        made = getattr(import_module(f"aishell.state.{self._module}"), self._kind)(site.store)
-        site.__dict__[self._name] = made  # found before this from now on
-        return made
-
-
 def _part(module: str, kind: str) -> Any:
-    """As what its annotation says."""
-    return _Part(module, kind)
+    """A part of the state store, of the type of its annotation: imported and made when it is first used."""
+    return cached_property(lambda site: getattr(import_module(f"aishell.state.{module}"), kind)(site.store))
 
 
 class SiteFiles:
@@ -86,7 +71,7 @@ class SiteFiles:
         self.policy_stamp: Stamp | None = None  # of the file that `policy` was read from
         #: Called with the store before anything is written to it.
         self.at_opening: Callable[[Store], None] | None = None
-        #: Hears of each event of the audit log; as `Store.hears`, which it becomes, given the store.
+        #: Called with the store and events of the audit log that were committed (`Store.hears`).
         self.hears: Callable[[Store, Sequence[AuditEvent]], None] | None = None
         self._check()
 
@@ -110,15 +95,16 @@ class SiteFiles:
         return cls(places, state=state, trust=Trust(everything=trust, once=True))
 
     def again(self) -> Self:
-        """The same site, whose configuration is read anew; the open state store goes on. Raises UntrustedError."""
+        """The same site with its configuration read again and the same open state store. Raises UntrustedError."""
         trust = Trust(everything=self.trust.everything, once=self.trust.once)
         fresh = type(self)(self.places, state=self.state_path, trust=trust)
-        fresh.__dict__.update({name: self.__dict__[name] for name in ("store",) if name in self.__dict__})
+        if "store" in self.__dict__:
+            fresh.store = self.store
         fresh.hears = self.hears
         return fresh
 
     def _check(self) -> None:
-        """Configuration, tools, extensions and the plans in the state store are what is run: nobody else may write them."""
+        """Raises UntrustedError where others can write configuration, tools, extensions or the state store, which has plans."""
         if self.places.root is not None:
             self.trust.check(self.places.root)
         shipped = locations.built_in("tools")
@@ -158,7 +144,7 @@ class SiteFiles:
         return settings
 
     def _check_programs(self, folder: Path) -> None:
-        """Programs of a folder that the site names; those on the path the caller's own shell would run as well."""
+        """Raises UntrustedError where others can write client programs of the configured folder."""
         from aishell.registry.programs import CLIENTS
 
         self.trust.check(folder)
@@ -173,7 +159,7 @@ class SiteFiles:
         check_files(self.places.config, BUILT_IN, agent_types)
 
     def _check_hooks(self, settings: Settings) -> None:
-        """Commands that are there and that nobody else can write; tools that take what they are given, and fit each target."""
+        """Raises SettingsError for commands that do not exist, or that others can write, and for tools that do not fit."""
         from aishell.settings.hooks import Hook
 
         for hook in settings.hooks:
@@ -314,7 +300,7 @@ class SiteFiles:
         return found
 
     def heard(self, prompt: Prompt, completion: Completion, problem: str | None) -> None:
-        """Write into the audit log that a language model has answered. `problem`: why the answer was refused."""
+        """Record in the audit log that a language model has answered. `problem`: why the answer was refused."""
         from aishell.llm.correcting import audited
         from aishell.state import audit
 
@@ -363,7 +349,7 @@ class SiteFiles:
         return self.locks / f"workflow-{workflow_id}.lock"
 
     def workflow_status(self, row: Record) -> str:
-        """What stands of a run of a workflow; `interrupted` where it did not end and nothing drives it any more."""
+        """The status of a run of a workflow; `interrupted` if it has not ended and no process drives it."""
         from aishell.state.locks import is_held
 
         dead = row.status == "running" and not is_held(self.workflow_lock(row.id))

@@ -67,11 +67,10 @@ def discover_all(
             show(console(), found)
         return plain(found), 0
 
-    return max(on_each(site.servers.expand(chosen_targets(site, options)), work, _failure, output, "targets"))
+    def failed(name: str, error: AishellError) -> dict[str, Any]:
+        return {"target": name, "error": error_document(error)}
 
-
-def _failure(name: str, error: AishellError) -> dict[str, Any]:
-    return {"target": name, "error": error_document(error)}
+    return max(on_each(site.servers.expand(chosen_targets(site, options)), work, failed, output, "targets"))
 
 
 def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str | None) -> Discovery:

@@ -3,7 +3,7 @@
     100 − critical − min(40, 5 × warnings) − min(10, 1 × notes), and not below 0
     critical: 0 where there is none, else 60, and 10 for each further one
 
-So a score below 50 says that something critical was found, and one of 50 and more that nothing was.
+A score below 50 means that something critical was found; a score of 50 or more means that nothing was.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Health:
 
 
 def health(target: str, run_id: str, at: str, output: str) -> Health:
-    """The health that a check's `output`, as the store has it, tells of."""
+    """The score by the `output` of a health check, as the store has it."""
     return scored(target, run_id, at, json.loads(output).get("findings") or ())
 
 

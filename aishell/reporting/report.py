@@ -10,7 +10,7 @@ from aishell.engines import profile
 from aishell.models import Evidence, Plan, Server, StepResult, StepStatus, now
 from aishell.moments import at
 from aishell.planning.hooking import worth_telling
-from aishell.reporting.deletions import DROPS, cascaded, left_of, worked
+from aishell.reporting.deletions import DROPS, at_least, cascaded, left_of, worked
 from aishell.reporting.health import SEVERITIES
 from aishell.reporting.night import COUNTS
 from aishell.reporting.units import about, exact, gain, literal, printable, qualified, roughly, size
@@ -126,7 +126,7 @@ def _effect(result: StepResult) -> str:
         parts.append(f"dead rows {output['dead_rows_before']:,} → {output['dead_rows_after']:,}")
     for field, words in _COUNTS.items():
         if isinstance(output.get(field), int):
-            least = "at least " if field == "rows_deleted" and output.get("uncounted_batches") else ""
+            least = at_least(output) if field == "rows_deleted" else ""
             parts.append(f"{least}{output[field]:,} {words}")
     if output.get("fragmentation_percent") is not None:
         parts.append(f"{output['fragmentation_percent']} % fragmented")
@@ -157,7 +157,7 @@ def _log(result: StepResult, evidence: Sequence[Evidence], left: int | None, dro
     output = result.output or {}
     known = {item.metric: item.value for item in evidence}
     word = next((one.error for one in evidence if one.metric == "bytes_per_row"), None) or "about"
-    least = "at least " if output.get("uncounted_batches") else ""
+    least = at_least(output)
     gone, width, table = output["rows_deleted"], known.get("bytes_per_row"), _name(result.table)
     # The rows may have been far more than the statistics knew: no more came from the table than it had.
     bytes_ = min(gone * width, known.get("table_bytes") or 0) if width else None

@@ -39,9 +39,7 @@ class ModelSettings:
     max_tokens: int = 2048  # of one answer, at most
     temperature: float = 0
     seed: int = 0
-    token_budget: int | None = (
-        None  # of a run, or a turn of a conversation: prompts and answers; None: eight times `num_ctx`
-    )
+    token_budget: int | None = None  # prompts and answers of a run, or of a turn; None: eight times `num_ctx`
     retries: int = 2
     cache: CacheSettings | None = field(default_factory=CacheSettings)  # None: answers are not kept
 
@@ -50,13 +48,9 @@ class ModelSettings:
         """From a mapping that fits the schema; what it leaves out, or empty, keeps its default."""
         given = {key: value for key, value in data.items() if value is not None}
         cache = given.pop("cache", True)
-        if isinstance(cache, Mapping):
-            kept: CacheSettings | None = CacheSettings(
-                **{key: value for key, value in cache.items() if value is not None}
-            )
-        else:
-            kept = CacheSettings() if cache else None
-        return cls(**given, cache=kept)
+        chosen = cache if isinstance(cache, Mapping) else {}
+        kept = CacheSettings(**{key: value for key, value in chosen.items() if value is not None})
+        return cls(**given, cache=kept if cache is not False else None)
 
     @property
     def budget(self) -> int:
