@@ -120,7 +120,14 @@ def _in_doubt(
         return earlier
     if decision == "done" and committing and checkpoint is not None:
         return replace(earlier, checkpoint=replace(checkpoint, batches=1))  # what it came to is looked up in the table
-    return record(run, step, _said(run, row, decision, ALL_OR_NONE if committing else UNKNOWN))
+    why = ALL_OR_NONE if committing else UNKNOWN
+    result = replace(result_of(run.plan, row), status=StepStatus.IN_DOUBT, error=why)
+    if decision == "done":
+        reason = "a person says that it is done"
+        result = replace(result, status=StepStatus.DONE, error=None, output={}, reason=reason)
+    elif decision == "abort":
+        result = replace(result, status=StepStatus.FAILED, error="aborted by a person while in doubt")
+    return record(run, step, result)
 
 
 def _checkpoint(run: Run, row: Record, tool: Tool, *, ended: bool) -> BatchCheckpoint | None:
@@ -138,16 +145,6 @@ def _checkpoint(run: Run, row: Record, tool: Tool, *, ended: bool) -> BatchCheck
     output = plain(so_far(tool, checkpoint.figures()))
     run.begun[row.step_id] = replace(known, status=StepStatus.PENDING, output=output, reason="interrupted")
     return checkpoint
-
-
-def _said(run: Run, row: Record, decision: str | None, why: str) -> StepResult:
-    """The result of a step in doubt, by what a person said of it."""
-    result = replace(result_of(run.plan, row), status=StepStatus.IN_DOUBT, error=why)
-    if decision == "done":
-        return replace(result, status=StepStatus.DONE, error=None, output={}, reason="a person says that it is done")
-    if decision == "abort":
-        return replace(result, status=StepStatus.FAILED, error="aborted by a person while in doubt")
-    return result
 
 
 def _recorded(run: Run, row: Record, found: list[Row], tool: Tool, values: dict[str, Any]) -> list[ObjectResult]:

@@ -78,9 +78,9 @@ def over(plan: Plan, results: Results) -> bool:
     """Whether a rollback has come to its end: whatever could be taken back is."""
     ways = [(plan.step(str(step.undoes)), results.get(step.id)) for step in plan.steps if step.undoes]
     undos = [undo for step, undo in ways if _acted(step, results, True)]
-    done = [undo is not None and undo.status is StepStatus.DONE for undo in undos]
-    idle = [undo is not None and _idle(undo) for undo in undos]
-    return rolling(plan, results) and any(done) and all(d or i for d, i in zip(done, idle, strict=True))
+    done = [undo for undo in undos if undo is not None and undo.status is StepStatus.DONE]
+    idle = [undo for undo in undos if undo is not None and _idle(undo)]
+    return rolling(plan, results) and bool(done) and len(done) + len(idle) == len(undos)
 
 
 def way_back(plan: Plan, rows: Sequence[Record], tools: Mapping[str, Tool]) -> tuple[list[Step], list[str]]:

@@ -172,8 +172,8 @@ class Approvals:
                    ORDER BY decided_at DESC LIMIT 1""",
                 {"run": run_id, "step": step_index, "now": now()},
             )
-            if row is not None and not _told(connection, row):
-                raise _nobodys(row)
+            if row is not None and not _is_logged(connection, row):
+                raise _unlogged(row)
             if row is not None and row.status != "expired":  # that lets nothing run, whatever was asked
                 _require_asked(connection, row)
             return row
@@ -203,8 +203,12 @@ class Approvals:
                    ORDER BY requested_at DESC LIMIT 1""",
                 {"run": run_id, "step": step_index, "digest": digest},
             )
-            if row is not None and row.status in ("approved", "modified", "rejected") and not _told(connection, row):
-                raise _nobodys(row)
+            if (
+                row is not None
+                and row.status in ("approved", "modified", "rejected")
+                and not _is_logged(connection, row)
+            ):
+                raise _unlogged(row)
             if row is not None:
                 _require_asked(connection, row)
             return row
@@ -307,7 +311,7 @@ def _require_asked(connection: Connection, row: Record) -> None:
         raise _changed(row, "is not what was asked: it was changed in the state store")
 
 
-def _nobodys(row: Record) -> StateError:
+def _unlogged(row: Record) -> StateError:
     return _changed(row, f"is {row.status}, and the audit log does not tell who answered so")
 
 
@@ -348,10 +352,10 @@ def _edit(connection: Connection, row: Record) -> dict[str, Any]:
         if _fits(row, one, status="modified"):
             params = json.loads(row.modifications)
             return {"by": row.decided_by, "uid": one.get("uid"), "reason": row.reason, "params": params}
-    raise _nobodys(row)
+    raise _unlogged(row)
 
 
-def _told(connection: Connection, row: Record) -> bool:
+def _is_logged(connection: Connection, row: Record) -> bool:
     """Whether the newest event of an approval is this very answer."""
     answers = _events(connection, row, "approval_decided")
     return bool(answers) and _fits(row, answers[-1], status=row.status)

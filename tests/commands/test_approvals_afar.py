@@ -73,7 +73,7 @@ def waits(site: Aishell) -> Running:
     return daemon
 
 
-def as_user(uid: int, path: str, *names: str, said: dict[str, Any] | None = None) -> Any:
+def as_user(uid: int, path: str, *names: str, body: dict[str, Any] | None = None) -> Any:
     """What `call` answers another user, or the error it raises."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -83,7 +83,7 @@ def as_user(uid: int, path: str, *names: str, said: dict[str, Any] | None = None
             os.setgid(GROUP)
             os.setuid(uid)
             try:
-                told: Any = call(path, *names, body=said)
+                told: Any = call(path, *names, body=body)
             except AishellError as error:
                 told = {"refused": error.message, "exit_code": error.exit_code}
             os.write(writing, json.dumps(told).encode())
