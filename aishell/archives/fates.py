@@ -153,10 +153,8 @@ def _reach(path: Path, text: bytes) -> int:
 
 
 def _damaged(path: Path, why: str) -> ArchiveError:
-    return ArchiveError(
-        f"{path} is damaged: {why}",
-        hint=f"remove it: what its run deleted is then unknown, and the load takes every row; keep a copy of {NOTES}",
-    )
+    how = f"remove it: what its run deleted is then unknown, and the load takes every row; keep a copy of {NOTES}"
+    return ArchiveError(f"{path} is damaged: {why}", hint=how)
 
 
 def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[ChunkFate]:

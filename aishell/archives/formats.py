@@ -124,9 +124,8 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise ArchiveError(
-            "Parquet needs pyarrow", hint="pip install 'aishell[parquet]', or --archive-format jsonl"
-        ) from error
+        how = "pip install 'aishell[parquet]', or use --archive-format jsonl"
+        raise ArchiveError("Parquet needs pyarrow", hint=how) from error
     return pyarrow, pyarrow.parquet
 
 
@@ -157,10 +156,9 @@ def _kinds(columns: Sequence[Mapping[str, Any]], lots: Lots) -> list[str]:
             seen[number] |= {_dynamic(row[number]) for row in lot if row[number] is not None}
     kinds = [kind_of(column, types) for column, types in zip(columns, seen, strict=True)]
     if "mixed" in kinds:
-        raise ArchiveError(
-            f"the column {columns[kinds.index('mixed')]['column']!r} holds values of several types, a Parquet column holds one",
-            hint="--archive-format jsonl or csv keep them apart",
-        )
+        name = columns[kinds.index("mixed")]["column"]
+        why = f"the column {name!r} holds values of several types, and a Parquet column holds one"
+        raise ArchiveError(why, hint="use --archive-format jsonl or csv, which keep them apart")
     return kinds
 
 
@@ -169,9 +167,8 @@ def _parquet_rows(path: Path) -> Iterator[list[Values]]:
     _, pq = _pyarrow()
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches():
-            yield [
-                [_plain(value) for value in row] for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
-            ]
+            columns = (column.to_pylist() for column in batch.columns)
+            yield [[_plain(value) for value in row] for row in zip(*columns, strict=True)]
 
 
 def different(ours: Values, theirs: Values, *, exactly: bool) -> list[int]:
@@ -221,10 +218,9 @@ def _typed(value: Any, kind: str, column: str) -> Any:
             moment = datetime.fromisoformat(value)
             return moment.astimezone(UTC) if kind == "instant" else moment
     except ValueError:
-        raise ArchiveError(
-            f"the column {column!r} holds a value that Parquet's type for it cannot hold ({kind})",
-            hint="use --archive-format jsonl or csv",
-        ) from None  # the cause has the value in its words
+        why = f"the column {column!r} holds a value that Parquet's type for it cannot hold ({kind})"
+        how = "use --archive-format jsonl or csv"
+        raise ArchiveError(why, hint=how) from None  # the cause has the value in its words
     return value if kind == "bool" else str(value)
 
 

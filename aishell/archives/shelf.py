@@ -17,10 +17,8 @@ def inside(root: Path, given: str) -> Path:
     """`given`, relative to the root or absolute, as a path within the root. Raises ParameterError for one outside."""
     path = (root / given).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise ParameterError(
-            f"the archive folder {given!r} is outside {root}",
-            hint="set `archives:` in config/aishell.yaml to where archives may be written",
-        )
+        how = "set `archives:` in config/aishell.yaml to where archives may be written"
+        raise ParameterError(f"the archive folder {given!r} is outside {root}", hint=how)
     return path
 
 

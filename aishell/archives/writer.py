@@ -205,7 +205,5 @@ def writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ArchiveError(
-            f"the archive {place} cannot be written: {error.strerror or error}",
-            hint="make room or name another folder with --archive-to",
-        ) from error
+        why = f"the archive {place} cannot be written: {error.strerror or error}"
+        raise ArchiveError(why, hint="make room, or name another folder with --archive-to") from error

@@ -352,7 +352,5 @@ def writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NotAtHandError(
-            f"{place} cannot be written: {error.strerror or error}",
-            hint="make room, or name another folder with --destination",
-        ) from error
+        how = "make room, or name another folder with --destination"
+        raise NotAtHandError(f"{place} cannot be written: {error.strerror or error}", hint=how) from error

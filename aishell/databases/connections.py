@@ -43,10 +43,10 @@ class Credentials:
         None where none is named, and the driver's own files may have it. Raises SettingsError or DatabaseError (connect) when one
         is named and cannot be had.
         """
-        told = None if self.source is None else self.source()
-        if told is None and self.url.password is not None:
+        found = None if self.source is None else self.source()
+        if found is None and self.url.password is not None:
             return self.url.password.reveal()
-        return told
+        return found
 
 
 def parse_url(url: str, *, password: str | Callable[[], str | None] | None = None) -> Credentials:
@@ -57,9 +57,8 @@ def parse_url(url: str, *, password: str | Callable[[], str | None] | None = Non
     """
     parts = read_url(url)
     if parts.password is HIDDEN:
-        raise UsageError(
-            f"{parts} is shown without its password, which is not stored", hint="give --url with the password again"
-        )
+        why = f"{parts} is shown without its password, which is not stored"
+        raise UsageError(why, hint="give --url with the password again")
     source = password if callable(password) or password is None else lambda: password
     return Credentials(parts, source)
 
@@ -145,8 +144,8 @@ def server_pool(connect: Callable[[], Any]) -> Any:
 def unavailable(credentials: Credentials, error: DatabaseError, target: str) -> TargetUnavailableError:
     """The usage error for a target that cannot be reached before anything was done."""
     doubtful = "the path, and what is there" if credentials.engine == "sqlite" else "host, port, user and password"
-    told = error.hint or remedy(error, credentials.url.user)
-    told = told or f"check {doubtful}; `{command('doctor', *on(target))}` explains each"
     if isinstance(error, BreakerOpenError):
         return NotTriedError(error.message, hint=error.hint)
-    return TargetUnavailableError(f"no connection to {credentials.display}: {error.message}", hint=told)
+    known = error.hint or remedy(error, credentials.url.user)
+    how = known or f"check {doubtful}; `{command('doctor', *on(target))}` explains each"
+    return TargetUnavailableError(f"no connection to {credentials.display}: {error.message}", hint=how)

@@ -13,6 +13,7 @@ import pymysql
 from pymysql.constants import SERVER_STATUS
 from sqlalchemy.pool import PoolProxiedConnection
 
+from aishell.databases import base
 from aishell.databases.base import (
     Database,
     Holder,
@@ -21,10 +22,7 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     StatementResult,
-    TargetLock,
-    TargetLockHeldError,
     sending,
-    watchdog,
 )
 from aishell.databases.mysql_login import connect
 from aishell.databases.remedies import remedy
@@ -87,13 +85,13 @@ class MySQL(Database):
                 features.add(feature)
         return ("mariadb" if "mariadb" in text.lower() else "mysql"), numbers, frozenset(features)
 
-    def hold(self, run_id: str) -> TargetLock:
+    def hold(self, run_id: str) -> base.TargetLock:
         connection = self._connect(SessionOptions(read_only=True))
         try:
             return MySQLLock(connection, self.credentials.url.database or "", run_id)
-        except (pymysql.Error, TargetLockHeldError) as error:
+        except (pymysql.Error, base.TargetLockHeldError) as error:
             connection.close()
-            if isinstance(error, TargetLockHeldError):
+            if isinstance(error, base.TargetLockHeldError):
                 raise
             raise map_error(error) from error
 
@@ -162,9 +160,9 @@ class MySQLSession(Session):
         with self._reading() if self._options.read_only else contextlib.nullcontext():
             self.check(statement)
             rows, count = self._sent(statement)
-            told = bool(rows) and "Msg_type" in rows[0]
-            warnings = [] if told else self._warnings()
-        if told:
+            maintained = bool(rows) and "Msg_type" in rows[0]
+            warnings = [] if maintained else self._warnings()
+        if maintained:
             # A CHECK that was cut short says "status OK" (InnoDB) or "Corrupt" (Aria, on a sound table): its answer is void.
             if self._cancelled:
                 raise DatabaseError("the statement was cancelled", kind="cancelled")
@@ -173,8 +171,7 @@ class MySQLSession(Session):
                 raise DatabaseError(f"stopped after {limit:g} s", kind="statement_timeout")
         messages = [message for row in rows if (message := read_row(row)) is not None]
         messages += [ServerMessage("warning", text) for text in warnings]
-        rows = [] if told else rows
-        return StatementResult(rows, tuple(messages), count)
+        return StatementResult([] if maintained else rows, tuple(messages), count)
 
     @sending
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -204,7 +201,7 @@ class MySQLSession(Session):
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
         """What a statement returned, and how many rows it changed."""
         # A reading session's limit is watched from here: MySQL's own is for SELECT alone.
-        timer = watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
+        timer = base.watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(self._marker + statement.sql, statement.params)
@@ -212,9 +209,8 @@ class MySQLSession(Session):
         except pymysql.Error as error:
             mapped = map_error(error)
             if timer is not None and timer.fired and mapped.kind == "cancelled":
-                raise DatabaseError(
-                    f"stopped after {self._options.statement_timeout:g} s", kind="statement_timeout"
-                ) from error
+                limit = f"{self._options.statement_timeout:g} s"
+                raise DatabaseError(f"stopped after {limit}", kind="statement_timeout") from error
             raise mapped from error
         finally:
             if timer is not None:
@@ -243,14 +239,14 @@ class MySQLSession(Session):
         return not self._connection.open
 
 
-class MySQLLock(TargetLock):
+class MySQLLock(base.TargetLock):
     """GET_LOCK(…, 0) on the database's name (hashed: a lock's name has 64 characters at most)."""
 
     def __init__(self, connection: Any, database: str, run_id: str) -> None:
         self._connection = connection
         self._name = "aishell:" + hashlib.sha256(database.encode()).hexdigest()[:32]
         if self._value("SELECT GET_LOCK(%s, 0) AS value", self._name) != 1:
-            raise TargetLockHeldError(self._holder())
+            raise base.TargetLockHeldError(self._holder())
         # A user-level lock bears no label, but anybody may ask who holds one: the run's id is spelt in locks, one a digit.
         names = [self._digit(position, digit) for position, digit in enumerate(run_id[:ID_DIGITS])]
         self._value(f"SELECT {' + '.join(['GET_LOCK(%s, 0)'] * len(names))} AS value", *names)
@@ -337,8 +333,7 @@ def many_rows(
         yield from (written(statement.sql, {**statement.params, **row}) for row in rows)
         return
     head = written(match[1], {})  # a % of a name is doubled there
-    lot: list[str] = []
-    size = 0
+    lot, size = list[str](), 0
     for row in rows:
         value = written(match[2], {**statement.params, **row})
         if lot and size + len(value) > _INSERT_BYTES:

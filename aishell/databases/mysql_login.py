@@ -85,9 +85,8 @@ def _client_options(file: Path) -> dict[str, str]:
         parser.read_string(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
         why = getattr(error, "strerror", None) or "it is not an option file"
-        raise DatabaseError(
-            f"{file} cannot be read: {why}", kind="connect", hint="write [client], and below it user=… and password=…"
-        ) from error
+        how = "write [client], and below it user=… and password=…"
+        raise DatabaseError(f"{file} cannot be read: {why}", kind="connect", hint=how) from error
     if not parser.has_section("client"):
         return {}
     return {name: _unquoted(parser.get("client", name) or "") for name in parser.options("client")}
@@ -153,16 +152,13 @@ class MySQLConnection(pymysql.connections.Connection):
             self.connect(sock)
         except (pymysql.Error, IndexError, ValueError, struct.error) as error:
             if late.is_set():
-                raise DatabaseError(
-                    f"no session within {seconds:g} s: what listens there does not answer as a MySQL server does",
-                    kind="connect",
-                    hint="check host and port; connect_timeout=SECONDS in the URL waits longer",
-                ) from error
+                why = f"no session within {seconds:g} s: what listens there does not answer as a MySQL server does"
+                how = "check host and port; connect_timeout=SECONDS in the URL waits longer"
+                raise DatabaseError(why, kind="connect", hint=how) from error
             if isinstance(error, pymysql.Error) and not isinstance(error, pymysql.InternalError):
                 raise  # a server has said so; packets out of order are internal errors
-            raise DatabaseError(
-                "what listens there does not speak MySQL's protocol", kind="connect", hint="check host and port"
-            ) from error
+            why = "what listens there does not speak MySQL's protocol"
+            raise DatabaseError(why, kind="connect", hint="check host and port") from error
         finally:
             if timer is not None:
                 timer.cancel()

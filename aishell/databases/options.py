@@ -115,10 +115,8 @@ def verifying(engine: str, found: Mapping[str, str], where: str) -> dict[str, st
         return dict(found)
     mode = found.get(trust.mode, trust.verifying[0])
     if mode not in trust.verifying:
-        raise UsageError(
-            f"{where} has {trust.ca}, and {trust.mode}={mode} verifies nothing with it",
-            hint=f"write {' or '.join(f'{trust.mode}={one}' for one in trust.verifying)}, or leave {trust.ca} out",
-        )
+        how = f"write {' or '.join(f'{trust.mode}={one}' for one in trust.verifying)}, or leave {trust.ca} out"
+        raise UsageError(f"{where} has {trust.ca}, and {trust.mode}={mode} verifies nothing with it", hint=how)
     return {**found, trust.mode: mode}
 
 
@@ -129,10 +127,8 @@ def _named(engine: str, given: str, where: str) -> str:
     if name in known:
         return name
     if _PASSWORD.search(name):
-        raise UsageError(
-            f"{where} has a password in its query",
-            hint="name it in targets.yaml: password_env, password_file or password_command; or write user:password@host",
-        )
+        how = "name it in targets.yaml: password_env, password_file or password_command; or write user:password@host"
+        raise UsageError(f"{where} has a password in its query", hint=how)
     if instead := _INSTEAD.get(engine, {}).get(name):
         raise UsageError(f"{where} has the unknown option {name}", hint=f"write {instead}")
     if not known:

@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy.pool import PoolProxiedConnection
 
+from aishell.databases import base
 from aishell.databases.base import (
     Database,
     Holder,
@@ -24,9 +25,6 @@ from aishell.databases.base import (
     SessionOptions,
     Statement,
     StatementResult,
-    TargetLock,
-    TargetLockHeldError,
-    lock_label,
     sending,
 )
 from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
@@ -72,11 +70,8 @@ class _Met:
     def compare(self, found: _Met) -> None:
         """Raises DatabaseError (moved) where another server, or the same in another role, was found."""
         if (found.url.hosts, found.standby) != (self.url.hosts, self.standby):
-            raise DatabaseError(
-                f"the server has changed: it was {self}, and now it is {found}",
-                kind="moved",
-                hint="see that the failover is through, then resume the run, or make a new plan",
-            )
+            how = "see that the failover is through, then resume the run, or make a new plan"
+            raise DatabaseError(f"the server has changed: it was {self}, and now it is {found}", kind="moved", hint=how)
 
 
 class PostgreSQL(Database):
@@ -159,7 +154,7 @@ class PostgreSQL(Database):
         major, minor = divmod(version[0]["number"], 10000)
         return "postgresql", (major, minor), frozenset(row["name"] for row in names)
 
-    def hold(self, run_id: str) -> TargetLock:
+    def hold(self, run_id: str) -> base.TargetLock:
         options = SessionOptions(read_only=True, lock_timeout=1, statement_timeout=10)
         connection = self._connect(options)
         with _closed_on_error(connection):
@@ -364,18 +359,18 @@ def _in_one_go(connection: psycopg.Connection[Any]) -> Iterator[None]:
         raise first
 
 
-class PostgreSQLLock(TargetLock):
+class PostgreSQLLock(base.TargetLock):
     """A session-level advisory lock on (database, 'aishell'); works on a standby too."""
 
     def __init__(self, connection: psycopg.Connection[Any], run_id: str) -> None:
         self._connection = connection
-        label = lock_label(run_id)
+        label = base.lock_label(run_id)
         row = connection.execute(
             "SELECT set_config('application_name', %s, false), pg_try_advisory_lock(%s) AS held", (label, _LOCK_KEY)
         ).fetchone()
         assert row is not None  # noqa: S101  a SELECT without FROM returns one row
         if not row[1]:
-            raise TargetLockHeldError(self._holder())
+            raise base.TargetLockHeldError(self._holder())
 
     def _holder(self) -> Holder:
         row = self._connection.execute(
@@ -439,17 +434,14 @@ def _startup_options(options: SessionOptions) -> str:
 
 def _require_writable(connection: psycopg.Connection[Any]) -> None:
     """Raises DatabaseError where sessions only read by default; not all commands would heed it, VACUUM for one does not."""
-    told = connection.info.parameter_status("default_transaction_read_only")  # reported from version 14 on
-    if told is None:
+    state = connection.info.parameter_status("default_transaction_read_only")  # reported from version 14 on
+    if state is None:
         row = connection.execute("SHOW default_transaction_read_only").fetchone()
-        told = row[0] if row else None
-    if told == "on":
-        raise DatabaseError(
-            "the database is read-only by default (default_transaction_read_only)",
-            kind="read_only",
-            hint="if aishell is to write there all the same: ALTER ROLE … IN DATABASE … SET default_transaction_read_only = off, "
-            "for its role",
-        )
+        state = row[0] if row else None
+    if state == "on":
+        why = "the database is read-only by default (default_transaction_read_only)"
+        how = "to let aishell write there: ALTER ROLE … IN DATABASE … SET default_transaction_read_only = off, for its role"
+        raise DatabaseError(why, kind="read_only", hint=how)
 
 
 def _milliseconds(seconds: float | None) -> int:

@@ -80,11 +80,9 @@ class SQLite(Database):
             if getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
                 raise map_error(error, connecting=True) from error
             if not self.may_write:
-                raise DatabaseError(
-                    "a writer crashed and left a journal that SQLite has to roll back before anybody can read",
-                    kind="connect",
-                    hint=f"run without --dry-run, or open it once with write access: sqlite3 {self.path} .tables",
-                ) from error
+                why = "a writer crashed and left a journal that SQLite has to roll back before anybody can read"
+                how = f"run without --dry-run, or open it once with write access: sqlite3 {self.path} .tables"
+                raise DatabaseError(why, kind="connect", hint=how) from error
         try:
             self._open("rw", options).close()  # SQLite rolls the journal back
             return self._open("ro", options)
@@ -92,13 +90,8 @@ class SQLite(Database):
             raise map_error(error, connecting=True) from error
 
     def _open(self, mode: str, options: SessionOptions) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{percent_encode(str(self.path.absolute()))}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            timeout=options.lock_timeout or 0,
-            check_same_thread=False,
-        )
+        uri, timeout = f"file:{percent_encode(str(self.path.absolute()))}?mode={mode}", options.lock_timeout or 0
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
             connection.create_function("md5", 1, _md5, deterministic=True)  # PostgreSQL and MySQL have it built in
@@ -207,11 +200,9 @@ class SQLiteSession(Session):
 
     @sending
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+        values = ({**statement.params, **row} for row in rows)
         try:
-            cursor = self._connection.executemany(
-                self._marker + statement.sql, ({**statement.params, **row} for row in rows)
-            )
-            return max(cursor.rowcount, 0)
+            return max(self._connection.executemany(self._marker + statement.sql, values).rowcount, 0)
         except sqlite3.Error as error:
             raise map_error(error) from error
 

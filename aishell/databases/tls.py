@@ -53,9 +53,6 @@ def context(mode: str, options: Mapping[str, str]) -> ssl.SSLContext | None:
             # An encrypted key would be asked for at the terminal: an empty password fails at once.
             made.load_cert_chain(options["ssl_cert"], options.get("ssl_key"), password="")
     except OSError as error:  # ssl.SSLError is one
-        raise DatabaseError(
-            f"{used} {options[used]} cannot be used: {error.strerror or error}",
-            kind="connect",
-            hint="name a file in PEM format that this user can read",
-        ) from error
+        why = f"{used} {options[used]} cannot be used: {error.strerror or error}"
+        raise DatabaseError(why, kind="connect", hint="name a file in PEM format that this user can read") from error
     return made

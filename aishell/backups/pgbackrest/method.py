@@ -114,9 +114,8 @@ class PgBackRestMethod(Physical):
         if stanza.find(label) is None:
             return
         if [one.label for one in stanza.sets if one.kind == FULL] == [label]:
-            raise BackupError(
-                f"{manifest.backup_id} stays: pgbackrest keeps {label}, the only full one in {reach.named}"
-            )
+            why = f"pgbackrest keeps {label}, the only full one in {reach.named}"
+            raise BackupError(f"{manifest.backup_id} stays: {why}")
         if others := stanza.dependents(label):
             why = f"{manifest.backup_id} stays: {few(others)} in {reach.named} cannot be restored without {label}"
             raise BackupError(why, hint="pgbackrest's own retention removes them together")
@@ -168,7 +167,10 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
             size=lambda: total(new.unfinished.rglob("*")),
             expected=manifest.source_bytes or 0,
         )
-        recovery.configure(new, _settings(moment), False)
+        # The one target comes last: a server refuses even an empty other one behind it.
+        name, value = ("recovery_target", "immediate") if moment is None else ("recovery_target_time", moment)
+        settings = {other: text for other, text in recovery.QUIET.items() if other != name} | {name: value}
+        recovery.configure(new, settings, False)
         _relink(new)
         scratch_server.own(new.unfinished, reach.user())
 
@@ -190,12 +192,6 @@ def _chosen(chain: Chain, until: str | None) -> tuple[BackupManifest, str | None
         why = f"a tablespace was made between {begun[-1].backup_id} and {until}"
         raise BackupError(why, hint="restore to another moment")
     return begun[-1], moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")
-
-
-def _settings(moment: str | None) -> dict[str, str]:
-    """What the restored server is told. The one target comes last: a server refuses even an empty other one behind it."""
-    name, value = ("recovery_target", "immediate") if moment is None else ("recovery_target_time", moment)
-    return {other: text for other, text in recovery.QUIET.items() if other != name} | {name: value}
 
 
 def _fetch(work: Work, reach: Reach, place: Path) -> str:

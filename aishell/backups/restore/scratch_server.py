@@ -34,9 +34,8 @@ def place_of(work: Work, place: str, accounts: Sequence[str]) -> Path:
     if is_scratch(place):
         return _scratch_data(work, place, account_of(accounts))
     if not Path(place).is_absolute():
-        raise BackupError(
-            f"{place!r} is not an absolute path", hint="name a folder that does not exist, for a new data directory"
-        )
+        how = "name a folder that does not exist, for a new data directory"
+        raise BackupError(f"{place!r} is not an absolute path", hint=how)
     return Path(place)
 
 

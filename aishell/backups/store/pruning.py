@@ -37,9 +37,7 @@ WorkOf = Callable[[BackupManifest], AbstractContextManager[Work]]
 def without_programs(manifest: BackupManifest) -> AbstractContextManager[Work]:
     """Raises BackupError: to remove this backup takes a program."""
     how = f"{command('backups', 'prune', '--target', manifest.target)} removes all of it"
-    raise BackupError(
-        f"{manifest.backup_id} is not in its folder alone, and its program is needed to remove it", hint=how
-    )
+    raise BackupError(f"{manifest.backup_id} is not in its folder alone: only its program can remove it", hint=how)
 
 
 def rules_of(given: Mapping[str, Any]) -> RetentionRules:

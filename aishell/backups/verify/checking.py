@@ -42,7 +42,7 @@ def check(work: Work, entry: CatalogEntry, *, again: bool = True) -> list[tuple[
     with ThreadPoolExecutor(1, thread_name_prefix="digests") as pool:
         compared = pool.submit(_compared, work, links)  # on another core than the reading
         try:
-            _read(work, links if again else [link for link in links if not _is_known(work, link[1])])
+            _read(work, [link for link in links if again or not _was_read(work, link[1])])
         finally:
             for manifest, damaged in compared.result():  # which says more than a program that stumbles over it
                 with _blaming(work, manifest.backup_id):
@@ -56,7 +56,7 @@ def _compared(work: Work, links: Chain) -> list[tuple[BackupManifest, list[str]]
     return [(manifest, sorted(damages(folder, manifest, work.context.cancelled))) for folder, manifest in links]
 
 
-def _is_known(work: Work, manifest: BackupManifest) -> bool:
+def _was_read(work: Work, manifest: BackupManifest) -> bool:
     """Whether it was read in full, and all of that lies in its folder."""
     return work.backup_store.catalog.find(manifest.backup_id).verified and not keeps_elsewhere(manifest.method)
 
@@ -88,13 +88,9 @@ def validate(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[st
     if (named is None) == (path is None):
         raise ParameterError("validate_backup needs backup_id or backup_path, one of them")
     with working(tool, params, context) as work:
-        entry = (
-            work.backup_store.catalog.find(named)
-            if named is not None
-            else work.backup_store.catalog.at(Path(str(path)))
-        )
-        check(work, entry)
-        entry = work.backup_store.catalog.find(entry.backup_id)
+        catalog = work.backup_store.catalog
+        check(work, catalog.find(named) if named is not None else catalog.at(Path(str(path))))
+        entry = catalog.find(named) if named is not None else catalog.at(Path(str(path)))
     return {
         "backup_id": entry.backup_id,
         "backup_path": entry.path,
@@ -121,10 +117,8 @@ def working(tool: Tool, params: Mapping[str, Any], context: Context) -> Iterator
 def refuse(manifest: BackupManifest, found: Sequence[str]) -> None:
     """Raises BackupError when something was found."""
     if found:
-        raise BackupError(
-            f"{manifest.backup_id} is not sound: {few(found)}",
-            hint=f"restore another one; {command('backups', 'list')} shows which are verified",
-        )
+        how = f"restore another one; {command('backups', 'list')} shows which are verified"
+        raise BackupError(f"{manifest.backup_id} is not sound: {few(found)}", hint=how)
 
 
 def few(found: Sequence[str]) -> str:

@@ -107,9 +107,7 @@ def _start(work: Work, parent: BackupManifest) -> Position:
     """Where the parent ends. Raises BackupError where this server's binary log does not go on from there."""
     (settings,) = work.query("settings")
     if not settings["binary_log"]:
-        raise BackupError(
-            "the server has no binary log to make increments from", hint="set log_bin, or make full backups"
-        )
+        raise BackupError("the server has no binary log for increments", hint="set log_bin, or make full backups")
     if settings["format"] != "ROW":
         how = "SET GLOBAL binlog_format = 'ROW', here and in the server's configuration, then make a full backup"
         raise BackupError(f"binlog_format is {settings['format']}: replaying it may give a different result", hint=how)
