@@ -259,9 +259,9 @@ def _schedules(
         if following is not None:
             found.set("aishell_schedule_next_timestamp_seconds", following.timestamp(), schedule=name)
         if row is not None:
-            unbegun = (readings.unbegun or {}).get(name)
+            unbegun = (readings.unbegun or {}).get(name) or at.isoformat()
             undecided = next(coming(one, row.settled, pause, skipped), at)
-            since = min(undecided, datetime.fromisoformat(unbegun) if unbegun else at)
+            since = min(undecided, datetime.fromisoformat(unbegun))
             found.set("aishell_schedule_lateness_seconds", max(0.0, (at - since).total_seconds()), schedule=name)
         if (last := (readings.succeeded or {}).get(name)) is not None:
             found.set("aishell_schedule_last_success_timestamp_seconds", _seconds(last), schedule=name)
