@@ -156,11 +156,15 @@ def _archives(archives: Path, fates: RunFates) -> _Found:
 def _restores(fates: RunFates, target: str) -> Iterator[Residue]:
     """What a restore leaves beside its place on this host."""
     for run in fates.on(target, "backup_restore"):
-        steps = json.loads(run.run.plan)["steps"] if run.run and run.fate is not RunFate.ALIVE else ()
-        named = {step["params"].get(name) for step in steps for name in ("place", "kept")}
-        places = [Path(one) for one in named if isinstance(one, str) and Path(one).is_absolute()]
+        places = _places(run.run.plan) if run.run and run.fate is not RunFate.ALIVE else ()
         beside = [place.with_name(f".{place.name}.{end}") for place in places for end in ("restoring", "tablespaces")]
         yield from (_residue(RESTORE, path, run) for path in beside if os.path.lexists(path))
+
+
+def _places(plan: str) -> list[Path]:
+    """The paths that a plan restores to, or keeps what is replaced in."""
+    named = {step["params"].get(name) for step in json.loads(plan)["steps"] for name in ("place", "kept")}
+    return [Path(one) for one in named if isinstance(one, str) and Path(one).is_absolute()]
 
 
 def _residue(kind: str, path: Path, run: KnownRun) -> Residue:
