@@ -197,22 +197,29 @@ def test_a_model_is_told_the_turns_and_held_to_their_words(read: Aishell, ollama
     assert refused.returncode in (2, 5), "another conversation did not name it"
 
 
-def test_at_a_terminal_a_step_is_asked_about_and_keys_typed_before_are_no_answer(shop: Aishell) -> None:
+def test_at_a_terminal_a_step_is_asked_about_and_lines_come_back_by_keys(shop: Aishell) -> None:
     with at(shop) as window:
         window.until("> ")
         window.type("full maintenance of shop")
-        window.until("[a]pprove")
-        window.type("skip")
+        window.until("decide later\r\n? ")
+        window.type("s")
         window.until("> ")
         window.type("which backups could I lose?")
         window.until("shop has no backup")
+        window.type("\x1b[A")  # the line before, from readline's history
+        window.until("shop has no backup")
+        window.type("exit")
+        window.until("chat --resume")
+        assert window.end() == 0
+    assert [code for _, code in turns(shop)] == [0, 0, 0]
+
+
+def test_ctrl_c_at_the_prompt_leaves_the_conversation(shop: Aishell) -> None:
+    with at(shop) as window:
         window.until("> ")
-        window.write("\x1b[A")  # the line before, from readline's history
-        window.until("which backups could I lose?")
         window.interrupt()
         window.until("chat --resume")
         assert window.end() == 0
-    assert len(turns(shop)) == 2
 
 
 def test_ctrl_c_at_a_question_is_as_in_ask(shop: Aishell) -> None:
@@ -236,7 +243,6 @@ def test_a_killed_turn_is_told_of_when_the_conversation_is_resumed(shop: Aishell
     run = shop.only_run()
     with at(shop, "--resume") as window:
         window.until(f"turn 1 did not end: its run {run[:8]} was cut off")
-        window.until("> ")
         window.type("exit")
         assert window.end() == 0
     shop.resume(run, "--yes").expect(0)
