@@ -9,7 +9,7 @@ from aishell.errors import SettingsError, UsageError
 from aishell.notifying.conditions import ALERT_ACTIONS, RUN_METRICS, Condition
 
 NOTIFY, INCIDENT = ALERT_ACTIONS
-#: The service that NOTIFY tells.
+#: The service that NOTIFY sends to.
 ADMIN = "admin"
 
 
@@ -30,9 +30,9 @@ def alerts(monitoring: Mapping[str, Any] | None) -> Iterator[tuple[Condition, st
 def warnings(
     agent_type: str, monitoring: Mapping[str, Any] | None, services: Callable[[], Collection[str]]
 ) -> Sequence[str]:
-    """What a plan says of it: that nobody is told where nobody is named. Raises as `alerts`."""
+    """The warning of a plan when NOTIFY is used and the service `admin` does not exist. Raises as `alerts`."""
     actions = {action for _, action in alerts(monitoring)}
     if NOTIFY not in actions or ADMIN in services():
         return ()
-    told = f"`{NOTIFY}` in config/agents/{agent_type}.yaml tells nobody"
-    return (f"{told}: config/notifications.yaml has no service `{ADMIN}`",)
+    where = f"`{NOTIFY}` in config/agents/{agent_type}.yaml"
+    return (f"{where} notifies nobody: config/notifications.yaml has no service `{ADMIN}`",)

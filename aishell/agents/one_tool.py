@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from aishell.agents.base import Agent, Draft, is_excluded
+from aishell.agents.base import Agent, Draft, defaults_of, is_excluded
 from aishell.agents.summary import left_over
 from aishell.commands import command
 from aishell.errors import ParameterError, UsageError
@@ -24,9 +24,7 @@ class OneToolAgent(Agent):
     type: ClassVar[str] = "one_tool"
     by_hand: ClassVar[bool] = True
     stands_for_all: ClassVar[bool] = True
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="one_tool_agent", agent_type="one_tool", capabilities=frozenset(CAPABILITIES)
-    )
+    defaults: ClassVar[AgentConfig] = defaults_of("one_tool", " ".join(CAPABILITIES))
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "tool": TEXT,
         "params": {"type": "object"},
@@ -38,7 +36,7 @@ class OneToolAgent(Agent):
         return () if any(set(name) & set("*?[") for name in names) else names  # a name here, a glob elsewhere
 
     def check_tool(self, tool: Tool) -> None:
-        """What goes with deleted rows, and in which order archives come back, is found by those who plan it."""
+        """Refuse tools that delete rows or load archives: only an agent's plan finds the other tables and their order."""
         if tool.deletes or tool.archives:
             raise UsageError(
                 f"{tool.name} cannot be run alone: it may delete rows of other tables, which only an agent's plan finds",
@@ -55,21 +53,17 @@ class OneToolAgent(Agent):
         sizes = [one.bytes for one in inventory.tables if one.key in named]
         work = sum(size or 0 for size in sizes) if sizes else None
         cost = estimate(inventory, tool, ".".join(named[0]) if len(named) == 1 else "", work)
-        step = Step(id=tool, tool=tool, params=_params(task), rationale="The run is for this tool.", estimate=cost)
+        params = task.input_data.get("params", {})
+        step = Step(id=tool, tool=tool, params=params, rationale="The run is for this tool.", estimate=cost)
         return Draft((step,))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         done = next((result for result in results if result.status is StepStatus.DONE), None)
         output = dict(done.output or {}) if done is not None else None
-        told = [f"The tool {task.input_data['tool']} was run."] if done is not None else []
-        return {"tool": task.input_data["tool"], "output": output}, " ".join([*told, *left_over(results)])
-
-
-def _params(task: Task) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = task.input_data.get("params", {})
-    return found
+        sentences = [f"The tool {task.input_data['tool']} was run."] if done is not None else []
+        return {"tool": task.input_data["tool"], "output": output}, " ".join([*sentences, *left_over(results)])
 
 
 def _named(task: Task) -> list[tuple[str, str]]:
     """The tables that the tool is called with."""
-    return named_tables(_params(task))
+    return named_tables(task.input_data.get("params", {}))

@@ -24,13 +24,13 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
     done = [r for r in results if r.status is StepStatus.DONE and r.output is not None]
     shrunk = [r for r in done if r.tool in _SHRINKS]
     corrupted = _corrupted(results)
-    before, after = _total(shrunk, "bytes_before"), _total(shrunk, "bytes_after")
+    before, after = total(shrunk, "bytes_before"), total(shrunk, "bytes_after")
     data: dict[str, Any] = {
         "maintenance_type": task.input_data.get("maintenance_type", "standard"),
         "actions_count": len(done),
         "tables_processed": len(_processed(done)),
-        "indexes_rebuilt": _total(done, "indexes_rebuilt"),
-        "statistics_updated": _total(done, "statistics_updated"),
+        "indexes_rebuilt": total(done, "indexes_rebuilt"),
+        "statistics_updated": total(done, "statistics_updated"),
         "tables_optimized": sum(1 for r in done if r.tool in _OPTIMIZES),
         "corruption_found": bool(corrupted),
         "corrupted_tables": corrupted,
@@ -105,7 +105,7 @@ def _done(data: Mapping[str, Any], results: Sequence[StepResult]) -> Iterator[st
         (sum(1 for r in done if r.tool in _REWRITES), "rewrote {} table(s)"),
         (len(optimised) - len(tables), "rewrote the file"),
         (data["indexes_rebuilt"], "rebuilt {} index(es)"),
-        (_total(done, "indexes_dropped"), "dropped {} index(es) that a rebuild had left"),
+        (total(done, "indexes_dropped"), "dropped {} index(es) that a rebuild had left"),
         (data["statistics_updated"], "refreshed the statistics of {} table(s)"),
     ):
         if number:
@@ -178,8 +178,8 @@ def _shown(left: Sequence[StepResult]) -> str:
     return shown + (f" and {len(left) - 5} more" if len(left) > 5 else "")
 
 
-def _total(results: Sequence[StepResult], key: str) -> int:
-    """The sum of a figure of the results that have it."""
+def total(results: Sequence[StepResult], key: str) -> int:
+    """The sum of a figure over the results that have it."""
     values = ((result.output or {}).get(key) for result in results)
     return sum(int(value) for value in values if isinstance(value, (int, float)))
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
-from aishell.agents.base import Agent, Draft
+from aishell.agents.base import Agent, Draft, defaults_of
 from aishell.commands import command
 from aishell.models import CAPABILITIES, AgentConfig, Estimate, Inventory, Step, StepResult, StepStatus, Task
 from aishell.settings.schemas import TEXT
@@ -17,9 +16,7 @@ class UndoAgent(Agent):
 
     type: ClassVar[str] = "undo"
     by_hand: ClassVar[bool] = True
-    defaults: ClassVar[AgentConfig] = AgentConfig(
-        agent_id="undo_agent", agent_type="undo", capabilities=frozenset(CAPABILITIES)
-    )
+    defaults: ClassVar[AgentConfig] = defaults_of("undo", " ".join(CAPABILITIES))
     inputs: ClassVar[dict[str, dict[str, Any]]] = {
         "run": TEXT,
         "steps": {"type": "array", "items": {"type": "object"}, "minItems": 1},
@@ -32,8 +29,8 @@ class UndoAgent(Agent):
         for number, one in enumerate(task.input_data["steps"]):
             found = tuple(one["found"]) if one["found"] is not None else None
             needs = (steps[-1].id,) if steps else ()
-            made = Step(**{**one, "estimate": Estimate(**one["estimate"]), "found": found, "index": number})
-            steps.append(replace(made, needs=needs))
+            given = {**one, "estimate": Estimate(**one["estimate"]), "found": found, "index": number, "needs": needs}
+            steps.append(Step(**given))
         left = (f"{name} cannot be undone and stays" for name in task.input_data.get("left", ()))
         loads = (command("archives", "load", name) for name in task.input_data.get("archives", ()))
         return Draft(tuple(steps), (*left, *(f"rows that stay deleted are put back by {load}" for load in loads)))
@@ -41,5 +38,5 @@ class UndoAgent(Agent):
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
         done = [r.step_id.removeprefix("undo_") for r in results if r.status is StepStatus.DONE]
         run = str(task.input_data["run"])[:8]
-        told = f"Undone in the run {run}: {', '.join(done)}." if done else f"Nothing of the run {run} was undone."
-        return {"actions_count": len(done), "rolled_back": done}, told
+        text = f"Undone in the run {run}: {', '.join(done)}." if done else f"Nothing of the run {run} was undone."
+        return {"actions_count": len(done), "rolled_back": done}, text

@@ -147,6 +147,6 @@ def test_monitoring_says_where_nobody_is_told(aishell, sqlite):
     run = ("run", "maintenance", "--type", "quick", "--url", sqlite.url, "--environment", "test", "--output", "json")
     for more in (("--dry-run",), ("--yes",)):
         (warning,) = aishell(*run, *more).expect(0).json["output_data"]["warnings"]
-        assert "tells nobody: config/notifications.yaml has no service `admin`" in warning
+        assert "notifies nobody: config/notifications.yaml has no service `admin`" in warning
     aishell.configure("notifications.yaml", "services: {admin: {url_env: ADMIN_URL}}\n")
     assert aishell(*run, "--dry-run").expect(0).json["output_data"]["warnings"] == []

@@ -199,10 +199,12 @@ def _summarised(
         "safety_backup": outputs.get("validate", {}).get("backup_id"),
     }
     if done is None:
-        told = ["Nothing was replaced.", *([f"It is restored beside it: {data['place']}."] if restored else [])]
+        sentences = ["Nothing was replaced.", *([f"It is restored beside it: {data['place']}."] if restored else [])]
         if any(one.step_id == _EXCHANGE and one.status is StepStatus.FAILED for one in results):
-            told = ["The exchange failed; its error says what stands where."]  # it may have been in the midst of it
-        return data, " ".join([*told, *left_over(results)])
+            sentences = [
+                "The exchange failed; its error says what stands where."
+            ]  # it may have been in the midst of it
+        return data, " ".join([*sentences, *left_over(results)])
     sentences = [f"{data['backup_id']} replaced {data['place']}."]
     if data["compared"]:
         sentences.append("Every object matches the backup.")
@@ -224,21 +226,21 @@ def _needs(made: Mapping[str, Any]) -> int:
 
 
 def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
-    """What may be in the way."""
-    made, told = data["manifest"], []
+    """What a person should know before the restore."""
+    made, warnings = data["manifest"], []
     if made["product"] != server.product:
-        told.append(f"the backup was made on {made['product']}: {server.product} may not take all of it")
+        warnings.append(f"the backup was made on {made['product']}: {server.product} may not take all of it")
     elif tuple(int(part) for part in made["server_version"].split(".")) > server.version:
-        told.append(
+        warnings.append(
             f"the backup was made on {made['product']} {made['server_version']}, which is newer than this server "
             f"({server.version_text}): it may not take all of it"
         )
     if data.get("rung") not in ("readable", "restored-and-compared"):
-        told.append("the backup is not verified yet; it is read in full before anything is restored")
+        warnings.append("the backup is not verified yet; it is read in full before anything is restored")
     if not made.get("compared"):
-        told.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
-    told.append(f"{size(_needs(made))} as of {at(made['started_at'])}")
-    return told
+        warnings.append("the backup was made without fingerprints: what comes back cannot be compared with what it saw")
+    warnings.append(f"{size(_needs(made))} as of {at(made['started_at'])}")
+    return warnings
 
 
 def _exchanging(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[Step]:

@@ -98,8 +98,8 @@ def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
         return draft
     known = inventory.last_backup
     if known is not None:
-        told = f"no backup is made: {known['backup_id']}, begun {at(str(known['started_at']))}, is verified and recent enough"
-        return replace(draft, warnings=(*draft.warnings, told))
+        warning = f"no backup is made: {known['backup_id']}, begun {at(str(known['started_at']))}, is verified and recent enough"
+        return replace(draft, warnings=(*draft.warnings, warning))
     first = [replace(step, on_error="continue") for step in FIRST.of(inventory)]
     steps = [*first, *(guard(step, first) if step.tool in inventory.guarded else step for step in draft.steps)]
     return replace(

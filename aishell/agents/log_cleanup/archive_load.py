@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aishell.agents.base import Agent, Draft, Question, defaults_of
+from aishell.agents.summary import total
 from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import AgentConfig, Evidence, Inventory, Step, StepResult, StepStatus, Table, Task
 from aishell.planning.estimates import estimate
@@ -78,7 +79,7 @@ class ArchiveLoadAgent(Agent):
         number = f"_{sum(step.tool in (LOADS, RESTORES) for step in before) + 1}" if before else ""
         named = {"schema": escaped(part["schema"]), "table": escaped(part["table"])}
         columns = [_escaped(column) for column in part["columns"]]
-        told = (
+        rationale = (
             f"{part['rows']:,} rows of {where} get back what they held, unless it was changed meanwhile."
             if restores
             else f"The {part['rows']:,} rows of the archive go back into {where}; what is there already stays."
@@ -96,7 +97,7 @@ class ArchiveLoadAgent(Agent):
                 "columns": columns,
             },
             index=len(before),
-            rationale="Rows that reference each other in a cycle get their references back." if circle else told,
+            rationale="Rows that reference each other in a cycle get their references back." if circle else rationale,
             needs=tuple(step.id for step in before if step.tool in (LOADS, RESTORES)),
             when=None if not circle else f"${{steps.{_load_of(circle, before)}.output.rows_postponed}} > 0",
             evidence=(Evidence("rows", part["rows"], "the archive's manifest", inventory.measured_at),),
@@ -121,15 +122,11 @@ class ArchiveLoadAgent(Agent):
         data = {
             "actions_count": sum(1 for result in results if result.status is StepStatus.DONE),
             "tables_processed": len({_name(result.params) for result in (*loads, *restores)}),
-            **{name: _total(loads, name) for name in figures},
+            **{name: total(loads, name) for name in figures},
         }
         if restores:
-            data["rows_restored"] = _total(restores, "rows_loaded")
-        return data, _sentences(data, counted=not _total(loads, "uncounted_batches"))
-
-
-def _total(results: Sequence[StepResult], name: str) -> int:
-    return sum(int((result.output or {}).get(name) or 0) for result in results)
+            data["rows_restored"] = total(restores, "rows_loaded")
+        return data, _sentences(data, counted=not total(loads, "uncounted_batches"))
 
 
 def _sentences(data: Mapping[str, int], *, counted: bool) -> str:
@@ -168,7 +165,8 @@ def _in_order(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, A
         cycle = {"circle_of": (part["schema"], part["table"])}
         return [*_restoring(part, set(later) - own, {}), *_restoring(part, own, cycle)]
     columns = [column for column in part["columns"] if column["column"] in own or column["column"] not in later]
-    return [{**part, "columns": columns, "within": [_escaped_names(one) for one in within]}]
+    escaped_names = [{role: [escaped(name) for name in names] for role, names in one.items()} for one in within]
+    return [{**part, "columns": columns, "within": escaped_names}]
 
 
 def _restoring(part: Mapping[str, Any], names: Collection[str], more: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -176,10 +174,6 @@ def _restoring(part: Mapping[str, Any], names: Collection[str], more: Mapping[st
     if names:
         columns = [c for c in part["columns"] if c["role"] != "changed" or c["column"] in names]
         yield {**part, "columns": columns, **more}
-
-
-def _escaped_names(roles: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {role: [escaped(name) for name in names] for role, names in roles.items()}
 
 
 def _within(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, list[str]]]:

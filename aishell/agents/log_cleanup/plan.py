@@ -216,7 +216,7 @@ class LogCleanupPlanner(Planner):
                 **self._pace("batch_target_ms", "max_rows", "sleep"),
             },
             f"Rows whose {log.column!r} is before {log.cutoff} are archived in a file, counted and verified, before they are "
-            f"deleted{family.told}.",
+            f"deleted{family.text}.",
             needs=needs,
             evidence=evidence,
             estimate=self._estimate(log, archives, self.engine.rows_archived_per_second),

@@ -48,8 +48,8 @@ class Relatives:
     notes: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
-        """In words, behind a sentence."""
+    def text(self) -> str:
+        """What else is deleted or changed, to go on a sentence."""
         going = f", and with them those of {', '.join(self.names)}" if self.names else ""
         return going + (f", and what rows of {', '.join(self.changed)} refer to" if self.changed else "")
 

@@ -207,6 +207,6 @@ def _reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
         f"The step {name} was stopped before its end: it goes on when the run is resumed." for name in stopped
     ]
     for name, table in data["tables"].items():
-        for told in (_left, _dropped, _cascaded, _along, _archived):
-            sentences += told(name, table)
+        for describe in (_left, _dropped, _cascaded, _along, _archived):
+            sentences += describe(name, table)
     return " ".join([*sentences, *left_over(results)])
