@@ -201,9 +201,8 @@ def _summarised(
     if done is None:
         sentences = ["Nothing was replaced.", *([f"It is restored beside it: {data['place']}."] if restored else [])]
         if any(one.step_id == _EXCHANGE and one.status is StepStatus.FAILED for one in results):
-            sentences = [
-                "The exchange failed; its error says what stands where."
-            ]  # it may have been in the midst of it
+            # The exchange may have been interrupted halfway.
+            sentences = ["The exchange failed; its error says what stands where."]
         return data, " ".join([*sentences, *left_over(results)])
     sentences = [f"{data['backup_id']} replaced {data['place']}."]
     if data["compared"]:
