@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aishell.asking import kept, live
 from aishell.asking.facts import Fact, some
 from aishell.asking.log_tables import log_tables
+from aishell.asking.questions import is_past
 from aishell.asking.reader import Reading, named_targets
 from aishell.asking.telling import tell
 from aishell.asking.topics import topics_of
@@ -77,7 +78,9 @@ def answer(site: Site, reading: Reading, targets: Sequence[str] = ()) -> Answer:
 
 def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
     """The facts for a question of a kind. What a running server can tell is asked of it, topic by topic."""
-    if kind in _KEPT:
+    # The size of the database is no answer about a table; "does a sequence run out?" is no question about runs.
+    wanted = [topic for topic in topics_of(text) if not about or topic.name != "size"]
+    if kind in _KEPT and not (kind == "history" and wanted and not is_past(text)):
         yield from _KEPT[kind](site, names, about)
         if kind == "history" and about:
             yield from live.tables(site, names, about)
@@ -85,7 +88,7 @@ def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequen
     if kind == "logs":
         yield from log_tables(site, names, about)
         return
-    if wanted := topics_of(text):
+    if wanted:
         yield from live.topics(site, names, about, wanted)
     elif kind == "health":
         yield from live.health(site, names, about)
@@ -94,7 +97,7 @@ def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequen
         yield from kept.history(site, names, about)
         yield from kept.tonight(site, names, about)
     if about or (kind == "table" and not wanted):
-        yield from live.tables(site, names, about)
+        yield from live.tables(site, names, about, alone=not wanted)
 
 
 #: Questions about what the site keeps.

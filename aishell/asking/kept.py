@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aishell.backups.store.catalog import CatalogEntry
     from aishell.backups.store.retention import RetentionRules
     from aishell.models import History
+    from aishell.reporting.health import Health
     from aishell.site import Site
 
 _CATALOG = "catalog in state.db"
@@ -142,11 +143,7 @@ def _took(name: str, tool: str, label: str, known: History) -> Fact:
 
 def health(site: Site, names: Sequence[str]) -> Iterator[Fact]:
     """The health of each target as the last check of a run found it, and when that was."""
-    from aishell.reporting.health import health as scored
-    from aishell.state import readings
-
-    found = readings.read(site.store) if site.state_path.exists() else readings.Readings()
-    known = {row.target: scored(row.target, row.run_id, row.at, row.output) for row in found.health}
+    known = _checks(site)
     for name in names:
         one = known.get(name)
         if one is None:
@@ -154,12 +151,34 @@ def health(site: Site, names: Sequence[str]) -> Iterator[Fact]:
             yield Fact(f"{name}: no health check was run yet (`{again}`).", "runs in state.db")
             continue
         source = f"run {one.run_id[:8]} of {at(one.at)}"
-        yield Fact(f"{name}: {one.score} of 100 at {at(one.at)}.", source, {"score": one.score})
+        yield Fact(f"{name}: health {one.score} of 100 at {at(one.at)}.", source, {"score": one.score})
         findings = [finding for lowered in one.lowered for finding in lowered.findings]
         for finding in findings[:MOST]:
             yield Fact(f"{name}: {sentence(finding)}", source)
         if len(findings) > MOST:
             yield Fact(f"{name}: {len(findings) - MOST} more findings.", source, {"more": len(findings) - MOST})
+
+
+def findings(site: Site, name: str, wanted: Collection[str]) -> Iterator[Fact]:
+    """The findings of these names that a target's last health check has, and when that was."""
+    one = _checks(site).get(name)
+    if one is None or not wanted:
+        return
+    source = f"run {one.run_id[:8]} of {at(one.at)}"
+    found = [row for lowered in one.lowered for row in lowered.findings if row.get("finding") in wanted]
+    for finding in found[:MOST]:
+        yield Fact(f"{name}: at {at(one.at)}: {sentence(finding, detail=True)}", source)
+    if not found:
+        yield Fact(f"{name}: the health check of {at(one.at)} found none.", source)
+
+
+def _checks(site: Site) -> dict[str, Health]:
+    """The last health check of each target."""
+    from aishell.reporting.health import health as scored
+    from aishell.state import readings
+
+    found = readings.read(site.store) if site.state_path.exists() else readings.Readings()
+    return {row.target: scored(row.target, row.run_id, row.at, row.output) for row in found.health}
 
 
 def history(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:

@@ -79,10 +79,12 @@ def looks(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Lo
 
 
 def topics(site: Site, names: Sequence[str], about: Sequence[str], wanted: Sequence[Topic]) -> Iterator[Fact]:
-    """The facts of the topics that a question is about."""
-    for look in looks(site, names, about):
+    """The facts of the topics that a question is about; of a target that cannot be asked, what its last health check found."""
+    findings = {finding for topic in wanted for finding in topic.findings}
+    for name, look in zip(names, looks(site, names, about), strict=True):
         if isinstance(look, Fact):
             yield look
+            yield from kept.findings(site, name, findings)
         elif not look.elsewhere:
             yield from _of_topics(look, wanted)
 
@@ -216,8 +218,11 @@ _SERVER = {
 }
 
 
-def tables(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
-    """The state of the tables that a question names, or of the largest; what holds work on them back, what it took before."""
+def tables(site: Site, names: Sequence[str], about: Sequence[str], *, alone: bool = True) -> Iterator[Fact]:
+    """The state of the tables that a question names, or of the largest, and what work on them took before.
+
+    `alone`: the question is about nothing else, so that what holds work on them back and their findings are told, too.
+    """
     for look in looks(site, names, about):
         if isinstance(look, Fact):
             yield look
@@ -226,9 +231,9 @@ def tables(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[F
             yield _table(look, table)
         if look.elsewhere:
             continue
-        if look.server.oldest_transaction_seconds:
+        if alone and look.server.oldest_transaction_seconds:
             yield from _oldest_transaction(look)
-        if look.chosen:
+        if alone and look.chosen:
             yield from _told(look, [row for row in look.findings if _is_about(row, look.chosen)])
         yield from kept.past(site, look.name, _tables_of(look))
 
@@ -241,7 +246,7 @@ def health(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[F
             yield from kept.health(site, (name,))
         else:
             found = scored(name, "", "", look.findings)
-            yield look.fact(f"{found.score} of 100.", HEALTH, {"score": found.score})
+            yield look.fact(f"health {found.score} of 100.", HEALTH, {"score": found.score})
             yield from _told(look, _gravest(found))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from aishell.agents.patterns import SENTENCE_ENDS, Word
+from aishell.agents.patterns import SENTENCE_ENDS, Word, words_of
 from aishell.asking import words as lexicon
 from aishell.asking.parts import matches
 from aishell.asking.text import Text, has
@@ -36,6 +36,11 @@ def asks_for_work(text: Text, places: Collection[int]) -> bool:
 
 def _questions(text: Text) -> Iterator[tuple[int, int]]:
     return (span for span in _sentences(text.words) if _is_question(text.words[slice(*span)]))
+
+
+def is_past(text: str) -> bool:
+    """Whether a text asks about what was."""
+    return any(word.form in lexicon.PAST for word in words_of(text))
 
 
 def _sentences(words: Sequence[Word]) -> Iterator[tuple[int, int]]:

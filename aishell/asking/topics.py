@@ -36,7 +36,7 @@ TOPICS = (
             "queue|queues|queued|queueing|schlange|cola",
             "holds|holding|halt|haelt|retiene (the|a|die|den|el) {table}",
         ),
-        ("long_transaction", "prepared_transaction"),
+        ("long_transaction", "idle_in_transaction", "prepared_transaction"),
         ("oldest_transaction",),
         locks=True,
     ),
@@ -45,13 +45,14 @@ TOPICS = (
         "session, slot or prepared transaction that holds back VACUUM",
         (
             "hold|holds|holding|held|keeps|stops|prevents|halt|haelt|halten|hindert|retiene|frena|impide + "
-            "vacuum|autovacuum|vacuuming|server|cleanup|xmin|horizon",
+            "vacuum|autovacuum|vacuuming|server|cleanup|xmin|horizon|purge|purging",
             "oldest|old|long|longest|idle|lang*|alteste|offene|larga|largas|abierta|antigua (running|open|laufende) "
             "transaction|transactions|transaktion|transaktionen|transaccion|transacciones|session|sessions",
             "idle_in_transaction|xmin",
         ),
         (
             "long_transaction",
+            "idle_in_transaction",
             "prepared_transaction",
             "inactive_replication_slot",
             "standby_holds_back_vacuum",
@@ -67,7 +68,7 @@ TOPICS = (
             "slot|slots",
             "lag|lags|lagging|replay*",
         ),
-        ("inactive_replication_slot", "standby_holds_back_vacuum", "replication_slot"),
+        ("inactive_replication_slot", "backup_slot", "standby_holds_back_vacuum", "replication_slot"),
         ("replica_lag",),
     ),
     Topic(
@@ -86,6 +87,12 @@ TOPICS = (
             "run|runs|running out + space|room",
         ),
         server=("size",),
+        disk=True,
+    ),
+    Topic(
+        "growth",
+        "growth",
+        ("grow|grows|growing|growth|wachst|wachsen|wachstum|crece|crecen|crecimiento",),
         disk=True,
     ),
     Topic(
@@ -169,8 +176,9 @@ TOPICS = (
         "size",
         "size",
         (
-            "how|wie big|large|gross + database|datenbank",
-            "size|grosse|tamano (of|der|de) (the|la) database|datenbank|base",
+            "how|wie big|large|gross",
+            "size|grosse|tamano .. database|datenbank|base",
+            "database|datenbank size|grosse",
         ),
         server=("size",),
     ),

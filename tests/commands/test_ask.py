@@ -160,8 +160,16 @@ def test_a_target_that_cannot_be_asked_is_answered_from_what_is_kept(shop: Aishe
     facts = ask(shop, "how healthy is shop?").expect(0).json["facts"]
     assert facts[0]["text"].startswith("shop cannot be asked: ")
     assert any(" of 100 at " in fact["text"] and fact["source"].startswith("run ") for fact in facts)
-    (only,) = ask(shop, "which indexes of shop are invalid?").expect(0).json["facts"]
-    assert only["text"].startswith("shop cannot be asked: ")
+    first, second = ask(shop, "which indexes of shop are invalid?").expect(0).json["facts"]
+    assert first["text"].startswith("shop cannot be asked: ")
+    assert second["text"].startswith("shop: the health check of ")
+    assert second["source"].startswith("run ")
+
+
+def test_what_runs_out_is_no_question_about_runs(shop: Aishell) -> None:
+    """Nothing of it is told twice."""
+    facts = ask(shop, "does any sequence of shop run out soon?").expect(0).json["facts"]
+    assert [fact["text"] for fact in facts] == ["shop: no sequence or AUTO_INCREMENT column near its end was found."]
 
 
 def test_a_model_reads_what_the_rules_are_not_sure_of(read: Aishell, ollama: OllamaDouble) -> None:
