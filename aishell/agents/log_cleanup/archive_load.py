@@ -165,8 +165,7 @@ def _in_order(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, A
         cycle = {"circle_of": (part["schema"], part["table"])}
         return [*_restoring(part, set(later) - own, {}), *_restoring(part, own, cycle)]
     columns = [column for column in part["columns"] if column["column"] in own or column["column"] not in later]
-    escaped_names = [{role: [escaped(name) for name in names] for role, names in one.items()} for one in within]
-    return [{**part, "columns": columns, "within": escaped_names}]
+    return [{**part, "columns": columns, "within": [_escaped_names(one) for one in within]}]
 
 
 def _restoring(part: Mapping[str, Any], names: Collection[str], more: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -174,6 +173,10 @@ def _restoring(part: Mapping[str, Any], names: Collection[str], more: Mapping[st
     if names:
         columns = [c for c in part["columns"] if c["role"] != "changed" or c["column"] in names]
         yield {**part, "columns": columns, **more}
+
+
+def _escaped_names(roles: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {role: [escaped(name) for name in names] for role, names in roles.items()}
 
 
 def _within(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, list[str]]]:
