@@ -87,7 +87,7 @@ def _facts(request: Request, known: Known, context: Context, tokens: int) -> str
         "request": request.text,
         "today": known.today.isoformat(),
         "targets": {name: sorted(labels) for name, labels in known.targets.items()},
-        "agents": {name: _told(agent) for name, agent in known.agents.items()},
+        "agents": {name: _told(agent) for name, agent in known.offered.items()},
         "read_by_rules": [{"agent": one.agent, "target": one.target, "inputs": one.inputs} for one in request.orders],
     }
     if context.summary:
@@ -124,7 +124,7 @@ def answer_schema(known: Known) -> dict[str, Any]:
                 "why": {"type": "string", "maxLength": LONGEST_REASON},
             }
         )
-        for name, agent in known.agents.items()
+        for name, agent in known.offered.items()
     ]
     return _object(
         {
@@ -184,9 +184,9 @@ def _order(item: Mapping[str, Any], request: Request, known: Known, words: _Word
         {"agent": named, "target": {}, "inputs": {"type": "object"}, "why": {**named, "maxLength": LONGEST_REASON}}
     )
     _check(item, form, where)
-    agent = known.agents.get(item["agent"])
+    agent = known.offered.get(item["agent"])
     if agent is None:
-        raise ModelAnswerError(f"{where}: there is no agent {item['agent']!r}; there are {', '.join(known.agents)}")
+        raise ModelAnswerError(f"{where}: there is no agent {item['agent']!r}; there are {', '.join(known.offered)}")
     inputs, target = dict(item["inputs"]), item["target"]
     _check(inputs, {"type": "object", "properties": _inputs(agent), "additionalProperties": False}, f"{where}.inputs")
     allowed = {order.target for order in request.orders} or {None, *(name for name in known.targets if words.has(name))}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from aishell.agents.loading import SHOWN, brought, load_agent
+from aishell.agents.loading import agent_types, load_agent
 from aishell.asking.following import Context, filled, follow
 from aishell.asking.requests import Known, Request
 from aishell.asking.understanding import understand
@@ -124,10 +124,9 @@ def read_for(site: Site, reading: Reading, agent: str) -> Reading:
 
 
 def _known(site: Site) -> Known:
-    types = [*SHOWN, *brought()]
     zone = site.target(None).zone if site.settings.default_target else None
     labels = {name: target.labels for name, target in site.settings.targets.items()}
-    return Known(datetime.now(zone).date(), {name: load_agent(name) for name in types}, labels)
+    return Known(datetime.now(zone).date(), {name: load_agent(name) for name in sorted(agent_types())}, labels)
 
 
 def _tables(site: Site, named: str | None) -> list[str] | None:

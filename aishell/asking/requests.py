@@ -56,3 +56,8 @@ class Known:
     agents: Mapping[str, Agent]
     targets: Mapping[str, Collection[str]] = field(default_factory=dict)
     tables: Collection[str] | None = None
+
+    @property
+    def offered(self) -> Mapping[str, Agent]:
+        """The agents whose work is planned from a text; that of the others is asked for by a command of their own."""
+        return {name: agent for name, agent in self.agents.items() if not agent.by_hand}

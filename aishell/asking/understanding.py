@@ -70,11 +70,11 @@ class _Understanding:
         return Request(self._text.text, refused=why)
 
     def _nothing(self, unclear: Sequence[tuple[str, float]], bypass: set[int]) -> Request:
-        agents = self._text.known.agents
-        able = tuple((name, sure) for name, sure in unclear if not agents[name].by_hand and sure >= routing.POSSIBLE)
+        offered = self._text.known.offered
+        able = tuple((name, sure) for name, sure in unclear if name in offered and sure >= routing.POSSIBLE)
         if able and not bypass:
             return Request(self._text.text, unclear=able, ignored=self._ignored())
-        known = ", ".join(sorted(name.replace("_", "-") for name, agent in agents.items() if not agent.by_hand))
+        known = ", ".join(sorted(name.replace("_", "-") for name in offered))
         return self._refused(
             f"nothing here is the work of an agent: there are {known}; `aishell run --help` says what each does"
         )

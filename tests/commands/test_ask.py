@@ -107,6 +107,14 @@ def test_what_is_unsafe_is_answered_and_not_done(read: Aishell, ollama: OllamaDo
     assert read("runs", "list", "--output", "json").expect(0).json == []
 
 
+def test_work_that_only_a_command_does_is_named_and_not_mistaken_for_other_work(shop: Aishell) -> None:
+    for text in ("restore shop from the last backup", "load the archive of app_log back into shop"):
+        refused = ask(shop, text, "--dry-run")
+        assert refused.code in (2, 5)
+        assert "is not planned from a text" in refused.err
+    assert shop("runs", "list", "--output", "json").expect(0).json == []
+
+
 def test_a_question_is_answered_with_sources(shop: Aishell) -> None:
     answer = ask(shop, "which backups could I lose?").expect(0).json
     assert answer["question"] == "backups"
