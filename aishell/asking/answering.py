@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aishell.asking import kept, live
@@ -27,17 +28,18 @@ _INSTRUCTIONS = "Answer the question of a database administrator in two to six s
 
 @dataclass(frozen=True)
 class Answer:
-    """`told`: what a language model made of the facts, with its mark; `note`: why none did."""
+    """`told`: what a language model made of the facts, with its mark; `note`: why none did; `shown`: `told` was, as it came."""
 
     question: str
     facts: tuple[Fact, ...]
     told: str | None = None
     model: Mapping[str, str] | None = None
     note: str | None = None
+    shown: bool = False
 
     def lines(self) -> Iterator[str]:
         """For people: the model's text first, as the model's, then each fact with its source."""
-        if self.told is not None and self.model is not None:
+        if self.told is not None and self.model is not None and not self.shown:
             yield f"The model {self.model['name']} says, of the facts below:"
             yield from (line for line in self.told.splitlines() if line.strip())
             yield ""
@@ -52,8 +54,13 @@ class Answer:
         return {"question": self.question, "facts": facts, "told": told, "note": self.note}
 
 
-def answer(site: Site, reading: Reading, targets: Sequence[str] = ()) -> Answer:
-    """The answer to a question that was read. `targets`: those it is about; without any, every configured one."""
+def answer(
+    site: Site, reading: Reading, targets: Sequence[str] = (), show: Callable[[str, str], None] | None = None
+) -> Answer:
+    """The answer to a question that was read. `targets`: those it is about; without any, every configured one.
+
+    `show` gets the name of a model and a sentence of its text, each as it comes.
+    """
     kind = reading.request.question or "other"
     names = list(targets) or named_targets(site, reading.request.text) or list(site.settings.targets)
     found = _facts(site, kind, reading.request.text, names, reading.request.about)
@@ -70,10 +77,11 @@ def answer(site: Site, reading: Reading, targets: Sequence[str] = ()) -> Answer:
         {"question": reading.request.text}, (Section("facts", rows),), chosen.num_ctx - chosen.max_tokens - 500
     ).text
     try:
-        told, completion = tell(client, "answer", _INSTRUCTIONS, text, site.heard)
+        sentence = None if show is None else partial(show, client.model)
+        told, completion = tell(client, "answer", _INSTRUCTIONS, text, site.heard, sentence)
     except ModelError as error:
         return Answer(kind, facts, note=f"The model {client.model} gave no answer that can be used ({error.message}).")
-    return Answer(kind, facts, told, mark(completion))
+    return Answer(kind, facts, told, mark(completion), shown=show is not None)
 
 
 def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:

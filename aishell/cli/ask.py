@@ -19,7 +19,7 @@ from aishell.cli.common import (
 )
 from aishell.cli.main import ShowsExamples
 from aishell.cli.run import failure, planner_option, run_one
-from aishell.cli.streams import say
+from aishell.cli.streams import Sentences, say
 from aishell.commands import command, spelled
 from aishell.errors import DeniedError, UsageError, worst
 from aishell.models import Task
@@ -190,7 +190,10 @@ def _answered(site: Site, reading: Reading, given: bool, output: str, outcome: O
     from aishell.reporting.units import printable
 
     names = [str(name) for name in chosen_targets(site, options) if name is not None] if given else []
-    found = answer(site, reading, [reading.target] if reading.target is not None and not names else names)
+    shown = None if output == "json" else Sentences.where_seen("The model {model} says, of the facts below:")
+    found = answer(site, reading, [reading.target] if reading.target is not None and not names else names, shown)
+    if shown is not None:
+        shown.end()
     outcome.reply(found.told or "\n".join(fact.text for fact in found.facts))
     if output == "json":
         write_json({"request": reading.as_json(), **found.as_json()})

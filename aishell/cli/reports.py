@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from aishell.cli.common import open_files
 from aishell.cli.console import write_json
 from aishell.cli.main import ShowsExamples
-from aishell.cli.streams import say, say_lines
+from aishell.cli.streams import Sentences, say, say_lines
 from aishell.errors import UsageError
 from aishell.files import write_whole
 from aishell.moments import given
@@ -105,13 +106,19 @@ def _explained(site: SiteFiles, report: Mapping[str, Any], form: str | None, out
     if out is not None or (form or meant(out)) not in ("text", JSON):
         raise UsageError("--explain goes with the formats text and json", hint="leave --out and other formats out")
     client, chosen = site.require_model()
+    said = "The model {model} says, of the report below:"
+    shown = None if form == JSON else Sentences.where_seen(said, style="magenta")
+    show = None if shown is None else partial(shown, client.model)
     try:
-        text, completion = explained(client, report, chosen.num_ctx, site.heard)
+        text, completion = explained(client, report, chosen.num_ctx, site.heard, show)
     except ModelError as error:
         say(printable(f"no summary: {error.message}; the report is that of the program"), style="yellow", err=True)
         return None
-    if form != JSON:
-        say(printable(f"The model {completion.model} says, of the report below:"), style="magenta")
+    finally:
+        if shown is not None:
+            shown.end()
+    if form != JSON and shown is None:
+        say(printable(said.format(model=completion.model)), style="magenta")
         say(printable(" ".join(text.split())), style="magenta")
         say()
     return {"text": text, "model": mark(completion)}

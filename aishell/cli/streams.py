@@ -19,7 +19,7 @@ import click
 
 from aishell.commands import command
 from aishell.errors import AishellError, UsageError
-from aishell.reporting.units import code, visible
+from aishell.reporting.units import code, printable, visible
 
 #: The error handler of an encoding that lacks a character: it is named, as what cannot be seen is.
 NAMED = "aishell.named"
@@ -38,6 +38,31 @@ def say_lines(text: str, *, err: bool = False) -> None:
     """Print a text of several lines, whose names were made printable where it was written."""
     for line in text.split("\n"):
         say(line, err=err)
+
+
+class Sentences:
+    """Sentences of a language model on one line of standard output, as they come; nothing where no terminal waits for them."""
+
+    def __init__(self, what: str, *, style: str | None = None) -> None:
+        """`what`: the line before them, with `{model}`."""
+        self._what, self._style, self._begun = what, style, False
+
+    @classmethod
+    def where_seen(cls, what: str, *, style: str | None = None) -> Sentences | None:
+        """None where standard output is no terminal."""
+        return cls(what, style=style) if sys.stdout.isatty() else None
+
+    def __call__(self, model: str, sentence: str) -> None:
+        if not self._begun:
+            say(self._what.format(model=printable(model)), style=self._style)
+        say((" " if self._begun else "") + printable(sentence), style=self._style, end="")
+        self._begun = True
+
+    def end(self) -> None:
+        """End the line, where there is one, with an empty one behind it."""
+        if self._begun:
+            say()
+            say()
 
 
 def typed(prompt: str) -> str | None:

@@ -23,18 +23,18 @@ def settle(
     prompt: Prompt,
     accept: Callable[[str], T],
     heard: Heard,
-    show: Callable[[str], None] | None = None,
+    begin: Callable[[], Callable[[str], None]] | None = None,
 ) -> tuple[T, Completion]:
     """What `accept` makes of the first answer that it takes; it raises ModelAnswerError for one that it does not.
 
-    `show`: gets the pieces of each answer as they come. Raises ModelError: no answer came, or three were refused. Faults other
-    than an answer's are not asked again: a timeout is no error of form.
+    `begin` is called before each try, and what it returns gets the pieces of the answer as they come. Raises ModelError: no
+    answer came, or three were refused. Faults other than an answer's are not asked again: a timeout is no error of form.
     """
     asked = prompt
     for left in range(TRIES - 1, -1, -1):
         text = ""
         try:
-            completion = client.generate(asked) if show is None else client.stream(asked, show)
+            completion = client.generate(asked) if begin is None else client.stream(asked, begin())
             text = completion.text
             try:
                 accepted = accept(text)

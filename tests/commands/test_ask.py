@@ -265,3 +265,13 @@ def test_at_a_terminal_the_reading_is_shown_and_the_prompt_asks(tmp_path: Any, b
         window.until("Read as maintenance")
         window.until("the task was read from plain language")
         window.until("[a]pprove")
+
+
+def test_at_a_terminal_the_text_of_a_model_comes_sentence_by_sentence(read: Aishell, ollama: OllamaDouble) -> None:
+    ollama.always("Neither shop nor crm has a backup. \x1b[31mBoth could be lost.")
+    command = [sys.executable, "-m", "aishell", *read.command("ask", "which backups could I lose?")]
+    with Terminal(command, env=read.environment(), cwd=str(read.site)) as window:
+        window.until("says, of the facts below:")
+        window.until("Neither shop nor crm has a backup.")
+        window.until("shop has no backup: everything in it could be lost.")
+    assert ollama.asked[-1].body["stream"] is True
