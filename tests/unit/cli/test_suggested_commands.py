@@ -32,17 +32,18 @@ def parsed(words: list[str], *, whole: bool = True) -> None:
 
     `whole`: it is to be pasted as it is; else it may name a group of commands, and lack what has to be given.
     """
+    words = words[: words.index("<")] if "<" in words else words  # the shell's, not the command's
     context, at, rest = click.Context(cli, info_name="aishell"), cli, list(words)
     while rest and rest[0] in ("--site", "--state"):
         rest = rest[2:]
-    while isinstance(at, click.Group) and rest:
+    while isinstance(at, click.Group) and rest and not (at.invoke_without_command and rest[0].startswith("-")):
         name = rest.pop(0)
         found = at.get_command(context, at.list_commands(context)[0] if name == SOME else name)
         if found is None:
             raise click.UsageError(f"no command {name!r}")
         at = found
         context = click.Context(at, parent=context, info_name=name)
-    if isinstance(at, click.Group):
+    if isinstance(at, click.Group) and not at.invoke_without_command:
         if whole:
             raise click.UsageError(f"{context.command_path} is a group of commands")
         return
