@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from aishell.safety.approval import Approve, Edit, Later, Reject, Request, Skip
     from aishell.safety.constraints import Constraint, ConstraintContext, Violation
     from aishell.settings.targets import Target
+    from aishell.settings.validation import Fault
     from aishell.site import Site
 
 #: Where each public name lives, as `module:names` below this package; `Own=Other` is published under the second name.
@@ -84,6 +85,7 @@ _HOMES = (
     "safety.approval: Approve Edit Later Reject Request Skip",
     "safety.constraints: Constraint ConstraintContext Violation",
     "settings.targets: Target",
+    "settings.validation: Fault",
     "site: Site",
 )
 _WHERE = {
@@ -106,6 +108,7 @@ __all__ = [
     "Edit",
     "Estimate",
     "Evidence",
+    "Fault",
     "Finding",
     "HeldError",
     "Index",

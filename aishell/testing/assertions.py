@@ -101,7 +101,7 @@ _NONE: Mapping[str, str] = {"rule": "", "text": ""}
 
 
 def assert_ran(of: Ran, statuses: Mapping[str, str] | None = None, *, exit_code: int = 0) -> None:
-    """The run ended with this exit code, and its steps, by their ids, with exactly these statuses."""
+    """The run ended with this exit code, and the steps that ended, by their ids, with exactly these statuses."""
     if isinstance(of, Ended):
         of.expect(exit_code)
     elif of.exit_code != exit_code:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from aishell.engines import PROFILES
+from aishell.models import CAPABILITIES
 from tests.fix_tools import ROOT, registry
 
 FOLDERS = {"PostgreSQL": "postgresql", "MySQL": "mysql", "SQLite": "sqlite"}
@@ -41,3 +45,12 @@ def test_every_tool_has_an_example_that_fits_its_parameters():
         assert tool.examples, tool.source
         for example in tool.examples:
             tool.prepare(example["params"])
+
+
+def test_the_page_lists_every_capability_and_each_engines_locks() -> None:
+    page = (ROOT / "tools" / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^`capabilities` are of (.*?): an agent", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", line)) == CAPABILITIES
+    for engine in PROFILES.values():
+        (row,) = re.findall(rf"^\| `{engine.name}` \| (`none`.*) \|$", page, re.MULTILINE)
+        assert re.findall(r"`([^`]+)`", row) == list(engine.locks)

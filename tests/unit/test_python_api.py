@@ -114,7 +114,7 @@ def test_the_examples_of_the_page_run(
     assert " done " in approved
     assert "unknown target 'smaple'" in mistaken
     assert "did you mean 'sample'? 2" in mistaken
-    assert defined == ["", "", ""]
+    assert defined == [""] * 4
 
     module = types.ModuleType("page")
     vars(module).update(names)
@@ -125,6 +125,9 @@ def test_the_examples_of_the_page_run(
         result = site.run(aishell.Task("refresh", "sample", {"only": "orders"}))
         server = site.plan(aishell.Task("maintenance", "sample")).inventory.server
     assert (result.status, result.reasoning) == ("success", "1 of 1 tables were analyzed.")
+
+    (fault,) = module.Watch().check_settings({"most_rows": 1})
+    assert fault.at == ("most_rows",)
 
     weekday = datetime(2026, 11, 23, tzinfo=UTC)
     context = aishell.ConstraintContext(
