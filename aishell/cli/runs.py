@@ -24,7 +24,6 @@ from aishell.cli.common import (
 from aishell.cli.console import console, write_json
 from aishell.cli.listing import show_rows, title
 from aishell.cli.main import LazyGroup
-from aishell.cli.output import Screen
 from aishell.cli.streams import say
 from aishell.codec import plain
 from aishell.commands import command
@@ -153,6 +152,7 @@ def resume(
     **options: Any,
 ) -> None:
     """Resume a run where it stopped. Finished steps are not repeated; an interrupted one is looked up in the database."""
+    from aishell.cli.output import Screen
     from aishell.cli.run import driven
     from aishell.execution.result import contract
 

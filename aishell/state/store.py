@@ -6,7 +6,6 @@ Measured (bench/bench_step_overhead.py): a FULL-synchronous commit costs 0.15-1 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
 import threading
@@ -25,7 +24,7 @@ from aishell.state import anchor
 from aishell.state.connection import BUSY_TIMEOUT, AuditEvent, Connection, Record, connect, is_store
 from aishell.state.schema import VERSION, migrate
 from aishell.state.turns import turn
-from aishell.telemetry.logs import log_detail
+from aishell.telemetry.logs import INFO, log_detail
 
 #: Seconds that a writer waits for its turn; then it does without, and SQLite's own wait begins.
 PATIENCE = 30.0
@@ -109,9 +108,7 @@ class Store:
             with self._transaction("BEGIN IMMEDIATE") as connection:
                 migrate(connection, version)
                 connection.commit()
-            log_detail(
-                "state_migrated", level=logging.INFO, file=str(self.path), version_before=version, version=VERSION
-            )
+            log_detail("state_migrated", level=INFO, file=str(self.path), version_before=version, version=VERSION)
 
     def _copy(self, copy: Path) -> None:
         """By SQLite itself: what was committed last may still stand in the write-ahead log."""

@@ -5,26 +5,35 @@ Through `logging`, below the logger `aishell.details`; nothing is shown unless a
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 LOGGER = "aishell.details"
-_LOGGER = logging.getLogger(LOGGER)
-_LOGGER.addHandler(logging.NullHandler())  # without a log, warnings of it are not printed either
+#: The levels of `logging`, which costs 3 ms to import.
+DEBUG, INFO, WARNING = 10, 20, 30
 
 
-def log_detail(event: str, *, level: int = logging.DEBUG, **data: Any) -> None:
-    """Log an event with its data: names and figures, never a statement, a value or a password."""
-    if _LOGGER.isEnabledFor(level):
-        _LOGGER.log(level, event, extra={"data": {name: value for name, value in data.items() if value is not None}})
+def log_detail(event: str, *, level: int = DEBUG, **data: Any) -> None:
+    """Log an event with its data: names and figures, never a statement, a value or a password.
+
+    Where nobody has imported `logging`, nobody hears of it.
+    """
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    logger = logging.getLogger(LOGGER)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # without a log, warnings of it are not printed either
+    if logger.isEnabledFor(level):
+        logger.log(level, event, extra={"data": {name: value for name, value in data.items() if value is not None}})
 
 
 def log_warning(event: str, **data: Any) -> None:
     """Log an event that somebody should look at."""
-    log_detail(event, level=logging.WARNING, **data)
+    log_detail(event, level=WARNING, **data)
 
 
 _context: ContextVar[Mapping[str, str]] = ContextVar("context", default={})  # noqa: B039  it is never changed in place

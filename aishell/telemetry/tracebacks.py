@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,8 @@ KEPT = 50
 
 def unexpected(error: BaseException, where: str = "") -> UnexpectedError:
     """An exception that is none of aishell's own, as an error that says where its trace is. `where`: what raised it."""
+    import traceback
+
     return unexpected_elsewhere(type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
 
 
