@@ -34,9 +34,14 @@ _ALL_TABLES = frozenset("everything all alles alle todo todas every anything jed
 _EXCEPT = tuple(CLASSES["except"].split("|"))
 _ALONE = tuple(
     """alone untouched as_it_is as_they_are out in_peace in_ruhe nicht auslassen weglassen unangetastet unberuhrt aussen_vor
-    stehen fuera en_paz intacta intacto intactas excluded ausgenommen aus stays stay off_limits tabu must_not should_not must_stay
-    bleibt bleiben se_queda excluida excluido is_off are_off""".split()
+    stehen fuera en_paz intacta intacto intactas excluded ausgenommen aus stays stay off_limits tabu must_not should_not
+    must_stay bleibt bleiben se_queda excluida excluido is_off are_off nicht_anfassen nicht_anruhren ni_tocarlo ni_tocarla
+    ni_tocar ni_la_toques ni_lo_toques no_lo_toques no_la_toques no_tocar not_to_be_touched must_not_be_touched
+    hands_off""".split()
 )
+#: The same of a target; and what leaves one alone right before it.
+_SPARED = tuple(one for one in _ALONE if one not in ("out", "aus", "nicht", "stay", "stays", "fuera", "stehen"))
+_SPARES = (*_EXCEPT, "touch", "touching", "toques", "tocar", "toque")
 _BUT = frozenset("but ausser menos salvo excepto".split())
 #: Before a name of a table that nobody knows: what it is of, what leaves it out, what asks for it.
 _OBJECT = frozenset("from of in on within aus von vom auf de del en for fur sobre".split())
@@ -47,9 +52,10 @@ _LEFT_OUT = frozenset(
 _OWNED = frozenset("of von vom de del".split())
 _NO_TABLE = frozenset(
     """course today now it them these those this that night disk space everything heute nacht platz platte seguridad disco
-    espacio datos noche semana mes hoy nuevo todo produccion mantenimiento anything etwas irgendetwas nada algo downtime locks
-    interruption delay impact ausfall ausfallzeit unterbrechung interrupcion parada paradas comparison vergleich comparacion
-    problem problems error errors fail doubt zweifel duda""".split()
+    espacio datos noche semana mes hoy nuevo todo produccion mantenimiento anything etwas irgendetwas nada algo downtime
+    locks interruption delay impact ausfall ausfallzeit unterbrechung interrupcion parada paradas comparison vergleich
+    comparacion problem problems error errors fail doubt zweifel duda though please grow grows either anymore too again
+    first afterwards""".split()
 )
 _GERUNDS = ("ing", "ando", "iendo")
 _ASKED = frozenset("is are does was ist sind esta estan need needs wird did".split())
@@ -82,6 +88,7 @@ class Names:
     everywhere: set[int] = field(default_factory=set)
     around: set[int] = field(default_factory=set)  # words that belong to a name: `the table …`, `leave … alone`
     doubts: dict[str, str] = field(default_factory=dict)  # of a table's name
+    spared: list[str] = field(default_factory=list)  # targets that are to be left alone
     unknown: list[str] = field(default_factory=list)
     together: list[tuple[int, int]] = field(default_factory=list)
 
@@ -129,10 +136,23 @@ class _Finder:
             if not (word.sign or place in self.taken or place in names.everywhere or word.number is not None):
                 self._name(place)
         self._groups()
+        self._spare()
         for place in range(len(self.words)):
             if place not in names.places and place not in self.taken:
                 self._unknown(place)
         return names
+
+    def _spare(self) -> None:
+        """Targets that are to be left alone are none to work on: `don't touch crm`, `crm stays untouched`."""
+        for place, name in [*self.names.targets.items()]:
+            at = place - 1
+            while at > 0 and self.words[at].form in _ARTICLES | _BEFORE_TARGET:
+                at -= 1
+            before = at >= 0 and not self.words[at].quoted and any(fits(self.words[at], one) for one in _SPARES)
+            if before or any(self._says(place + 1, one) for one in _SPARED):
+                del self.names.targets[place]
+                self.names.spared.append(name)
+                self.names.around.add(place)
 
     def _form(self, place: int) -> str:
         """A word as a name is compared: without the `'s` of an owner."""
@@ -286,7 +306,7 @@ class _Finder:
         word, form, before, behind = self.words[place], self._form(place), self._near(place, -1), self._near(place, 1)
         if word.sign or word.number is not None or form in COMMON or form in _LABEL or self.spoken(word):
             return
-        if not _NAMED.fullmatch(form):
+        if not _NAMED.fullmatch(form) or form in self.targets:  # one that is spared
             return
         others = [(key, name) for key, name in self.targets.items() if key != form]
         close = [name for key, name in others if near(form, key) or sorted(form) == sorted(key)]
@@ -307,11 +327,13 @@ class _Finder:
             return False
         everything = at > 0 and self.words[at - 1].form in _ALL_TABLES | _TABLE
         return (everything and self.words[at].form in _BUT) or any(
-            fits(self.words[at], cue) for cue in _EXCEPT if "_" not in cue
+            fits(self.words[at], cue) for cue in _LEFT_OUT - {"but", "leave", "lass"}
         )
 
     def _unknown_table(self, place: int, form: str) -> None:
         word, before, behind = self.words[place], self._near(place, -1), self._near(place, 1)
+        if form in _NO_TABLE:
+            return
         close = sorted(name for name in self.tables or () if near(form, _short(name)))
         stands = before in _OBJECT | _TABLE or behind in _TABLE or self._after_verb(place) or "_" in form
         ends = place + 1 >= len(self.words) or self.words[place + 1].sign or self.words[place + 1].form in _JOINS

@@ -52,8 +52,8 @@ class _Understanding:
         drafts, unclear = gathered(shown)
         work = [clause.first for draft in drafts for clause in draft.clauses if clause.agent is not None]
         if asked is not None and not asks_for_work(text, work):
-            if text.names.unknown:
-                return self._refused(text.names.unknown[0])
+            if meant := next((one for one in text.names.unknown if "did you mean" in one), None):
+                return self._refused(meant)
             return Request(text.text, question=asked, about=about, ignored=self._ignored())
         if not drafts:
             return self._nothing(unclear, bypass)
@@ -85,7 +85,7 @@ class _Understanding:
             return self._refused(refused)
         locate(shown, drafts)
         orders = tuple(order for draft in drafts for order in self._orders(draft, shown))
-        fault = next(filter(None, map(self._fault, orders)), None)
+        fault = next(filter(None, map(self._fault, orders)), None) or self._unplaced(orders)
         if fault is None and len(orders) > routing.MOST_ORDERS:
             fault = f"the request has more than {routing.MOST_ORDERS} orders: ask for a part of it"
         if fault is not None:
@@ -127,6 +127,13 @@ class _Understanding:
             yield replace(order, everywhere=places.everywhere)
         else:
             yield from (replace(order, target=target) for target in places.targets)
+
+    def _unplaced(self, orders: Sequence[Order]) -> str | None:
+        """Why orders are on no certain target: some is to be left alone, and the text does not name those to work on."""
+        spared = self._text.names.spared
+        if spared and any(order.target is None for order in orders):
+            return f"{spared[0]} is to be left alone: name each target to work on"
+        return None
 
     def _fault(self, order: Order) -> str | None:
         """Why an order cannot be: its inputs do not fit the agent."""

@@ -171,7 +171,7 @@ REFUSED: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
             "entfernen {table} ~",
             "delete|remove|erase|wipe|kill|losche|losch|loesche|entferne|borra|elimina|quita|suprime|borrar|"
             "eliminar ~ ({table})",
-            "{table} ~ loschen|entfernen|loesche*",
+            "{table} ~ .. loschen|entfernen|loesche*|weg",
             "{delete} .. all|every|everything|alle|alles|todo|todos|todas|whole|entire .. ~",
             "~ .. komplett|vollstandig|completely|entirely|por_completo {delete}",
             "delete|remove|erase|wipe|losche|entferne|borra|elimina|quita database|schema|databases|"

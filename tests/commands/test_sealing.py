@@ -121,7 +121,7 @@ def test_what_stands_of_sealed_runs_is_checked_with_their_file(site):
     sealed(site, path).expect(0)
     edited(site, "UPDATE runs SET state = 'cancelled' WHERE id = (SELECT id FROM runs ORDER BY created_at LIMIT 1)")
     assert problems(site) == []
-    assert any("is cancelled, and by the last event" in problem for problem in problems(site, path))
+    assert any("is cancelled, the log says" in problem for problem in problems(site, path))
 
 
 def test_pruned_runs_are_counted_on(site):

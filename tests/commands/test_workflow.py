@@ -279,4 +279,4 @@ def test_what_began_in_a_sealed_part_of_the_log_is_not_called_changed(site: Aish
     failed = site(*RUN, "--label", "night", "--output", "json").expect(1).json
     site("run", "maintenance", "--type", "quick", "--target", "shop", "--yes").expect(0)
     site("audit", "export", "--seal", str(site.home / "sealed"), "--older-than", "0").expect(0)
-    assert "was sealed" in site("run", "workflow", "--resume", failed["workflow_id"]).expect(2).err
+    assert "were sealed" in site("run", "workflow", "--resume", failed["workflow_id"]).expect(2).err

@@ -91,6 +91,10 @@ WORDS = Vocabulary(
                     _FREEZE,
                     _WRAPAROUND,
                 ),
+                "emergency": (
+                    "emergency|urgent_repair|notfall|notfallwartung|emergencia|urgencia",
+                    f"repair|repairs|reparier*|repara* + ~|{_CORRUPT}|{{table}}",
+                ),
                 "full": (
                     f"{{full}}|thorough|deep|grundlich*|gruendlich*|profund*|a_fondo .. {_MAINTAIN}",
                     f"{_MAINTAIN} .. {{full}}|thorough|deep|grundlich*|gruendlich*|profund*|a_fondo",
@@ -104,10 +108,6 @@ WORDS = Vocabulary(
                     f"{_OPTIMIZE} .. ~|{{table}}|{_FILE}",
                     f"~|{{table}} .. {_OPTIMIZE}",
                     f"{_MEND} .. {_BLOAT}",
-                ),
-                "emergency": (
-                    "emergency|urgent_repair|notfall|notfallwartung|emergencia|urgencia",
-                    f"repair|repairs|reparier*|repara* + ~|{_CORRUPT}|{{table}}",
                 ),
             },
         ),

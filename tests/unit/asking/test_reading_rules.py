@@ -173,3 +173,31 @@ def test_a_name_that_narrows_work_down_and_is_unknown_is_refused(text, name):
 )
 def test_what_is_no_table_leaves_nothing_out(text):
     assert understand(text, replace(KNOWN, tables=frozenset({"public.events"}))).orders
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "don't touch crm, only do a standard maintenance on shop",
+        "standard maintenance on shop, leave crm alone",
+        "standard maintenance of shop, without the database crm",
+        "Standardwartung auf shop, crm nicht anfassen",
+        "mantenimiento estándar de shop, crm ni tocarlo",
+        "standard maintenance on shop but do not touch crm",
+    ],
+)
+def test_a_target_that_is_to_be_left_alone_is_not_worked_on(text):
+    assert [order.target for order in understand(text, KNOWN).orders] == ["shop"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "standard maintenance of all databases except shop",
+        "full maintenance but leave crm alone",
+        "vacuum everything, don't touch shop",
+    ],
+)
+def test_what_is_left_of_the_targets_is_asked_for(text):
+    """Else the site's default would be worked on, which may be the one to be left alone."""
+    assert "left alone" in (understand(text, KNOWN).refused or "")
