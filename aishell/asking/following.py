@@ -13,7 +13,7 @@ from typing import Any
 from aishell.agents.word_classes import COMMON
 from aishell.asking import words as lexicon
 from aishell.asking.drafts import Draft, locate, part_of
-from aishell.asking.narrowing import unread
+from aishell.asking.narrowing import uncertain, unread
 from aishell.asking.reading import read
 from aishell.asking.refusals import refusal, unreadable
 from aishell.asking.requests import Known, Order, Request
@@ -86,16 +86,26 @@ def follow(request: Request, known: Known, context: Context) -> tuple[Request, s
     whole = " ".join(word.form for word in text.words if not word.sign and word.form not in _AROUND)
     if whole in _DO_IT or whole in _AGAIN:
         return _repeated(request, context, again=whole in _AGAIN), None
-    if request.orders:
+    if request.orders and not _only_leaves_out(request, context):
         return filled(request, known, context), None
     asked_of = next(
         iter(text.names.targets.values()), context.target if request.question == "table" else context.begun_for
     )
-    if not _is_short(request, text):
+    if not request.orders and not _is_short(request, text):
         return request, asked_of
-    if context.question is not None:
+    if not request.orders and context.question is not None:
         return _asked_again(request, text, context) or (request, asked_of)
-    return _as_before(request, text, context) or request, asked_of
+    before = _as_before(request, text, context)
+    if before is None and request.orders:
+        return Request(
+            request.text, refused=f"it is not certain what of turn {context.turn} is meant: say it whole"
+        ), None
+    return before or request, asked_of
+
+
+def _only_leaves_out(request: Request, context: Context) -> bool:
+    """Whether a text only names what else is to be left alone: `also leave out ledger`. Then it goes on with the work before."""
+    return bool(context.orders) and all(order.inputs.keys() == {"exclude"} for order in request.orders)
 
 
 def filled(request: Request, known: Known, context: Context) -> Request:
@@ -108,7 +118,10 @@ def _repeated(request: Request, context: Context, *, again: bool) -> Request:
     if not context.orders:
         why = "there is nothing to do: no turn of this conversation asked for a task"
     elif not again and not context.previewed:
-        why = f"turn {context.turn} was carried out already: say `again` to do it once more"
+        why = (
+            f"turn {context.turn} has a run already, which the list of runs tells of: it may wait for approval; "
+            "say `again` to plan its work once more"
+        )
     else:
         said = (request.text.strip(), f"the work of turn {context.turn}")
         orders = tuple(replace(order, because=(said,)) for order in context.orders)
@@ -184,6 +197,7 @@ def _as_before(request: Request, text: Text, context: Context) -> Request | None
         read_places |= draft.reading.read
         locate(shown, [draft])
         orders.append(_changed(order, draft, context.turn))
+    doubts += uncertain(shown, read_places, range(len(text.words)))
     said = names.places or any(order.because[1:] for order in orders)
     if not orders or not said or _unknown_words(text, read_places):
         return None
@@ -197,11 +211,15 @@ def _as_before(request: Request, text: Text, context: Context) -> Request | None
 def _changed(order: Order, draft: Draft, turn: int) -> Order:
     """An order of an earlier turn with what a text says otherwise. A table that is named takes the place of those before."""
     new: Mapping[str, Any] = draft.reading.inputs
-    kept = {
-        name: value
-        for name, value in order.inputs.items()
-        if name not in _TABLES or not any(one in new for one in _TABLES)
-    }
+    if [name for name in _TABLES if name in new] == ["exclude"]:
+        kept = dict(order.inputs)
+        new = {**new, "exclude": [*dict.fromkeys((*kept.get("exclude", ()), *new["exclude"]))]}
+    else:
+        kept = {
+            name: value
+            for name, value in order.inputs.items()
+            if name not in _TABLES or not any(one in new for one in _TABLES)
+        }
     because = ((f"turn {turn}", _described(order)), *draft.reading.because)
     changed = replace(order, inputs={**kept, **new}, because=because)
     places = draft.places

@@ -15,7 +15,7 @@ from aishell.agents.word_classes import COMMON
 from aishell.asking import routing
 from aishell.asking import words as lexicon
 from aishell.asking.drafts import Draft, carried_over, gathered, locate, part_of
-from aishell.asking.narrowing import unread
+from aishell.asking.narrowing import uncertain, unread
 from aishell.asking.parts import matches
 from aishell.asking.questions import asks_for_work, question
 from aishell.asking.reading import read
@@ -105,13 +105,19 @@ class _Understanding:
     def _doubt(self, drafts: Sequence[Draft], shown: Text) -> str | None:
         """Reads the inputs of every order; what is not certain, if anything."""
         doubts = list(carried_over(shown, drafts))
+        asks: set[int] = set()
         for draft in drafts:
             draft.reading = read(shown.vocabularies[draft.agent], part_of(shown, draft.clauses))
             doubts += draft.reading.doubts
             doubts += unread(shown, draft, self._read)
             self._read |= draft.reading.read
-            for clause in draft.clauses:
-                self._read |= _cues(clause, shown)
+            cues = {place for clause in draft.clauses for place in _cues(clause, shown)}
+            named = shown.names.places | shown.names.around
+            if draft.reading.inputs.keys() == {"exclude"} and (len(drafts) > 1 or cues <= named):
+                doubts.append(f"what {draft.reading.inputs['exclude'][0]!r} is to be left out of")
+            asks |= cues
+        self._read |= asks
+        doubts += uncertain(shown, self._read, asks)
         return f"it is not certain what is meant: {doubts[0]}; say it in other words" if doubts else None
 
     def _orders(self, draft: Draft, shown: Text) -> Iterator[Order]:

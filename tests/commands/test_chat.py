@@ -85,7 +85,7 @@ def test_each_line_is_a_turn_with_the_context_of_those_before(shop: Aishell) -> 
     medium = [s["verdict"] for s in run["plan"]["steps"] if s["verdict"]["risk_level"] == "medium"]
     assert medium
     assert all(verdict["requires_approval"] for verdict in medium), "`do it` approves nothing"
-    assert "carried out already" in again["error"]["message"]
+    assert "has a run already" in again["error"]["message"]
     assert done.returncode == 5
     assert [one["request"]["conversation"]["turn"] for one in (preview, orders, elsewhere, run, again)] == [
         1,

@@ -62,7 +62,7 @@ def test_a_preview_is_carried_out_once(text: str) -> None:
     request = said(text, CLEANUP)
     assert [order.inputs for order in request.orders] == [INPUTS]
     assert not request.dry_run
-    assert "carried out already" in str(said(text, replace(CLEANUP, previewed=False)).refused)
+    assert "has a run already" in str(said(text, replace(CLEANUP, previewed=False)).refused)
     assert "nothing to do" in str(said(text, QUESTION).refused)
 
 
@@ -126,3 +126,37 @@ def test_without_a_turn_before_nothing_is_filled_in() -> None:
     ):
         alone = understand(text, KNOWN)
         assert said(text, Context()) == alone
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "also leave out audit_log",
+        "except audit_log too",
+        "not audit_log",
+        "and without audit_log",
+        "auch ohne audit_log",
+    ],
+)
+@pytest.mark.parametrize(
+    "inputs", [{"exclude": ["orders"], "archive": True}, {"tables": ["customers"], "archive": True}]
+)
+def test_what_is_left_out_is_added_and_all_else_stays(text: str, inputs: dict[str, Any]) -> None:
+    """Attacked: `also leave out audit_log` lost the exclusion, the archive and the preview before it, and deleted."""
+    context = replace(CLEANUP, orders=(Order("log_cleanup", "crm", inputs, 1.0),))
+    request = said(text, context)
+    for order in request.orders:
+        assert order.inputs == {**inputs, "exclude": [*inputs.get("exclude", ()), "audit_log"]}
+        assert request.dry_run
+    assert request.orders or request.refused
+
+
+@pytest.mark.parametrize(
+    "text", ["but keep audit_log", "audit_log must survive", "audit_log bleibt aber", "conserva audit_log"]
+)
+def test_a_table_that_is_to_be_kept_is_not_worked_on(text: str) -> None:
+    context = replace(CLEANUP, orders=(Order("log_cleanup", "crm", {"exclude": ["orders"]}, 1.0),))
+    for order in said(text, context).orders:
+        assert "audit_log" in order.inputs.get("exclude", ())
+        assert "orders" in order.inputs["exclude"]
+        assert "tables" not in order.inputs

@@ -201,3 +201,31 @@ def test_a_target_that_is_to_be_left_alone_is_not_worked_on(text):
 def test_what_is_left_of_the_targets_is_asked_for(text):
     """Else the site's default would be worked on, which may be the one to be left alone."""
     assert "left alone" in (understand(text, KNOWN).refused or "")
+
+
+@pytest.mark.parametrize(
+    "work", ["clean up logs older than 90 days", "purge *_log older than 90 days", "vacuum everything"]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ", keep {}",
+        " but keep {}",
+        "; {} must survive",
+        ", {} is sacred",
+        ", {} is precious",
+        "; {} is needed by the auditors",
+        "; {} is to be left out",
+        ", behalte {}",
+        ", {} wird noch gebraucht",
+        ", conserva {}",
+        "; {} stays",
+        ". Whatever happens, {} has to be there tomorrow",
+    ],
+)
+def test_a_table_that_is_to_be_kept_is_not_worked_on(work, words):
+    """Attacked: `…, keep audit_log` deleted from audit_log."""
+    request = understand(work + words.format("audit_log"), KNOWN)
+    for order in request.orders:
+        assert "audit_log" in order.inputs.get("exclude", ()), request.orders
+        assert "audit_log" not in order.inputs.get("tables", ())
