@@ -267,11 +267,24 @@ def test_at_a_terminal_the_reading_is_shown_and_the_prompt_asks(tmp_path: Any, b
         window.until("[a]pprove")
 
 
-def test_at_a_terminal_the_text_of_a_model_comes_sentence_by_sentence(read: Aishell, ollama: OllamaDouble) -> None:
-    ollama.always("Neither shop nor crm has a backup. \x1b[31mBoth could be lost.")
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "Neither shop nor crm has a backup. Both could be lost.",
+            "Neither shop nor crm has a backup. Both could be lost.",
+        ),
+        ("Neither shop nor crm has a backup. \x1b[31mBoth.", "has a backup. [The sentences above are withdrawn"),
+    ],
+)
+def test_at_a_terminal_the_text_of_a_model_comes_sentence_by_sentence(
+    read: Aishell, ollama: OllamaDouble, text: str, shown: str
+) -> None:
+    ollama.always(text)
     command = [sys.executable, "-m", "aishell", *read.command("ask", "which backups could I lose?")]
     with Terminal(command, env=read.environment(), cwd=str(read.site)) as window:
-        window.until("says, of the facts below:")
-        window.until("Neither shop nor crm has a backup.")
-        window.until("shop has no backup: everything in it could be lost.")
+        assert window.end() == 0
+    for told in ("says, of the facts below:", shown, "shop has no backup: everything in it could be lost."):
+        assert told in window.screen
+    assert "\x1b[31mBoth" not in window.screen
     assert ollama.asked[-1].body["stream"] is True
