@@ -25,8 +25,10 @@ OLDEST = {"python_version": "3.11", "python_full_version": "3.11.0"}
 
 
 def locked(file: str) -> dict[str, tuple[str, set[str]]]:
-    """Name to version and hashes."""
-    entries = re.findall(r"^(\S+)==(\S+) \\\n((?: +--hash=.*\n)+)", (ROOT / file).read_text(), re.MULTILINE)
+    """Name, without its extras, to version and hashes."""
+    entries = re.findall(
+        r"^([^\s\[]+)(?:\[\S+\])?==(\S+) \\\n((?: +--hash=.*\n)+)", (ROOT / file).read_text(), re.MULTILINE
+    )
     return {name: (version, set(re.findall(r"sha256:\w+", hashes))) for name, version, hashes in entries}
 
 
