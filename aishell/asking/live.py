@@ -157,7 +157,7 @@ def _freeze_age(look: Look) -> Iterator[Fact]:
 def _size(look: Look) -> Iterator[Fact]:
     server = look.server
     if server.database_bytes is not None:
-        free = f", {size(server.free_bytes)} of them on free pages" if server.free_bytes else ""
+        free = f", {size(server.free_bytes)} of it on free pages" if server.free_bytes else ""
         figures = {"database_bytes": server.database_bytes, "free_bytes": server.free_bytes}
         yield look.fact(f"the size of the database is {size(server.database_bytes)}{free}.", "inspect_server", figures)
 
