@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -146,6 +147,14 @@ def layer(module: str) -> int:
 
 def arrows() -> list[tuple[str, str]]:
     return [(module, other) for module in modules() for other in sorted(imports(module))]
+
+
+def test_the_architecture_page_names_every_room_and_only_modules_that_exist():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)*\w+\.py)`", page)
+    assert [name for name in named if not any((root / name).is_file() for root in (PACKAGE, PACKAGE.parent))] == []
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms - set(re.findall(r"`(\w+)`", page)) == set()
 
 
 def test_the_walk_sees_every_way_to_import():
