@@ -305,7 +305,7 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BacklogSize:
     """The size of a backlog: its items, of which `unknown` have no forecast; the others take `seconds` together."""
 
     items: int = 0

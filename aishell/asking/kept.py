@@ -108,10 +108,10 @@ def _waiting(site: Site, names: Sequence[str]) -> Iterator[Fact]:
     """What windows have left undone."""
     if not site.state_path.exists():
         return
-    for name, standing in site.backlog.standings().items():
-        if name in names and standing.items:
-            text = f"{name}: {standing.items} pieces of work did not fit into earlier windows; the next run begins with them."
-            yield Fact(text, "backlog in state.db", {"items": standing.items, "seconds": standing.seconds})
+    for name, backlog in site.backlog.sizes().items():
+        if name in names and backlog.items:
+            text = f"{name}: {backlog.items} pieces of work did not fit into earlier windows; the next run begins with them."
+            yield Fact(text, "backlog in state.db", {"items": backlog.items, "seconds": backlog.seconds})
 
 
 def past(site: Site, name: str, tables: Sequence[Table]) -> Iterator[Fact]:

@@ -20,7 +20,7 @@ from aishell.commands import command
 from aishell.errors import DeniedError, UsageError
 from aishell.models import Sent
 from aishell.moments import at, nominal
-from aishell.reporting import asked as words
+from aishell.reporting import step_requests as words
 from aishell.reporting.units import printable
 
 #: The keys of a request, from the site or from a daemon.

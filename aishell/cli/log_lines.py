@@ -88,7 +88,7 @@ class LogLines:
         number = logging.getLevelNamesMapping()[level.upper()]
         made = cls(number, _Handler(None if file is None else Path(file).expanduser()))
         if file is None and not sys.stderr.isatty():
-            Notices.by_line = made.said
+            Notices.by_line = made.notice
         return made
 
     def hear(self, store: Store, events: Sequence[AuditEvent]) -> None:
@@ -107,7 +107,7 @@ class LogLines:
             rest = {name: value for name, value in data.items() if name not in _KEPT and value not in (None, "")}
             self._logger.log(level, one.type, at=one.at, number=one.number, **whose, **about, data=rest)
 
-    def said(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """A line for people."""
         self._logger.info("said", text=text)
 

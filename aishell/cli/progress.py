@@ -37,7 +37,7 @@ class PlainProgress:
         if self._verbose or result.status is StepStatus.FAILED:
             self._err().print(ended(result), style=MARKS.get(result.status, ("", ""))[1])
 
-    def said(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         self._err().print(printable(text))
 
 
@@ -91,7 +91,7 @@ class RichProgress:
             self._progress.remove_task(task)
         self._progress.console.print(ended(result), style=MARKS.get(result.status, ("", ""))[1])
 
-    def said(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         self._progress.console.print(printable(text), style="yellow")
 
 

@@ -15,7 +15,7 @@ from aishell.codec import plain
 from aishell.errors import AishellError
 from aishell.models import Sent
 from aishell.moments import at
-from aishell.reporting import asked as words
+from aishell.reporting import step_requests as words
 from aishell.reporting.units import about, exact, printable, size
 from aishell.safety.approval import Answer, Approve, Edit, Later, Reject, Request, Skip
 from aishell.safety.gates import locks_told

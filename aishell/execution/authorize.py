@@ -1,4 +1,4 @@
-"""The gates again, just before a step runs, and the approval it may need. Nothing is held on the target while waiting."""
+"""Judges a step again just before it runs and gets the approval it needs. Nothing is held on the target while waiting."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from aishell.state.calls import within_a_minute
 from aishell.state.connection import Record
 from aishell.state.runs import requesters, who
 
-#: Replicas and load are waited for this long before the step is put off; seconds.
+#: How long to wait for replicas and load before the step is deferred, and how often to look; seconds.
 WAIT_FOR_CALM, CALM_POLL = 120.0, 5.0
-#: The tool that tells what a deletion sets off; MySQL has none.
+#: The tool that lists what a deletion sets off; MySQL has none.
 RELATIVES = "inspect_relatives"
 #: Fields of a request that are recorded as they are.
 _OF_REQUEST = ("params", "parameters", "edits", "busy_sessions", "statements", "server")
@@ -67,9 +67,9 @@ def authorize(
 ) -> Authorized:
     """Judge a step on the facts of this moment and get the approval it needs.
 
-    `again`: the parameters are those of the question before, `edits` what was changed of them until then. `approved_by` is set
-    when an earlier attempt of the same step was approved: one approval covers all attempts. Raises WaitingError when nobody could
-    decide, StepError when a table it names is gone.
+    `again`: the parameters are those of the previous request, and `edits` lists the changes made to them so far. `approved_by`
+    is set when an earlier attempt of the step was approved: one approval covers all attempts. Raises WaitingError when the
+    step has to wait for a person, StepError when a table it names no longer exists.
     """
     objects = _facts(run, tool, values)
     verdict = _verdict(run, step, tool, objects)
@@ -78,20 +78,20 @@ def authorize(
         return _denied(run, step, authorized)
     if verdict.earned is not None and verdict.earned.granted:
         by = f"{RULE}: {verdict.earned.count} supervised runs"
-        run.observer.said(f"{step.id}: {tool.name} runs unasked by {by}")
+        run.observer.notice(f"{step.id}: {tool.name} runs without approval, {by}")
         return replace(authorized, approved_by=by, digest=_binding(run, tool, authorized, objects))
     if verdict.decision is Decision.NOTIFY:
-        run.observer.said(f"{step.id}: {tool.name} runs by a policy that only notifies")
+        run.observer.notice(f"{step.id}: {tool.name} runs without approval: the policy only notifies")
     if not verdict.requires_approval:
         return authorized
-    if approved_by is not None and not approved_by.startswith(RULE):  # what was earned is counted anew each time
+    if approved_by is not None and not approved_by.startswith(RULE):  # earned autonomy is counted again each time
         return replace(authorized, approved_by=approved_by)
     if again:
         return _approved(run, step, tool, authorized, objects)
     hooking.guard(run, "before_approval", step)
     authorized = _approved(run, step, tool, _with_edits(run, step, tool, authorized), objects)
-    became = authorized.status if authorized.status is not None else "approved"
-    hooking.tell(run, "after_approval", step, status=became, error=authorized.reason or "")
+    status = authorized.status if authorized.status is not None else "approved"
+    hooking.tell(run, "after_approval", step, status=status, error=authorized.reason or "")
     return authorized
 
 
@@ -100,7 +100,7 @@ def _denials(verdict: Verdict) -> list[Reason]:
 
 
 def _denied(run: Run, step: Step, authorized: Authorized) -> Authorized:
-    """A step that must not run: refused, or deferred where the reasons pass by themselves."""
+    """A step that must not run: rejected, or deferred where every reason is temporary."""
     denials = _denials(authorized.verdict)
     # The policy and the agent may both have the rule.
     reasons = "; ".join(dict.fromkeys(f"{r.text} ({r.rule})" for r in denials))
@@ -111,7 +111,7 @@ def _denied(run: Run, step: Step, authorized: Authorized) -> Authorized:
 
 
 def _with_edits(run: Run, step: Step, tool: Tool, authorized: Authorized) -> Authorized:
-    """The step with the parameters that persons gave it elsewhere: it is asked about with these, under a digest of their own."""
+    """The step with the parameters that people edited elsewhere: approval is requested for these, under a new digest."""
     values, edits = authorized.values, list[approval.Edited]()
     for edit in run.approvals.edits(run.id, step.index):
         after = approval.edited(tool, values, edit["params"])
@@ -125,9 +125,9 @@ def _with_edits(run: Run, step: Step, tool: Tool, authorized: Authorized) -> Aut
 
 
 def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
-    """The server and the named objects as they are now; tools that only read need neither, but for a report on the server."""
+    """The named objects as they are now, with the server looked at again; tools that only read need neither, except reports."""
     if tool.category == "report":
-        with suppress(DatabaseError):  # it is told of a server that is gone as well: as it was last seen
+        with suppress(DatabaseError):  # a report on a server that is gone shows it as it was last seen
             run.job.refresh()
     if tool.read_only or tool.way.unseen:
         return []
@@ -141,13 +141,13 @@ def _facts(run: Run, tool: Tool, values: Mapping[str, Any]) -> list[Row]:
         raise StepError(f"{'.'.join(min(gone))} no longer exists")
     if not tool.deletes or not run.job.registry.has(RELATIVES, run.job.known_server()):
         return objects
-    # Those of all of them once, with the first: the tables of a family reach each other.
+    # Once for all tables, with the first: related tables lead to each other.
     return [{**row, "effects": _set_off(run, named)} if row is objects[0] else row for row in objects]
 
 
 def _set_off(run: Run, tables: Sequence[tuple[str, str]]) -> list[Row]:
-    """The foreign keys, triggers and rules that deleting rows of some tables sets off, in the tables too that it reaches."""
-    found, reached, left = list[Row](), set(tables), list(tables)
+    """The foreign keys, triggers and rules that a deletion from these tables sets off, those of cascaded tables included."""
+    found, seen, left = list[Row](), set(tables), list(tables)
     while left:
         schema, table = left.pop()
         facts = run.job.read(RELATIVES, {"schema": schema, "table": table})
@@ -155,15 +155,15 @@ def _set_off(run: Run, tables: Sequence[tuple[str, str]]) -> list[Row]:
             found.append({"of": f"{schema}.{table}", **{name: row[name] for name in row if name != "indexed"}})
         acting = [row for row in facts["children"] if row["on_delete"] != "no action"]
         following = {(row["child_schema"], row["child_table"]) for row in acting}
-        left += sorted(following - reached)
-        reached |= following
+        left += sorted(following - seen)
+        seen |= following
     return sorted(found, key=canonical)
 
 
 def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdict:
-    """The verdict; a lagging replica, load or an old transaction is waited for a while."""
+    """The verdict, after waiting up to WAIT_FOR_CALM for a lagging replica, load or an old transaction to pass."""
     deadline = time.monotonic() + WAIT_FOR_CALM
-    told = False
+    announced = False
     while True:
         made = 0 if tool.rate_limit is None else within_a_minute(run.runs.store, tool.name)
         verdict = run.job.judge(step, tool, objects, made, run.id)
@@ -171,22 +171,22 @@ def _verdict(run: Run, step: Step, tool: Tool, objects: Sequence[Row]) -> Verdic
         passing = denials and {r.rule for r in denials} <= (_PASSING | {"rate_limit"})
         if not passing or time.monotonic() > deadline or run.options.left < 0 or run.cancelled.is_set():
             return verdict
-        if not told:
-            run.observer.said(f"{step.id}: waiting: {'; '.join(r.text for r in denials)}")
-            told = True
+        if not announced:
+            run.observer.notice(f"{step.id}: waiting: {'; '.join(r.text for r in denials)}")
+            announced = True
         run.cancelled.wait(CALM_POLL)
         run.job.refresh()
 
 
 def calm(run: Run, step: Step, tool: Tool) -> str | None:
-    """Between two batches: wait while replicas lag or the server is busy; why to stop when that does not pass."""
+    """Wait between two batches while replicas lag or the server is busy; the reason to stop when that does not pass."""
     run.job.refresh()
     denials = _denials(_verdict(run, step, tool, []))
     return "; ".join(r.text for r in denials if r.rule in _PASSING) or None
 
 
 def _approved(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
-    """The answer to a step that asks: from `--yes`, a schedule, a decision bound to this very digest, or a person."""
+    """Approval from `--yes`, a schedule, a decision bound to this digest, or the person at the prompt."""
     bound = _binding(run, tool, authorized, objects)
     authorized = replace(authorized, digest=bound)
     verdict = authorized.verdict
@@ -201,31 +201,32 @@ def _approved(run: Run, step: Step, tool: Tool, authorized: Authorized, objects:
         return decided
     if not run.options.interactive or _people(run, verdict) > 1:
         return _wait(run, step, tool, authorized, objects)
-    return _asked(run, step, tool, authorized, objects)
+    return _prompted(run, step, tool, authorized, objects)
 
 
-def _asked(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
+def _prompted(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
+    """The step after the person at the prompt has answered."""
     identity = run.job.known_server().identity
     answer = run.ask(_request(run, step, tool, authorized, objects))
-    asked_to = run.runs.requested(run.id)
-    if asked_to == "pause":
+    stop_request = run.runs.requested(run.id)
+    if stop_request == "pause":
         return _wait(run, step, tool, authorized, objects)
-    if asked_to is not None:
-        why = "the run was cancelled while the question was open"
+    if stop_request is not None:
+        why = "the run was cancelled while the prompt was open"
         return replace(authorized, status=StepStatus.SKIPPED, reason=why)
     if run.job.refresh().identity != identity:
         raise OutgrownError(
-            f"the target is another database now (was {identity}, is {run.job.known_server().identity})",
+            f"the target is now a different database (was {identity}, is {run.job.known_server().identity})",
             hint="check the target, and plan again",
         )
     if isinstance(answer, approval.Approve):
         if _binding(run, tool, authorized, _facts(run, tool, authorized.values)) != authorized.digest:
-            run.observer.said(f"{step.id}: what was approved has changed since; asking again")
+            run.observer.notice(f"{step.id}: the step has changed since it was approved; asking again")
             found = _found(run, step, tool, authorized.values, authorized.found)
             return authorize(run, step, tool, authorized.values, found, again=True, edits=authorized.edits)
         now = run.job.judge(step, tool, objects, run_id=run.id)
         if now.decision.rank > authorized.verdict.decision.rank:
-            run.observer.said(f"{step.id}: the rules have become stricter since it was approved")
+            run.observer.notice(f"{step.id}: the rules have become stricter since the step was approved; asking again")
             return authorize(run, step, tool, authorized.values, authorized.found, again=True, edits=authorized.edits)
         return _by(run, step, authorized, answer.by, answer.reason or "approved at the prompt", answer.terminal)
     if isinstance(answer, approval.Edit):
@@ -240,32 +241,32 @@ def _asked(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: li
         facts = {"status": "rejected", "by": answer.by, "reason": answer.reason, "digest": authorized.digest}
         subject = run.job.subject(tool)
         decided = ("approval_decided", facts | {"subject": plain(subject)})
-        run.runs.tell(run.id, step.index, [decided, *lost(run, subject, f"rejected by {answer.by}")])
+        run.runs.add_events(run.id, step.index, [decided, *lost(run, subject, f"rejected by {answer.by}")])
         return replace(authorized, status=StepStatus.REJECTED, reason=f"rejected by {answer.by}: {answer.reason}")
     return _wait(run, step, tool, authorized, objects)
 
 
 def _found(run: Run, step: Step, tool: Tool, values: Mapping[str, Any], before: list[Row] | None) -> list[Row] | None:
-    """What the tool would work on now; the way back has the objects of the step that it takes back."""
+    """The objects that the tool would work on now; an undo step keeps those of the step that it undoes."""
     if tool.undoing:
         return before
     return dispatch.find(tool, values, Context(run.job.database, run.marker(step), run.job.options(tool)))
 
 
 def _people(run: Run, verdict: Verdict) -> int:
-    """How many have to approve: two where a critical step is reviewed at the strict level, neither of them who asked for it."""
+    """How many people have to approve: two, neither the requester, to review a critical step at the strict level."""
     reviewed = verdict.decision is Decision.REVIEW and verdict.risk_level is Risk.CRITICAL
     return 2 if reviewed and run.job.level == "strict" else 1
 
 
 def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized:
-    """Record the request and leave the step to a person; where nobody is to be waited for, refuse it."""
+    """Record the request and leave the step to a person; reject it where the policy's mode is unattended."""
     request = _request(run, step, tool, authorized, objects)
     if run.job.policy.mode == "unattended":
-        why = "refused: it needs approval, and the policy's mode is unattended"
+        why = "refused: the step needs approval, and the policy's mode is unattended"
         return replace(authorized, status=StepStatus.REJECTED, reason=why)
-    asked = json.loads(run.runs.find(run.id).request).get("requesters", ())
-    # Who changed the step may approve it no more than who asked for it.
+    earlier = json.loads(run.runs.find(run.id).request).get("requesters", ())
+    # A person who edited the step may not approve it either.
     editors = {edit.uid for edit in authorized.edits if edit.uid is not None}
     shown = {
         **{name: getattr(request, name) for name in _OF_REQUEST},
@@ -279,33 +280,33 @@ def _wait(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: lis
         "undo": tool.undo_text,
         "objects": objects,
         "people": _people(run, authorized.verdict),
-        "requesters": sorted({*requesters(), *asked, *editors}),
+        "requesters": sorted({*requesters(), *earlier, *editors}),
         "earned": bool(rules_for(run.job.policy, tool.name, run.job.target)),
     }
-    asked_for = (run.id, step.index, step.id, request.digest, request.level, plain(shown))
-    name = run.approvals.ask(*asked_for, run.job.policy.approval_hours, subject=run.job.subject(tool))
+    recorded = (run.id, step.index, step.id, request.digest, request.level, plain(shown))
+    name = run.approvals.ask(*recorded, run.job.policy.approval_hours, subject=run.job.subject(tool))
     raise WaitingError(
-        f"step {step.id!r} ({tool.name}) waits for an approval: {name}",
+        f"step {step.id!r} ({tool.name}) is waiting for approval {name}",
         hint="; ".join(decide(name, request.level, run.job.target.name, run.id)),
     )
 
 
 def decide(approval_: str, level: str, target: str, run_id: str) -> tuple[str, str, str]:
-    """The commands that show a request, approve it, and go on. A review is approved with the target's name."""
+    """The commands that show a request, approve it, and resume the run. A review is approved with the target's name."""
     named = ("--confirm-target", target) if level == "review" else ()
     approve = command("approvals", "approve", approval_, *named)
     return command("approvals", "show", approval_), approve, command("runs", "resume", run_id[:8])
 
 
 def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: list[Row]) -> Authorized | None:
-    """An answer given elsewhere, if it still fits: it is consumed, or void when the database has moved on."""
+    """The step by an answer given elsewhere, which is consumed if it still fits and void if the database has changed since."""
     row = run.approvals.decided(run.id, step.index)
     if row is None:
         return None
     if row.status in ("rejected", "expired"):
         reason, cause = _refused(run, row)
         return replace(authorized, status=StepStatus.REJECTED, reason=reason, cause=cause)
-    if row.status == "modified":  # its parameters are in `cleared`, and nobody has seen what they come to
+    if row.status == "modified":  # `_with_edits` has applied its parameters, and nobody has seen their effect yet
         run.approvals.close(row.id, "consumed")
         return None
     shown = json.loads(row.request)
@@ -316,8 +317,8 @@ def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: 
     grown = moved or approval.outgrown(shown["objects"], objects)
     if bound != row.digest or grown:
         run.approvals.close(row.id, "void")
-        why = grown or "what it was bound to has changed"
-        run.observer.said(f"{step.id}: the approval {row.id} is void: {why}; asking again")
+        why = grown or "the step or its objects have changed"
+        run.observer.notice(f"{step.id}: approval {row.id} is void: {why}; asking again")
         return None
     run.approvals.close(row.id, "consumed")
     return replace(authorized, approved_by=row.decided_by, digest=bound)
@@ -326,18 +327,18 @@ def _decided(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: 
 def _approved_ones(
     tool: Tool, frozen: list[Row] | None, found: list[Row] | None
 ) -> tuple[list[Row] | None, str | None]:
-    """Those objects of `found` that were approved, for what has come since waits for another night; whether one was replaced."""
+    """The objects of `found` that were approved, for new ones wait for another run; and why the approval is void, if it is."""
     if frozen is None or found is None:
         return found, None
     same = tool.among(frozen, found)
     named = tool.among([{name: row.get(name) for name in tool.key} for row in frozen], found)
-    return same, "another object has this name now" if len(same) < len(named) else None
+    return same, "an object was replaced by another of its name" if len(same) < len(named) else None
 
 
 def refusal(run: Run, step: Step) -> tuple[str, Cause | None] | None:
-    """Why a step that asked is not run: a person said no, or nobody answered in time; None where that is not so.
+    """Why a step is not run whose approval was rejected or has expired; None otherwise.
 
-    An answer that nobody gave is left to the step's own turn, which tells of it.
+    An answer that is not in the audit log is left to the step's own turn, which reports it.
     """
     with suppress(StateError):
         row = run.approvals.decided(run.id, step.index)
@@ -360,7 +361,7 @@ def _by(run: Run, step: Step, authorized: Authorized, by: str, reason: str, term
 
 
 def _binding(run: Run, tool: Tool, authorized: Authorized, objects: Sequence[Row]) -> str:
-    """Bound to the objects' names and definitions, not to their figures: sizes move while a person thinks."""
+    """The digest that binds an approval to the objects' names and definitions, not to sizes, which change meanwhile."""
     job = run.job
     texts = [s.text for s in job.statements(tool, authorized.values, authorized.found)]
     rules = approval.governing(job.policy, job.config, job.target, job.level)
@@ -369,14 +370,14 @@ def _binding(run: Run, tool: Tool, authorized: Authorized, objects: Sequence[Row
 
 def _request(run: Run, step: Step, tool: Tool, authorized: Authorized, objects: Sequence[Row]) -> approval.Request:
     server = run.job.known_server()
-    place = run.job.database.credentials
+    credentials = run.job.database.credentials
     return approval.Request(
         run_id=run.id,
         step=step,
         tool=tool,
         params=authorized.values,
         target=run.job.target,
-        server=f"{server.product} {server.version_text} at {place.display}, database {server.database}",
+        server=f"{server.product} {server.version_text} at {credentials.display}, database {server.database}",
         statements=run.job.sent(tool, authorized.values, authorized.found),
         verdict=authorized.verdict,
         digest=authorized.digest or "",

@@ -1,4 +1,4 @@
-"""Driving a run under its locks: from its first step, or from where it stopped, to its result."""
+"""Drives a run under its locks, from its first step or from where it stopped, to its result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from aishell.telemetry.tracebacks import unexpected
 
 @dataclass(frozen=True)
 class RunDriver:
-    """How the runs of a site are driven. `deadline` in seconds of the monotonic clock, `until` an instant of the wall clock."""
+    """How the runs of a site are driven. `deadline`: seconds of the monotonic clock; `until`: an instant of the wall clock."""
 
     site: SiteFiles
     approve: Approver | None = None
@@ -54,11 +54,10 @@ class RunDriver:
     def begin(
         self, planned: Preview, on_created: Callable[[str], None] | None = None, run_id: str | None = None
     ) -> RunResult:
-        """Record a run of what was planned, and drive it.
+        """Record a run of a preview's plan, and drive it.
 
-        Raises TargetBusyError when another run holds the target, HeldError when a person has stopped it.
-
-        `run_id`: one that was chosen before. There is one run of an id, whoever tries.
+        `run_id`: an id that was chosen before; an id is used for one run only. Raises TargetBusyError when another run holds
+        the target, HeldError when the target is on hold.
         """
         job, plan, run_id = planned.job, planned.plan, run_id or new_id()
         self.site.holds.refuse(job.target.name)
@@ -93,7 +92,7 @@ class RunDriver:
             return self._driven(run, lock, request["contract"])
 
     def go_on(self, job: Job, row: Record, plan: Plan, in_doubt: str | None) -> RunResult:
-        """Drive a run from where it stopped. Raises OutgrownError when the target is another one, HeldError on hold."""
+        """Drive a run from where it stopped. Raises OutgrownError when the target is another database, HeldError on hold."""
         self.site.holds.refuse(job.target.name)
         state, request = RunState(row.state), json.loads(row.request)
         job.registry = job.registry.with_texts(json.loads(row.tools))
@@ -127,7 +126,7 @@ class RunDriver:
         *,
         resumed: bool = False,
     ) -> RunResult:
-        """Drive a run to its end; what nobody foresaw ends it as failed, and it can be resumed."""
+        """Drive a run to its end; an unexpected exception fails it, and it can be resumed."""
         try:
             with (
                 log_context(run_id=run.id, agent=run.job.agent.type, target=run.job.target.name),
@@ -143,22 +142,22 @@ class RunDriver:
             self._broken(run, error)
             raise
         except (Exception, SystemExit) as error:  # an agent may be somebody else's
-            told = unexpected(error)
-            self._broken(run, told)
-            run.warn([told])
-            run.enter(RunState.FAILED, reason=told.message)
-            told.hint = f"{told.hint}; resume with `{command('runs', 'resume', run.id[:8])}`"
-            raise told from error
+            wrapped = unexpected(error)
+            self._broken(run, wrapped)
+            run.warn([wrapped])
+            run.enter(RunState.FAILED, reason=wrapped.message)
+            wrapped.hint = f"{wrapped.hint}; resume with `{command('runs', 'resume', run.id[:8])}`"
+            raise wrapped from error
 
     def _allowed(self, run: Run) -> Ending | None:
-        """Call what comes before a run, whenever one begins or is gone on with; how it ends where that does not let it."""
+        """Call the hooks before a run, which begins or is resumed; its ending where they stop it."""
         try:
             hooking.guard(run, "before_run")
         except HookError as error:
             return Ending(refused=((None, error),))
         except InterruptedRunError:
-            asked = {"cancel": "cancelled", "pause": "paused"}
-            return Ending(stopped=asked[run.asked_to] if run.asked_to else "interrupted")
+            endings = {"cancel": "cancelled", "pause": "paused"}
+            return Ending(stopped=endings[run.stop_request] if run.stop_request else "interrupted")
         return None
 
     def _broken(self, run: Run, error: AishellError) -> None:
@@ -166,11 +165,11 @@ class RunDriver:
         hooking.tell(run, "after_run", status="failure", error=error.message)
 
     def _look_at_the_log(self) -> None:
-        """Say, and write down, what was taken out of the audit log since the last run ended."""
+        """Report and record what was removed from the audit log since the last run ended."""
         problem = self.site.runs.check_anchor()
         if problem is not None:
-            (self.observer or Silent()).said(
-                f"the audit log is not whole: {problem}; see `{command('audit', 'verify')}`"
+            (self.observer or Silent()).notice(
+                f"the audit log is damaged: {problem}; see `{command('audit', 'verify')}`"
             )
 
     def _run(self, run_id: str, owner: str, job: Job, plan: Plan, yes: bool) -> Run:
@@ -182,24 +181,24 @@ class RunDriver:
         return Run(run_id, owner, job, plan, self.site.runs, self.site.approvals, options, observer, spans=spans)
 
     def _successors(self, run_id: str) -> set[str]:
-        """The identities of what steps of a run were about to put in the target's place."""
+        """The identities of databases that steps of a run were about to put in the target's place."""
         begun = (json.loads(row.params) for row in self.site.runs.steps(run_id) if row.params)
         return {params["becomes"] for params in begun if params.get("becomes")}
 
     def _refuse_rolled_back(self, row: Record, plan: Plan) -> None:
-        """Raises StateError for a run that was rolled back: what it says of its steps is not so any more."""
+        """Raises StateError for a run that was rolled back: its record of the steps is no longer true."""
         known = {step.step_id: recovery.result_of(plan, step) for step in self.site.runs.steps(row.id)}
         if rollback.over(plan, known):
             raise StateError(f"the run {row.id[:8]} was rolled back", hint="plan again")
 
     def _recovered(self, run: Run, *, in_doubt: str | None) -> dict[str, Earlier]:
-        """What is through, into the run's results; what was begun."""
+        """Put finished steps into the run's results; what earlier processes left of those that were begun, by step id."""
         earlier: dict[str, Earlier] = {}
         for row in self.site.runs.steps(run.id):
             if recovery.finished(row):
                 run.results[row.step_id] = recovery.result_of(run.plan, row)
                 continue
-            if row.attempt:  # started, interrupted, in doubt, or failed and tried again: it may have left something
+            if row.attempt:  # started, interrupted, in doubt, or failed and retried: the step may have left something
                 found = recovery.recover(run, row, in_doubt)
                 if not isinstance(found, Earlier):
                     run.results[row.step_id] = found
@@ -209,7 +208,7 @@ class RunDriver:
         return earlier
 
     def _refuse(self, run: Run, row: Record) -> None:
-        """Reject a step that a person has refused, or that nobody has answered in time: now, for its window may have closed."""
+        """Reject a step whose approval was rejected or has expired: now, for its window may have closed."""
         step = run.plan.steps[row.step_index]
         refused = refusal(run, step)
         if refused is not None:
@@ -221,7 +220,7 @@ class RunDriver:
 
 @contextmanager
 def tracing(run: Run, *, resumed: bool) -> Iterator[Span]:
-    """A run's span; while inside, each statement of a tool on its target has one. A trace is of a workflow, or of a run alone."""
+    """A run's span; inside it, each statement on the target has one. A trace covers a workflow, or a run that is in none."""
     job, task = run.job, run.plan.task
     facts = {
         "aishell.run.id": run.id,
@@ -243,7 +242,7 @@ def tracing(run: Run, *, resumed: bool) -> Iterator[Span]:
 
 
 def _place(job: Job) -> dict[str, Value | None]:
-    """Which database it is, by the names of OpenTelemetry's conventions."""
+    """Attributes that name the database, by OpenTelemetry's conventions."""
     url = job.database.credentials.url
     port = url.port or profile(url.engine).port
     return {

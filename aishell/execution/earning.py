@@ -1,4 +1,4 @@
-"""Earned autonomy while a run goes: what its events tell for the count, a last look at it, and what is lost of it."""
+"""Earned autonomy during a run: the subjects in its events, the last check of the count, and what a failure takes away."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Happened = list[tuple[str, Mapping[str, Any]]]
 
 
 class NoLongerEarnedError(StepError):
-    """What was counted when the step was judged is not what the log says when it is about to start."""
+    """The count in the audit log has changed between the verdict on a step and its start."""
 
 
 def begun(run: Run, step: Step, tool: Tool) -> Subject | None:
-    """What a step that starts is of; None for one that only reads."""
+    """The subject of a step that starts; None for a step that only reads."""
     if tool.read_only:
         return None
     return run.job.subject(tool, run.plan.step(step.undoes).tool if step.undoes else None)
 
 
 def failed(run: Run, step: Step, status: StepStatus) -> Subject | None:
-    """What a step that failed is of. It needs no tool's file and no server: either may be what failed."""
+    """The subject of a step that failed. Needs neither the tool's file nor the server: either may be what failed."""
     if status not in (StepStatus.FAILED, StepStatus.IN_DOUBT):
         return None
     job = run.job
@@ -39,7 +39,7 @@ def failed(run: Run, step: Step, status: StepStatus) -> Subject | None:
 
 
 def lost(run: Run, subject: Subject | None, because: str) -> Happened:
-    """`autonomy_reset` for all that a step takes away, to be committed with what tells of it."""
+    """`autonomy_reset` events for all that a step takes away, to be committed together with its outcome."""
     job = run.job
     tool = (subject.takes_back or subject.tool) if subject is not None else ""
     if subject is None or job.autonomy is None or not autonomy.rules_for(job.policy, tool, job.target):
@@ -50,13 +50,13 @@ def lost(run: Run, subject: Subject | None, because: str) -> Happened:
 
 
 def used(run: Run, tool: Tool, earned: Earning, connection: Connection) -> Happened:
-    """`autonomy_used`, by the count inside of the transaction that begins the step.
+    """The event `autonomy_used`, by the count inside the transaction that begins the step.
 
-    Raises NoLongerEarnedError when another run or an answer took it away since the step was judged.
+    Raises NoLongerEarnedError when another run or an answer has taken the autonomy away since the step was judged.
     """
     subject = run.job.subject(tool)
     tally = run.job.autonomy.tally(subject, run.id, connection) if run.job.autonomy is not None else None
     if tally is None or tally.problem is not None or tally.count < earned.after:
-        raise NoLongerEarnedError(f"{tool.name} may no longer run unasked on {run.job.target.name}")
-    told = {"subject": plain(subject), "count": tally.count, "after": earned.after, "events": list(tally.events)}
-    return [("autonomy_used", told)]
+        raise NoLongerEarnedError(f"{tool.name} may no longer run without approval on {run.job.target.name}")
+    data = {"subject": plain(subject), "count": tally.count, "after": earned.after, "events": list(tally.events)}
+    return [("autonomy_used", data)]

@@ -1,4 +1,4 @@
-"""One step, through all gates: resolve, hooks, find, judge, approve, record the intent, run, verify, record the outcome."""
+"""Runs one step: resolve, hooks, find, judge, approve, record the intent, run, verify, record the outcome."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from aishell.telemetry.tracebacks import unexpected
 
 
 class InterruptedStepError(StepError):
-    """The step was interrupted; it is pending again. `result`: what it had done by then."""
+    """The step was interrupted and is pending again. `result`: what it had done by then."""
 
     def __init__(self, message: str, result: StepResult) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class InterruptedStepError(StepError):
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an attempt in another process left: the frozen objects, and those it finished."""
+    """What an attempt in another process left: the frozen objects, and the results of those that it finished."""
 
     attempt: int
     params: Mapping[str, Any]
@@ -53,12 +53,12 @@ class Earlier:
     done: Sequence[ObjectResult] = ()
     approved_by: str | None = None
     checkpoint: BatchCheckpoint | None = None
-    interrupted: bool = False  # nobody saw the end of what it had sent
+    interrupted: bool = False  # the end of its last statement was not seen
 
 
 @dataclass(frozen=True)
 class _Cleared:
-    """A step that has passed its gates. `idle`: why there is nothing to do."""
+    """A step that has passed the gates. `idle`: why there is nothing to do."""
 
     tool: Tool
     authorized: Authorized
@@ -66,8 +66,10 @@ class _Cleared:
 
 
 def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
-    """Run a step and record it. Raises WaitingError when a person has to decide, InterruptedStepError after Ctrl-C,
-    StateError when state cannot be written; a failing step is a result, not an exception."""
+    """Run a step and record it; a step that fails is a result, not an exception.
+
+    Raises WaitingError when a person has to decide, InterruptedStepError after Ctrl-C, StateError when state cannot be written.
+    """
     try:
         if earlier is None and step.when is not None and not conditions.holds(step.when, run.lookup):
             return skipped(run, step, Cause.CONDITION, f"not needed: {conditions.described(step.when, run.lookup)}")
@@ -102,7 +104,7 @@ def execute(run: Run, step: Step, earlier: Earlier | None = None) -> StepResult:
 def _through_gates(
     run: Run, step: Step, params: Mapping[str, Any], result: StepResult, earlier: Earlier | None
 ) -> _Cleared | StepResult:
-    """The step as the gates let it through; its result where a hook vetoes it, or nothing is to be undone."""
+    """The step after the gates; its result where a hook vetoes it or there is nothing to undo."""
     tool = run.job.pick(step.tool)
     values, veto = _prepare(run, step, tool, params)
     if veto is not None:
@@ -110,7 +112,7 @@ def _through_gates(
     found, extras = _objects(run, step, tool, values, earlier)
     done = earlier is not None and bool(earlier.done)
     if tool.undoing and not found and not done:
-        return _idle(run, step, tool, values, result, "nothing to undo: everything is as it was")
+        return _idle(run, step, tool, values, result, "nothing to undo: nothing has changed")
     authorized = authorize(run, step, tool, values, found, approved_by=earlier.approved_by if earlier else None)
     if authorized.found is not None and not authorized.found and not done:
         more = f" ({len(extras)} not in the plan)" if extras else ""
@@ -119,7 +121,7 @@ def _through_gates(
 
 
 def _after_hooks(run: Run, step: Step, tool: Tool, authorized: Authorized) -> Authorized:
-    """What is let through when the hooks before a step have let it: the gates are asked again, for a hook can take an hour."""
+    """Call the hooks before a step, then judge the step again, for a hook can take an hour."""
     run.guarded.add(step.id)
     if not hooking.guard(run, "before_step", step):
         return authorized
@@ -130,7 +132,7 @@ def _after_hooks(run: Run, step: Step, tool: Tool, authorized: Authorized) -> Au
 
 
 def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: StepResult, reason: str) -> StepResult:
-    """Skipped, with the figures of a step that found no object, or of what it had done when it found some."""
+    """Record a step as skipped, with the figures of a tool that found no objects, or with what it had done earlier."""
     context = _context(Recorder(run, step, tool))
     output = conclude(tool, values, [], context).output if step.id not in run.begun else None
     return record(run, step, replace(result, status=StepStatus.SKIPPED, cause=Cause.IDLE, output=output, reason=reason))
@@ -139,11 +141,11 @@ def _idle(run: Run, step: Step, tool: Tool, values: dict[str, Any], result: Step
 def _run(
     run: Run, step: Step, tool: Tool, authorized: Authorized, result: StepResult, earlier: Earlier | None
 ) -> StepResult:
-    started = time.monotonic()  # here: what a person takes to approve is not the step's
+    started = time.monotonic()  # here, so that waiting for an approval does not count
     try:
         _start_in_turn(run, step, tool, authorized, result, earlier)
     except earning.NoLongerEarnedError as error:
-        run.observer.said(f"{step.id}: {error.message}; it is judged again")
+        run.observer.notice(f"{step.id}: {error.message}; judging the step again")
         return execute(run, step, earlier)
     except calls.TooManyCallsError as error:
         return record(run, step, replace(result, status=StepStatus.REJECTED, reason=f"refused: {error.message}"))
@@ -173,7 +175,7 @@ def _run(
 
 
 def _send(tool: Tool, authorized: Authorized, context: Context, done: Sequence[ObjectResult]) -> ToolResult:
-    """Run the tool on the objects that are left, `done` being those that an earlier process finished."""
+    """Run the tool on the objects that are left; `done`: those that an earlier process finished."""
     if done and not authorized.found:
         return conclude(tool, authorized.values, done, context)
     outcome = dispatch.run(tool, authorized.values, authorized.found, context)
@@ -183,7 +185,7 @@ def _send(tool: Tool, authorized: Authorized, context: Context, done: Sequence[O
 def _stopped(
     recorder: Recorder, context: Context, values: Mapping[str, Any], result: StepResult, error: BaseException
 ) -> StepResult:
-    """Record a step that did not come to its end, with what it had counted. Raises InterruptedStepError for an interrupt."""
+    """Record a step that did not finish, with its figures so far. Raises InterruptedStepError for an interrupt."""
     run, step = recorder.run, recorder.step
     if not isinstance(error, AishellError):
         error = unexpected(error, f"the tool {recorder.tool.name}")
@@ -191,19 +193,19 @@ def _stopped(
         return record(run, step, replace(result, status=StepStatus.IN_DOUBT, error=error.message), recorder)
     if not isinstance(error, DatabaseError):
         return record(run, step, replace(result, error=_message(error)), recorder)
-    if error.kind == "cancelled" and (run.cancelled.is_set() or run.asked_to):
+    if error.kind == "cancelled" and (run.cancelled.is_set() or run.stop_request):
         stopped = with_figures(run, step, replace(result, status=StepStatus.PENDING, reason="interrupted"))
         interrupted(recorder, stopped)
         raise InterruptedStepError(f"{step.id} was interrupted", stopped) from error
     if error.kind == "statement_timeout":
         recorder.happened.append(("step_timeout", {"seconds": context.options.statement_timeout}))
-    told = DatabaseError(context.explained(error, values), kind=error.kind, code=error.code, hint=error.hint)
-    result = replace(result, cause=Cause.PRIVILEGE if error.kind == "permission" else None, error=_message(told))
+    explained = DatabaseError(context.explained(error, values), kind=error.kind, code=error.code, hint=error.hint)
+    result = replace(result, cause=Cause.PRIVILEGE if error.kind == "permission" else None, error=_message(explained))
     return record(run, step, with_grants(run.job, step, result), recorder)
 
 
 def _prepare(run: Run, step: Step, tool: Tool, params: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The checked parameters after the hooks; changed ones pass the same checks."""
+    """The parameters after the hooks, checked again where a hook changed them; and why a hook vetoes the step."""
     values = tool.prepare(params)
     changed, veto = run.job.hooks.before(_call(run, step, values))
     return (tool.prepare(changed) if changed is not values else values), veto.reason if veto else None
@@ -212,7 +214,7 @@ def _prepare(run: Run, step: Step, tool: Tool, params: Mapping[str, Any]) -> tup
 def _objects(
     run: Run, step: Step, tool: Tool, values: Mapping[str, Any], earlier: Earlier | None
 ) -> tuple[list[Row] | None, list[Row]]:
-    """The objects to work on: those found now that are in the frozen plan too; and those that are not."""
+    """The objects to work on, which are found now and in the frozen plan, and those found now that are not in the plan."""
     if earlier is not None and earlier.found is not None:
         through = {result.label for result in earlier.done}
         return [dict(r) for r in earlier.found if label_of(tool, values, dict(r)) not in through], []
@@ -229,7 +231,7 @@ def _objects(
 
 
 def _objects_of(run: Run, step: Step) -> Sequence[Row]:
-    """The objects of the step that is undone, as they were frozen when it began; those of an earlier run are in the plan."""
+    """The objects of the step that is undone, as frozen when it began; for a step of an earlier run, they are in the plan."""
     if step.undoes is None:
         return [dict(row) for row in reversed(step.found or ({},))]
     row = next(row for row in run.runs.steps(run.id) if row.step_id == step.undoes)
@@ -239,7 +241,7 @@ def _objects_of(run: Run, step: Step) -> Sequence[Row]:
 def _start_in_turn(
     run: Run, step: Step, tool: Tool, authorized: Authorized, result: StepResult, earlier: Earlier | None
 ) -> None:
-    """Start the step; where other runs have taken the last call of the tool since it was judged, wait for the next."""
+    """Start the step; where other runs have used up the tool's rate limit since it was judged, wait for the next call."""
     deadline = time.monotonic() + WAIT_FOR_CALM
     while True:
         try:
@@ -252,7 +254,7 @@ def _start_in_turn(
 def _start(
     run: Run, step: Step, tool: Tool, authorized: Authorized, result: StepResult, earlier: Earlier | None
 ) -> None:
-    """The intent, durable before anything is sent."""
+    """Record the intent, durably, before anything is sent."""
     found = earlier.found if earlier and earlier.found is not None else authorized.found
     values = {
         "attempt": result.attempts,
@@ -279,7 +281,7 @@ def _start(
 
 
 def _context(recorder: Recorder, earlier: Earlier | None = None) -> Context:
-    """What the tool of a step is given, its reports going to `recorder`."""
+    """The context of a step's tool, which reports to `recorder`."""
     run, step, tool = recorder.run, recorder.step, recorder.tool
     checkpoint = earlier.checkpoint if earlier else None
     wait = wait_of(tool)
@@ -320,7 +322,7 @@ def _context(recorder: Recorder, earlier: Earlier | None = None) -> Context:
 
 
 def _given_up(run: Run, step: Step) -> Cause:
-    """Why there is no output of a step that this one refers to: what was left for another night leaves this one too."""
+    """The cause of a step that refers to a missing output: where that step was left for another run, so is this one."""
     causes = {run.results[need].cause for need in run.graph.needs[step.id] if need in run.results}
     passed_on = (Cause.DEFERRED, Cause.STOPPED, Cause.NEED)
     return next((cause for cause in passed_on if cause in causes), Cause.CONDITION)
@@ -335,7 +337,7 @@ def _cause(outcome: ToolResult) -> Cause | None:
 
 
 def _deferred(values: Mapping[str, Any], left: ObjectResult) -> dict[str, Any]:
-    """An object left for another night, by the table it belongs to: that is what plans go by."""
+    """An object left for another run, by the table it belongs to, since plans are made by table."""
     names = {**values, **left.before}
     table = f"{names['schema']}.{names['table']}" if names.get("table") and names.get("schema") else left.label
     return {"object": table, "reason": left.reason if left.label == table else f"{left.label}: {left.reason}"}

@@ -1,4 +1,4 @@
-"""Hooks of a run: what comes before something may stop it, what comes after only tells. Each is recorded before it is started."""
+"""Calls the hooks of a run. Those before an event may stop it; those after it only observe. Each is recorded before it starts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from aishell.registry.hook_programs import HookResult
 
 AFTER_RUN, AFTER_STEP = "after_run", "after_step"
-#: Seconds between two looks whether another process asks the run to pause or to end.
+#: Seconds between two checks whether another process has asked the run to pause or to end.
 LOOK_UP = 1.0
 
 
 def guard(run: Run, on: str, step: Step | None = None) -> bool:
-    """Call what comes before something; whether anything was called.
+    """Call the hooks before an event; whether there were any.
 
-    Raises HookError when a hook has failed: it must not happen then. Raises InterruptedRunError when the run is to go no further.
+    Raises HookError when a hook has failed, and the event must not happen. Raises InterruptedRunError when the run is to stop.
     """
     hooks = run.job.hooks.of(on, run.job.target)
     if not hooks:
@@ -41,28 +41,28 @@ def guard(run: Run, on: str, step: Step | None = None) -> bool:
                 raise InterruptedRunError(f"the hook {hook.name!r}: {ended.problem}")
             if ended.problem is not None:
                 raise HookError(
-                    f"the hook {hook.name!r} ({on}) did not let it go on: {ended.told}",
-                    hint=f"see {hook.where}; when its cause is gone: `{command('runs', 'resume', run.id[:8])}`",
+                    f"the hook {hook.name!r} ({on}) stopped the run: {ended.told}",
+                    hint=f"see {hook.where}; once the cause is fixed: `{command('runs', 'resume', run.id[:8])}`",
                 )
             _record(run, "hook_ended", hook, step, seconds=ended.seconds)
-        if interrupted() or _asked_to(run):
+        if interrupted() or _stop_requested(run):
             raise InterruptedRunError("the run was stopped while a hook ran")
     return True
 
 
 def tell(run: Run, on: str, step: Step | None = None, *, status: str, error: str = "") -> None:
-    """Call what comes after something, or on errors. A hook that fails is told of, and changes nothing.
+    """Call the hooks after an event, or on errors. A hook that fails is reported, and changes nothing.
 
-    What comes after a run is called once in a process, whatever becomes of the run then.
+    Hooks after a run are called once per process, whatever becomes of the run then.
     """
     hooks = [hook for hook in run.job.hooks.of(on, run.job.target) if hook.tool is None]  # a tool is a step of the plan
-    if not hooks or (on == AFTER_RUN and run.told_end):
+    if not hooks or (on == AFTER_RUN and run.end_hooks_called):
         return
-    run.told_end = run.told_end or on == AFTER_RUN
-    cancelled = run.cancelled.is_set()  # before it began: it is called because of that, too
+    run.end_hooks_called = run.end_hooks_called or on == AFTER_RUN
+    cancelled = run.cancelled.is_set()  # a run that was cancelled before still calls them
     with noticing() as interrupted:
         for hook in hooks:
-            with suppress(StateError):  # it is called all the same: what a hook before has done may be for it to undo
+            with suppress(StateError):  # called all the same: it may have to undo what an earlier hook did
                 _record(run, "hook_started", hook, step)
             facts = _facts(run, on, step, status, error)
             ended = _called(run, hook, facts, lambda: interrupted() or (run.cancelled.is_set() and not cancelled))
@@ -71,8 +71,8 @@ def tell(run: Run, on: str, step: Step | None = None, *, status: str, error: str
                     _failed(run, hook, step, ended.told, ended)
                 else:
                     _record(run, "hook_ended", hook, step, seconds=ended.seconds)
-            except StateError as lost:
-                run.observer.said(f"{lost.message}; {lost.hint}")
+            except StateError as error_:
+                run.observer.notice(f"{error_.message}; {error_.hint}")
 
 
 def _called(run: Run, hook: Hook, facts: Mapping[str, str], stopped: Callable[[], bool]) -> HookResult:
@@ -83,7 +83,7 @@ def _called(run: Run, hook: Hook, facts: Mapping[str, str], stopped: Callable[[]
 
 
 def step_over(run: Run, step: Step, result: StepResult | None, error: BaseException | None = None) -> None:
-    """A step has come to its end, or to a stop: what was called before it is followed by what comes after it."""
+    """A step has ended or was stopped: call the hooks after it if those before it were called, and those on errors."""
     status = result.status if result is not None else StepStatus.PENDING
     why = (result.error or result.reason or "") if result is not None else str(error)
     if step.id in run.guarded:
@@ -95,7 +95,7 @@ def step_over(run: Run, step: Step, result: StepResult | None, error: BaseExcept
         tell(run, ON_ERROR, step, status=status, error=why)
     else:
         hook = next((one for one in run.job.hooks.programs if one.name == step.hook), None)
-        hook = hook or Hook(ON_ERROR, step.hook, tool=step.tool)  # it is not configured any more
+        hook = hook or Hook(ON_ERROR, step.hook, tool=step.tool)  # it is no longer configured
         with suppress(StateError):
             _failed(run, hook, step, why)
 
@@ -106,7 +106,7 @@ def _failed(run: Run, hook: Hook, step: Step | None, why: str, ended: HookResult
         {"on": hook.on, "name": hook.name, "step_id": step.id if step is not None else None, "reason": why}
     )
     run.warnings.append(text)
-    run.observer.said(text)
+    run.observer.notice(text)
     more = {} if ended is None else {"seconds": ended.seconds, "output": ended.output}
     _record(run, "hook_failed", hook, step, reason=why, **more)
 
@@ -116,9 +116,9 @@ def _record(run: Run, kind: str, hook: Hook, step: Step | None, **more: Any) -> 
 
 
 def _facts(run: Run, on: str, step: Step | None, status: str = "", error: str = "") -> Mapping[str, str]:
-    """What a hook is told, by the names of its environment. What there is nothing to say of is empty."""
+    """The environment variables of a hook; those without a value are empty."""
     behind = None
-    with suppress(StateError):  # of what comes after, nothing is left out because of that
+    with suppress(StateError):  # a hook is called even when the store cannot be read
         from aishell.state.schedule_runs import ScheduleRuns
 
         behind = ScheduleRuns(run.runs.store).behind(run.id)
@@ -138,7 +138,7 @@ def _facts(run: Run, on: str, step: Step | None, status: str = "", error: str = 
 
 
 def _stopping(run: Run, interrupted: Callable[[], bool]) -> Callable[[], bool]:
-    """Whether a hook before something is to be ended: Ctrl-C, or another process asks for a pause or the end."""
+    """A check whether a hook before an event is to be ended: Ctrl-C, or another process asks for a pause or the end."""
     looked = time.monotonic()
 
     def stopped() -> bool:
@@ -148,11 +148,11 @@ def _stopping(run: Run, interrupted: Callable[[], bool]) -> Callable[[], bool]:
         if time.monotonic() < looked + LOOK_UP:
             return False
         looked = time.monotonic()
-        return _asked_to(run)
+        return _stop_requested(run)
 
     return stopped
 
 
-def _asked_to(run: Run) -> bool:
-    run.heed(run.asked_to or run.runs.requested(run.id))
-    return run.asked_to is not None
+def _stop_requested(run: Run) -> bool:
+    run.heed(run.stop_request or run.runs.requested(run.id))
+    return run.stop_request is not None

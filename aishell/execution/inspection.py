@@ -1,4 +1,4 @@
-"""Inspection: a fixed number of catalog queries however many tables there are, then exact measurement of the candidates."""
+"""Inspects a target: a fixed number of catalog queries, whatever the number of tables, then measures the candidates."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from aishell.safety.constraints import BackupRequired
 
 #: Above this a table is estimated, not measured: pgstattuple reads it (0.33 s for 669 MB, approximately 0.21 s).
 MEASURE_MAX_BYTES = 20 << 30
-#: Kinds of errors with which a question that the plan can do without has no answer.
+#: Kinds of errors that leave an optional question unanswered.
 _UNANSWERED = ("statement_timeout", "lock_timeout", "cancelled", "permission")
-#: Objects measured in one statement; more than that are measured by the plan's own steps.
+#: Objects measured in one statement; the rest is measured by the plan's own steps.
 MEASURE_MAX_TABLES = 5000
 
 
@@ -52,18 +52,18 @@ def inspect(
     if job.task.input_data.get("create_backup"):
         inventory = replace(inventory, guarded=_guarded(job), last_backup=_young_backup(job))
     if any(not index.valid for index in inventory.indexes) and isinstance(job.backups, BackupStore):
-        from aishell.execution.residue import rebuilt  # where one has failed to build
+        from aishell.execution.residue import rebuilt  # only where an index failed to build
 
         inventory = replace(inventory, rebuilt=rebuilt(job.backups, job.target.name))
     if job.agent.clears and isinstance(job.backups, BackupStore) and job.archives is not None:
-        from aishell.execution.residue import residue  # of this agent alone
+        from aishell.execution.residue import residue  # only for the agent that removes it
 
         inventory = replace(inventory, residue=tuple(residue(job, job.backups, job.archives)))
     return _answered(job, _measured(job, inventory))
 
 
 def _named(job: Job, tables: Sequence[Table]) -> tuple[tuple[Table, ...], tuple[str, ...]]:
-    """The tables that the task is about, and which of its names and globs fit none, where that is no error."""
+    """The tables of the task, and a sentence for each name or glob that matches none, where that is not an error."""
     names = job.agent.tables(job.task)
     if job.agent.needs_tables(job.task):
         return choose(names, tables), ()
@@ -74,19 +74,19 @@ def _named(job: Job, tables: Sequence[Table]) -> tuple[tuple[Table, ...], tuple[
             found |= {table.key: table for table in choose((name,), tables)}
         except UnknownNameError as error:
             near = f": {error.hint}" if (error.hint or "").startswith("did you mean") else ""
-            absent.append(f"no table is called {name}, which a rule of the configuration names{near}")
+            absent.append(f"table {name} does not exist, but a rule of the configuration names it{near}")
     return tuple(found.values()), tuple(absent)
 
 
 def _guarded(job: Job) -> frozenset[str]:
-    """The tools that can hurt: of risk high and critical, and those before which a constraint asks for a backup."""
+    """The dangerous tools: those of high or critical risk, and those for which a constraint requires a backup."""
     named = {name for one in job.constraints if isinstance(one, BackupRequired) for name in one.before_operations}
     known = job.registry.known(job.known_server())
     return frozenset(name for name in known if name in named or job.pick(name).risk_level.rank >= Risk.HIGH.rank)
 
 
 def _young_backup(job: Job) -> dict[str, str] | None:
-    """The newest verified backup, where it is as young as the strictest constraint wants it; a day, where there is none."""
+    """The newest verified backup, if it is recent enough for the strictest constraint, a day by default; else None."""
     limits = [one for one in job.constraints if isinstance(one, BackupRequired)] or [BackupRequired()]
     entry = job.newest_backup()
     if entry is None:
@@ -98,15 +98,15 @@ def _young_backup(job: Job) -> dict[str, str] | None:
 
 def _answered(job: Job, inventory: Inventory) -> Inventory:
     while True:
-        asked = [q for q in job.agent.questions(job.task, inventory) if q.name not in inventory.answers]
-        if not asked:
+        questions = [q for q in job.agent.questions(job.task, inventory) if q.name not in inventory.answers]
+        if not questions:
             return inventory
-        answers = {question.name: _answer(job, question) for question in asked}
+        answers = {question.name: _answer(job, question) for question in questions}
         inventory = replace(inventory, answers={**inventory.answers, **answers})
 
 
 def _answer(job: Job, question: Question) -> Mapping[str, list[Row]]:
-    """The answer; an empty one where the plan can do without, and it cannot be had in time."""
+    """The rows by block; empty where the question is optional and cannot be answered in time."""
     try:
         return job.read(question.tool, question.params, within=question.patience)
     except DatabaseError as error:
@@ -141,7 +141,7 @@ def _measured(job: Job, inventory: Inventory) -> Inventory:
 
 
 def _try(job: Job, name: str, params: dict[str, Any], warnings: list[str]) -> list[Row]:
-    """Measurement reads data files, so damage or a lock can stop it: then the estimates stand, and the plan says so."""
+    """Measure, which reads data files: where damage or a lock prevents that, add a warning and keep the estimates."""
     tool = job.pick(name)
     try:
         return _rows(job, name, {key: value for key, value in params.items() if key in tool.parameters})
@@ -169,7 +169,7 @@ def _with_figures(table: Table, row: Row | None) -> Table:
 
 
 def _index(row: Row | None, known: Index | None = None) -> Index:
-    """An index as its row says; `known` is what the catalog said before it was measured."""
+    """An index from its row; `known`: the index before it was measured."""
     if row is None:
         assert known is not None  # noqa: S101  one of the two is there
         return known

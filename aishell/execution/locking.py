@@ -15,13 +15,13 @@ from aishell.errors import TargetBusyError
 from aishell.execution.target_context import Job
 from aishell.state.locks import FileLock, FileLockHeldError
 
-#: An orphan of a killed process keeps its lock until the server notices, seconds.
+#: How long to wait for the server to release the lock of a killed process, seconds.
 ORPHAN_PATIENCE = 30.0
 
 
 @contextmanager
 def holding(job: Job, run_id: str, folder: Path) -> Iterator[TargetLock]:
-    """Hold everything a run needs; nothing is waited for, but for an orphan of this very run.
+    """Hold the three locks of a run, waiting only for the session of a killed process of the same run.
 
     Raises TargetBusyError naming the holder.
     """
@@ -39,7 +39,7 @@ def holding(job: Job, run_id: str, folder: Path) -> Iterator[TargetLock]:
 def holding_files(files: Iterable[Path], holder: str, what: str) -> Iterator[None]:
     """Hold the locks of targets on this host, for work that needs no connection. Raises TargetBusyError naming the holder."""
     with ExitStack() as held:
-        for path in sorted(set(files)):  # always in the same order: two who want several do not wait for each other
+        for path in sorted(set(files)):  # always in the same order, against deadlocks
             held.callback(_file_lock(path, holder, f"{what} is in use").release)
         yield
 
@@ -62,7 +62,7 @@ def _hold(database: Database, run_id: str, name: str) -> TargetLock:
             if error.holder.run_id != run_id[:8] or time.monotonic() > deadline:
                 text = f"the target {name!r} is in use: {error.holder}"
                 raise TargetBusyError(text, hint=_wait(error.holder.run_id)) from error
-            time.sleep(0.2)  # our own orphan: the server has not noticed yet that its client is gone
+            time.sleep(0.2)  # our own session: the server has not noticed yet that its client is gone
 
 
 def _target_file(job: Job, folder: Path) -> Path:
@@ -80,7 +80,7 @@ def target_file(folder: Path, identity: str, path: Path | None = None) -> Path:
 
 
 def _wait(run_id: object) -> str:
-    """What to do about the run that holds a target; another site's is not known here, nor is its id always."""
+    """The hint on the run that holds a target; a run of another site is not known here."""
     run = str(run_id)[:8]
     if run == "unknown":
         return "wait for it"

@@ -17,14 +17,14 @@ _HOLDERS = "show_lock_holders"
 
 
 def holders(job: Job, names: Mapping[str, Any]) -> str:
-    """The sessions that hold the table that `names` names, for a person; empty where that cannot be asked or nobody does now."""
+    """The sessions that hold locks on the table in `names`, as text; empty where none does or the server cannot tell."""
     table = names.get("table")
     if not table or not job.registry.has(_HOLDERS, job.known_server()):
         return ""
     try:
         found = job.read(_HOLDERS, {"schema": str(names.get("schema") or ""), "table": str(table)})
     except AishellError as error:
-        return f"who holds it could not be asked: {error.message}"
+        return f"the lock holders could not be read: {error.message}"
     return held_by(next(iter(found.values())))
 
 
@@ -33,7 +33,7 @@ def held_by(rows: list[Row]) -> str:
     if not rows:
         return ""
     sessions = "; ".join(f"session {row['session']} ({row['who']}), {_activity(row)}: {row['modes']}" for row in rows)
-    return f"held by {sessions}; end that session, or run this again when it has ended"
+    return f"held by {sessions}; end that session, or try again when it has ended"
 
 
 def _activity(row: Row) -> str:
@@ -42,13 +42,13 @@ def _activity(row: Row) -> str:
 
 
 def with_grants(job: Job, step: Step, result: StepResult) -> StepResult:
-    """A result that failed for lack of privileges, with the statements that grant them where known; any other as it is."""
+    """Add the GRANT statements, where known, to a result that failed for lack of privileges; return any other unchanged."""
     if result.cause is not Cause.PRIVILEGE:
         return result
     try:
         inventory = Inventory(job.known_server(), (), (), "", access=job.access())
     except AishellError:
-        return result  # the server is gone, or no longer shows the role its privileges: its own message must do
+        return result  # the server is gone or hides the role's privileges: its own message has to do
     wanted = replace(step, params=result.params)
     _, lacks = as_allowed(wanted, job.pick(step.tool).privileges, privileges_of(inventory))
     grants = dict.fromkeys(grant for one in lacks for grant in one.grants)

@@ -1,4 +1,4 @@
-"""Walks a plan's graph: starts what is ready, asks in the main thread, stops at the window's end or on Ctrl-C."""
+"""Walks a plan's graph: starts steps that are ready, prompts in the main thread, stops at the window's end or on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from aishell.telemetry.tracebacks import unexpected
 
 Key = tuple[str, str]
 EVERYTHING: Key = ("*", "*")
-#: Seconds after which a wait for messages looks up. A Ctrl-C that comes just before the thread goes to sleep does not wake it
-#: (the handler of C has run, that of Python runs when the thread does): it would be heard when the step ends, hours later.
+#: Seconds after which a wait for messages wakes up. A Ctrl-C just before the thread goes to sleep does not wake it (the C
+#: handler has run, Python's runs only when the thread does) and would go unnoticed until the step ends, hours later.
 LOOK_UP = 1.0
 
 
 class Orchestrator:
-    """One walk over one run's plan. Steps run on worker threads; this thread schedules, asks, and hears Ctrl-C."""
+    """One walk over one run's plan. Steps run on worker threads; this thread schedules, prompts and receives Ctrl-C."""
 
     def __init__(self, run: Run, lock: TargetLock, prompt: Approver, earlier: dict[str, Earlier] | None = None) -> None:
         self.run, self.lock, self.prompt, self.earlier = run, lock, prompt, earlier or {}
@@ -54,36 +54,36 @@ class Orchestrator:
         self.stopped: str | None = None
         self.broken: AishellError | None = None
         self.failed_step: str | None = None
-        self._put_off: Later | None = None  # what ended the asking
+        self._put_off: Later | None = None  # the answer that ended all prompts
         self._interrupts = 0
-        self._asked: queue.SimpleQueue[Answer] | None = None  # who waits for the answer to the question on the screen
+        self._prompting = False  # a prompt is on the screen
 
     def walk(self) -> Ending:
-        """Run everything that can run. Returns when nothing runs and nothing more may start."""
+        """Run every step that can run; return when none runs and none may start."""
         self.graph = self.run.graph.sorter()
         self.failed_step = self._failed_before()
         pool = ThreadPoolExecutor(self.run.options.jobs, thread_name_prefix="aishell-step")
         try:
-            with self._hearing_signals():
+            with self._handling_signals():
                 self._collect()
                 self._start(pool)
                 while self.active:
-                    self._hear()
+                    self._handle_message()
                     self._start(pool)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # a second Ctrl-C leaves at once
-        if self.stopped is None and self.run.asked_to:
-            self.stopped = "cancelled" if self.run.asked_to == "cancel" else "paused"
+        if self.stopped is None and self.run.stop_request:
+            self.stopped = "cancelled" if self.run.stop_request == "cancel" else "paused"
         return Ending(tuple(self.waiting), self.stopped, self.broken, self.failed_step, tuple(self.refused))
 
     def _failed_before(self) -> str | None:
-        """The step whose failure an earlier process, which was killed right then, has written down and not acted on."""
+        """The step whose failure an earlier process recorded, but was killed before it acted on."""
         known = ((step, self.run.results.get(step.id)) for step in self.run.plan.steps)
         failed = (s.id for s, r in known if r and r.status is StepStatus.FAILED and s.on_error != "continue")
         return next(failed, None)
 
     def _collect(self) -> None:
-        """Take every step whose needs are through; those of an earlier process are through already."""
+        """Make ready every step whose needs are done; steps that an earlier process finished are done already."""
         while fresh := self.graph.get_ready():
             for step_id in fresh:
                 step, result = self.run.graph.by_id[step_id], self.run.results.get(step_id)
@@ -150,7 +150,7 @@ class Orchestrator:
             with suppress(queue.Empty):
                 return self.messages.get(timeout=LOOK_UP)
 
-    def _hear(self) -> None:
+    def _handle_message(self) -> None:
         kind, payload = self._message()
         if kind == "interrupted":
             self._interrupted()
@@ -158,35 +158,36 @@ class Orchestrator:
         if kind == "ask":
             self._answer(*payload)
             return
-        step, what = payload
+        step, outcome = payload
         del self.active[step.id]
         if kind == "ended":
-            self._end(step, what)
-        elif isinstance(what, WaitingError):
-            self.waiting.append(f"{what.message} ({what.hint})")
-        elif isinstance(what, (InterruptedStepError, InterruptedRunError)):
-            if isinstance(what, InterruptedStepError):  # else a hook ran, and nothing was begun
-                self.run.results[step.id] = what.result
-            if self.run.asked_to is None:
+            self._end(step, outcome)
+        elif isinstance(outcome, WaitingError):
+            self.waiting.append(f"{outcome.message} ({outcome.hint})")
+        elif isinstance(outcome, (InterruptedStepError, InterruptedRunError)):
+            if isinstance(outcome, InterruptedStepError):  # else a hook ran, and the step has not begun
+                self.run.results[step.id] = outcome.result
+            if self.run.stop_request is None:
                 self.stopped = "interrupted"
-        elif isinstance(what, HookError):
-            self.refused.append((step.id, what))
+        elif isinstance(outcome, HookError):
+            self.refused.append((step.id, outcome))
             known = self.run.begun.get(step.id) or blank(step, StepStatus.PENDING)
-            self.run.begun[step.id] = replace(known, reason=what.message)
-        elif isinstance(what, HeldError):  # it was placed while the step was judged, or asked about
-            self._held(what)
+            self.run.begun[step.id] = replace(known, reason=outcome.message)
+        elif isinstance(outcome, HeldError):  # the hold was placed while the step was judged or approved
+            self._held(outcome)
         else:
-            self.broken, self.failed_step = what if isinstance(what, AishellError) else unexpected(what), step.id
+            self.broken = outcome if isinstance(outcome, AishellError) else unexpected(outcome)
+            self.failed_step = step.id
 
     def _held(self, hold: HeldError) -> None:
-        """Begin nothing more: what runs goes on to its end."""
+        """Begin no further step; those that run go on to their end."""
         if self.stopped is None:
             self.stopped = "held"
             self.waiting.append(f"{hold.message} ({hold.hint})")
-            self.run.observer.said(f"no new step: {hold.message}")
+            self.run.observer.notice(f"no new step: {hold.message}")
 
     def ask(self, request: Request) -> Answer:
-        """Called by a worker: the question is put in the main thread, where a prompt can hear Ctrl-C."""
+        """Called by a worker: prompt in the main thread, where Ctrl-C can interrupt the prompt."""
         reply: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self.messages.put(("ask", (request, reply)))
         return reply.get()
@@ -195,18 +196,18 @@ class Orchestrator:
         answer: Answer = self._put_off or Later("interrupted")
         began, alone = time.monotonic(), len(self.active) == 1
         try:
-            self._asked = reply
+            self._prompting = True
             if not self._interrupts and self._put_off is None:
-                # Two steps can ask at once: the answer to the one may have been for the other too.
+                # Two steps can ask at once: the answer to one may cover the other.
                 answer = self.run.agreed(request) or self.prompt(request)
                 self.run.agree(request, answer)
-            self._asked = None
+            self._prompting = False
         except KeyboardInterrupt:
-            self._asked = None
-        except Exception as error:  # the terminal is gone, or the callback is somebody else's
-            self._asked = None
-            self.run.warn([unexpected(error, "the question")])
-            answer = Later("the question could not be asked")
+            self._prompting = False
+        except Exception as error:  # the terminal is gone, or a caller's callback failed
+            self._prompting = False
+            self.run.warn([unexpected(error, "the prompt")])
+            answer = Later("the prompt failed")
         if alone:
             self.run.waited += time.monotonic() - began
         if isinstance(answer, Later):
@@ -223,7 +224,7 @@ class Orchestrator:
         self._collect()
 
     def _doubtful(self, step: Step, result: StepResult) -> bool:
-        """Whether a person has to say what became of a step; what needs it waits too."""
+        """Whether a step is in doubt, so that a person has to decide; steps that need it wait too."""
         if result.status is not StepStatus.IN_DOUBT:
             return False
         self.waiting.append(f"step {step.id!r} is in doubt: {result.error}")
@@ -231,10 +232,10 @@ class Orchestrator:
 
     def _halted(self) -> bool:
         ended = self.stopped is not None or self.broken is not None or self._put_off is not None
-        return ended or self.run.asked_to is not None
+        return ended or self.run.stop_request is not None
 
     def _hindered(self, step: Step) -> tuple[Cause, str] | None:
-        """Why a step whose turn it is must not start."""
+        """Why a step that is ready must not start."""
         if step.undoes is not None:
             return rollback.hindered(self.run.plan, step, self.run.results, self.run.job.pick(step.tool))
         if step.hook is not None:
@@ -242,17 +243,17 @@ class Orchestrator:
         return None if step.always else self._failed_need(step) or self._no_time(step)
 
     def _failed_need(self, step: Step) -> tuple[Cause, str] | None:
-        """What failed, or was refused, that a step cannot run without."""
+        """The failed or refused step without which a step cannot run, as cause and reason."""
         if self.failed_step is not None:
-            return Cause.STOPPED, f"step {self.failed_step!r} failed before it"
-        became = {StepStatus.FAILED: "failed", StepStatus.REJECTED: "was refused"}
+            return Cause.STOPPED, f"step {self.failed_step!r} failed earlier"
+        outcomes = {StepStatus.FAILED: "failed", StepStatus.REJECTED: "was refused"}
         for need in sorted(self.run.graph.needs[step.id]):
-            if (status := self.run.results[need].status) in became:
-                return Cause.NEED, f"needs step {need!r}, which {became[status]}"
+            if (status := self.run.results[need].status) in outcomes:
+                return Cause.NEED, f"needs step {need!r}, which {outcomes[status]}"
         return None
 
     def _no_time(self, step: Step) -> tuple[Cause, str] | None:
-        """That a step does not fit into what is left of the window."""
+        """That a step does not fit into the rest of the window, as cause and reason."""
         left = self.run.options.left
         if left <= 0:
             return Cause.DEFERRED, f"deferred: {CLOSED}"
@@ -262,11 +263,11 @@ class Orchestrator:
         return None
 
     def _can_stop(self, step: Step) -> bool:
-        """Whether a step can be left off at any time, and done to its end another night: what goes in batches."""
+        """Whether a step can be stopped at any time and finished in another run: it works in batches."""
         return self.run.job.pick(step.tool).way.batches and not self.run.job.agent.by_hand
 
     def _keys(self, step: Step) -> frozenset[Key]:
-        """What a step keeps others away from: its tables; everything where one writes at a time."""
+        """What a step locks against other steps: its tables, or everything where the engine allows one writer."""
         if profile(self.run.job.database.engine).one_writer:
             return frozenset({EVERYTHING})
         if self.run.job.pick(step.tool).read_only:
@@ -278,10 +279,10 @@ class Orchestrator:
         return any((wanted and held) or (EVERYTHING in held and keys) or held & keys for held in self.active.values())
 
     @contextmanager
-    def _hearing_signals(self) -> Iterator[None]:
-        """Ctrl-C, SIGTERM and SIGHUP are messages: an exception at any moment could lose a worker's question or a step's end."""
+    def _handling_signals(self) -> Iterator[None]:
+        """Turn Ctrl-C, SIGTERM and SIGHUP into messages: an exception at any moment could lose a prompt or a step's end."""
         ours: list[int] = []
-        # Elsewhere, and with other handlers, they are the caller's.
+        # In other threads, and where other handlers are set, signals belong to the caller.
         if threading.current_thread() is threading.main_thread():
             every = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             ours = [number for number in every if signal.getsignal(number) is signal.default_int_handler]
@@ -298,12 +299,12 @@ class Orchestrator:
         if self._interrupts > 1:
             raise KeyboardInterrupt  # leave at once
         self.messages.put(("interrupted", None))
-        if self._asked is not None:
+        if self._prompting:
             raise KeyboardInterrupt  # out of the prompt
 
     def _interrupted(self) -> None:
         self.stopped = "interrupted"
-        self.run.observer.said(
-            "interrupted: no new step; cancelling what runs on the server (once more to leave at once)"
+        self.run.observer.notice(
+            "interrupted: no new step; cancelling running statements on the server (press again to leave at once)"
         )
         threading.Thread(target=self.run.cancel, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A plan with everything a person wants to see before it runs: exact statements, locks, verdicts."""
+"""A plan with all that a person needs to see before it runs: exact statements, locks and verdicts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StepPreview:
 
 @dataclass(frozen=True)
 class Preview:
-    """A plan, judged and rendered, with the inventory it rests on."""
+    """A plan, judged and rendered, with the inventory that it is based on."""
 
     job: Job
     plan: Plan
@@ -48,14 +48,14 @@ class Preview:
 
     @property
     def called(self) -> list[Hook]:
-        """The programs that a run of it calls."""
+        """The hook programs that a run of the plan calls."""
         target = self.job.target
         return [one for one in self.job.hooks.programs if one.tool is None and one.chooses(target.name, target.labels)]
 
 
 def not_called(hooks: Sequence[Hook]) -> str:
-    """What a dry run says of hooks."""
-    return f"Hooks that a run calls, and a dry run does not: {', '.join(one.name for one in hooks)}."
+    """The sentence of a dry run about hooks."""
+    return f"A dry run does not call these hooks: {', '.join(one.name for one in hooks)}."
 
 
 def preview(
@@ -65,7 +65,7 @@ def preview(
     backlog: Sequence[Left] = (),
     proposer: Proposer | None = None,
 ) -> Preview:
-    """Inspect the target, plan, check and judge. Writes nothing to the target. `proposer`: a model may choose the steps."""
+    """Inspect the target, plan, check and judge. Writes nothing to the target. `proposer`: a model that may choose the steps."""
     job.agent.check_inputs(job.task)
     inventory = inspect(job, history=history, backlog=backlog)
     if proposer is None:
@@ -85,7 +85,7 @@ def _tool_of(job: Job) -> Callable[[str], Tool | None]:
 def present(job: Job, plan: Plan, inventory: Inventory, hooks: Sequence[Hook] = ()) -> Preview:
     """Check a plan statically, bind it to its tools' versions, judge and render every step.
 
-    `hooks`: those that run a tool on errors. A plan that was saved has those that there were then.
+    `hooks`: those that run a tool on errors. A saved plan already contains them.
     """
     checks.check_failures(plan)
     whole = with_hooks(with_undos(plan.steps, job.pick, inventory.server.identity), hooks)
@@ -108,21 +108,21 @@ def present(job: Job, plan: Plan, inventory: Inventory, hooks: Sequence[Hook] = 
 
 
 def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
-    """A step with what is frozen in a plan: `cutoff`, as its date column writes it, in place of `retention_days`.
+    """A step with `retention_days` replaced by `cutoff`, in the format of its date column and by the database's clock.
 
-    The database's clock counts. Raises ParameterError where it has both, or days that are not known yet, and UnknownNameError
-    for a table that does not exist.
+    Raises ParameterError for a step that has both, or whose days are not known yet, and UnknownNameError for a table that does
+    not exist.
     """
     days = step.params.get("retention_days")
     if days is None or not tool.parameters.keys() >= FROZEN:
         return step
-    from aishell.agents.log_cleanup.dates import Cutoff  # agents' own plans have the cut-off
+    from aishell.agents.log_cleanup.dates import Cutoff  # agents' own plans have the cutoff already
     from aishell.agents.log_cleanup.partitions import cutoff_of
     from aishell.agents.log_cleanup.retention_rules import RetentionRule
     from aishell.agents.log_cleanup.tables import aged, choose
 
     if step.params.get("cutoff") is not None:
-        raise ParameterError(f"the step {step.id} has both retention_days and cutoff: give one of them")
+        raise ParameterError(f"the step {step.id} has both retention_days and cutoff", hint="give one of them")
     if any(references({name: step.params.get(name) for name in ("retention_days", "schema", "table", "date_column")})):
         raise ParameterError(f"the step {step.id} needs its table and retention_days when the plan is made")
     tool.prepare({**step.params, "cutoff": ""}, later=[name for name in tool.parameters if name not in step.params])
@@ -135,12 +135,14 @@ def _bound(job: Job, step: Step, tool: Tool, inventory: Inventory) -> Step:
     answer = job.read("inspect_log_tables", {"tables": [named]})
     rule = RetentionRule(name, days, column, tuple(given.get("filters") or ()))
     log = choose(tables[schema, name], rule, answer, job.database.engine)
-    told = job.read("compute_cutoff", {"retention_days": days})["cutoff"][0]
-    cutoff = Cutoff(told["utc"], told["local"], told["zone"], told["now"])
+    row = job.read("compute_cutoff", {"retention_days": days})["cutoff"][0]
+    cutoff = Cutoff(row["utc"], row["local"], row["zone"], row["now"])
     log = aged(log, job.read("measure_log_age", {**named, "date_column": log.column}), cutoff, job.database.engine)
     before = cutoff_of(log)
     if before is None:
-        raise ParameterError(f"no row of {log.name} shows how {column!r} writes its dates", hint="give cutoff instead")
+        raise ParameterError(
+            f"the date format of {column!r} cannot be told from {log.name}", hint="give cutoff instead"
+        )
     kept = {key: value for key, value in step.params.items() if key != "retention_days"}
     filters = {"filters": list(log.rule.filters)} if log.rule.filters else {}
     return replace(step, params={**kept, **filters, "cutoff": before})
@@ -156,9 +158,9 @@ def _step(
 
 
 def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> tuple[tuple[Sent, ...], str | None]:
-    """The statements of a step that has not begun, and why they cannot be shown exactly (None: they are exact).
+    """The statements of a step that has not begun, and why they are not exact (None: they are).
 
-    `before`: the steps of its plan, whose parameters tell some of what it is given.
+    `before`: the steps of its plan, from which some of its parameters are known.
     """
     open_references = [r.told for r in references(dict(step.params))]
     way = dispatch.runner(tool)
@@ -176,7 +178,7 @@ def foreseen(job: Job, step: Step, tool: Tool, before: Sequence[Step] = ()) -> t
 def _foreseen_undo(
     job: Job, tool: Tool, values: dict[str, Any], found: list[Row]
 ) -> tuple[tuple[Sent, ...], str | None]:
-    """The same of what undoes a step: for those of its objects that are not as they were."""
+    """The same for an undo step: for those of its objects that have changed."""
     with job.database.session(INSPECTION) as session:
         left, lost = undoable(tool, values, found, job.database, session)
     if not lost:
@@ -186,7 +188,7 @@ def _foreseen_undo(
 
 
 def known_values(tool: Tool, step: Step, steps: Sequence[Step]) -> dict[str, Any]:
-    """The parameters that are known before it runs; a result that has a parameter's name is what that parameter was."""
+    """The parameters known before a step runs; an output named like a parameter of its step is taken to be that parameter."""
     by_id = {one.id: one for one in steps}
 
     def given(reference: Reference) -> Any:
@@ -227,7 +229,7 @@ def as_result(planned: Preview) -> RunResult:
             **planned.plan.summary,
         },
         reasoning=f"{len(planned.steps)} steps would run; nothing was changed."
-        + (f" {len(planned.plan.left_out)} could not and are left out." if planned.plan.left_out else "")
+        + (f" {len(planned.plan.left_out)} steps cannot run and are left out." if planned.plan.left_out else "")
         + (f" {not_called(hooks)}" if hooks else ""),
         execution_time=0.0,
         checkpoints=(),

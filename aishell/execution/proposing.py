@@ -1,7 +1,7 @@
-"""Planning with a language model: it chooses among what the agent drafted and the tools that are offered, and nothing else.
+"""Planning with a language model, which chooses among the steps of the agent's draft and the tools that are offered.
 
-What it says is checked (`planning.proposals`); an answer that is refused goes back with the exact error, twice at most. Then,
-and whenever there is no answer, the agent's own draft is the plan, and the plan says so.
+Its answer is checked (`planning.proposals`); a refused answer goes back with the exact error, twice at most. After that, and
+where there is no answer, the plan is the agent's draft, with a warning.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aishell.models import Inventory
     from aishell.registry.tool import Tool
 
-#: Tokens kept free beside facts and answer: the instructions, the schema, an answer that was refused.
+#: Tokens reserved beside facts and answer: for the instructions, the schema and a refused answer.
 _RESERVE = 1500
 _INSTRUCTIONS = """You plan database maintenance. You get facts as JSON and answer with JSON alone.
 Choose the steps that serve the request: keep steps of `draft` by their id, and add calls of `tools` on tables of `tables`.
@@ -45,21 +45,21 @@ _FACTS = (
 
 @dataclass
 class Proposer:
-    """Asks a model for a plan. `context`: tokens that prompt and answer may have together, `max_tokens` the answer.
+    """Asks a model for a plan. `context`: the most tokens of prompt and answer together; `max_tokens`: of the answer.
 
-    `recall`: past runs and notes on tables, by section. `heard`: hears of each answer.
+    `recall`: past runs and notes on tables, by section. `on_answer`: called for each answer.
     """
 
     client: LLMClient
     context: int
     max_tokens: int
     recall: Callable[[Collection[tuple[str, str]]], Mapping[str, Sequence[Mapping[str, Any]]]]
-    heard: Heard
+    on_answer: Heard
 
     def propose(self, job: Job, draft: Draft, inventory: Inventory) -> Draft:
-        """The draft as the model would have it, or as it was, with a warning that says why.
+        """The draft as the model changed it, or unchanged with a warning that says why.
 
-        A plan of the model's is marked: `task.metadata["model"]`, which the gates, the digest and the audit log see.
+        A model's plan is marked in `task.metadata["model"]`, which the gates, the digest and the audit log see.
         """
         tools = proposals.offered(
             [job.pick(name) for name in job.registry.known(job.known_server())],
@@ -69,13 +69,13 @@ class Proposer:
         try:
             proposal, completion = self._accepted(job, draft, inventory, tools)
         except ModelError as error:
-            told = f"the model {self.client.model} planned nothing ({error.message}); the steps are those of the rules"
-            return replace(draft, warnings=(*draft.warnings, told))
+            warning = f"the model {self.client.model} gave no plan ({error.message}); the rules chose the steps"
+            return replace(draft, warnings=(*draft.warnings, warning))
         marked = mark(completion)
         job.task = replace(job.task, metadata={**job.task.metadata, "model": marked})
         warnings = list(draft.warnings)
         if proposal.dropped:
-            warnings.append(f"the model left out of what the rules plan: {', '.join(proposal.dropped)}")
+            warnings.append(f"the model left out steps that the rules plan: {', '.join(proposal.dropped)}")
         return replace(
             draft,
             steps=tuple(replace(step, index=number) for number, step in enumerate(proposal.steps)),
@@ -103,7 +103,7 @@ class Proposer:
             self.client,
             prompt,
             lambda text: proposals.accept(parsed(text), draft.steps, shown, tools, inventory, join),
-            self.heard,
+            self.on_answer,
         )
 
 
@@ -115,7 +115,7 @@ def _fitted(
     recalled: Mapping[str, Sequence[Mapping[str, Any]]],
     tokens: int,
 ) -> Fitted:
-    """What the model is told. The tables of the draft's steps first, then the largest; no rows of theirs, no comments."""
+    """The facts of the prompt. The draft's tables come first, then the largest ones; neither rows nor comments are included."""
     server, planned = inventory.server, {key for step in draft.steps for key in _tables_of(step)}
     head = {
         "request": job.task.description or f"{job.agent.type} {json.dumps(plain(job.task.input_data))}",

@@ -1,4 +1,4 @@
-"""What a step leaves in `state.db`: what is heard of it while it runs, its objects and batches, and its outcome."""
+"""Records a step in `state.db`: what its tool reports while it runs, its objects and batches, and its outcome."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from aishell.running.batch_checkpoint import BatchCheckpoint
 from aishell.running.context import ObjectResult
 from aishell.state.history import size
 
-#: Seconds between two looks at replicas and load while batches go by.
+#: Seconds between two checks of replicas and load while batches run.
 CALM_CHECK = 1.0
-#: Seconds before the first look at a step's session from another, and between two.
+#: Seconds before the first look at a step's session from another session, and between two looks.
 FIRST_LOOK, POLL = 1.0, 1.0
-#: Batches are short: who waits for one has to be looked for often.
+#: Batches are short, so sessions that wait for one are looked for often; seconds.
 WAITERS_POLL = 0.25
 
 
 class Recorder:
-    """Hears what a tool reports while a step runs, from several threads, and keeps or writes down what is to be known of it."""
+    """Receives what a tool reports while a step runs, from several threads, and keeps it for the outcome or writes it at once."""
 
     def __init__(self, run: Run, step: Step, tool: Tool, attempt: int = 1) -> None:
         self.run, self.step, self.tool, self.attempt = run, step, tool, attempt
@@ -46,13 +46,13 @@ class Recorder:
         self._calm_at = time.monotonic()
 
     def take(self) -> list[Event]:
-        """What happened since it was asked last; a batch is written down while the next one runs."""
+        """Take the events since the last call; a batch is written while the next one runs."""
         happened = self.happened[:]
         del self.happened[: len(happened)]  # others add to this very list meanwhile
         return happened
 
     def take_waiting(self) -> bool:
-        """Whether somebody waited since it was asked last."""
+        """Whether another session has waited for our locks since the last call."""
         seen = self.waiting.is_set()
         self.waiting.clear()
         return seen
@@ -65,23 +65,23 @@ class Recorder:
 
     def retried(self, number: int, error: BaseException) -> None:
         self.happened.append(("step_retried", {"try": number, "error": str(error)}))
-        self.run.observer.said(f"{self.step.id}: attempt {number} failed ({error}), retrying")
+        self.run.observer.notice(f"{self.step.id}: attempt {number} failed ({error}), retrying")
 
     def objects_ended(self, results: Sequence[ObjectResult]) -> None:
         if self.tool.read_only:
-            return  # nothing was changed: a resumed check begins anew
+            return  # nothing was changed: a resumed check starts over
         rows = [self._history(result) for result in results]
         if self.tool.way.single:
             self.objects += rows
         else:
-            self.run.runs.tell(self.run.id, self.step.index, self.take(), rows)
+            self.run.runs.add_events(self.run.id, self.step.index, self.take(), rows)
 
     def batch_ended(self, checkpoint: BatchCheckpoint, batch: Mapping[str, Any]) -> str | None:
-        """Write a batch down; why the step is to stop here. Raises DatabaseError when the run is to stop."""
+        """Record a batch; the reason to stop the step here, or None. Raises DatabaseError when the run is to stop."""
         run = self.run
         happened = [*self.take(), ("batch_committed", {"number": checkpoint.batches, **plain(batch)})]
-        run.heed(run.runs.step_reached(run.id, run.owner, self.step.index, checkpoint.text(), happened))
-        if run.cancelled.is_set() or run.asked_to:
+        run.heed(run.runs.checkpoint_step(run.id, run.owner, self.step.index, checkpoint.text(), happened))
+        if run.cancelled.is_set() or run.stop_request:
             raise DatabaseError("stopped between two batches", kind="cancelled")
         if run.options.left < 0:
             return CLOSED
@@ -158,12 +158,12 @@ def commit(
     cost: Mapping[str, Any] | None = None,
     shift: Shift | None = None,
 ) -> None:
-    """Write the columns of a step that ends, with all that was heard of it."""
+    """Write the columns of a step that ends, with everything that was reported while it ran."""
     run, step = recorder.run, recorder.step
     read = run.job.sending.close(run.marker(step))
     subject = earning.failed(run, step, values["status"])
     lost = earning.lost(run, subject, f"{step.id} of the run {run.id[:8]}: {values['status']}")
-    asked = run.runs.step_ended(
+    stop_request = run.runs.step_ended(
         run.id,
         run.owner,
         step.index,
@@ -176,25 +176,25 @@ def commit(
         shift=None if shift is None or run.facts is None else (run.facts, shift),
         subject=subject,
     )
-    run.heed(asked)
+    run.heed(stop_request)
 
 
 def with_figures(run: Run, step: Step, result: StepResult) -> StepResult:
-    """A step that an earlier process had begun has that one's figures, where it has none of its own."""
+    """Give a result without output the figures of an earlier process that had begun the step."""
     begun = run.begun.get(step.id)
     return replace(result, output=begun.output) if begun is not None and result.output is None else result
 
 
 def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | None:
-    """A row of `step_costs`, by which later plans estimate; None where the time is not that of known work: the step failed, was
-    resumed, or left something uncounted.
+    """A row of `step_costs`, the basis of later estimates; None where the work done in that time is not known: the step failed,
+    was resumed, or left something uncounted.
 
-    What a window has cut short counts by its rows: work that never fits would otherwise be expected wrongly for ever.
+    A step that its window cut short counts by its rows: otherwise work that never fits would always be estimated wrongly.
     """
     if result.status is not StepStatus.DONE or result.attempts != 1 or result.execution_time <= 0:
         return None
     work, unit = step.estimate.work, step.estimate.unit
-    rows = backlog.counted(result)  # what the plan expected is of no interest then
+    rows = backlog.counted(result)  # they replace the work that the plan expected
     if result.deferred and not rows:
         return None
     if rows is not None:
@@ -211,7 +211,7 @@ def cost_of(target: str, step: Step, result: StepResult) -> dict[str, Any] | Non
 
 
 def watched(recorder: Recorder) -> AbstractContextManager[None]:
-    """While inside, look at the step's session from another; nothing is asked of the server in the first moment."""
+    """Inside it, watch the step's session from another one, beginning FIRST_LOOK seconds later."""
     run, step, tool = recorder.run, recorder.step, recorder.tool
 
     def progress(row: Row) -> None:
@@ -229,8 +229,8 @@ def watched(recorder: Recorder) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _polling(recorder: Recorder, tool: str, heard: Callable[[Row], None], pause: float) -> Iterator[None]:
-    """Call a reading tool on the step's session again and again, where this server has the tool."""
+def _polling(recorder: Recorder, tool: str, on_row: Callable[[Row], None], pause: float) -> Iterator[None]:
+    """Call a reading tool on the step's session every `pause` seconds, if this server has the tool."""
     run = recorder.run
     if not run.job.registry.has(tool, run.job.known_server()):
         yield
@@ -242,10 +242,10 @@ def _polling(recorder: Recorder, tool: str, heard: Callable[[Row], None], pause:
             try:
                 rows = next(iter(run.job.read(tool, {"session": recorder.server_session.partition("@")[0]}).values()))
             except AishellError as error:
-                run.observer.said(f"{recorder.step.id}: {tool} cannot look at it: {error}")
+                run.observer.notice(f"{recorder.step.id}: {tool} failed: {error}")
                 return
             for row in rows[:1]:
-                heard(row)
+                on_row(row)
             ended.wait(pause)
 
     timer = threading.Timer(min(FIRST_LOOK, pause), poll)

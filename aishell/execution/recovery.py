@@ -1,4 +1,4 @@
-"""What an earlier process left: steps that were started and have no outcome. Found out by looking at the database."""
+"""Recovers steps that an earlier process started without recording an outcome, by looking at the database."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from aishell.running.results import so_far
 from aishell.state.connection import Record
 from aishell.state.runs import who
 
-#: What a person may say of a step in doubt.
+#: The decisions that a person can make about a step in doubt.
 DECISIONS = ("retry", "done", "abort")
-#: Why a step was skipped that may be called for when what failed is tried once more: a condition may look at that.
+#: Causes for which a step was skipped that may have to run once the failed step is retried: its condition may have changed.
 _LEFT_OUT = (Cause.STOPPED, Cause.NEED, Cause.CONDITION)
 UNKNOWN = "whether the statement took effect is not known"
 
 
 def finished(row: Record) -> bool:
-    """Whether a step is through."""
+    """Whether a step has ended."""
     return row.status in (StepStatus.DONE, StepStatus.REJECTED, StepStatus.FAILED, StepStatus.SKIPPED)
 
 
 def reopened(plan: Plan, rows: Sequence[Record], pick: Callable[[str], Tool]) -> dict[int, StepStatus]:
-    """What a run that had failed tries once more: failures and what they left out. A run that is rolled back goes only back.
+    """The steps that a failed run tries again, with their new status: failures, and what was skipped because of them.
 
-    It stands in the rows from then on, for a process that is killed in the second attempt does not tell the next one.
+    A run whose rollback has begun only continues that. The status is stored, for the second attempt may be killed too.
     """
     back = rollback.begun(plan, {row.step_id: result_of(plan, row) for row in rows})
     found = {}
@@ -45,7 +45,7 @@ def reopened(plan: Plan, rows: Sequence[Record], pick: Callable[[str], Tool]) ->
         step = plan.steps[row.step_index]
         waited = row.status == StepStatus.SKIPPED and row.cause in _LEFT_OUT
         if (row.status == StepStatus.FAILED or waited) and (step.undoes is not None or not back):
-            # What was begun and left out then has an end that nobody saw; of batches what was reached says so.
+            # The end of a step that was begun and then skipped was not seen; batched steps have their checkpoint.
             doubtful = waited and row.attempt and not pick(step.tool).way.batches
             found[row.step_index] = StepStatus.STARTED if doubtful else StepStatus.PENDING
     return found
@@ -73,24 +73,24 @@ def result_of(plan: Plan, row: Record) -> StepResult:
 
 
 def recover(run: Run, row: Record, decision: str | None = None) -> Earlier | StepResult:
-    """What to do with a step without outcome: go on with the objects that are left, or a result.
+    """What to do with a step without an outcome: continue with the objects that are left, or a result.
 
-    A statement of ours that still runs on the server is waited for. What is read-only or idempotent runs again after its
-    clean-up; else `verify` decides per object; without an answer the step is in doubt, and a person's `decision` is needed.
+    Waits for a statement of ours that still runs on the server. A read-only or idempotent step runs again after its clean-up;
+    otherwise `verify` decides per object. Where it cannot, the step is in doubt, and a person's `decision` is needed.
     """
     step = run.plan.steps[row.step_index]
     tool = run.job.pick(step.tool)
-    values, ended = tool.prepare(json.loads(row.params)), row.status == StepStatus.PENDING  # else nobody saw its end
+    values, ended = tool.prepare(json.loads(row.params)), row.status == StepStatus.PENDING  # else its end was not seen
     found: list[Row] | None = unpack(json.loads(row.found)) if row.found else None
     context = Context(run.job.database, run.marker(step), run.job.options(tool))
-    run.observer.said(f"{step.id}: started by an earlier process; looking up its outcome")
+    run.observer.notice(f"{step.id}: started by an earlier process; looking up its outcome")
     wait_for_end(context)
     done = _recorded(run, row, found or [], tool, values)
     left = _left(tool, values, found or [{}], done)
     checkpoint = _checkpoint(run, row, tool, ended=ended)
     unseen = not ended or (checkpoint is not None and checkpoint.unseen > 0)
     earlier = Earlier(row.attempt, values, found, tuple(done), row.approved_by, checkpoint, interrupted=unseen)
-    # Written down before the first batch is through: the one transaction of rows that no key tells apart was being committed.
+    # A checkpoint before the first batch: the one transaction of a table without a key was being committed.
     committing = not ended and dispatch.runner(tool).committing(tool, checkpoint)
     if not committing and (ended or tool.repeatable):
         for item in left:
@@ -112,18 +112,18 @@ def _left(tool: Tool, values: Mapping[str, Any], found: Sequence[Row], done: Seq
 def _in_doubt(
     run: Run, row: Record, decision: str | None, earlier: Earlier, *, committing: bool
 ) -> Earlier | StepResult:
-    """A step of which nobody knows whether its statement took effect, by what a person decided."""
+    """Apply a person's decision to a step whose statement may or may not have taken effect."""
     step, checkpoint = run.plan.steps[row.step_index], earlier.checkpoint
     if decision is not None:
         run.event("approval_decided", step, in_doubt=decision, by=who())
     if decision == "retry":
         return earlier
     if decision == "done" and committing and checkpoint is not None:
-        return replace(earlier, checkpoint=replace(checkpoint, batches=1))  # what it came to is looked up in the table
+        return replace(earlier, checkpoint=replace(checkpoint, batches=1))  # its result is looked up in the table
     why = ALL_OR_NONE if committing else UNKNOWN
     result = replace(result_of(run.plan, row), status=StepStatus.IN_DOUBT, error=why)
     if decision == "done":
-        reason = "a person says that it is done"
+        reason = "marked as done by a person"
         result = replace(result, status=StepStatus.DONE, error=None, output={}, reason=reason)
     elif decision == "abort":
         result = replace(result, status=StepStatus.FAILED, error="aborted by a person while in doubt")
@@ -131,16 +131,16 @@ def _in_doubt(
 
 
 def _checkpoint(run: Run, row: Record, tool: Tool, *, ended: bool) -> BatchCheckpoint | None:
-    """How far a batched step had come; what it had done is told whatever becomes of it now.
+    """How far a batched step had come; its figures are reported whatever becomes of it now.
 
-    A doubt is written down before anything else is done: the step may fail before it comes to the batch in question.
+    A doubtful batch is recorded first: the step may fail before it comes to that batch.
     """
-    reached = BatchCheckpoint.of(row.reached) if row.reached else None
-    checkpoint = reached if ended else dispatch.runner(tool).cut_off(tool, reached)
+    stored = BatchCheckpoint.of(row.reached) if row.reached else None
+    checkpoint = stored if ended else dispatch.runner(tool).cut_off(tool, stored)
     if checkpoint is None:
         return None
-    if checkpoint is not reached:
-        run.heed(run.runs.step_reached(run.id, run.owner, row.step_index, checkpoint.text()))
+    if checkpoint is not stored:
+        run.heed(run.runs.checkpoint_step(run.id, run.owner, row.step_index, checkpoint.text()))
     known = replace(result_of(run.plan, row), error=None, cause=None)
     output = plain(so_far(tool, checkpoint.figures()))
     run.begun[row.step_id] = replace(known, status=StepStatus.PENDING, output=output, reason="interrupted")
@@ -161,8 +161,8 @@ def _loaded(text: str | None) -> Any:
 
 
 def _verified(tool: Tool, values: Mapping[str, Any], left: Sequence[Row], context: Context) -> list[tuple[Row, Row]]:
-    """What `verify` says now of each of the objects; nothing without that block."""
+    """Each object with its row of `verify` now; empty for a tool without that block."""
     if "verify" not in tool.blocks:
         return []
-    asked = ((item, {**values, **item, "group": [item]}) for item in left)
-    return [(item, next(iter(context.ask(tool, "verify", known)), {})) for item, known in asked]
+    params = ((item, {**values, **item, "group": [item]}) for item in left)
+    return [(item, next(iter(context.ask(tool, "verify", given)), {})) for item, given in params]

@@ -1,4 +1,4 @@
-"""What runs that were killed have left, in the database and in files: whose it is, and whether it may go. Reads only."""
+"""What killed runs have left in the database and in files: which run left it, and whether it can be removed. Reads only."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ TOOL = "inspect_residue"
 SCRATCH, MARK, UNFINISHED, KEPT, SLOT, INDEX = (
     "scratch database", "restore mark", "unfinished restore", "kept database", "replication slot", "invalid index",
 )  # fmt: skip
-_OTHERS = "its name or mark is not one that a run of this site gives"
+_OTHERS = "no run of this site gives such a name or mark"
 
 
 def residue(job: Job, backup_store: BackupStore, archives: Path) -> list[Residue]:
-    """Everything that killed runs have left of a target, whose server has been looked at. Raises DatabaseError."""
+    """Everything that killed runs have left on a target that was inspected. Raises DatabaseError."""
     return [*in_database(job, backup_store), *leftovers(backup_store, archives, job.target.name)]
 
 
 def in_database(job: Job, backup_store: BackupStore) -> list[Residue]:
-    """What is in the database, and on its server. What is in use, or of a run that still runs, is left out."""
+    """What is left in the database and on its server, without what is in use or belongs to a run that is still running."""
     if not job.registry.has(TOOL, job.known_server()):
         return []
     rows: dict[str, list[Row]] = defaultdict(list)
@@ -59,37 +59,37 @@ def _scratch(row: Row, fates: RunFates) -> Residue | None:
     run, mark = run_of_scratch(row["name"]), row["mark"]
     if run is None:
         return None
-    told = fates.of(run)
+    known = fates.of(run)
     claim = None if mark is None else Claim.of(mark)
-    if mark is not None and (claim is None or claim.run_id != told.run_id):
-        return replace(_of(row, told), kept=_OTHERS, certain=False)
-    return None if told.fate is RunFate.ALIVE else _of(row, told, "drop_scratch_database", database=row["name"])
+    if mark is not None and (claim is None or claim.run_id != known.run_id):
+        return replace(_of(row, known), kept=_OTHERS, certain=False)
+    return None if known.fate is RunFate.ALIVE else _of(row, known, "drop_scratch_database", database=row["name"])
 
 
 def _marked(row: Row, fates: RunFates, tool: str) -> Residue | None:
-    """A database with the claim of a restore; a comment goes to `tool` with its words, where it is dropped by them."""
+    """A database with the claim of a restore. `tool` gets the mark as it is stored where the mark identifies the database."""
     claim = Claim.of(row["mark"])
     if claim is None:
         return replace(_of(row, KnownRun(RunFate.UNKNOWN)), kept=_OTHERS)
-    told = fates.of(claim.run_id)
+    known = fates.of(claim.run_id)
     mark = row["mark"] if row["kind"] == UNFINISHED else str(claim)
-    return None if told.fate is RunFate.ALIVE else _of(row, told, tool, database=row["name"], mark=mark)
+    return None if known.fate is RunFate.ALIVE else _of(row, known, tool, database=row["name"], mark=mark)
 
 
 def _kept(job: Job, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
-    """Where a restore in place keeps what it replaces: it is wanted, once the run was completed, and never dropped from here."""
+    """Databases in which a restore in place keeps what it replaces: never dropped, and no residue once the run completed."""
     names = {row["name"]: row for row in rows}
-    for told in fates.on(job.target.name, "backup_restore") if names else ():
-        steps = json.loads(told.run.plan)["steps"] if told.run else ()
+    for known in fates.on(job.target.name, "backup_restore") if names else ():
+        steps = json.loads(known.run.plan)["steps"] if known.run else ()
         row = next((names[kept] for step in steps if (kept := step["params"].get("kept")) in names), None)
-        if row is None or told.run is None or told.fate is RunFate.ALIVE or told.run.state == RunState.COMPLETED:
+        if row is None or known.run is None or known.fate is RunFate.ALIVE or known.run.state == RunState.COMPLETED:
             continue
-        why = f"the run {told.run.id[:8]} was to keep in it what it replaced: look at its contents before you drop it"
-        yield replace(_of(row, told), kept=told.kept or why)
+        why = f"the run {known.run.id[:8]} kept in it what it was to replace: check its contents before you drop it"
+        yield replace(_of(row, known), kept=known.kept or why)
 
 
 def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
-    """Slots that no backup needs. That of a backup which is under way is not used yet, nor does a backup name it."""
+    """Slots that no backup needs; none while a backup runs, whose own slot is neither active nor named by a backup yet."""
     if not rows:
         return
     from aishell.backups.postgresql.wal import slot_name
@@ -100,13 +100,13 @@ def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: RunF
     root, identity = backup_store.repository.root, job.known_server().identity
     ours = {slot_name(identity, job.target.name, root), *(slot_name(one.identity, one.target, root) for one in whole)}
     runs = list(fates.on(job.target.name, "backup"))
-    if any(told.fate is RunFate.ALIVE for told in runs):
+    if any(known.fate is RunFate.ALIVE for known in runs):
         return
     waits = _resumable(runs)  # resumed, it may have made its backup
     for row in (row for row in rows if row["name"] not in needed):
         one = _of(row, KnownRun(RunFate.OVER), "drop_replication_slot", slot=row["name"])
         if row["name"] not in ours:
-            why = "it is of another target or another site; if of none, drop it by hand"
+            why = "it belongs to another target or site; if to none, drop it by hand"
             yield replace(one, certain=False, kept=why)
         elif len(whole) < len(made):
             see = command("backups", "verify")
@@ -116,7 +116,7 @@ def _slots(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: RunF
 
 
 def _resumable(runs: Sequence[KnownRun]) -> KnownRun | None:
-    return next((told for told in runs if told.fate is RunFate.RESUMABLE), None)
+    return next((known for known in runs if known.fate is RunFate.RESUMABLE), None)
 
 
 def rebuilt(backup_store: BackupStore, target: str) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -128,18 +128,18 @@ def rebuilt(backup_store: BackupStore, target: str) -> dict[tuple[str, str], tup
 
 
 def _indexes(job: Job, backup_store: BackupStore, rows: Sequence[Row], fates: RunFates) -> Iterator[Residue]:
-    """Copies that a rebuild of ours made, by what `drop_invalid_indexes` itself finds; others may be anybody's."""
+    """Invalid indexes: certain where `drop_invalid_indexes` finds them to be copies that a rebuild of ours made."""
     if not rows:
         return
     runs: dict[tuple[str, str], list[KnownRun]] = defaultdict(list)
-    for told, params, _ in fates.rebuilding(job.target.name):
-        runs[params["schema"], params["table"]].append(told)
+    for known, params, _ in fates.rebuilding(job.target.name):
+        runs[params["schema"], params["table"]].append(known)
     recorded = rebuilt(backup_store, job.target.name)
     tables: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         tables[row["schema"], row["table"]].append(row)
     for table, copies in tables.items():
-        if not any(told.fate is RunFate.ALIVE for told in runs[table]):
+        if not any(known.fate is RunFate.ALIVE for known in runs[table]):
             yield from _copies(job, table, copies, list(recorded.get(table, ())), runs[table])
 
 
@@ -154,21 +154,21 @@ def _copies(
     for row in rows:
         one = replace(_of(row, KnownRun(RunFate.OVER), tool.name, **params), name=".".join((*table, row["name"])))
         if row["oid"] in ours:
-            told = waits or runs[0]
-            yield replace(one, run_id=told.run_id, since=told.since, kept=waits.kept if waits else None)
+            known = waits or runs[0]
+            yield replace(one, run_id=known.run_id, since=known.since, kept=waits.kept if waits else None)
         else:
-            yield replace(one, certain=False, kept="no index rebuild that is recorded here would have left it")
+            yield replace(one, certain=False, kept="no index rebuild recorded here accounts for it")
 
 
-def _of(row: Row, told: KnownRun, tool: str = "", **params: object) -> Residue:
+def _of(row: Row, known: KnownRun, tool: str = "", **params: object) -> Residue:
     return Residue(
         kind=row["kind"],
         name=row["name"],
-        run_id=told.run_id,
-        since=row["since"] or told.since,
+        run_id=known.run_id,
+        since=row["since"] or known.since,
         bytes=int(row["bytes"]) if row["bytes"] is not None else None,
-        kept=told.kept,
-        certain=told.fate is not RunFate.UNKNOWN,
+        kept=known.kept,
+        certain=known.fate is not RunFate.UNKNOWN,
         tool=tool,
         params=params,
     )

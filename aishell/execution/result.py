@@ -40,10 +40,10 @@ class Ending:
 
 
 def concluded(run: Run, outcome: Ending, plan: dict[str, Any], started: float) -> RunResult:
-    """The result of a finished walk, written down. `started` in seconds of the monotonic clock; waiting for people is no work."""
-    with uninterrupted():  # all is done: what is left is to write that down
+    """Record and return the result of a finished walk. `started`: on the monotonic clock, seconds; without time at prompts."""
+    with uninterrupted():  # the work is done and only has to be recorded
         result, state = build(run, outcome, plan, time.monotonic() - started - run.waited)
-        result = _told(run, result)  # a Ctrl-C ends the hook that runs then
+        result = _with_hooks(run, result)  # Ctrl-C ends a hook that is running
         if state in (RunState.COMPLETED, RunState.FAILED):
             run.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
             result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
@@ -52,10 +52,10 @@ def concluded(run: Run, outcome: Ending, plan: dict[str, Any], started: float) -
         return replace(result, audit_head=_anchored(run))
 
 
-def _told(run: Run, result: RunResult) -> RunResult:
-    """Tell the hooks that a run has ended; the result with what failed of all that were called."""
+def _with_hooks(run: Run, result: RunResult) -> RunResult:
+    """Call the hooks after a run; the result with all hooks that failed."""
     error = str((result.error or {}).get("message", ""))
-    if result.status == "failure" and not due(run.plan, run.results):  # of a step that failed they were told
+    if result.status == "failure" and not due(run.plan, run.results):  # else they were called when the step failed
         hooking.tell(run, ON_ERROR, status=result.status, error=error)
     hooking.tell(run, "after_run", status=result.status, error=error)
     if not run.failed_hooks:
@@ -65,21 +65,21 @@ def _told(run: Run, result: RunResult) -> RunResult:
 
 
 def _anchored(run: Run) -> str:
-    """The head of the audit log, kept beside the store; a full disk is only told, for what the run did is written down."""
+    """Write the head of the audit log beside the store. A failure is only reported, since the run itself is recorded."""
     try:
         return run.runs.drop_anchor()
     except StateError as error:
-        run.observer.said(f"{error.message}; {error.hint}")
+        run.observer.notice(f"{error.message}; {error.hint}")
         return run.runs.head()[1]
 
 
 def conclude(run: Run, outcome: Ending, *, alarming: bool = False) -> tuple[str, RunState, int]:
-    """Status, state and exit code of a walk. `alarming`: it is no success, although every step was."""
+    """Status, state and exit code of a walk. `alarming`: the run is not a success even if every step was."""
     if outcome.stopped is not None:
         return _STOPPED[outcome.stopped]
     if outcome.broken is not None or outcome.error_step is not None:
         if outcome.waiting and outcome.broken is None and _goes_on(run):
-            return "waiting_approval", RunState.WAITING_APPROVAL, 1  # what is done after a failure waits for a person
+            return "waiting_approval", RunState.WAITING_APPROVAL, 1  # a step after the failure waits for a person
         return "failure", RunState.FAILED, outcome.broken.exit_code if outcome.broken else 1
     code, status = _by_steps(list(run.results.values()), refused=bool(outcome.refused), alarming=alarming)
     if outcome.waiting:
@@ -90,7 +90,7 @@ def conclude(run: Run, outcome: Ending, *, alarming: bool = False) -> tuple[str,
 
 
 def _by_steps(results: Sequence[StepResult], *, refused: bool, alarming: bool) -> tuple[int, str]:
-    """Exit code and status of a run that came to its end, by what became of its steps."""
+    """Exit code and status of a run that reached its end, by the outcomes of its steps."""
     statuses = {result.status for result in results}
     if alarming or StepStatus.FAILED in statuses:
         return 1, "partial"
@@ -100,13 +100,13 @@ def _by_steps(results: Sequence[StepResult], *, refused: bool, alarming: bool) -
 
 
 def _goes_on(run: Run) -> bool:
-    """Whether a run whose step has failed has still something to do about that."""
+    """Whether a run with a failed step still has to roll back or to run tools on errors."""
     return rollback.rolling(run.plan, run.results) or still_to_run(run.plan, run.results)
 
 
 def build(run: Run, outcome: Ending, plan: dict[str, Any], seconds: float) -> tuple[RunResult, RunState]:
     """The result of the JSON contract."""
-    known = {**run.begun, **run.results}  # a step that was begun and not come to again has done something too
+    known = {**run.begun, **run.results}  # begun steps that this process did not resume have done something too
     results = tuple(known[step.id] for step in run.plan.steps if step.id in known)
     data, reasoning = run.job.agent.summarise(run.plan.task, (*worth_telling(run.plan, results), *without(run.plan)))
     alarming = run.job.agent.alarming(data) or bool(run.plan.left_out)
@@ -151,7 +151,7 @@ def build(run: Run, outcome: Ending, plan: dict[str, Any], seconds: float) -> tu
 
 
 def without(plan: Plan) -> tuple[StepResult, ...]:
-    """What a plan leaves out, as steps that were skipped: for those who sum up."""
+    """What a plan leaves out, as skipped steps, for an agent's summary."""
     left, cause = StepStatus.SKIPPED, Cause.PRIVILEGE
     return tuple(
         StepResult(-1, one.step, one.tool, {}, left, reason=f"{one.object}: {one.reason}", cause=cause)
@@ -176,7 +176,7 @@ def why(document: Mapping[str, Any]) -> str:
 
 
 def _deferred(result: StepResult) -> list[dict[str, Any]]:
-    """What a step left for another night: the objects by name where they are known, else the step."""
+    """What a step left for another run: the objects by name where they are known, else the step."""
     if not deferred(result):
         return []
     table = result.params.get("table")
@@ -185,7 +185,7 @@ def _deferred(result: StepResult) -> list[dict[str, Any]]:
 
 
 def _error(run: Run, outcome: Ending, results: Sequence[StepResult]) -> dict[str, Any] | None:
-    """What ended the run: what broke it, else the first step that failed, else the first hook that refused a step."""
+    """The error of a run: the one that broke it, else that of its first failed step, else of the first hook that refused."""
     failed = next((result for result in results if result.status is StepStatus.FAILED), None)
     error: AishellError | None = outcome.broken
     if error is not None:
@@ -202,20 +202,20 @@ def _error(run: Run, outcome: Ending, results: Sequence[StepResult]) -> dict[str
 
 
 def deferred(result: StepResult) -> bool:
-    """Whether a step, or some of its objects, was left for another night."""
+    """Whether a step, or some of its objects, was left for another run."""
     return result.cause is Cause.DEFERRED or bool(result.deferred)
 
 
 def backlog_sentence(run: Run) -> str:
-    """How the backlog changed by what is finished so far, in words; empty where there is nothing to say."""
+    """A sentence on how the backlog has changed so far; empty where there is nothing to say."""
     night = _backlog(run, list(run.results.values()))
     return " ".join(night[1]) if night is not None else ""
 
 
 def _backlog(run: Run, results: Sequence[StepResult]) -> tuple[dict[str, Any], list[str]] | None:
-    """`output_data.backlog`, and whether it grows or shrinks; None for a run that an earlier release began.
+    """`output_data.backlog`, with sentences on how it changed; None for a run that an earlier release began.
 
-    `results`: of what is finished. It is written down as the end of the run's night, until there is a later one.
+    `results`: of the finished steps. Stored as the end of the run's night until it is called again.
     """
     worked = round(sum(result.execution_time for result in results), 3)
     night = Backlog(run.runs.store).ended(run.id, worked, cut=any(map(deferred, results)))

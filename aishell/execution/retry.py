@@ -1,6 +1,6 @@
-"""Retries, decided by the error's kind: only what says that the statement did not happen and may next time.
+"""Retries by the kind of error: only where the statement had no effect and may succeed next time.
 
-A lock that readers queue for is asked for again and again, a short time each: pauses in between let them pass.
+A lock that readers queue for is requested repeatedly, for a short time each, with pauses in which they can pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DOUBLING = wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
 
 def transient(error: BaseException) -> bool:
-    """A step's own timeout is never retried; a statement that may have taken effect is for recovery, not for this."""
+    """Whether to retry. A step's own timeout is not; a statement that may have taken effect is left to recovery."""
     return isinstance(error, DatabaseError) and error.transient
 
 
@@ -34,12 +34,12 @@ def _locked(state: RetryCallState) -> bool:
 
 
 def retrying(
-    tries: int, told: Callable[[int, BaseException], None], patience: float | None = None
+    tries: int, on_retry: Callable[[int, BaseException], None], patience: float | None = None
 ) -> Callable[[Callable[[], Any], Callable[[], None]], Any]:
-    """`attempt(call, before_retry)`: up to `tries` tries, 1 s doubling to 60 s; `told(attempt, error)` before each wait.
+    """`attempt(call, before_retry)`: up to `tries` tries, waiting 1 s, doubled up to 60 s; `on_retry(attempt, error)` first.
 
-    Waits differ by a tenth, so that many runs do not come back at the same moment.
-    `patience`: a lock that is not had is asked for until so many seconds are over, whatever the tries, and then given up.
+    Waits vary by a tenth, so that many runs do not retry at the same moment.
+    `patience`: seconds for which a lock is requested again, whatever the number of tries.
     """
 
     def wait(state: RetryCallState) -> float:
@@ -55,7 +55,7 @@ def retrying(
         def sleeping(state: RetryCallState) -> None:
             error = _error(state)
             if error is not None:
-                told(state.attempt_number, error)
+                on_retry(state.attempt_number, error)
             if not (isinstance(error, DatabaseError) and error.kind == "connect"):
                 before_retry()
 

@@ -1,4 +1,4 @@
-"""Rolling a run back: whether it is, which steps are taken back, and what cannot be. Looks at results, and runs nothing."""
+"""Rolling a run back: whether it is due, which steps are undone, and which cannot be. Pure: looks at results only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rollback:
 
 
 def rolling(plan: Plan, results: Results) -> bool:
-    """Whether a step has failed whose failure is to roll the run back."""
+    """Whether a step has failed whose failure rolls the run back."""
     return any(
         step.on_error == "rollback" and step.id in results and results[step.id].status is StepStatus.FAILED
         for step in plan.steps
@@ -36,7 +36,7 @@ def rolling(plan: Plan, results: Results) -> bool:
 
 
 def hindered(plan: Plan, step: Step, results: Results, tool: Tool) -> tuple[Cause, str] | None:
-    """Why a step that takes another one back must not start; None when it is due."""
+    """Why an undo step must not start; None when it is due."""
     if not rolling(plan, results):
         return Cause.CONDITION, "nothing is rolled back"
     forward = results[str(step.undoes)]
@@ -44,14 +44,14 @@ def hindered(plan: Plan, step: Step, results: Results, tool: Tool) -> tuple[Caus
         return Cause.CONDITION, f"{step.undoes} did nothing"
     if forward.status is StepStatus.FAILED and not tool.undoing:
         return Cause.CONDITION, f"{step.undoes} was not finished: see what it has done"
-    for other in plan.steps:  # the way back is gone in order: behind what could not be taken back nothing is
+    for other in plan.steps:  # steps are undone in order, and none after one that could not be
         if other.undoes and other.id in results and (refused := _REFUSED.get(results[other.id].status)):
             return Cause.NEED, f"needs step {other.id!r}, which {refused}"
     return None
 
 
 def outcome(plan: Plan, results: Results, pick: Callable[[str], Tool]) -> Rollback | None:
-    """What became of the steps that had changed something; None where nothing was rolled back."""
+    """Which changes were undone and which were not; None where nothing was rolled back."""
     if not rolling(plan, results):
         return None
     undos = {str(step.undoes): results.get(step.id) for step in plan.steps if step.undoes}
@@ -68,14 +68,14 @@ def outcome(plan: Plan, results: Results, pick: Callable[[str], Tool]) -> Rollba
 
 
 def begun(plan: Plan, results: Results) -> bool:
-    """Whether something was taken back, or was tried to be: from then on the run can only go on backwards."""
+    """Whether an undo step has been tried: from then on the run can only continue its rollback."""
     undos = (results.get(step.id) for step in plan.steps if step.undoes)
     tried = any(undo is not None and (undo.attempts or undo.status in _REFUSED) for undo in undos)
     return tried and rolling(plan, results)
 
 
 def over(plan: Plan, results: Results) -> bool:
-    """Whether a rollback has come to its end: whatever could be taken back is."""
+    """Whether a rollback is complete: everything that could be undone is."""
     ways = [(plan.step(str(step.undoes)), results.get(step.id)) for step in plan.steps if step.undoes]
     undos = [undo for step, undo in ways if _acted(step, results, True)]
     done = [undo for undo in undos if undo is not None and undo.status is StepStatus.DONE]
@@ -84,9 +84,9 @@ def over(plan: Plan, results: Results) -> bool:
 
 
 def way_back(plan: Plan, rows: Sequence[Record], tools: Mapping[str, Tool]) -> tuple[list[Step], list[str]]:
-    """The steps that take a run's finished ones back, the last one first; and the ids of those that cannot be.
+    """The steps that undo a run's finished ones, the last one first; and the ids of those that cannot be undone.
 
-    `rows` are the run's steps as they were recorded, `tools` those it ran with, by name.
+    `rows`: the run's steps as recorded; `tools`: those that it ran with, by name.
     """
     steps, left = list[Step](), list[str]()
     taken = {plan.steps[r.step_index].undoes for r in rows if r.status == StepStatus.DONE}
@@ -105,20 +105,20 @@ def way_back(plan: Plan, rows: Sequence[Record], tools: Mapping[str, Tool]) -> t
 
 
 def archives(rows: Sequence[Record], left: Collection[str]) -> list[str]:
-    """The archives of what steps have deleted that cannot be taken back: loading them puts the rows back."""
+    """The archives of deletions that cannot be undone: loading them brings the rows back."""
     given = (json.loads(row.params) for row in rows if row.step_id in left and row.params)
     return [PurePath(params["archive"]).name for params in given if params.get("archive")]
 
 
 def sentence(rollback: Rollback) -> str:
-    """What a person reads of it."""
+    """A rollback as text."""
     text = f"Rolled back: {', '.join(rollback.undone)}." if rollback.undone else "Nothing was rolled back."
     stays = "; ".join(f"{one['step_id']} ({one['reason']})" for one in rollback.left)
-    return text + (f" What stays: {stays}." if stays else "")
+    return text + (f" Not rolled back: {stays}." if stays else "")
 
 
 def _acted(step: Step, results: Results, half: bool) -> bool:
-    """Whether a step has changed something; `half`: or may have, since it failed in its midst."""
+    """Whether a step has changed something; `half`: or may have, since it failed halfway."""
     result = results.get(step.id)
     if result is None:
         return False
@@ -126,7 +126,7 @@ def _acted(step: Step, results: Results, half: bool) -> bool:
 
 
 def _idle(undo: StepResult) -> bool:
-    """Whether there was nothing to take back: the objects were as before."""
+    """Whether there was nothing to undo: the objects were unchanged."""
     return undo.status is StepStatus.SKIPPED and undo.output is not None
 
 

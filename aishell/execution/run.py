@@ -1,4 +1,4 @@
-"""A run in progress: who it is, what it may do, what became of its steps so far."""
+"""A run in progress: its identity, its options, and the results of its steps so far."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Whoever wants to see a run go by. Called from several threads; one that raises is told no more."""
+    """Follows a run. Called from several threads; one that raises is not called again."""
 
     def step_started(self, step: Step, total: int) -> None: ...
     def step_progress(self, step: Step, done: float, total: float, label: str) -> None: ...
     def step_ended(self, step: Step, result: StepResult) -> None: ...
-    def said(self, text: str) -> None: ...
+    def notice(self, text: str) -> None: ...
 
 
 class Silent:
-    """Nobody looks."""
+    """An observer that ignores everything."""
 
     def step_started(self, step: Step, total: int) -> None: ...
     def step_progress(self, step: Step, done: float, total: float, label: str) -> None: ...
     def step_ended(self, step: Step, result: StepResult) -> None: ...
-    def said(self, text: str) -> None: ...
+    def notice(self, text: str) -> None: ...
 
 
 class Shielded:
-    """An observer that may raise: its first error is given to `warn`, it is told no more, and the run goes on."""
+    """An observer that may raise: its first error goes to `warn`, it is not called again, and the run continues."""
 
     def __init__(self, observer: Observer, warn: Callable[[Sequence[AishellError]], None]) -> None:
         self._observer, self._warn = observer, warn
@@ -63,20 +63,20 @@ class Shielded:
     def step_ended(self, step: Step, result: StepResult) -> None:
         self._tell(lambda observer: observer.step_ended(step, result))
 
-    def said(self, text: str) -> None:
-        self._tell(lambda observer: observer.said(text))
+    def notice(self, text: str) -> None:
+        self._tell(lambda observer: observer.notice(text))
 
     def _tell(self, call: Callable[[Observer], None]) -> None:
         try:
             call(self._observer)
-        except Exception as error:  # a screen that is gone, or somebody else's code
+        except Exception as error:  # a screen that is gone, or a caller's code
             self._observer = Silent()
-            self._warn([unexpected(error, "what shows the progress")])
+            self._warn([unexpected(error, "the progress display")])
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run may behave. `deadline` in seconds of the monotonic clock; `until` an instant of the wall clock."""
+    """The options of a run. `deadline`: seconds of the monotonic clock; `until`: an instant of the wall clock."""
 
     yes: bool = False
     interactive: bool = False
@@ -87,9 +87,9 @@ class Options:
 
     @property
     def left(self) -> float:
-        """Seconds in which further steps may begin, by the clock that says less; infinite where nothing bounds the run.
+        """Seconds in which further steps may begin, by the clock that has less left; infinite where nothing limits the run.
 
-        Linux stops the monotonic clock in suspend, so that a night would go on into the day. The wall clock can be put back.
+        Both clocks count: Linux stops the monotonic clock during suspend, and the wall clock can be set back.
         """
         ends = [] if self.deadline is None else [self.deadline - time.monotonic()]
         ends += [] if self.until is None else [self.until.timestamp() - time.time()]
@@ -101,7 +101,7 @@ class NoOutputError(StepError):
 
 
 def blank(step: Step, status: StepStatus, **known: Any) -> StepResult:
-    """The result of a step that did not run, with the parameters of the plan and what else is `known`."""
+    """The result of a step that did not run, with the parameters of the plan and the fields in `known`."""
     return StepResult(step.index, step.id, step.tool, plain(step.params), status, **known)
 
 
@@ -119,15 +119,15 @@ class Run:
     observer: Observer
     ask: Callable[[Request], Answer] = lambda request: Later("there is no one to ask")
     results: dict[str, StepResult] = field(default_factory=dict)
-    #: Batched steps of earlier processes, with what those had done.
+    #: Steps that earlier processes began, with what those had done.
     begun: dict[str, StepResult] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     failed_hooks: list[dict[str, Any]] = field(default_factory=list)  # {on, name, step_id, reason}
-    told_end: bool = False  # hooks were called after it
-    guarded: set[str] = field(default_factory=set)  # steps that were begun, for which hooks are called when they end
-    waited: float = 0.0  # seconds in which nothing ran but a question stood on the screen
+    end_hooks_called: bool = False
+    guarded: set[str] = field(default_factory=set)  # steps whose hooks before were called: those after them follow
+    waited: float = 0.0  # seconds in which nothing ran and a prompt was open
     cancelled: threading.Event = field(default_factory=threading.Event)
-    asked_to: str | None = None  # pause | cancel, by another process
+    stop_request: str | None = None  # pause | cancel, by another process
     spans: Spans = field(default_factory=Spans)
 
     def __post_init__(self) -> None:
@@ -135,15 +135,15 @@ class Run:
         self.graph = Graph(self.plan.steps)
         self._sessions: set[Session] = set()
         self._guard = threading.Lock()
-        #: step id -> by whom it was approved with an earlier step, the statements that were shown then, and on which terminal
+        #: step id -> who approved it together with an earlier step, the statements shown then, and the terminal
         self._agreed: dict[str, tuple[str, frozenset[str], str | None]] = {}
 
     @cached_property
     def facts(self) -> PlannedWork | None:
-        """The run as the backlog sees it, when it begins; None where no later plan would take up what it leaves."""
+        """The run as the backlog sees it when it begins; None where no later plan would take up what it leaves."""
         if self.job.agent.by_hand:
             return None
-        # What the role may not do is needed all the same.
+        # Work that the role lacks privileges for is still needed.
         kept = {(work_of(one.tool), name): None for one in self.plan.left_out for name in (one.object, "")}
         return PlannedWork(
             target=self.job.target.name,
@@ -155,7 +155,7 @@ class Run:
 
     @cached_property
     def headway(self) -> Progress:
-        """How far its steps are, for who looks from elsewhere."""
+        """The progress of its steps, for other processes to read."""
         from aishell.state.progress import Progress  # a dry run needs none
 
         return Progress(self.runs.store, self.id, self.owner)
@@ -168,33 +168,33 @@ class Run:
     def total(self) -> int:
         return len(self.plan.steps)
 
-    def enter(self, state: RunState, **told: Any) -> None:
-        """Write down another state of the run, and tell the hooks."""
-        old = self.runs.change_state(self.id, self.owner, state, **told)
+    def enter(self, state: RunState, **details: Any) -> None:
+        """Record a new state of the run, and inform the hooks."""
+        old = self.runs.change_state(self.id, self.owner, state, **details)
         self.warn(self.job.hooks.state_changed(self.id, old, state))
 
     def event(self, kind: str, step: Step | None, /, **facts: Any) -> None:
-        """Write something into the audit log that happened in the run, or in one of its steps."""
+        """Write an event of the run, or of one of its steps, into the audit log."""
         self.runs.event(kind, facts, run_id=self.id, step_index=None if step is None else step.index)
 
-    def heed(self, asked: str | None) -> None:
-        """Remember that another process asks the run to pause or to end."""
-        self.asked_to = self.asked_to or asked
+    def heed(self, request: str | None) -> None:
+        """Remember that another process has asked the run to `pause` or to `cancel`."""
+        self.stop_request = self.stop_request or request
 
     def warn(self, errors: Sequence[AishellError]) -> None:
-        """What went wrong beside the work, and changed nothing of it: told, recorded, and a warning of the result."""
+        """Report errors that did not affect the work: to the observer, in the audit log, and as warnings of the result."""
         for error in errors:
             self.event("error_occurred", None, message=error.message, hint=error.hint)
             self.warnings.append(error.message)
-            self.observer.said(f"{error.message} ({error.hint})" if error.hint else error.message)
+            self.observer.notice(f"{error.message} ({error.hint})" if error.hint else error.message)
 
     def progress(self, step: Step, done: float, total: float, label: str) -> None:
-        """A step is so far: told to who looks on, and now and then written down for who looks from elsewhere."""
+        """Report the progress of a step to the observer, and from time to time to other processes."""
         self.observer.step_progress(step, done, total, label)
         self.headway.note(step.index, done, total, label)
 
     def marker(self, step: Step) -> str:
-        """What this run's statements for a step are labelled with on the server."""
+        """The label of this run's statements for a step on the server."""
         return f"aishell:{self.id[:8]}:{step.index}"
 
     def lookup(self, reference: Reference) -> Any:
@@ -203,7 +203,7 @@ class Run:
             step = self.graph.referenced(reference)
             result = self.results.get(step.id) if step else None
             if result is None or result.output is None:
-                raise NoOutputError(f"{reference.told} is not known: the step gave no output")
+                raise NoOutputError(f"{reference.told} is not known: the step has no output")
             return walk(result.output, reference)
         return walk(self._root(reference.root), reference)
 
@@ -223,14 +223,14 @@ class Run:
         return {field_: getattr(task, field_) for field_ in type(task).__dataclass_fields__}
 
     def agree(self, request: Request, answer: Answer) -> None:
-        """Remember what an answer for all of a tool covers beside the step that it was given to."""
+        """Remember which further steps an answer for all steps of a tool covers."""
         if isinstance(answer, Approve) and answer.all_of_tool:
             by = f"{answer.by} (all {request.tool.name}, at {request.step.id})"
             shown = ((o.step_id, frozenset(s.sql for s in o.statements)) for o in request.others)
             self._agreed |= {step_id: (by, statements, answer.terminal) for step_id, statements in shown}
 
     def agreed(self, request: Request) -> Approve | None:
-        """The answer that was given with an earlier step, if this one sends what was shown then, and is not reviewed."""
+        """The answer given with an earlier step, if this step sends only what was shown then and needs no review."""
         by, shown, terminal = self._agreed.get(request.step.id, ("", frozenset[str](), None))
         sent = {statement.sql for statement in request.statements}
         if not sent or not sent <= shown or request.level != "confirm":
@@ -243,7 +243,7 @@ class Run:
             (self._sessions.add if active else self._sessions.discard)(session)
 
     def cancel(self) -> None:
-        """Start nothing more and cancel what runs, on the server."""
+        """Start nothing more and cancel running statements on the server."""
         self.cancelled.set()
         with self._guard:
             running = list(self._sessions)

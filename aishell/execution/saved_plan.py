@@ -1,4 +1,4 @@
-"""Saved plans: what their steps name is written down with them, and compared before they are applied."""
+"""Saved plans: the tables that their steps name are saved with them, and compared before a plan is applied."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DATABASE = "database"
 
 
 def freeze(planned: Preview) -> Preview:
-    """A plan to be saved: with the tables its steps name as they are at this moment."""
+    """A plan to be saved, with the tables that its steps name as they are now."""
     try:
         objects = tuple(_objects(planned.job, planned.plan, planned.inventory.server))
     finally:
@@ -30,7 +30,7 @@ def freeze(planned: Preview) -> Preview:
 
 
 def write(plan: Plan, path: Path) -> None:
-    """Save a plan, mode 0600, whole or not at all; an earlier plan is replaced, anything else is left alone.
+    """Save a plan with mode 0600, atomically. An earlier plan is replaced; any other file is not.
 
     Raises UsageError when something else is at `path`, or nothing can be written there.
     """
@@ -43,7 +43,7 @@ def write(plan: Plan, path: Path) -> None:
 
 
 def read(path: Path) -> Plan:
-    """A plan from a file. Raises UsageError when it is none or was edited."""
+    """A plan from a file. Raises UsageError when the file is not a plan or was edited."""
     try:
         return read_plan(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
@@ -55,7 +55,7 @@ def present_saved(job: Job, plan: Plan) -> Preview:
     server = job.refresh()
     if plan.target_identity != server.identity:
         raise OutgrownError(
-            f"the plan was made for another database ({plan.target_identity}), this is {server.identity}",
+            f"the plan was made for another database (for {plan.target_identity}, not {server.identity})",
             hint="check the target, or plan again",
         )
     changed, found = list(_other_tools(job, plan)), list[Row]()

@@ -1,4 +1,4 @@
-"""What is sent to a target, as the audit tells it: what may change something whole, what reads by its block and how often."""
+"""Audit events of what is sent to a target: statements that may change something in full, reading ones as counts by block."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from typing import Any
 from aishell.codec import plain
 from aishell.databases.base import Session, Statement
 
-#: An audit event: its type, and what it tells.
+#: An audit event: its type and its data.
 Event = tuple[str, Mapping[str, Any]]
 
 
 class Sending:
-    """Hears every statement of a tool's file before it is sent, by whatever session of the target's databases.
+    """Receives every statement of a tool's file before it is sent, from all sessions of the target's databases.
 
-    Sessions are known by their marker: what a step's sessions send is told with the step, all else with the run.
+    Sessions are told apart by their marker: what a step's sessions send belongs to the step, all else to the run.
     """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._lists: dict[str, list[Event]] = {}
         self._reading: dict[str, Counter[tuple[str, str, str]]] = {}
-        self._whole: dict[tuple[str, str], Mapping[str, Any]] = {}  # (marker, digest) -> the values it was told with
+        self._whole: dict[tuple[str, str], Mapping[str, Any]] = {}  # (marker, digest) -> the values first sent with it
 
     def open(self, marker: str, happened: list[Event]) -> None:
-        """What a step's sessions change is put into `happened` from now on, beside what else happens in it."""
+        """Add the statements of a step's sessions to its events `happened` from now on."""
         with self._guard:
             self._lists[marker] = happened
 
     def close(self, marker: str) -> list[Event]:
-        """The step is over: what it has read."""
+        """End a step; the event of what it has read."""
         with self._guard:
             self._lists.pop(marker, None)
             self._whole = {key: values for key, values in self._whole.items() if key[0] != marker}
-            return _told(self._reading.pop(marker, Counter()))
+            return _read_events(self._reading.pop(marker, Counter()))
 
     def rest(self) -> list[Event]:
-        """What was sent outside of steps since this was asked last: inspection, checks, progress, clean-up."""
+        """The events of what was sent outside of steps since the last call: inspection, checks, progress, clean-up."""
         with self._guard:
             happened = self._lists.pop("", [])
             read: Counter[tuple[str, str, str]] = Counter()
             for marker in [marker for marker in self._reading if marker not in self._lists]:
                 read += self._reading.pop(marker)
-            return [*happened, *_told(read)]
+            return [*happened, *_read_events(read)]
 
     def hear(self, statement: Statement, session: Session) -> None:
         """A statement is about to be sent."""
@@ -69,7 +69,7 @@ class Sending:
                 happened.append(("statement_repeated", {"digest": digest, "values": other, **where}))
 
 
-def _told(read: Counter[tuple[str, str, str]]) -> list[Event]:
+def _read_events(read: Counter[tuple[str, str, str]]) -> list[Event]:
     rows = [
         {"source": source, "block": block, "digest": digest, "count": count}
         for (source, block, digest), count in sorted(read.items())

@@ -1,4 +1,4 @@
-"""Whole servers of a site, asked which databases they have: once for each command, and never by what only looks at the site."""
+"""The databases of a site's whole servers: asked for once per command, and not by commands that only look at the site."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from aishell.state import servers
 
 
 class Servers:
-    """What the servers of a site have answered so far. `look`: a job that can only look at a target."""
+    """The databases of the servers asked so far. `look`: opens a job that can only inspect a target."""
 
     def __init__(self, site: SiteFiles, look: Callable[[Target], AbstractContextManager[Job]]) -> None:
         self._site, self._look = site, look
         self._answers: dict[str, list[str] | AishellError] = {}
 
     def databases(self, server: Target, beside: Collection[str] = ()) -> list[str]:
-        """The names of the targets of a server's databases, without those that `beside` names by another target already.
+        """The names of the targets of a server's databases, without those that another target in `beside` already names.
 
-        Raises TargetUnavailableError where the server cannot be asked, and UsageError where none of its databases is wanted.
+        Raises TargetUnavailableError where the server cannot be reached, and UsageError where `databases` chooses none.
         """
         if server.name not in self._answers:
             try:
@@ -41,9 +41,9 @@ class Servers:
         return [one.name for one in map(server.of, answer) if not any(_same(one, other) for other in others)]
 
     def expand(self, names: Sequence[str | None]) -> list[str | None]:
-        """Targets with each server among them replaced by its databases; None is the site's default.
+        """The targets with each server replaced by its databases; None is the site's default target.
 
-        A server that cannot be asked stays, and what is begun on it fails with the reason: the others have their turn.
+        A server that cannot be reached stays in the list, and a run on it fails with the reason, so that the others can run.
         """
         found: dict[str | None, None] = {}
         beside = [name for name in names if name is not None]
@@ -59,13 +59,13 @@ class Servers:
         return list(found)
 
     def refusal(self, server: Target) -> AishellError:
-        """Why nothing runs on a server itself."""
+        """The error for a command on a whole server that takes a single database."""
         try:
             names = self.databases(server)
         except AishellError as error:
             return error
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        message = f"{server.name} is a whole server, and this takes one database"
+        message = f"{server.name} is a whole server, and this command takes one database"
         return UsageError(message, hint=f"name one of them: {shown}")
 
     def _ask(self, server: Target) -> list[str]:
@@ -75,7 +75,7 @@ class Servers:
         if not chosen:
             globs = ", ".join(server.databases)
             raise UsageError(
-                f"none of the {len(there)} database(s) of {server.name} is chosen by `databases: [{globs}]`",
+                f"`databases: [{globs}]` matches none of the {len(there)} database(s) of {server.name}",
                 hint=f"correct {self._site.places.config / 'targets.yaml'}",
             )
         if self._site.state_path.exists():
@@ -96,7 +96,7 @@ class Servers:
                 raise unavailable(job.database.credentials, error, server.name) from error
 
     def _before(self, server: Target, beside: Collection[str]) -> Iterator[Target]:
-        """The targets that go before a server's own: those of a single database, and the servers that were named before it."""
+        """The targets that take precedence over a server's: single databases, and servers that were named before it."""
         earlier = True
         for name in beside:
             target = self._site.settings.targets.get(name)
@@ -106,7 +106,7 @@ class Servers:
 
 
 def _same(one: Target, other: Target) -> bool:
-    """Whether another target, or one of its databases, is the database of this one."""
+    """Whether two targets are the same database; `other` may be a whole server that includes it."""
     mine, theirs = read_url(one.url), read_url(other.url)
     if other.databases:
         name = named_in(mine)

@@ -1,4 +1,4 @@
-"""One task on one target: every part it takes to plan and run it, wired once by the site."""
+"""One task on one target, with every part needed to plan and run it, put together by the site."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from aishell.state.autonomy import Autonomy
     from aishell.state.notes import Notes
 
-#: Inspection may look this long at a catalog; seconds.
+#: The limits of inspection, in seconds.
 INSPECTION = SessionOptions(read_only=True, lock_timeout=2.0, statement_timeout=60.0)
 #: Columns of `inspect_server` that are taken as they are.
 _FACTS = (
@@ -63,13 +63,13 @@ _FACTS = (
 )  # fmt: skip
 #: Columns of a table's row that some engines give as decimals.
 _WHOLE_NUMBERS = ("rows", "bytes", "index_bytes", "dead_rows", "live_rows", "modified_rows", "free_bytes", "writes")
-#: The tool that tells what a role may do.
+#: The tool that lists what a role may do.
 PRIVILEGES = "inspect_privileges"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a step is judged by."""
+    """The rules by which steps are judged."""
 
     policy: Policy
     constraints: Sequence[Constraint]
@@ -77,9 +77,9 @@ class Rules:
 
 @dataclass
 class Rereading:
-    """The rules of a site as they are now: written while a run goes or a question is open, they may only make it stricter.
+    """The rules of a site as they are now. Changes during a run or an open prompt can only make it stricter.
 
-    `files`: each with its stamp from before it was read. `read` makes the rules of what they hold now.
+    `files`: each with its stamp from before it was read. `read`: makes the rules from their present contents.
     """
 
     files: dict[Path, Stamp | None] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Rereading:
     _known: Rules | None = None
 
     def newer(self) -> Rules | None:
-        """The rules that were written since, None where none were. Raises SettingsError and UntrustedError."""
+        """The rules as changed since the run began, None where they are unchanged. Raises SettingsError and UntrustedError."""
         now = {path: stamp(path) for path in self.files}
         if now != self.files:
             self._known = self.read()
@@ -97,7 +97,7 @@ class Rereading:
 
 @dataclass
 class Job:
-    """Task, target and the parts that serve them. `server` is filled in by inspection."""
+    """A task, its target and the parts that serve them. `server` is filled in by inspection."""
 
     task: Task
     target: Target
@@ -113,9 +113,9 @@ class Job:
     server: Server | None = None
     archives: Path | None = None  # the folder of archives
     backups: object = None  # the `BackupStore` that backups are kept in
-    warnings: Sequence[str] = ()  # what every plan of it says
+    warnings: Sequence[str] = ()  # of every plan
     rereading: Rereading = field(default_factory=Rereading)
-    autonomy: Autonomy | None = None  # what was earned, where a rule of the policy asks for it
+    autonomy: Autonomy | None = None  # earned autonomy, where a rule of the policy grants it
     sending: Sending = field(default_factory=Sending)
     notes: Notes | None = None  # of people, where there is a state store
 
@@ -125,17 +125,17 @@ class Job:
 
     @property
     def databases(self) -> list[Database]:
-        """The target through the role that does the work, and through the one that may only look."""
+        """The target through the role that does the work, and through the one that may only inspect, if there is one."""
         return [self.database, *([self.inspector] if self.inspector is not None else [])]
 
     def close(self) -> None:
-        """Give every connection back; a later use connects anew."""
+        """Close every connection; a later use connects again."""
         with uninterrupted():
             for database in self.databases:
                 database.close()
 
     def named(self) -> dict[str, Any]:
-        """What a result says of it."""
+        """The fields of a result that identify the job."""
         whose = {"agent_id": self.config.agent_id, "agent": self.agent.type}
         return {**whose, "target": self.target.name, "engine": self.database.engine}
 
@@ -164,11 +164,11 @@ class Job:
     ) -> dict[str, list[Row]]:
         """The rows of every block of a `query` tool, or of some, by block; each `within` so many seconds.
 
-        `working`: asked as the role that does the work. Raises PlanError for a tool that is not `safe`: nobody was asked.
+        `working`: as the role that does the work. Raises PlanError for a tool that is not `safe`, since nobody approved it.
         """
         tool = self.pick(name)
         if not tool.way.reads or tool.risk_level is not Risk.SAFE:
-            raise PlanError(f"{tool.source} is not asked while a plan is made: only a query of `risk: safe` is")
+            raise PlanError(f"{tool.source} cannot run while a plan is made: only queries of `risk: safe` can")
         values = tool.prepare(params or {})
         options = INSPECTION if within is None else replace(INSPECTION, statement_timeout=within)
         with (self.database if working else self.inspector or self.database).session(options) as session:
@@ -180,7 +180,7 @@ class Job:
             }
 
     def access(self) -> dict[str, list[Row]]:
-        """What the role that does the work may do, as `planning.privileges` reads it."""
+        """The privileges of the role that does the work, as `planning.privileges` reads them."""
         if self.writable is not None:
             return {"file": [{"path": str(getattr(self.database, "path", "")), "writable": self.writable}]}
         if not self.registry.has(PRIVILEGES, self.known_server()):
@@ -219,7 +219,7 @@ class Job:
         return next(iter(self.read("identify_objects", {"tables": named}).values()))
 
     def subject(self, tool: Tool, undoes: str | None = None) -> Subject:
-        """What a step of a tool is of, as the audit log tells it; `undoes` is the tool whose step it takes back."""
+        """The subject of a tool's step, as in the audit log; `undoes`: the tool whose step it undoes."""
         takes_back = undoes or (tool.name.removeprefix(UNDO) if tool.undoing else None)
         identity = self.known_server().identity
         return Subject(tool.name, tool.version, self.target.name, identity, self.target.environment, takes_back)
@@ -227,7 +227,7 @@ class Job:
     def judge(
         self, step: Step, tool: Tool, tables: Sequence[Row | Table], calls: int = 0, run_id: str | None = None
     ) -> Verdict:
-        """The verdict on a step, given the objects it names; `run_id` is the run that is about to take it."""
+        """The verdict on a step, given the objects that it names; `run_id`: the run that is about to run it."""
         seen = tuple(table if isinstance(table, Table) else table_of(table) for table in tables)
         busy = sum(int(row.get("busy_sessions") or 0) for row in tables if not isinstance(row, Table))
         free, visible = self.free_backup_disk() if tool.category == "backup" else self.free_disk()
@@ -252,7 +252,7 @@ class Job:
         objection = self.agent.validate_safety(step)
         if objection is None:
             return self._strictest(step, tool, context, self._counted(tool, run_id))
-        verdict = self._strictest(step, tool, context)  # what the agent objects to is not answered by what was earned
+        verdict = self._strictest(step, tool, context)  # earned autonomy does not overrule an agent's objection
         return replace(
             verdict,
             decision=max(verdict.decision, objection.decision, key=lambda decision: decision.rank),
@@ -262,7 +262,7 @@ class Job:
         )
 
     def _noted(self, step: Step, tool: Tool) -> tuple[Reason, ...]:
-        """The notes that ask for a stricter decision on a step that changes something, read anew each time."""
+        """The notes that require a stricter decision on a step that changes something, read again each time."""
         if self.notes is None or tool.read_only:
             return ()
         tables = named_tables(blanked(step.params))
@@ -273,13 +273,13 @@ class Job:
         )
 
     def _counted(self, tool: Tool, run_id: str | None) -> Tally | None:
-        """The supervised runs of a tool, where a rule of the policy wants them counted."""
+        """The supervised runs of a tool, where a rule of the policy counts them."""
         if autonomy.rule_for(self.policy, tool, self.target) is None:
             return None
         return self.autonomy.tally(self.subject(tool), run_id) if self.autonomy is not None else Tally()
 
     def _strictest(self, step: Step, tool: Tool, context: ConstraintContext, tally: Tally | None = None) -> Verdict:
-        """By the rules that the run began with, and by those that were written since, where these are stricter."""
+        """The stricter verdict of the rules that the run began with and of those as changed since."""
 
         def judged(rules: Rules) -> Verdict:
             return gates.judge(
@@ -297,19 +297,19 @@ class Job:
         try:
             newer = self.rereading.newer()
         except UsageError as error:
-            reason = Reason("rules", f"the rules were changed, and cannot be read: {error.message}", Decision.DENY)
+            reason = Reason("rules", f"the rules were changed and cannot be read: {error.message}", Decision.DENY)
             return replace(verdict, decision=Decision.DENY, safe=False, reasons=(*verdict.reasons, reason))
         later = verdict if newer is None else judged(newer)
         return later if later.decision.rank > verdict.decision.rank else verdict
 
     def _last_backup(self, step: Step) -> datetime | None:
-        """When the newest verified backup of this very database was begun, where a constraint asks for that of this step."""
+        """When the newest verified backup of this database was begun, where a constraint requires one for this step."""
         asks = any(step.tool in getattr(constraint, "before_operations", ()) for constraint in self.constraints)
         entry = self.newest_backup() if asks else None
         return None if entry is None else datetime.fromisoformat(entry.started_at)
 
     def newest_backup(self) -> CatalogEntry | None:
-        """The newest verified backup of this very database."""
+        """The newest verified backup of this database."""
         if not isinstance(self.backups, BackupStore):
             return None
         names = {str(self.database.credentials.url.database), self.known_server().database}
@@ -340,7 +340,7 @@ class Job:
         return SessionOptions(tool.read_only, wait_of(tool).seconds, float(limit))
 
     def statements(self, tool: Tool, values: Mapping[str, Any], found: Sequence[Row] | None) -> list[Statement]:
-        """The statements of a step. A program tool that can look at the database for them is asked; it only reads."""
+        """The statements of a step; a tool with `foresees` works them out itself, and only reads."""
         if tool.foresees is None:
             return dispatch.statements(tool, values, found, self.database)
         context = Context(
@@ -364,9 +364,9 @@ def as_sent(tool: Tool, statement: Statement) -> Sent:
 
 
 def choose(names: Sequence[str], tables: Sequence[Table]) -> tuple[Table, ...]:
-    """The tables that globs or exact names choose, `schema.table` or `table`; everything when there are none.
+    """The tables that globs or exact names choose, as `schema.table` or `table`; all tables without names.
 
-    An exact name goes before a glob, so that `we*ird` can be named. Raises UnknownNameError for a name that matches nothing.
+    An exact match takes precedence, so that `we*ird` can be named. Raises UnknownNameError for a name that matches nothing.
     """
     if not names:
         return tuple(tables)

@@ -13,7 +13,7 @@ from aishell.moments import at
 from aishell.notifying.conditions import METRICS, RUN_METRICS, SECONDS
 from aishell.notifying.events import EVENTS, SEVERITIES
 from aishell.notifying.rules import Facets
-from aishell.reporting import asked
+from aishell.reporting import step_requests
 from aishell.reporting.units import duration, printable
 from aishell.state.connection import Record
 from aishell.state.outbox import data_of, result_of
@@ -146,8 +146,8 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
                 f"{running} run(s) continue without it." if running else "",
             )
         case "audit_broken":
-            found = f"The audit log is not whole: {data.get('found')}"
-            yield one.told("the audit log is not whole", found, f"See `{command('audit', 'verify')}`.")
+            found = f"The audit log is damaged: {data.get('found')}"
+            yield one.told("the audit log is damaged", found, f"See `{command('audit', 'verify')}`.")
         case "target_unreachable" | "breaker_opened" | "breaker_closed":
             yield one.told(
                 f"{target} {BREAKERS[event.type]}",
@@ -255,8 +255,8 @@ def _asked(event: Record) -> Iterator[str]:
     """What waits: the tool, on what, how much was measured, and until when it can be answered."""
     request = json.loads(event.request)
     yield f"tool: {request.get('tool')} ({request.get('risk')} risk)"
-    yield from (f"on: {text}" for text in asked.objects(request))
-    yield from (f"measured: {text}" for text in asked.figures(request))
+    yield from (f"on: {text}" for text in step_requests.objects(request))
+    yield from (f"measured: {text}" for text in step_requests.figures(request))
     yield f"to be answered until {at(str(event.answer_by))}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from aishell.models import Cause, Evidence, Left, Shift, Standing, Step, StepResult, StepStatus
+from aishell.models import BacklogSize, Cause, Evidence, Left, Shift, Step, StepResult, StepStatus
 from aishell.moments import at
 from aishell.planning.estimates import label_of
 from aishell.planning.graph import Graph
@@ -111,7 +111,7 @@ def first(steps: Sequence[Step], backlog: Collection[Left], urgent: Callable[[St
 
 
 def sentences(
-    before: Standing, after: Standing, nights: Sequence[tuple[float, float]], window: float | None
+    before: BacklogSize, after: BacklogSize, nights: Sequence[tuple[float, float]], window: float | None
 ) -> list[str]:
     """Whether the backlog grows or shrinks, and whether the window is too small.
 
@@ -139,12 +139,10 @@ def sentences(
     return told
 
 
-def _items(standing: Standing) -> str:
-    unknown = (
-        f" and {standing.unknown} of unknown length" if standing.unknown and standing.unknown < standing.items else ""
-    )
-    time = "time unknown" if standing.unknown == standing.items else about(standing.seconds)
-    return f"{standing.items} item(s), {time}{unknown}"
+def _items(size: BacklogSize) -> str:
+    unknown = f" and {size.unknown} of unknown length" if size.unknown and size.unknown < size.items else ""
+    time = "time unknown" if size.unknown == size.items else about(size.seconds)
+    return f"{size.items} item(s), {time}{unknown}"
 
 
 def _rank(urgent: bool, items: Sequence[Left] | None) -> tuple[int, str]:

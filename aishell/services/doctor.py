@@ -145,7 +145,7 @@ def found_program(name: str, server: Server, folder: Path | None) -> str | None:
         from aishell.backups.postgresql.libpq import program_folders
 
         places = program_folders(server.version[0])
-    return next((said for place in places if (said := _version_of(name, place)) is not None), None)
+    return next((output for place in places if (output := _version_of(name, place)) is not None), None)
 
 
 def _version_of(name: str, folder: Path | None) -> str | None:
@@ -153,7 +153,7 @@ def _version_of(name: str, folder: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [path, "--version"],
             capture_output=True,
             text=True,
@@ -163,5 +163,5 @@ def _version_of(name: str, folder: Path | None) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"\d+(\.\d+)+", said.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"
+    found = re.search(r"\d+(\.\d+)+", output.stdout.split("istrib")[-1])  # mariadb: "Ver 15.1 Distrib 10.11.6-MariaDB"
     return found[0] if found else None

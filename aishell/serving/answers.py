@@ -109,7 +109,7 @@ def waiting(site: SiteFiles) -> list[dict[str, Any]]:
 
 def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
     """A request, whole. Raises StateError where it is not what was asked."""
-    row = site.approvals.as_asked(approval)
+    row = site.approvals.find_unchanged(approval)
     night = site.ledger.of_run(row.run_id)
     return {
         **row.columns("id run_id level digest"),
@@ -145,7 +145,7 @@ def approve(
 
     Raises DeniedError where this person may not, UsageError where the target's name is not given.
     """
-    row = site.approvals.as_asked(approval)
+    row = site.approvals.find_unchanged(approval)
     name = site.runs.find(row.run_id).target
     person.require_known()
     _require_shown(row, digest)
@@ -184,7 +184,7 @@ def edit(
     from aishell.registry.header import read_tool
     from aishell.safety.approval import edited
 
-    row = site.approvals.as_asked(approval)
+    row = site.approvals.find_unchanged(approval)
     person.require_known()
     _require_shown(row, digest)
     asked = shown(row)

@@ -104,7 +104,7 @@ class Approvals:
         to approve, the first leaves it `pending`. Raises StateError when it is no longer asked, or is not what was asked, and
         DeniedError where this person may not approve it.
         """
-        row = self.as_asked(approval)
+        row = self.find_unchanged(approval)
         lost = self._lost(row, by) if status == "rejected" else []
         with self.store.write() as connection:
             _require_open(connection, row.id)
@@ -175,7 +175,7 @@ class Approvals:
             if row is not None and not _is_logged(connection, row):
                 raise _unlogged(row)
             if row is not None and row.status != "expired":  # that lets nothing run, whatever was asked
-                _require_asked(connection, row)
+                _require_unchanged(connection, row)
             return row
 
     def _expire(self, run_id: str, step_index: int) -> None:
@@ -210,7 +210,7 @@ class Approvals:
             ):
                 raise _unlogged(row)
             if row is not None:
-                _require_asked(connection, row)
+                _require_unchanged(connection, row)
             return row
 
     def edits(self, run_id: str, step_index: int) -> list[dict[str, Any]]:
@@ -246,11 +246,11 @@ class Approvals:
                 raise UnknownNameError("approval", approval, [row.id for row in _pending(connection)])
             return row
 
-    def as_asked(self, approval: str) -> Record:
+    def find_unchanged(self, approval: str) -> Record:
         """An approval as `find` finds it. Raises StateError for one that is not what the audit log has the digest of."""
         row = self.find(approval)
         with self.store.read() as connection:
-            _require_asked(connection, row)
+            _require_unchanged(connection, row)
         return row
 
     def next_expiry(self) -> datetime | None:
@@ -304,7 +304,7 @@ def until(row: Record) -> str:
     return at(row.expires_at)
 
 
-def _require_asked(connection: Connection, row: Record) -> None:
+def _require_unchanged(connection: Connection, row: Record) -> None:
     """Raises StateError where what is asked, its level, or until when, is not what it was when the log told of it."""
     asked = next(iter(_events(connection, row, "approval_requested")), None)
     if asked is None or asked.get("seal", audit.seal_request(row)) != audit.seal_request(row):

@@ -46,7 +46,7 @@ class Book:
     counted: dict[Subject, list[Counted]] = field(default_factory=dict)
     broken: str | None = None  # the last break of the chain
     _began: dict[Place, Subject] = field(default_factory=dict)
-    _asked: dict[Place, Subject] = field(default_factory=dict)
+    _pending: dict[Place, Subject] = field(default_factory=dict)
     _approved: set[Place] = field(default_factory=set)
     _spoiled: set[tuple[str, str]] = field(default_factory=set)  # runs in which a tool failed, by its name
 
@@ -94,7 +94,7 @@ class Book:
     def _break(self, number: int, why: str) -> None:
         """Whatever was counted rests on a log that is not whole."""
         self.broken = f"what was counted before event {number} of the audit log does not count: the event {why}"
-        for kept in (self.counted, self._began, self._asked, self._approved):
+        for kept in (self.counted, self._began, self._pending, self._approved):
             kept.clear()
 
     def _lost(self, place: Place, subject: Subject, tool: str | None = None) -> None:
@@ -135,11 +135,11 @@ class Book:
     def _requested(self, place: Place, data: Mapping[str, Any], number: int) -> None:
         subject = subject_of(data)
         if subject is not None:
-            self._asked[place] = subject
+            self._pending[place] = subject
 
     def _decided(self, place: Place, data: Mapping[str, Any], number: int) -> None:
         status = data.get("status")
-        subject = subject_of(data) or self._asked.get(place)
+        subject = subject_of(data) or self._pending.get(place)
         if status == "rejected" and subject is not None:
             self._lost(place, subject)
         # Not --yes, a schedule, a program that answers, nor the daemon's socket, behind which a program can be.

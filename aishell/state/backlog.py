@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from aishell.errors import UnknownNameError
-from aishell.models import Left, Shift, Standing, now
+from aishell.models import BacklogSize, Left, Shift, now
 from aishell.state import audit
 from aishell.state.connection import Connection, Record, marks
 from aishell.state.store import Store
@@ -53,8 +53,8 @@ class BacklogNight:
     """How a run found the backlog and left it. `short`: (seconds that arose, seconds that were done) of each of the last
     nights, where they show that the window is too small; else nothing."""
 
-    before: Standing
-    after: Standing
+    before: BacklogSize
+    after: BacklogSize
     window: float | None
     short: tuple[tuple[float, float], ...] = ()
 
@@ -72,7 +72,7 @@ def begin(connection: Connection, run_id: str, facts: PlannedWork) -> None:
     connection.executemany(_EXPECT, forecasts)
     items = _items(connection, facts.target, facts.agent)
     needless = [i for i in items if i.inputs == facts.inputs and (i.tool, i.object) not in facts.called_for]
-    found = standing(items)
+    found = size_of(items)
     connection.executemany("DELETE FROM backlog WHERE id = :id", [{"id": item.id} for item in needless])
     night = {
         "run_id": run_id,
@@ -82,7 +82,7 @@ def begin(connection: Connection, run_id: str, facts: PlannedWork) -> None:
         "window": facts.window,
         "items_before": found.items,
         "seconds_before": found.seconds,
-        "needless": standing(needless).seconds,
+        "needless": size_of(needless).seconds,
     }
     connection.insert("backlog_nights", night)
 
@@ -97,11 +97,11 @@ def change(connection: Connection, run_id: str, facts: PlannedWork, shift: Shift
         connection.execute(_LEAVE, {**which, **left, "inputs": facts.inputs, "since": now(), "run_id": run_id})
 
 
-def standing(items: Iterable[Record]) -> Standing:
+def size_of(items: Iterable[Record]) -> BacklogSize:
     """How a backlog of these rows stands."""
     rows = list(items)
     known = [row for row in rows if row.seconds is not None]
-    return Standing(
+    return BacklogSize(
         items=len(rows),
         seconds=round(sum(row.seconds for row in known), 3),
         unknown=len(rows) - len(known),
@@ -127,10 +127,10 @@ class Backlog:
             ORDER BY target, since, id"""
         return self.store.all(sql, {"target": target, "agent": agent})
 
-    def standings(self) -> dict[str, Standing]:
+    def sizes(self) -> dict[str, BacklogSize]:
         """How the backlog of each target stands that has one."""
         rows = groupby(self.rows(), key=lambda row: str(row.target))
-        return {name: standing(some) for name, some in rows}
+        return {name: size_of(some) for name, some in rows}
 
     def nights(self, since: str) -> dict[tuple[str, str], BacklogNight]:
         """How the backlog of each target and agent stands that has one or had one since then, and how the first run since
@@ -141,8 +141,8 @@ class Backlog:
             began = _by_agent(connection.all(sql, {"since": since}))
             found = dict[tuple[str, str], BacklogNight]()
             for key in sorted(stand.keys() | began.keys()):
-                nights, after = began[key], standing(stand[key])
-                before = Standing(nights[0].items_before, nights[0].seconds_before) if nights else after
+                nights, after = began[key], size_of(stand[key])
+                before = BacklogSize(nights[0].items_before, nights[0].seconds_before) if nights else after
                 if before.items or after.items:
                     measured = connection.all(_MEASURED, {"target": key[0], "agent": key[1]})
                     window = nights[-1].window if nights else None
@@ -173,14 +173,14 @@ class Backlog:
             night = connection.first("SELECT * FROM backlog_nights WHERE run_id = :run", {"run": run_id})
             if night is None:
                 return None
-            after = standing(_items(connection, night.target, night.agent))
+            after = size_of(_items(connection, night.target, night.agent))
             values = {"worked": worked, "cut": int(cut), "items_after": after.items, "seconds_after": after.seconds}
             connection.update("backlog_nights", "run_id = :run", {"run": run_id}, values)
             measured = connection.all(_MEASURED, {"target": night.target, "agent": night.agent})
             short = _short(measured) if cut else ()
             if short:
                 _log(connection, run_id, short, night.window)
-        return BacklogNight(Standing(night.items_before, night.seconds_before), after, night.window, short)
+        return BacklogNight(BacklogSize(night.items_before, night.seconds_before), after, night.window, short)
 
 
 def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:

@@ -73,10 +73,10 @@ class Conversations:
             else:
                 row = find_by_beginning(connection, "conversations", "conversation", beginning)
         if row is None:
-            told = (
+            message = (
                 "there is no conversation" if beginning is None else f"conversation {beginning[:100]!r} does not exist"
             )
-            raise UsageError(told, hint=f"`{command('chat', 'list')}` lists them")
+            raise UsageError(message, hint=f"`{command('chat', 'list')}` lists them")
         return _conversation(row)
 
     def all(self) -> list[tuple[Conversation, int, str]]:

@@ -65,8 +65,8 @@ class Digests:
             connection.insert("digests", row, known="ON CONFLICT (night) DO NOTHING")
             if connection.total_changes == before:
                 return 0
-            told = Notification("", f"night {night}", "", tuple(to), severity, title, brief, kind=DIGEST)
-            return put(connection, told, now)
+            digest = Notification("", f"night {night}", "", tuple(to), severity, title, brief, kind=DIGEST)
+            return put(connection, digest, now)
 
     def of(self, cause: str) -> Record | None:
         """The digest that a row of the outbox is of."""

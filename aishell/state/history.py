@@ -17,7 +17,7 @@ _OUTCOMES = """SELECT tool, object, status, bytes_before, bytes_after FROM table
 _COSTS = (
     "SELECT tool, object, seconds, work, unit FROM step_costs WHERE target = :target ORDER BY id DESC LIMIT :recent"
 )
-_A_ROW = """SELECT sum(seconds) / sum(work) FROM step_costs
+_SECONDS_PER_ROW = """SELECT sum(seconds) / sum(work) FROM step_costs
     WHERE target = :target AND tool = :tool AND object = :object AND unit = 'rows' AND work > 0"""
 _FORGET = """DELETE FROM step_costs WHERE target = :target AND tool = :tool AND object = :object
     AND id <= (SELECT id FROM step_costs WHERE target = :target AND tool = :tool AND object = :object
@@ -51,9 +51,9 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
     return found
 
 
-def a_row(store: Store, target: str, tool: str, label: str) -> float | None:
+def seconds_per_row(store: Store, target: str, tool: str, label: str) -> float | None:
     """Seconds that a tool took a row on an object, its rests included; None where it has not gone through any."""
-    found = store.value(_A_ROW, {"target": target, "tool": tool, "object": label})
+    found = store.value(_SECONDS_PER_ROW, {"target": target, "tool": tool, "object": label})
     return None if found is None else float(found)
 
 

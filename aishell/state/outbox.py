@@ -29,17 +29,17 @@ FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = timedelta(seconds=30), timedelta(hours=1), 
 _AT_A_TIME = 200
 _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
         r.agent, r.target, r.result, r.host,
-        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id IN (e.run_id, e.told ->> '$.workflow_id',
+        COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id IN (e.run_id, e.fields ->> '$.workflow_id',
             (SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = e.run_id)) LIMIT 1), '') AS schedule,
-        (SELECT a.status FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS approval,
-        (SELECT a.request FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS request,
+        (SELECT a.status FROM approvals AS a WHERE a.id = e.fields ->> '$.approval') AS approval,
+        (SELECT a.request FROM approvals AS a WHERE a.id = e.fields ->> '$.approval') AS request,
         (SELECT min(a.expires_at, COALESCE((SELECT s.until FROM schedule_runs AS s WHERE s.run_id = a.run_id OR s.run_id IN (
                 SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = a.run_id)), a.expires_at))
-            FROM approvals AS a WHERE a.id = e.told ->> '$.approval') AS answer_by,
+            FROM approvals AS a WHERE a.id = e.fields ->> '$.approval') AS answer_by,
         NOT EXISTS (SELECT 1 FROM schedule_runs AS s
-            WHERE s.schedule = e.told ->> '$.schedule' AND s.nominal_at = e.told ->> '$.nominal'
+            WHERE s.schedule = e.fields ->> '$.schedule' AND s.nominal_at = e.fields ->> '$.nominal'
               AND NOT (s.status = 'done' AND s.outcome = 'success')) AS all_well
-    FROM (SELECT *, CASE WHEN json_valid(data) THEN data ELSE 'null' END AS told FROM events) AS e
+    FROM (SELECT *, CASE WHEN json_valid(data) THEN data ELSE 'null' END AS fields FROM events) AS e
         LEFT JOIN runs AS r ON r.id = e.run_id"""
 _NEW = f"{_HAPPENED} WHERE e.id > :after AND e.at > :oldest AND e.type IN ({{types}}) ORDER BY e.id LIMIT {_AT_A_TIME}"
 #: An approval that nobody has answered in time; as an event, for nothing happened that would be in the log.
@@ -131,13 +131,13 @@ class Outbox:
         events = connection.all(_NEW.format(types=names), values)
         more = len(events) == _AT_A_TIME
         if more:
-            reached = {"event": events[-1].id}
+            position = {"event": events[-1].id}
         else:
             events += connection.all(_EXPIRED, {"since": cursor.at, "now": timestamp(at)})
-            reached = {"event": newest, "at": max(timestamp(at), cursor.at)}
+            position = {"event": newest, "at": max(timestamp(at), cursor.at)}
         made = sum(self._write_down(connection, verdict, at) for event in events for verdict in judge(event))
-        if any(reached[name] != cursor[name] for name in reached):
-            connection.update("outbox_cursor", "id = :one", {"one": 1}, reached)
+        if any(position[name] != cursor[name] for name in position):
+            connection.update("outbox_cursor", "id = :one", {"one": 1}, position)
         return made, not more and audit.head(connection)[0] == newest
 
     def _write_down(self, connection: Connection, verdict: Notification | IncidentState, at: datetime) -> int:
@@ -146,15 +146,15 @@ class Outbox:
         return put(connection, verdict, at)
 
     def watch(
-        self, standings: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime
+        self, states: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime
     ) -> int:
         """Open and close incidents as it stands now; how many messages that made.
 
-        `rules`: all there are; what others had opened is closed. `watched`: those whose every subject is among `standings`.
+        `rules`: all there are; what others had opened is closed. `watched`: those whose every subject is among `states`.
         """
         made, seen = 0, set[tuple[str, str]]()
         with self.store.write() as connection:
-            for one in standings:
+            for one in states:
                 seen.add((one.rule, one.subject))
                 made += self._follow(connection, one, at)
             for open_ in connection.all("SELECT * FROM incidents WHERE closed_at IS NULL"):

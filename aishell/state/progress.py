@@ -31,7 +31,7 @@ class _Count:
     first: float
     last: float
     total: float
-    told: float = float("-inf")
+    written_at: float = float("-inf")
 
 
 class Progress:
@@ -53,19 +53,19 @@ class Progress:
         with self._guard:
             count = self._counts.get(index)
             if count is None or done < count.last or total != count.total:  # another phase, another object
-                told = count.told if count is not None else float("-inf")
-                count = self._counts[index] = _Count(at, done, done, total, told)
+                written_at = count.written_at if count is not None else float("-inf")
+                count = self._counts[index] = _Count(at, done, done, total, written_at)
             count.last = done
-            if at < count.told + EVERY:
+            if at < count.written_at + EVERY:
                 return
-            count.told = at
+            count.written_at = at
         figures = {"done": done, "total": total or None, "label": label, "at": now(), "eta_seconds": _left(count, at)}
         values = {"run": self._run, "step": index, "owner": self._owner, "progress": json.dumps(figures)}
         try:
             with self._store.write() as connection:
                 connection.execute(_WRITE, values)
         except StateError:
-            return  # whoever has to write what counts is told; this is written again by and by
+            return  # whoever has to write what counts is written_at; this is written again by and by
 
 
 def _left(count: _Count, at: float) -> float | None:

@@ -10,8 +10,8 @@ from aishell.state.full_text import best
 from aishell.state.notes import Note, Notes
 from aishell.state.runs import Runs
 
-#: Runs that are looked through, the newest; and of what they say, and of these, so much is told.
-LOOKED_AT, TOLD, LONGEST = 100, 8, 400
+#: Runs that are looked through, the newest; and of what they say, and of these, so much is summaries.
+LOOKED_AT, MOST_RUNS, LONGEST = 100, 8, 400
 
 
 def recall(
@@ -24,13 +24,13 @@ def recall(
     }
 
 
-def past_runs(runs: Runs, target: str, text: str = "", most: int = TOLD) -> list[dict[str, Any]]:
+def past_runs(runs: Runs, target: str, text: str = "", most: int = MOST_RUNS) -> list[dict[str, Any]]:
     """The ended runs on a target that have a word of the text in what they say, by BM25, then the newest."""
     rows = [row for row in runs.recent(limit=LOOKED_AT, target=target) if row.result]
-    told = [_run(row) for row in rows]
-    ranked = best([one["says"] for one in told], text)
-    order = dict.fromkeys([*ranked, *range(len(told))])
-    return [told[place] for place in order][:most]
+    summaries = [_run(row) for row in rows]
+    ranked = best([one["says"] for one in summaries], text)
+    order = dict.fromkeys([*ranked, *range(len(summaries))])
+    return [summaries[place] for place in order][:most]
 
 
 def _run(row: Any) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class RunFates:
         if self.store is None or not begins:
             return KnownRun(RunFate.UNKNOWN)
         try:
-            return self._told(Runs(self.store).find(begins))
+            return self._known_run(Runs(self.store).find(begins))
         except (UnknownNameError, AmbiguousNameError):
             return KnownRun(RunFate.UNKNOWN)
 
@@ -75,7 +75,7 @@ class RunFates:
             ORDER BY created_at DESC"""
         rows = self.store.all(sql, {"target": target, "agent": agent})
         for row in rows:
-            yield self._told(row)
+            yield self._known_run(row)
 
     def rebuilding(self, target: str) -> Iterator[tuple[KnownRun, Mapping[str, Any], list[Mapping[str, Any]]]]:
         """Every step on a target that has begun to rebuild indexes: its run, its parameters, and the rows it was to work on."""
@@ -88,7 +88,7 @@ class RunFates:
         for row in rows:
             yield self.of(row.run_id), json.loads(row.params), json.loads(row.found)
 
-    def _told(self, row: Record) -> KnownRun:
+    def _known_run(self, row: Record) -> KnownRun:
         if row.state in (RunState.COMPLETED, RunState.CANCELLED):
             return KnownRun(RunFate.OVER, row)
         assert self.store is not None  # noqa: S101  the row came out of it

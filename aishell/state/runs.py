@@ -246,7 +246,7 @@ class Runs:
             audit.append(connection, f"step_{name}", data, run_id=run_id, step_index=index)
         return asked
 
-    def step_reached(
+    def checkpoint_step(
         self,
         run_id: str,
         owner: str,
@@ -261,7 +261,7 @@ class Runs:
             audit.append_all(connection, happened, run_id=run_id, step_index=index)
         return asked
 
-    def tell(
+    def add_events(
         self,
         run_id: str,
         index: int,
@@ -306,7 +306,7 @@ class Runs:
     def requested(self, run_id: str) -> str | None:
         """What another process asked of this run: `cancel`, `pause` or nothing."""
         with self.store.read() as connection:
-            return _asked(self._row(connection, run_id))
+            return _stop_request(self._row(connection, run_id))
 
     def held(self, run_id: str) -> holds.Hold | None:
         """The hold that keeps the next step of a run from beginning."""
@@ -443,7 +443,7 @@ class Runs:
                 f"the run {run_id} is now driven by another process",
                 hint=f"{command('runs', 'show', run_id[:8])} tells how far it is",
             )
-        return _asked(row)
+        return _stop_request(row)
 
     def _set_step(self, connection: Connection, run_id: str, index: int, values: Mapping[str, Any]) -> str:
         """Write what is new of a step; the seal of what stands there then."""
@@ -477,7 +477,7 @@ def result_of(run: Record) -> dict[str, Any]:
     return dict(json.loads(run.result)) if run.result else {"status": "failure"}
 
 
-def _asked(row: Record) -> str | None:
+def _stop_request(row: Record) -> str | None:
     return "cancel" if row.cancel_requested else "pause" if row.pause_requested else None
 
 

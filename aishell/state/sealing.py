@@ -73,7 +73,7 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]
         problems = [problem for problem in problems if not (problem.event_id and problem.event_id in known)]
         if problems:
             raise StateError(
-                f"the audit log is not whole, and nothing was sealed: {problems[0].text}",
+                f"the audit log is damaged, and nothing was sealed: {problems[0].text}",
                 hint="restore state.db from a copy",
             )
         cut = find_cut(connection, before, kept)

@@ -28,9 +28,9 @@ _REOPEN = """UPDATE workflow_stages SET status = 'pending', reason = '', cause =
 #: What an agent's runs on a target took, the newest of them.
 _TOOK = """SELECT (julianday(ended_at) - julianday(created_at)) * 86400 FROM runs
     WHERE agent = :agent AND target = :target AND state = 'completed' ORDER BY created_at DESC LIMIT 1"""
-#: A stage on a target, with its workflow's name and its agent. `heard`: whether a run of it has ended, which tells of itself.
+#: A stage on a target, with its workflow's name and its agent. `run_ended`: its run has ended, with an event of its own.
 _CLOSED = """SELECT s.*, w.workflow, replace(w.definition ->> ('$.stages."' || s.stage || '".agent'), '-', '_') AS agent,
-        EXISTS (SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND r.state IN ('completed', 'failed', 'cancelled')) AS heard
+        EXISTS (SELECT 1 FROM runs AS r WHERE r.id = s.run_id AND r.state IN ('completed', 'failed', 'cancelled')) AS run_ended
     FROM workflow_stages AS s JOIN workflow_runs AS w ON w.id = s.workflow_id WHERE s.id = :id"""
 
 
@@ -175,7 +175,7 @@ class WorkflowRuns:
             row = connection.first(_CLOSED, place)
             if row is not None:
                 data = {"workflow": row.workflow, "stage": row.stage, "agent": row.agent, "target": row.target}
-                data |= {"run": row.run_id, "run_ended": bool(row.heard), "exit_code": exit_code}
+                data |= {"run": row.run_id, "run_ended": bool(row.run_ended), "exit_code": exit_code}
                 _log(connection, row.workflow_id, status, **data, outcome=outcome, reason=reason)
 
     def end(self, workflow_id: str, status: str, exit_code: int) -> None:

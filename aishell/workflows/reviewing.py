@@ -31,7 +31,7 @@ def answer(site: Site, row: Record, workflow: Workflow) -> Record:
     known = site.approvals.latest(row.run_id, WHOLE, bound)
     if known is None:
         stage = workflow.stage(row.stage)
-        told = {
+        request = {
             "tool": stage.agent,
             "risk": "none",
             "server": row.target,
@@ -48,7 +48,7 @@ def answer(site: Site, row: Record, workflow: Workflow) -> Record:
                 "referred": sorted(_referred(workflow, stage)),
             },
         }
-        name = site.approvals.ask(row.run_id, WHOLE, stage.name, bound, STAGE, told, site.policy.approval_hours)
+        name = site.approvals.ask(row.run_id, WHOLE, stage.name, bound, STAGE, request, site.policy.approval_hours)
         return site.approvals.find(name)
     return known
 

@@ -98,7 +98,7 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
             "deadline": None if stage.timeout is None else time.monotonic() + stage.timeout,
             "until": None if head.until is None else datetime.fromisoformat(head.until),
             "observer": observer,
-            "standing": _standing(options),
+            "standing": _standing_approval(options),
         }
         if site.runs.begun(row.run_id) is None:
             planned = site.plan(task(site, head, workflow, stage, row.target), safety_level=options.get("safety_level"))
@@ -147,7 +147,7 @@ def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = 
     site.workflow_runs.close(row.id, status, exit_code=exit_code, outcome=outcome, reason=reason)
 
 
-def _standing(options: Mapping[str, Any]) -> StandingApproval | None:
+def _standing_approval(options: Mapping[str, Any]) -> StandingApproval | None:
     given = options.get("standing")
     return None if given is None else StandingApproval(given["by"], Risk(given["up_to"]))
 
@@ -160,11 +160,11 @@ def task(site: Site, head: Record, workflow: Workflow, stage: Stage, target: str
         resolve(stage.inputs, lambda reference: lookup(site, head.id, workflow, stage, target, reference)),
         workflow_id=head.id,
         parent_task_id=head.id,
-        metadata={"workflow": workflow.name, "stage": stage.name, **_asked(workflow)},
+        metadata={"workflow": workflow.name, "stage": stage.name, **_request_metadata(workflow)},
     )
 
 
-def _asked(workflow: Workflow) -> dict[str, Any]:
+def _request_metadata(workflow: Workflow) -> dict[str, Any]:
     """That a workflow was read from plain language, as its tasks carry it."""
     return {} if workflow.asked is None else {"asked": workflow.asked}
 
@@ -186,7 +186,7 @@ def foreseen(site: Site, workflow: Workflow, stage: Stage, target: str) -> Task 
         if stage.when is not None and not holds(stage.when, value):
             return f"left out: {described(stage.when, value)}"
     try:
-        return Task(stage.agent, target, resolve(stage.inputs, value), metadata=_asked(workflow))
+        return Task(stage.agent, target, resolve(stage.inputs, value), metadata=_request_metadata(workflow))
     except NotYetError as later:
         return later.message
 

@@ -201,7 +201,7 @@ def test_an_emptied_log_shows(kept: Aishell) -> None:
 def test_a_tail_that_was_cut_off_shows_though_a_new_run_was_added(kept: Aishell, events: int) -> None:
     change(kept, f"DELETE FROM events WHERE id > (SELECT max(id) - {events} FROM events)")
     ended = kept.maintenance("quick").expect(0)
-    assert "the audit log is not whole" in ended.err
+    assert "the audit log is damaged" in ended.err
     said = broken(kept)
     assert "a run found on" in said, "it stays in the log, though the anchor is a new one"
 
@@ -210,7 +210,7 @@ def test_a_head_that_is_gone_shows_after_one_run_and_stays_told_when_another_has
     head = kept.state.with_name(f"{kept.state.name}.head")
     head.unlink()
     assert "beside the state store is not there" in broken(kept)
-    assert "the audit log is not whole" in kept.maintenance("quick").expect(0).err
+    assert "the audit log is damaged" in kept.maintenance("quick").expect(0).err
     assert head.exists()
     assert "a run found on" in broken(kept)
 

@@ -169,7 +169,7 @@ def test_a_person_at_a_terminal_supervises_and_the_preview_counts(on_sqlite):
         assert "earned autonomy" in aishell(*run, "--dry-run").expect(0).out
         ended = aishell(*run, "--non-interactive", "--output", "json")
         if scripted is None:
-            assert "optimize_table runs unasked by earned autonomy: 2 supervised runs" in ended.expect(0).err
+            assert "optimize_table runs without approval, earned autonomy: 2 supervised runs" in ended.expect(0).err
             continue
         ended.expect(3)
         (waiting,) = aishell("approvals", "list", "--output", "json").json

@@ -289,7 +289,7 @@ def test_a_dry_run_calls_none_and_says_so(site: Marks, hooks: Hooks):
     hooks.on("before_run", "before_step", "after_run")
     url = f"sqlite:///{site.path}"
     dry = site.aishell("run", "maintenance", "--url", url, "--dry-run", "--output", "json").expect(0)
-    assert "a dry run does not: before_run note.sh" in dry.json["reasoning"]
+    assert "A dry run does not call these hooks: before_run note.sh" in dry.json["reasoning"]
     assert [one["on"] for one in dry.json["output_data"]["hooks"]] == ["before_run", "before_step", "after_run"]
     assert "not in a dry run" in site.aishell("run", "maintenance", "--url", url, "--dry-run").expect(0).out
     assert hooks.told == []

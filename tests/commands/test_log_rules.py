@@ -41,8 +41,8 @@ def test_a_rule_that_fits_nothing_here_is_told_and_the_others_run(aishell: Aishe
     ended = clean(aishell, shop).expect(0).json
     assert rows(shop) == 100
     told = json.dumps(ended)
-    assert "no table is called app_logs, which a rule of the configuration names: did you mean 'app_log'?" in told
-    assert "no table is called nope_*" in told
+    assert "table app_logs does not exist, but a rule of the configuration names it: did you mean 'app_log'?" in told
+    assert "table nope_* does not exist" in told
 
 
 def test_a_table_that_is_named_has_to_be_there(aishell: Aishell, shop: SqliteDatabase) -> None:

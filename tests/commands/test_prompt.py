@@ -137,7 +137,7 @@ def test_a_file_that_was_put_in_the_place_of_the_other_meanwhile_is_left_alone(t
         other.rename(shop)
         window.type("a")
         assert window.end() == 1
-        assert "the target is another database now" in window.screen
+        assert "the target is now a different database" in window.screen
     assert free_pages(shop) > 0
 
 
@@ -152,7 +152,7 @@ def test_a_run_that_was_cancelled_while_the_question_was_open_does_nothing(
         subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
         window.type("a")
         assert window.end() != 0
-        assert "cancelled while the question was open" in window.screen
+        assert "the run was cancelled while the prompt was open" in " ".join(window.screen.split())
     assert free_pages(shop) > 0
 
 
@@ -168,7 +168,7 @@ def test_what_is_denied_while_the_question_is_open_is_not_done(terminal: Opens, 
         (config / "policy.yaml").write_text(RULE.format("deny"))
         window.type("a")
         assert window.end() == 5
-        assert "the rules have become stricter since it was approved" in " ".join(window.screen.split())
+        assert "the rules have become stricter since the step was approved" in " ".join(window.screen.split())
     assert free_pages(shop) > 0
 
 
@@ -181,7 +181,7 @@ def test_what_is_to_be_reviewed_by_now_is_asked_about_again(terminal: Opens, sho
         (config / "policy.yaml").write_text(RULE.format("review"))
         window.type("a")
         window.until(QUESTION)
-        assert "the rules have become stricter since it was approved" in " ".join(window.screen.split())
+        assert "the rules have become stricter since the step was approved" in " ".join(window.screen.split())
         window.type("s")
         assert window.end() == 0
     assert free_pages(shop) > 0
@@ -195,7 +195,7 @@ def test_rules_that_cannot_be_read_any_more_let_nothing_run(terminal: Opens, sho
         (config / "policy.yaml").write_text("rules: [")
         window.type("a")
         assert window.end() == 5
-        assert "the rules were changed, and cannot be read" in " ".join(window.screen.split())
+        assert "the rules were changed and cannot be read" in " ".join(window.screen.split())
     assert free_pages(shop) > 0
 
 

@@ -146,7 +146,7 @@ def assert_rolled_back(site: Site, ended: Ended) -> None:
     data = document["output_data"]
     assert data["rolled_back"] == ["a", "b", "c"]
     assert data["not_rolled_back"] == [{"step_id": "n", "reason": "it cannot be undone"}]
-    assert "Rolled back: a, b, c. What stays: n (it cannot be undone)." in document["reasoning"]
+    assert "Rolled back: a, b, c. Not rolled back: n (it cannot be undone)." in document["reasoning"]
     statuses = ended.statuses()
     assert [statuses[name] for name in ("a", "no", "d", "undo_a")] == ["done", "failed", "skipped", "done"]
     assert_no_finished_step_ran_again(site.aishell)

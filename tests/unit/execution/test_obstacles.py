@@ -14,7 +14,7 @@ HOLDER = {
 def test_who_since_when_on_what_and_what_to_do():
     assert held_by([HOLDER, {**HOLDER, "session": "12", "who": "etl", "doing": None, "seconds": None}]) == (
         "held by session 4711 (app, psql), idle in transaction for 3 min 12 s: AccessExclusive; "
-        "session 12 (etl), unknown: AccessExclusive; end that session, or run this again when it has ended"
+        "session 12 (etl), unknown: AccessExclusive; end that session, or try again when it has ended"
     )
 
 

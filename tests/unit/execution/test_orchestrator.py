@@ -52,7 +52,7 @@ def test_a_second_interrupt_leaves_at_once():
         walk._signalled(signal.SIGINT, None)
 
 
-def test_an_interrupt_that_wakes_nobody_is_heard():
+def test_an_interrupt_that_wakes_nobody_is_noticed():
     """As one that comes just before the main thread goes to sleep: another thread is told of it by the system."""
     walk = Orchestrator(SimpleNamespace(ask=None, job=None), None, lambda request: pytest.fail("asked"))
 
@@ -60,7 +60,7 @@ def test_an_interrupt_that_wakes_nobody_is_heard():
         time.sleep(0.1)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
-    with walk._hearing_signals():
+    with walk._handling_signals():
         thread = threading.Thread(target=interrupted)
         thread.start()
         assert walk._message() == ("interrupted", None)

@@ -90,7 +90,7 @@ def test_a_step_that_stops_the_run_is_a_failure():
     assert concluded(Ending(error_step="a"), FAILED) == ("failure", RunState.FAILED, 1)
 
 
-@pytest.mark.parametrize("reason", ["deferred: by what it says", "step 'a' failed before it", None])
+@pytest.mark.parametrize("reason", ["deferred: by what it says", "step 'a' failed earlier", None])
 @pytest.mark.parametrize("cause", [None, *Cause])
 def test_what_is_left_for_another_night_is_told_by_its_cause_alone(cause, reason):
     result = StepResult(0, "a", "touch", {}, SKIPPED, reason=reason, cause=cause)
@@ -103,7 +103,7 @@ def test_what_is_left_for_another_night_is_told_by_its_cause_alone(cause, reason
 def test_what_waited_for_a_failure_is_tried_again_with_it(cause, attempt, runs):
     """What was begun before it was left out is looked up in the database; of batches stands written what was reached."""
     nothing = dict.fromkeys("params output error started_at seconds approved_by deferred".split())
-    reason = "step 'a' failed before it"
+    reason = "step 'a' failed earlier"
     rows = [
         SimpleNamespace(
             step_index=0, step_id="a", tool="t", status=FAILED, cause=None, reason=None, attempt=1, **nothing

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.models import Cause, Estimate, Left, Shift, Standing, Step, StepResult, StepStatus
+from aishell.models import BacklogSize, Cause, Estimate, Left, Shift, Step, StepResult, StepStatus
 from aishell.planning.backlog import called_for, first, keys_of, sentences, shift
 from aishell.planning.graph import Graph
 
@@ -192,22 +192,22 @@ def _with_needs(names: set[str], needs: dict) -> set[str]:
     return names
 
 
-def standing(items: int, seconds: float = 0.0, unknown: int = 0, longest: Left | None = None) -> Standing:
-    return Standing(items, seconds, unknown, longest=longest)
+def size(items: int, seconds: float = 0.0, unknown: int = 0, longest: Left | None = None) -> BacklogSize:
+    return BacklogSize(items, seconds, unknown, longest=longest)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        (standing(0), standing(0), []),
-        (standing(0), standing(2, 90), ["The backlog grew from 0 to 2 item(s), about 1 min 30 s."]),
+        (size(0), size(0), []),
+        (size(0), size(2, 90), ["The backlog grew from 0 to 2 item(s), about 1 min 30 s."]),
         (
-            standing(3),
-            standing(2, 4, 1),
+            size(3),
+            size(2, 4, 1),
             ["The backlog shrank from 3 to 2 item(s), about 4.0 s and 1 of unknown length."],
         ),
-        (standing(2), standing(2, 0, 2), ["The backlog stays at 2 item(s), time unknown."]),
-        (standing(2, 5), standing(0), ["The backlog is empty again: 2 item(s) were in it."]),
+        (size(2), size(2, 0, 2), ["The backlog stays at 2 item(s), time unknown."]),
+        (size(2, 5), size(0), ["The backlog is empty again: 2 item(s) were in it."]),
     ],
 )
 def test_whether_it_grows_or_shrinks_is_said(before, after, told):
@@ -216,9 +216,9 @@ def test_whether_it_grows_or_shrinks_is_said(before, after, told):
 
 def test_work_longer_than_the_whole_window_and_a_window_too_small_are_said():
     long = replace(left("big"), seconds=70.0)
-    told = sentences(standing(1), standing(1, 70, longest=long), [(100.0, 40.0), (80.0, 60.0), (90.0, 50.0)], 60.0)
+    told = sentences(size(1), size(1, 70, longest=long), [(100.0, 40.0), (80.0, 60.0), (90.0, 50.0)], 60.0)
     assert told[1:] == [
         "touch of public.big alone takes about 1 min 10 s, more than the whole window of 1 min 0 s.",
         "The window is too short: over the last 3 nights about 1 min 30 s of work came up per night, and 50.0 s was done.",
     ]
-    assert len(sentences(standing(1), standing(1, 70, longest=long), (), None)) == 1
+    assert len(sentences(size(1), size(1, 70, longest=long), (), None)) == 1

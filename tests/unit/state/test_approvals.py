@@ -252,7 +252,7 @@ def test_a_question_that_was_changed_is_not_answered_and_its_answer_not_used(
     value = other if column == "run_id" else CHANGED[column]
     change(store, approval, column, value)
     with pytest.raises(StateError):
-        approvals.as_asked(approval)
+        approvals.find_unchanged(approval)
     with pytest.raises(StateError):
         approvals.decide(approval, "approved", by="kim")
     if answered:

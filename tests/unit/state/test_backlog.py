@@ -107,11 +107,11 @@ def test_a_run_that_is_recorded_begins_its_night(store):
     assert objects(store) == []
 
 
-def test_how_it_stands_is_told_by_target(store):
-    assert Backlog(store).standings() == {}
+def test_sizes_are_by_target(store):
+    assert Backlog(store).sizes() == {}
     change(store, "one", *left("a", seconds=4), *left("b", seconds=8), *left("c", seconds=None))
     change(store, "one", *left("d", seconds=1), one=facts(target="crm", agent="log_cleanup"))
-    stands = Backlog(store).standings()
+    stands = Backlog(store).sizes()
     assert (stands["shop"].items, stands["shop"].seconds, stands["shop"].unknown) == (3, 12, 1)
     assert stands["shop"].longest is not None
     assert stands["shop"].longest.object == "public.b"

@@ -12,10 +12,10 @@ from aishell.reporting.units import about, printable, qualified, size
 _MOST = 5
 
 
-def objects(asked: Mapping[str, Any]) -> list[str]:
+def objects(request: Mapping[str, Any]) -> list[str]:
     """The tables it is done to, each with its size where that is known."""
     found = []
-    for row in asked.get("objects") or ():
+    for row in request.get("objects") or ():
         name = qualified(row)
         known = [size(int(row["bytes"]))] if row.get("bytes") is not None else []
         known += [f"about {int(row['rows']):,} rows"] if row.get("rows") is not None else []
@@ -23,9 +23,9 @@ def objects(asked: Mapping[str, Any]) -> list[str]:
     return found if len(found) <= _MOST else [*found[:_MOST], f"and {len(found) - _MOST} more"]
 
 
-def figures(asked: Mapping[str, Any]) -> Iterator[str]:
+def figures(request: Mapping[str, Any]) -> Iterator[str]:
     """What was measured for it, and how: how many rows go, say."""
-    for one in asked.get("evidence") or ():
+    for one in request.get("evidence") or ():
         if isinstance(one["value"], (int, float, str)) and not one.get("withheld"):
             value = f"{one['value']:,}" if isinstance(one["value"], int) else str(one["value"])
             yield f"{one['metric']} {value} ({one['method']})"
@@ -45,9 +45,9 @@ def edits(made: Any) -> Iterator[str]:
         yield f"edited by {edit['by']}{reason}: {', '.join(changes)}"
 
 
-def duration(asked: Mapping[str, Any]) -> str | None:
+def duration(request: Mapping[str, Any]) -> str | None:
     """How long it is expected to take; None where nothing tells."""
-    estimate = asked.get("estimate") or {}
+    estimate = request.get("estimate") or {}
     seconds = estimate.get("seconds")
     return None if seconds is None else f"{about(seconds)} ({estimate.get('based_on')})"
 
