@@ -15,8 +15,8 @@
 -- privileges: [SELECT, SHOW VIEW, TRIGGER, EVENT]
 -- idempotent: true
 -- parameters:
---   destination: {type: string, default: null, description: a folder inside that of all backups}
---   expected_bytes: {type: integer, default: null, description: what it will take; it is not begun where there is less room}
+--   destination: {type: string, default: null, description: a folder inside the backup folder}
+--   expected_bytes: {type: integer, default: null, description: the expected size; the backup does not start if there is less free space}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
 --   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second of the dump, before it is compressed'}
 -- forms:
@@ -34,7 +34,7 @@
 --   rung: {type: string}
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
---   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+--   objects: {type: [integer, "null"], description: number of objects with a fingerprint}
 --   warnings: {type: array, description: 'what is not in it, or not of its moment, or not compared'}
 -- examples: [{params: {}}, {params: {compare: false}}]
 --

@@ -20,8 +20,8 @@
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:
---   destination: {type: string, default: null, description: a folder inside that of all backups}
---   parent: {type: string, default: null, description: the backup to go on from; else the newest verified one}
+--   destination: {type: string, default: null, description: a folder inside the backup folder}
+--   parent: {type: string, default: null, description: 'the parent backup; default: the newest verified one'}
 --   physical: {type: boolean, default: null, description: 'whether the newest one is to be by mariadb-backup; left out: either'}
 --   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: files that mariadb-backup reads at a time}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
@@ -40,7 +40,7 @@
 --   rung: {type: string}
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
---   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+--   objects: {type: [integer, "null"], description: number of objects with a fingerprint}
 --   warnings: {type: array, description: 'what is not in it, or not of its moment, or not compared'}
 -- examples: [{params: {}}]
 --

@@ -50,7 +50,7 @@ CHECK TABLE {schema}.{table} {depth}
 -- report: what was named and cannot be checked
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
        CASE WHEN NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))) THEN 'not in the connected database'
-            WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
+            WHEN t.TABLE_NAME IS NULL THEN 'the table does not exist'
             WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no data of its own'
             ELSE CONCAT('the engine ', t.ENGINE, ' cannot check') END AS reason
   FROM JSON_TABLE(:tables, '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',

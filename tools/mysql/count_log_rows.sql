@@ -10,9 +10,9 @@
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
 --   date_column: {type: identifier}
---   start: {type: scalar, description: the first date}
---   finish: {type: scalar, description: the date before which it ends}
---   most: {type: integer, default: 10000, minimum: 0, description: count no further than this}
+--   start: {type: scalar, description: the start of the range (inclusive)}
+--   finish: {type: scalar, description: the end of the range (exclusive)}
+--   most: {type: integer, default: 10000, minimum: 0, description: stop counting at this number}
 -- returns:
 --   counted: {from: first(counted.rows), description: 'rows, at most `most`'}
 --   estimated: {from: rows(estimated), description: the plan of a query for them}

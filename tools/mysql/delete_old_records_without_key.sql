@@ -15,22 +15,22 @@
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, description: rows whose date is before this go}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
+--   date_column: {type: identifier, description: the column with the date of a row}
+--   cutoff: {type: scalar, description: delete rows whose date is before this}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
 --   batch_target_ms: {type: number, editable: true, default: 50, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: no more than these}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: stop after this many rows}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
---   cascades: {type: object, default: {}, description: 'rows of other tables that go or change with the deleted ones, by table'}
---   changes: {type: object, default: {}, description: 'of these, rows that stay and are changed, by table'}
+--   cascades: {type: object, default: {}, description: 'rows of other tables that are deleted or changed with these, by table'}
+--   changes: {type: object, default: {}, description: 'of those, the rows that are changed and kept, by table'}
 -- returns:
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
---   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
---   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
---   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
---   remaining: {from: total(batches.remaining), description: old rows that are there still; null where it was cut off}
+--   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses of `sleep`'}
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may be missing from the count}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'upper limit of the rows missing from the count, null if unknown'}
+--   remaining: {from: total(batches.remaining), description: old rows that remain; null if the run stopped early}
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
 -- Deletes the rows of one table whose date is before the cut-off, some thousand at a time, where there is no primary key to go

@@ -13,7 +13,7 @@
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
+--   date_column: {type: identifier, description: the column with the date of a row}
 --   cutoff: {type: scalar, description: partitions that can hold nothing but rows before this go}
 -- returns:
 --   partitions_dropped: count(ok)

@@ -11,8 +11,8 @@
 --   table: {type: identifier}
 --   date_column: {type: identifier}
 --   cutoff: {type: scalar, description: rows whose date is before this are old}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   most: {type: integer, default: 20000, minimum: 0, description: count no further than this}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
+--   most: {type: integer, default: 20000, minimum: 0, description: stop counting at this number}
 --   key: {type: identifier, description: 'a whole number that is the primary key; any column where there is none'}
 --   points: {type: integer, default: 0, minimum: 0, maximum: 900, description: 'so many places along the key are looked at, 0 where there is none'}
 -- returns:

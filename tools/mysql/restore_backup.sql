@@ -34,7 +34,7 @@
 -- returns:
 --   backup_id: {type: string}
 --   place: {type: string}
---   identity: {type: [string, "null"], description: 'what tells the place from a later one of its name: PostgreSQL, its OID'}
+--   identity: {type: [string, "null"], description: 'what distinguishes the restored database from a later one of the same name: on PostgreSQL its OID'}
 --   compared: {type: boolean}
 --   differences: {type: array}
 --   notes: {type: array, description: 'what is to be done with it, where it is a data directory'}

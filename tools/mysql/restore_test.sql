@@ -34,7 +34,7 @@
 --   values: '{form}'
 -- returns:
 --   backup_id: {type: string}
---   compared: {type: integer, description: objects that were compared with what the backup saw}
+--   compared: {type: integer, description: number of objects compared with the backup}
 --   differences: {type: array}
 --   rung: {type: string}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup}}]

@@ -14,15 +14,15 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, description: rows whose date is before this go into the archive}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
---   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
---   path: {type: string, default: '', description: where in the folder of archives}
+--   date_column: {type: identifier, description: the column with the date of a row}
+--   cutoff: {type: scalar, description: archive rows whose date is before this}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
+--   columns: {type: columns, description: 'the columns that inspect_archive_columns returns: {column, type, form}'}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; batches then end at the newest old row}
+--   path: {type: string, default: '', description: subfolder of the archive folder}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
 --   batch_target_ms: {type: number, editable: true, default: 100, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: no more than these}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: stop after this many rows}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms: {plain: '{column}', text: 'CAST({column} AS text)'}
 -- lists: {selected: '{form} AS {column}'}

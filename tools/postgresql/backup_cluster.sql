@@ -12,7 +12,7 @@
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:
---   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   destination: {type: string, default: null, description: a folder inside the backup folder}
 --   increments: {type: keyword, enum: [wal, pages, none], default: null, description: what increments will be made of; else what fits the server}
 --   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
 -- returns:

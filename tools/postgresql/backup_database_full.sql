@@ -20,8 +20,8 @@
 -- privileges: [SELECT]
 -- idempotent: true
 -- parameters:
---   destination: {type: string, default: null, description: a folder inside that of all backups}
---   expected_bytes: {type: integer, default: null, description: what it will take; it is not begun where there is less room}
+--   destination: {type: string, default: null, description: a folder inside the backup folder}
+--   expected_bytes: {type: integer, default: null, description: the expected size; the backup does not start if there is less free space}
 --   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
 --   compression: {type: string, default: gzip, enum: [none, gzip, zstd], description: 'zstd: pg_dump 16 and later, where built with it'}
 --   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second are written, by one job'}
@@ -34,7 +34,7 @@
 --   rung: {type: string}
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
---   objects: {type: [integer, "null"], description: objects that were fingerprinted}
+--   objects: {type: [integer, "null"], description: number of objects with a fingerprint}
 -- examples: [{params: {}}, {params: {compression: none, jobs: 4}}]
 --
 -- Dumps the database with pg_dump, and the cluster's roles beside it with pg_dumpall, while the application goes on. Every table,

@@ -16,7 +16,7 @@
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:
---   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   destination: {type: string, default: null, description: a folder inside the backup folder}
 --   parent: {type: string, default: null, description: the backup to go on from; else the newest verified physical one}
 --   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
 -- returns:

@@ -16,7 +16,7 @@
 --   filters: {type: filters, default: []}
 --   child_schema: {type: identifier}
 --   child_table: {type: identifier}
---   relatives: {type: relatives, description: 'that table, number 1, and its foreign keys that are looked along'}
+--   relatives: {type: relatives, description: 'that table, number 1, and the foreign keys to follow'}
 -- lists:
 --   refers:
 --     over: edges

@@ -15,7 +15,7 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
+--   date_column: {type: identifier, description: the column with the date of a row}
 --   cutoff: {type: scalar, description: partitions that can hold nothing but rows before this go}
 -- returns:
 --   partitions_dropped: count(ok)

@@ -11,7 +11,7 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
+--   date_column: {type: identifier, description: the column with the date of a row}
 --   cutoff: {type: scalar, description: rows whose date is before this are old}
 -- returns:
 --   partitions: rows(partitions)

@@ -13,8 +13,8 @@
 --   table: {type: identifier}
 --   date_column: {type: identifier}
 --   cutoff: {type: scalar, description: rows whose date is before this are old}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   most: {type: integer, default: 20000, minimum: 0, description: count no further than this}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
+--   most: {type: integer, default: 20000, minimum: 0, description: stop counting at this number}
 -- returns:
 --   counted: {from: first(counted.rows), description: 'old rows, at most `most`'}
 --   rows: {from: first(size.rows), description: 'rows of the table, by the density of the last VACUUM or ANALYZE'}

@@ -37,7 +37,7 @@
 -- returns:
 --   backup_id: {type: string}
 --   place: {type: string}
---   identity: {type: [string, "null"], description: 'what tells the place from a later one of its name: PostgreSQL, its OID'}
+--   identity: {type: [string, "null"], description: 'what distinguishes the restored database from a later one of the same name: on PostgreSQL its OID'}
 --   compared: {type: boolean}
 --   differences: {type: array}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, place: shop_restored}}]

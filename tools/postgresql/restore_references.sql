@@ -15,8 +15,8 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   archive: {type: string, description: id or folder of the archive}
---   part: {type: integer, default: 0, description: which file of the archive has them}
---   columns: {type: columns, description: 'columns of the archive with the role of each: key or changed; what they have since as `left`'}
+--   part: {type: integer, default: 0, description: the file of the archive that contains them}
+--   columns: {type: columns, description: 'columns of the archive with their roles, key or changed; `left` is the value they had after the deletion'}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms: {plain: ':value', text: ':value'}
 -- lists:
@@ -25,8 +25,8 @@
 --   unset: {each: '{column} IS NOT DISTINCT FROM :left', roles: [changed], between: ' AND '}
 --   differing: {each: '{column} IS DISTINCT FROM {form}', roles: [changed], between: ' OR '}
 -- returns:
---   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
---   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
+--   rows_loaded: {from: sum(batches.rows_loaded), description: rows whose values were restored}
+--   rows_left: {from: sum(batches.rows_left), description: 'rows that have another value by now, or no longer exist'}
 --   batches: sum(batches.batches)
 -- examples:
 --   - params: {schema: public, table: notes, archive: 20261121T030000Z-1a2b3c4d-archive_orders, part: 2,

@@ -7,23 +7,23 @@
 -- max_execution_time: 3600
 -- idempotent: true
 -- parameters:
---   tables: {type: identifier_list, default: null, description: "findings about objects are limited to these"}
---   check_corruption: {type: boolean, default: false, description: "quick_check, which reads the whole file"}
+--   tables: {type: identifier_list, default: null, description: "limit findings about objects to these tables"}
+--   check_corruption: {type: boolean, default: false, description: "run quick_check, which reads the whole file"}
 -- returns:
 --   findings: rows(corruption, free_space, statistics, settings, duplicate_indexes, primary_keys)
 --   tables: first(summary.tables)
 --   database_bytes: first(summary.database_bytes)
 -- examples: [{params: {}}, {params: {check_corruption: true}}]
 --
--- What is wrong with the file or will be: damage, free space, missing statistics, indexes that another one covers, tables
--- without a primary key, settings that defeat maintenance. Reads the schema and the header; with `check_corruption` also
--- every page (about 1 GB/s), while commits wait unless the file is in WAL mode.
+-- Report what is wrong with the database file or soon will be. Finds damage, free space, missing statistics, redundant indexes,
+-- tables without a primary key and settings that defeat maintenance. Reads the schema and the file header; with
+-- `check_corruption` also every page (about 1 GB/s), while commits wait unless the file is in WAL mode.
 --
--- Not to be known from a SQLite file, so never reported: unused indexes (no counters are kept), long transactions (other
--- connections cannot be seen), and `synchronous`, `foreign_keys` and the like, which each connection of the application sets
--- for itself. Rowids run out at 9.2e18: no finding for sequences. Half-empty pages: see analyze_table_fragmentation.
+-- Never reported, because a SQLite file does not show it: unused indexes (no counters are kept), long transactions (other
+-- connections are not visible), and `synchronous`, `foreign_keys` and other settings of the application's own connections.
+-- Rowids run out at 9.2e18, so there is no finding for sequences. For half-empty pages see analyze_table_fragmentation.
 
--- summary: the size of what was looked at
+-- summary: how many tables were examined, and the size of the file
 WITH
 -- include: shadow_tables
 SELECT (SELECT count(*) FROM main.sqlite_schema
@@ -33,16 +33,16 @@ SELECT (SELECT count(*) FROM main.sqlite_schema
        c.page_count * s.page_size AS database_bytes
   FROM pragma_page_count AS c, pragma_page_size AS s
 
--- corruption: the first problem that quick_check sees
--- Only the first: asked for more it raises "malformed" at a damaged page, and nothing would be known. An index that
--- disagrees with its table is found by check_table_corruption only.
+-- corruption: the first problem that quick_check reports
+-- Only the first: when asked for more, quick_check raises "malformed" at a damaged page and its earlier results are lost. Only
+-- check_table_corruption finds an index that disagrees with its table.
 SELECT 'corruption' AS finding, 'critical' AS severity, NULL AS object, q.quick_check AS value,
-       'The file is damaged: stop writing, see what is damaged with `aishell run maintenance --type emergency`, and compare with the last good backup.' AS detail
+       'The file is damaged: stop writing to it, find out what is damaged with `aishell run maintenance --type emergency`, and compare with the last good backup.' AS detail
   FROM pragma_quick_check AS q
  WHERE :check_corruption AND q.quick_check <> 'ok'
  LIMIT 1
 
--- free_space: pages that hold nothing; from a fifth of the file on, the point from which VACUUM is planned
+-- free_space: empty pages, once they are a fifth of the file, the point at which VACUUM is planned
 SELECT 'free_space' AS finding,
        'warning' AS severity,
        NULL AS object,
@@ -54,22 +54,22 @@ SELECT 'free_space' AS finding,
   FROM pragma_page_count AS c, pragma_page_size AS s, pragma_freelist_count AS f, pragma_auto_vacuum AS v
  WHERE 5 * f.freelist_count >= c.page_count AND f.freelist_count > 0
 
--- statistics: a file in which ANALYZE never ran
+-- statistics: the file has never been analyzed
 SELECT 'no_statistics' AS finding, 'warning' AS severity, NULL AS object, 'sqlite_stat1 does not exist' AS value,
-       'ANALYZE never ran: queries choose indexes by rules of thumb. Run `aishell run maintenance --type quick`.' AS detail
+       'ANALYZE has never been run, so the query planner chooses indexes by rules of thumb. Run `aishell run maintenance --type quick`.' AS detail
  WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_stat1')
    AND EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'index')
 
--- settings: those that are kept in the file
+-- settings: settings that are stored in the file
 SELECT 'auto_vacuum_full' AS finding, 'info' AS severity, NULL AS object, 'auto_vacuum = full' AS value,
-       'Every commit that frees pages moves others to cut the file, which scatters tables; incremental does it when asked.' AS detail
+       'Every commit that frees pages moves other pages to truncate the file, which fragments tables; with auto_vacuum = incremental this happens only on request.' AS detail
   FROM pragma_auto_vacuum WHERE auto_vacuum = 1
  UNION ALL
 SELECT 'small_pages', 'info', NULL, 'page_size = ' || page_size,
-       'Pages under 4096 bytes (the default until 3.12) waste reads; PRAGMA page_size = 4096 and VACUUM change it, not in WAL mode.'
+       'Pages smaller than 4096 bytes (the default before 3.12) cost extra reads; PRAGMA page_size = 4096 followed by VACUUM changes the size, but not in WAL mode.'
   FROM pragma_page_size WHERE page_size < 4096
 
--- duplicate_indexes: indexes whose columns are the beginning of another one's, and that enforce nothing
+-- duplicate_indexes: indexes that enforce no constraint and whose columns are a prefix of another index's
 -- Partial indexes and indexes on expressions are not compared.
 WITH
 -- include: shadow_tables,
@@ -91,21 +91,21 @@ SELECT CASE WHEN a.columns = b.columns THEN 'duplicate_index' ELSE 'redundant_in
        'warning' AS severity,
        a.tbl || '.' || a.idx AS object,
        'covered by ' || min(b.idx) AS value,
-       'Every write maintains both; queries lose nothing when this one is dropped.' AS detail
+       'Every write maintains both indexes; no query needs this one.' AS detail
   FROM whole AS a
   JOIN whole AS b ON b.tbl = a.tbl AND b.idx <> a.idx AND substr(b.columns, 1, length(a.columns)) = a.columns
  WHERE a.origin = 'c'
    AND (NOT a.is_unique OR a.columns = b.columns AND b.is_unique)
-   -- Of two equal ones the constraint stays, else the unique one, else the first by name.
+   -- Of two equal indexes, the one of a constraint stays, else the unique one, else the first by name.
    AND (a.columns <> b.columns OR b.origin <> 'c' OR b.is_unique > a.is_unique OR b.is_unique = a.is_unique AND b.idx < a.idx)
  GROUP BY a.tbl, a.idx
  ORDER BY a.tbl, a.idx
 
--- primary_keys: tables whose rows have no name of their own
+-- primary_keys: tables without a primary key
 WITH
 -- include: shadow_tables
 SELECT 'missing_primary_key' AS finding, 'info' AS severity, t.name AS object, 'no primary key' AS value,
-       'Rows can be told apart by rowid only, and VACUUM gives new rowids; add an INTEGER PRIMARY KEY.' AS detail
+       'Only the rowid distinguishes rows, and VACUUM may change rowids; add an INTEGER PRIMARY KEY.' AS detail
   FROM main.sqlite_schema AS t
  WHERE t.type = 'table' AND t.rootpage <> 0
    AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'

@@ -13,16 +13,16 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, description: rows whose date is before this go into the archive}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
+--   date_column: {type: identifier, description: the column with the date of a row}
+--   cutoff: {type: scalar, description: archive rows whose date is before this}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
+--   columns: {type: columns, description: 'the columns that inspect_archive_columns returns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
---   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
---   path: {type: string, default: '', description: where in the folder of archives}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; batches then end at the newest old row}
+--   path: {type: string, default: '', description: subfolder of the archive folder}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
 --   batch_target_ms: {type: number, editable: true, default: 25, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: no more than these}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: stop after this many rows}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   any: >-
@@ -47,10 +47,10 @@
 --   - params: {schema: main, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00', key: [rowid],
 --       columns: [{column: id, type: integer, form: any}]}
 --
--- Copies the rows of one table whose date is before the cut-off into a file of compressed JSON Lines, a range of the key at a
--- time, and has each range counted and summed up (MD5 of its lines): against that sum the file is checked, and the rows once more
--- before they are deleted. The deletion takes the ranges of the archive one by one, so they are half as long as its batches may
--- be.
+-- Copy the rows of one table older than a cut-off date into a file of compressed JSON Lines. Works through a range of the key
+-- at a time. The database counts the rows of each range and computes a checksum (MD5 of its lines); the file is checked against
+-- it, and so are the rows before they are deleted. The deletion takes the archive's ranges one by one, so a range is half as
+-- large as a batch of the deletion may be.
 
 -- find: the table
 SELECT l.schema AS schema, l.name AS "table", NULL AS position, v.schema_version AS made
@@ -59,14 +59,14 @@ WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 
 -- include: same_schema
 
--- newest: the key of the newest old row, whatever else is asked of it
+-- newest: the key of the newest row before the cut-off, whether or not it matches the filters
 SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch
 SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
 
--- do: the old rows of this range, a line each
--- (json_object takes 127 arguments, so a row of more than 60 columns is made of several; no char(1) stands in JSON unescaped)
+-- do: the old rows of this range, one line each
+-- (json_object takes 127 arguments, so a row of more than 60 columns is built from several objects; JSON has no unescaped char(1))
 SELECT chunk.rows AS rows, chunk.lines AS lines, md5(chunk.lines) AS checksum, md5(chunk.lines) AS guard
 FROM (SELECT count(*) AS rows, CAST(group_concat(r.line, char(10)) AS BLOB) AS lines
       FROM (SELECT {pairs} AS line FROM {schema}.{table}

@@ -13,17 +13,17 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, description: rows whose date is before this go into the archive}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
+--   date_column: {type: identifier, description: the column with the date of a row}
+--   cutoff: {type: scalar, description: archive rows whose date is before this}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
+--   columns: {type: columns, description: 'the columns that inspect_archive_columns returns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
---   relatives: {type: relatives, description: 'the tables whose rows go or change with these, and the foreign keys between them'}
---   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
---   path: {type: string, default: '', description: where in the folder of archives}
+--   relatives: {type: relatives, description: 'the tables whose rows are deleted or changed with these, and the foreign keys between them'}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; batches then end at the newest old row}
+--   path: {type: string, default: '', description: subfolder of the archive folder}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
 --   batch_target_ms: {type: number, editable: true, default: 25, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: 'no more than these, of the table itself'}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: 'stop after this many rows of the table itself'}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   any: >-
@@ -54,7 +54,7 @@
 --   archive_path: first(batches.archive_path)
 --   archive_id: first(batches.archive_id)
 --   rows_archived: {from: sum(batches.rows_archived), description: rows of the table itself}
---   relatives_archived: {from: sum(batches.relatives_archived), description: rows of other tables that go or change with them}
+--   relatives_archived: {from: sum(batches.relatives_archived), description: rows of other tables that are deleted or changed with them}
 --   archive_bytes: sum(batches.archive_bytes)
 --   batches: sum(batches.batches)
 -- examples:
@@ -63,10 +63,10 @@
 --       relatives: {tables: [{schema: main, table: items, columns: [{column: id, type: bigint, form: any}], key: [id]}],
 --         edges: [{parent: 0, child: 1, pairs: [[order_id, id]]}]}}
 --
--- Copies the rows of one table whose date is before the cut-off into an archive, and with them the rows of other tables that
--- their deletion would take along or change: by foreign keys with ON DELETE CASCADE all of a row, in however many steps, by SET NULL and SET
--- DEFAULT its key and what is going to be lost. Like archive_old_records otherwise: a range of
--- the key at a time, counted and summed up.
+-- Copy the rows of one table older than a cut-off date into an archive, with all rows of other tables that deleting them would
+-- delete or change. Rows reached by ON DELETE CASCADE, over any number of steps, are copied whole; of rows reached by SET NULL
+-- or SET DEFAULT, the key and the values that will be lost. Otherwise like archive_old_records: a range of the key at a time,
+-- counted and with a checksum.
 
 -- find: the table
 SELECT l.schema AS schema, l.name AS "table", NULL AS position, v.schema_version AS made
@@ -75,13 +75,13 @@ WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 
 -- include: same_schema
 
--- newest: the key of the newest old row, whatever else is asked of it
+-- newest: the key of the newest row before the cut-off, whether or not it matches the filters
 SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch
 SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
 
--- do: the old rows of this range and all that go or change with them, a line each
+-- do: the old rows of this range and all rows deleted or changed with them, one line each
 WITH RECURSIVE
 -- include: related_rows
 SELECT k.part AS part, k.rows AS rows, CASE WHEN length(k.lines) < 67108864 THEN k.lines END AS lines, md5(k.lines) AS checksum

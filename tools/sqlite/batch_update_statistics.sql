@@ -17,18 +17,18 @@
 --   failed: rows(failed)
 -- examples: [{params: {tables: [{schema: main, table: orders}, {schema: main, table: customers}]}}]
 --
--- ANALYZE of the named tables, one after the other, because SQLite's ANALYZE takes one name. Each is a short transaction
--- of its own: other writers wait for one table at a time. For hundreds of tables use update_all_statistics: after every
--- ANALYZE SQLite loads the statistics of all tables anew, 0.1 s each in a file of 10,000 tables. Open connections of the
--- application use the new figures from their next schema load, as a rule after they reconnect.
+-- Run ANALYZE on the named tables, one after the other. SQLite's ANALYZE takes one name, so each table is a short transaction
+-- of its own and other writers wait for one table at a time. For hundreds of tables use update_all_statistics: after every
+-- ANALYZE, SQLite reloads the statistics of all tables, which takes 0.1 s in a file of 10,000 tables. The application's open
+-- connections use the new statistics after their next schema load, usually when they reconnect.
 --
--- What `verify` proves: the table and each of its indexes have an entry, and the entry's row count is right within 50 +
--- 10 % (writers may have gone on). It cannot tell an entry just written from an equally right one of before, and need
--- not: either is what the planner of queries reads. An empty table has no entry, and that is right.
+-- What `verify` proves: the table and each of its indexes have an entry, and the entry's row count is right within 50 + 10 %
+-- (writers may have continued). It cannot tell a new entry from an equally accurate older one, and need not: the query planner
+-- reads either. An empty table has no entry, which is correct.
 
--- find: the named tables that can be analysed, in the order asked
+-- find: the named tables that can be analyzed, in the order given
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 )
@@ -39,26 +39,26 @@ SELECT n."schema" AS "schema", n.name AS "table", o.rootpage AS rootpage, o.sql 
 
 -- include: same_table
 
--- do: one name, all its indexes
+-- do: one table with all its indexes
 ANALYZE {schema}.{table}
 
--- verify: sqlite_stat1 (ANALYZE makes it where there was none) describes the table as it is now
+-- verify: sqlite_stat1 (which ANALYZE creates if necessary) describes the table's current contents
 -- include: statistics_written
 
--- report: what was named and cannot be analysed
+-- report: named objects that cannot be analyzed
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 )
 SELECT n."schema" AS "schema",
        n.name AS "table",
-       CASE WHEN n."schema" <> 'main' THEN 'only the schema main is looked after'
+       CASE WHEN n."schema" <> 'main' THEN 'only the schema main is maintained'
             WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'view')
                  THEN 'a view has no statistics'
             WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table')
                  THEN 'a virtual table has no statistics'
-            ELSE 'there is no such table' END AS reason
+            ELSE 'the table does not exist' END AS reason
   FROM named AS n
  WHERE (n."schema" <> 'main'
         OR n.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0))

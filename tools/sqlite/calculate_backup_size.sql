@@ -12,7 +12,7 @@
 --   bytes: first(size.bytes)
 -- examples: [{params: {}}]
 --
--- How large a full backup will be: the file without what its write-ahead log has yet to bring.
+-- Estimate the size of a full backup: the size of the database without the part of the write-ahead log not yet checkpointed.
 
--- size: pages by their size
+-- size: number of pages times page size
 SELECT c.page_count * s.page_size AS bytes FROM pragma_page_count AS c, pragma_page_size AS s

@@ -16,17 +16,18 @@
 --   not_checked: rows(skipped, failed, report)
 -- examples: [{params: {tables: [{schema: main, table: orders}]}}]
 --
--- integrity_check of each named table and its indexes: page structure, order of keys, NOT NULL, UNIQUE and CHECK, and that
--- every row is in every index (quick_check leaves the last out and misses a stale index). Reads all their pages, about
--- 0.5 GB/s; writers can go on in WAL mode, else their commits wait. A virtual table is checked by the tables it keeps its
--- data in. Damage outside the tables (free list, pages nobody owns) is seen by analyze_database_health with check_corruption.
+-- Check the named tables and their indexes with integrity_check. It checks page structure, the order of keys, NOT NULL, UNIQUE
+-- and CHECK constraints, and that every row is in every index (quick_check omits the last and misses a stale index). Reads all
+-- their pages, about 0.5 GB/s; in WAL mode writers continue, otherwise their commits wait. A virtual table is checked by way of
+-- the tables that hold its data. Damage outside the tables (free list, orphaned pages) is found by analyze_database_health with
+-- check_corruption.
 --
--- Rows whose parent is missing are counted in `checked` as foreign_key_violations: they are wrong, but not damage, and
--- common, because SQLite enforces foreign keys only where the application switches that on.
+-- Rows that violate a foreign key are counted in `checked` as foreign_key_violations. They are wrong but not damage, and
+-- common, because SQLite enforces foreign keys only on connections that enable them.
 
--- find: the named tables that have pages, and the own tables of the named virtual ones
+-- find: the named tables that have pages, and the shadow tables of the named virtual tables
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 ),
@@ -39,10 +40,9 @@ SELECT 'main' AS "schema", o.name AS "table"
  ORDER BY o.name
 
 -- do: the first problem
--- Only the first, because the check stops with a bare "malformed" when it comes to the rows of a damaged page, and what it
--- had said before would be lost. It looks at the pages first. The condition reads nothing: it makes a table dropped
--- meanwhile an error. A name that begins with a digit is taken for a limit of problems by older versions (3.40), which then
--- check the whole file.
+-- Only the first, because the check stops with a bare "malformed" at the rows of a damaged page and its earlier results are
+-- lost. It checks the pages first. The condition reads no row: it raises an error if the table has been dropped meanwhile.
+-- Older versions (3.40) take a name that begins with a digit for a limit on the number of problems and check the whole file.
 SELECT CASE WHEN integrity_check = 'ok' THEN NULL
             WHEN :table GLOB '[0-9+-]*' THEN 'somewhere in the file, perhaps not in this table: ' || integrity_check
             ELSE integrity_check END AS problem
@@ -50,9 +50,9 @@ SELECT CASE WHEN integrity_check = 'ok' THEN NULL
  WHERE NOT EXISTS (SELECT 1 FROM {schema}.{table} LIMIT 0)
  LIMIT 1
 
--- verify: the table was checked; its rows without a parent row
+-- verify: the table was checked; how many of its rows lack a parent row
 WITH key AS MATERIALIZED (
-    -- foreign_key_check raises "foreign key mismatch" for the whole table when a parent lacks the key that is referred to
+    -- foreign_key_check raises "foreign key mismatch" for the whole table when a parent lacks the referenced key
     SELECT f.id, f."table" AS parent, count(*) AS columns, json_group_array(lower(coalesce(f."to", ''))) AS referred,
            max(f."to" IS NULL) AS implicit
       FROM pragma_foreign_key_list(:table, :schema) AS f
@@ -77,11 +77,11 @@ SELECT 1 AS ok,
        :table AS "table",
        CASE WHEN NOT EXISTS (SELECT 1 FROM mismatch)
             THEN (SELECT count(*) FROM pragma_foreign_key_check(:table, :schema)) END AS foreign_key_violations,
-       (SELECT 'no key in ' || group_concat(parent, ', ') || ' that a foreign key could refer to' FROM mismatch) AS foreign_key_mismatch
+       (SELECT 'no key in ' || group_concat(parent, ', ') || ' that a foreign key can reference' FROM mismatch) AS foreign_key_mismatch
 
--- report: what was named and has no pages of its own to check
+-- report: named objects that have no pages to check
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 ),
@@ -91,12 +91,12 @@ kept AS MATERIALIZED (
 )
 SELECT n."schema" AS "schema",
        n.name AS "table",
-       CASE WHEN n."schema" <> 'main' THEN 'only the schema main is looked after'
+       CASE WHEN n."schema" <> 'main' THEN 'only the schema main is maintained'
             WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'view')
                  THEN 'a view has no pages'
             WHEN n.name IN (SELECT name FROM main.sqlite_schema WHERE type = 'table')
-                 THEN 'a virtual table, and where it keeps its data is not known here'
-            ELSE 'there is no such table' END AS reason
+                 THEN 'a virtual table of an unknown module: the tables that hold its data are not known'
+            ELSE 'the table does not exist' END AS reason
   FROM named AS n
  WHERE (n."schema" <> 'main'
         OR n.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage <> 0))

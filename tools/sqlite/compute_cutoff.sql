@@ -14,10 +14,10 @@
 --   cutoff: object(cutoff)
 -- examples: [{params: {retention_days: 90}}]
 --
--- The moment that lies so many days back, in UTC: SQLite has no clock but the machine's, and its own functions write UTC. Computed
--- once for a plan and frozen in it.
+-- Compute the date and time a number of days ago, in UTC. SQLite has no clock but the machine's, and its date functions write
+-- UTC. Computed once for a plan, which keeps it.
 
--- cutoff: now, and the moment so many days ago
+-- cutoff: the current time, and the time that many days ago
 SELECT strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-' || :retention_days || ' days') AS utc,
        strftime('%Y-%m-%d %H:%M:%S', 'now', '-' || :retention_days || ' days') AS local,
        'UTC' AS zone,

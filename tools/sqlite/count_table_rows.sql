@@ -15,10 +15,10 @@
 --   method: first(counted.method)
 -- examples: [{params: {schema: main, table: orders, exact: true}}]
 --
--- How many rows a table has. Exact on request, and where no estimate can be had (a view, a table WITHOUT ROWID, rowids
--- too far apart to say anything): a count under a shared lock. Otherwise an estimate that costs two look-ups:
--- the row count of the last ANALYZE, never more than the span of its rowids allows; a table ANALYZE has not seen is
--- estimated by that span alone (highest minus lowest rowid: an upper bound, right for a log that loses its oldest rows).
+-- Count the rows of a table, or estimate their number. Counts under a shared lock on request, and where no estimate is possible
+-- (a view, a table WITHOUT ROWID, rowids too far apart to be meaningful). The estimate takes two look-ups: the row count of the
+-- last ANALYZE, but no more than the span of rowids allows. For a table that has not been analyzed it is that span alone
+-- (highest minus lowest rowid: an upper bound, and accurate for a log that loses its oldest rows).
 
 -- counted: one row
 WITH

@@ -14,9 +14,9 @@
 --   reported: rows(dropped)
 -- examples: [{params: {schema: main, table: orders}}]
 --
--- Drops nothing and reports nothing: SQLite has no invalid indexes. CREATE INDEX and REINDEX are one transaction each; an
--- interrupted one is rolled back whole and leaves nothing behind. (An index can disagree with its table after damage:
--- check_table_corruption finds that, REINDEX repairs it.) It exists so that a plan reads the same on every engine.
+-- Do nothing: SQLite has no invalid indexes. CREATE INDEX and REINDEX are one transaction each; an interrupted one is rolled
+-- back whole and leaves nothing behind. (Damage can make an index disagree with its table: check_table_corruption finds that,
+-- and REINDEX repairs it.) The tool exists so that a plan reads the same on every engine.
 
--- dropped: never a row
+-- dropped: never returns a row
 SELECT i.name AS index_name FROM {schema}.sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = :table AND 0

@@ -11,7 +11,7 @@
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}
---   table: {type: identifier, default: null, description: "of no effect but that it must exist: free pages belong to no table"}
+--   table: {type: identifier, default: null, description: "must exist, but has no other effect: free pages belong to no table"}
 -- returns:
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
@@ -19,11 +19,11 @@
 --   dead_rows_after: first(verify.dead_rows)
 -- examples: [{params: {schema: main}}]
 --
--- Gives the free pages of a file with `auto_vacuum = incremental` back to the disk: the last pages move into the gaps and
--- the file is cut, without rewriting it and without the space twice. Half-empty pages stay half-empty, and rowids stay as
--- they are. Other writers wait meanwhile. In WAL mode the file on disk shrinks with the next checkpoint.
+-- Return the free pages of a file with `auto_vacuum = incremental` to the disk. The last pages of the file move into the gaps
+-- and the file is truncated, without a rewrite and without twice the space. Half-empty pages stay half-empty, and rowids do not
+-- change. Other writers wait meanwhile. In WAL mode the file on disk shrinks at the next checkpoint.
 
--- find: the file as it stands; no row when it has no incremental auto_vacuum or no free pages
+-- find: the file; no row if auto_vacuum is not incremental or there are no free pages
 SELECT c.page_count * s.page_size AS bytes,
        c.page_count AS pages,
        f.freelist_count AS free_pages,
@@ -33,11 +33,11 @@ SELECT c.page_count * s.page_size AS bytes,
    AND (:table IS NULL
         OR EXISTS (SELECT 1 FROM {schema}.sqlite_schema AS o WHERE o.type = 'table' AND o.name = :table))
 
--- do: cuts the file, page by page
+-- do: truncate the file, page by page
 -- It must be stepped to its end: Python's execute steps once and frees one page, executescript frees them all.
 PRAGMA {schema}.incremental_vacuum
 
--- verify: the free pages are gone from the file, all but a tenth that a writer may have freed since
+-- verify: the free pages are gone, except for a tenth that writers may have freed since
 SELECT f.freelist_count * 10 <= :free_pages AND c.page_count < :pages AS ok,
        c.page_count * s.page_size AS bytes,
        c.page_count AS pages,

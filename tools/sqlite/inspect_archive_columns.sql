@@ -16,9 +16,9 @@
 --   key: rows(key_columns)
 -- examples: [{params: {schema: main, table: app_log}}]
 --
--- The columns of a table that an archive keeps; SQLite's values have types of their own, so one form fits all. Generated columns
--- are left out: they are computed again when the rows are loaded. And the key by which the table is walked: the primary key of a
--- WITHOUT ROWID table, else that name of the row id which no column has taken.
+-- List the columns of a table that an archive stores, and the key by which to read it. SQLite values carry their own types, so
+-- one form fits all columns. Generated columns are left out: they are computed again when the rows are loaded. The key is the
+-- primary key of a WITHOUT ROWID table, else the first name of the rowid that no column uses.
 
 -- columns: name and declared type of each, in order
 SELECT x.name AS column, x.type AS type, 'any' AS form

@@ -16,18 +16,18 @@
 --   triggers: rows(triggers)
 -- examples: [{params: {tables: [{schema: main, table: app_log}]}}]
 --
--- What has to be known of tables before rows are deleted from them: their columns and which of them an index begins with, the
--- foreign keys that point to them and what these do on a delete, and the triggers that a delete fires. From the schema only.
--- Foreign keys act where a connection switches them on (PRAGMA foreign_keys); the connections aishell writes with do, so what is
--- listed here happens, whatever the application's own connections do.
+-- List what must be known about tables before their rows are deleted: columns, referencing foreign keys and triggers. Says
+-- which columns an index begins with, what the foreign keys that reference the tables do on a delete, and which triggers a
+-- delete fires. Reads the schema only. Foreign keys act only on connections that enable them (PRAGMA foreign_keys); those
+-- aishell writes with do, so they act as listed here, whatever the application's own connections do.
 
--- columns: each column in order; `indexed`: a whole index begins with it, or it is the row id; `key_position`: its place in the
--- primary key; `row_id`: the name under which the table's row id can be had, NULL where it is WITHOUT ROWID
+-- columns: each column in order; `indexed`: an index that is not partial begins with it, or it is the rowid; `key_position`: its
+-- position in the primary key; `row_id`: a usable name of the table's rowid, NULL for a table WITHOUT ROWID
 WITH
 -- include: named,
 keyed AS (
-    -- The key of a table WITHOUT ROWID is an index that has no entry in the schema; a row id that is called by the name of a
-    -- column (INTEGER PRIMARY KEY) has no index for it.
+    -- The key of a table WITHOUT ROWID is an index without an entry in the schema; an INTEGER PRIMARY KEY is the rowid
+    -- and has no index.
     SELECT n.name,
            EXISTS (SELECT 1 FROM pragma_index_list(n.name, 'main') AS l
                     WHERE l.origin = 'pk' AND l.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'index')) AS bare,
@@ -49,15 +49,15 @@ SELECT 'main' AS "schema", k.name AS "table", c.name AS column, c.cid + 1 AS pos
   FROM keyed AS k, pragma_table_xinfo(k.name, 'main') AS c
  ORDER BY k.name, c.cid
 
--- children: tables whose foreign keys point here; `on_delete`: cascade | set null | set default | no action
--- (a foreign key has no name that could be asked for, and none that names no columns points to the primary key)
+-- children: tables whose foreign keys reference these; `on_delete`: cascade | set null | set default | no action
+-- (the name of a foreign key cannot be queried; one that names no columns references the primary key)
 WITH
 -- include: named,
 pointing AS (
     SELECT n.name, o.name AS child, f.id, f.seq, lower(f.on_delete) AS on_delete, f."from" AS child_column,
            coalesce(f."to", (SELECT x.name FROM pragma_table_info(n.name, 'main') AS x WHERE x.pk = f.seq + 1)) AS parent_column
       FROM main.sqlite_schema AS o
-     CROSS JOIN pragma_foreign_key_list(o.name, 'main') AS f  -- in this order: each table is asked for its foreign keys once
+     CROSS JOIN pragma_foreign_key_list(o.name, 'main') AS f  -- in this order, so that the foreign keys of each table are read once
      CROSS JOIN named AS n ON n.folded = lower(f."table")
      WHERE o.type = 'table' AND o.rootpage <> 0
      ORDER BY n.name, o.name, f.id, f.seq
@@ -76,9 +76,9 @@ SELECT 'main' AS "schema", p.name AS "table", 'main' AS child_schema, p.child AS
  GROUP BY p.name, p.child, p.id
  ORDER BY p.name, p.child, p.id
 
--- triggers: what else a delete sets off
--- The event of a trigger stands in its definition alone, behind the name as it was written, with quotes or without. A trigger is
--- left out when its definition says there that it is for something else; one that has a comment in this place is listed.
+-- triggers: the triggers that a delete fires
+-- Only the definition of a trigger names its event, after the trigger's name, which may be quoted. A trigger is left out if its
+-- definition names another event there; one with a comment in that place is listed.
 WITH
 -- include: named,
 said AS (

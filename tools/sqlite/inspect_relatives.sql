@@ -17,18 +17,19 @@
 --   effects: rows(effects)
 -- examples: [{params: {schema: main, table: orders}}]
 --
--- What has to be known of a table before rows of it are archived and deleted: which of its columns may be NULL and what they are by
--- default, its primary key, the foreign keys that point to it with what these do on a delete and to which columns, and the triggers
--- and rules that a delete or an update fires, with their text. From the catalog only.
+-- List what must be known about a table before its rows are archived and deleted with related rows: columns, primary key,
+-- referencing foreign keys and triggers. Says which columns may be NULL and their defaults, which columns each foreign key sets
+-- and what it does on a delete, and which triggers a delete or an update fires, with their text. Reads the schema only.
 
--- columns: each column; `key_position`: its place in the primary key
+-- columns: each column; `key_position`: its position in the primary key
 SELECT x.name AS column, NOT x."notnull" AND NOT (x.pk = 1 AND upper(x.type) = 'INTEGER') AS nullable, x.hidden IN (2, 3) AS generated,
        0 AS by_itself, x.dflt_value AS "default", nullif(x.pk, 0) AS key_position, 0 AS hidden
 FROM pragma_table_xinfo(:table, :schema) AS x
 ORDER BY x.cid
 
--- children: foreign keys that point here; `on_delete`: cascade | set null | set default | no action; `set_columns`: those it sets
--- (a foreign key has no name that could be asked for, and none that names no columns points to the primary key)
+-- children: foreign keys that reference this table; `on_delete`: cascade | set null | set default | no action; `set_columns`: the
+-- columns it sets
+-- (the name of a foreign key cannot be queried; one that names no columns references the primary key)
 WITH pointing AS (
     SELECT o.name AS child, f.id, f.seq, lower(f.on_delete) AS on_delete, f."from" AS child_column,
            coalesce(f."to", (SELECT x.name FROM pragma_table_info(:table, :schema) AS x WHERE x.pk = f.seq + 1)) AS parent_column
@@ -50,7 +51,7 @@ SELECT 'main' AS child_schema, p.child AS child_table, printf('foreign key %d', 
  GROUP BY p.child, p.id
  ORDER BY p.child, p.id
 
--- effects: triggers of this table; what they are for stands in their text alone, so any that is not plainly for INSERT is listed
+-- effects: triggers of this table; only their text names the event, so all that are not clearly for INSERT are listed
 SELECT t.name AS name, 'trigger' AS kind, t.rest NOT LIKE 'update%' AS on_delete, t.rest NOT LIKE 'delete%' AS on_update, t.sql AS body
 FROM (SELECT s.name, s.sql,
              ltrim(CASE WHEN s.rest LIKE 'before %' THEN substr(s.rest, 7) WHEN s.rest LIKE 'after %' THEN substr(s.rest, 6)

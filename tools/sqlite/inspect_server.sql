@@ -10,9 +10,9 @@
 --   server: object(server)
 -- examples: [{params: {}}]
 --
--- The database file as a whole: size, free pages, page size, journal mode, the kind of auto_vacuum. Reads the file's
--- header only, whatever its size. What a file cannot know is NULL: SQLite has no server, so no users, no replicas, no
--- list of sessions and no age of transactions. What tells this file from a copy (device, inode) is outside SQL.
+-- Describe the database file: size, free pages, page size, journal mode and auto_vacuum. Reads only the file header, whatever
+-- the size of the file. What a file cannot know is NULL: SQLite has no server, so there are no users, replicas, sessions or
+-- transaction ages. What distinguishes this file from a copy (device and inode) is not visible in SQL.
 
 -- server: one row
 SELECT l.file AS database,

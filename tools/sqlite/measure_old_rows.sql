@@ -13,28 +13,28 @@
 --   table: {type: identifier}
 --   date_column: {type: identifier}
 --   cutoff: {type: scalar, description: rows whose date is before this are old}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   most: {type: integer, default: 1000000, minimum: 0, description: count no further than this}
---   key: {type: identifier, description: 'the row id; any column where there is none'}
---   points: {type: integer, default: 0, minimum: 0, maximum: 10000, description: 'so many places along the key are looked at, 0 where there is none'}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
+--   most: {type: integer, default: 1000000, minimum: 0, description: stop counting at this number}
+--   key: {type: identifier, description: 'the rowid; any column if there is none'}
+--   points: {type: integer, default: 0, minimum: 0, maximum: 10000, description: 'number of sampled positions along the key, 0 without a rowid'}
 -- returns:
 --   counted: {from: first(counted.rows), description: 'old rows, at most `most`'}
 --   sample: {from: rows(sample), description: 'the dates of rows at even distances along the key'}
 -- examples:
 --   - params: {schema: main, table: app_log, date_column: created_at, cutoff: '2026-01-01', key: id, points: 500}
 --
--- What tells how many rows of a table are older than a cut-off, in a time that does not depend on its size: old rows counted up
--- to a limit, and the dates of rows at even distances along the row ids. With an index that begins with the date the count
--- reads so many entries of it at most; without one, or with filters, it can read the whole table, so then the limit is to be 0.
+-- Measure how many rows of a table are older than a cut-off date, in a time independent of its size. Counts old rows up to a
+-- limit and samples the dates of rows at even distances along the rowids. With an index whose first column is the date, the
+-- count reads at most that many entries; without one, or with filters, it may read the whole table, so set the limit to 0 then.
 
--- counted: as many as the limit allows
+-- counted: old rows, up to the limit
 SELECT count(*) AS rows
   FROM (SELECT 1 FROM {schema}.{table}
          WHERE
                -- include: old_rows
          LIMIT :most)
 
--- sample: no row where there is nothing to go by
+-- sample: no row if no positions are to be sampled or the table is empty
 WITH RECURSIVE ends AS (
     SELECT (SELECT t.{key} FROM {schema}.{table} AS t WHERE :points > 0 ORDER BY t.{key} LIMIT 1) AS first,
            (SELECT t.{key} FROM {schema}.{table} AS t WHERE :points > 0 ORDER BY t.{key} DESC LIMIT 1) AS last

@@ -11,7 +11,7 @@
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}
---   table: {type: identifier, default: null, description: "of no effect but that it must exist: VACUUM knows no single tables"}
+--   table: {type: identifier, default: null, description: "must exist, but has no other effect: VACUUM always rewrites the whole file"}
 -- returns:
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
@@ -19,14 +19,15 @@
 --   dead_rows_after: first(verify.dead_rows)
 -- examples: [{params: {schema: main}}]
 --
--- VACUUM. SQLite cannot rewrite one table: whatever table is named, the WHOLE FILE is rewritten, all tables and indexes
--- packed and the free pages given back. It needs up to twice the size of the file as free disk space (a temporary copy,
--- and the journal or WAL), nobody can write meanwhile, readers wait at the end unless the file is in WAL mode, and it
--- fails with "database is locked" behind an open reader. Rows of tables without INTEGER PRIMARY KEY get NEW ROWIDS: an
--- application that keeps rowids of such tables must not have this run. In WAL mode the file on disk shrinks with the next
--- checkpoint: run checkpoint_wal afterwards. Where auto_vacuum is incremental, incremental_vacuum is the gentler tool.
+-- Rewrite the whole database file with VACUUM and return free space to the disk. SQLite cannot rewrite a single table:
+-- whichever table is named, the WHOLE FILE is rewritten, all tables and indexes are packed and the free pages returned. It
+-- needs free disk space of up to twice the size of the file (a temporary copy, and the journal or WAL). No other connection can
+-- write meanwhile, readers wait at the end unless the file is in WAL mode, and behind an open reader it fails with "database is
+-- locked". Rows of tables without INTEGER PRIMARY KEY may get NEW ROWIDS: do not run this if the application stores rowids of
+-- such tables. In WAL mode the file on disk shrinks at the next checkpoint: run checkpoint_wal afterwards. If auto_vacuum is
+-- incremental, incremental_vacuum is the gentler tool.
 
--- find: the file as it stands (no row when the table asked for does not exist); SQLite keeps no dead rows
+-- find: the file (no row if the named table does not exist); SQLite has no dead rows
 SELECT c.page_count * s.page_size AS bytes,
        c.page_count AS pages,
        f.freelist_count AS free_pages,
@@ -35,10 +36,10 @@ SELECT c.page_count * s.page_size AS bytes,
  WHERE :table IS NULL
     OR EXISTS (SELECT 1 FROM {schema}.sqlite_schema AS o WHERE o.type = 'table' AND o.name = :table)
 
--- do: the whole file, into a temporary one and back
+-- do: rewrite the whole file by way of a temporary one
 VACUUM {schema}
 
--- verify: no free page left and the file no larger; or smaller, when a writer has freed pages since
+-- verify: no free page is left and the file is no larger; or it is smaller, if a writer has freed pages since
 SELECT f.freelist_count = 0 AND c.page_count <= :pages OR c.page_count < :pages AS ok,
        c.page_count * s.page_size AS bytes,
        c.page_count AS pages,

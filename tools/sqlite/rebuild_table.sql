@@ -19,11 +19,12 @@
 --   dead_rows_after: first(verify.dead_rows)
 -- examples: [{params: {schema: main, table: orders}}]
 --
--- Rewrites the table by VACUUM, because SQLite has no statement that rewrites one table: the WHOLE FILE is rewritten, with
--- all that optimize_table says of space (twice the file), locks (no writer meanwhile, no reader at the end) and new rowids
--- for rows of tables without INTEGER PRIMARY KEY. Planned on request only; optimize_table does the same.
+-- Rewrite a table with VACUUM, which rewrites the whole database file. SQLite has no statement that rewrites a single table, so
+-- the WHOLE FILE is rewritten, with everything that optimize_table says about space (twice the file), locks (no writers
+-- meanwhile, no readers at the end) and new rowids for rows of tables without INTEGER PRIMARY KEY. Planned on request only;
+-- optimize_table does the same.
 
--- find: the file as it stands (no row when the table asked for does not exist); SQLite keeps no dead rows
+-- find: the file (no row if the named table does not exist); SQLite has no dead rows
 SELECT c.page_count * s.page_size AS bytes,
        c.page_count AS pages,
        f.freelist_count AS free_pages,
@@ -32,10 +33,10 @@ SELECT c.page_count * s.page_size AS bytes,
  WHERE :table IS NULL
     OR EXISTS (SELECT 1 FROM {schema}.sqlite_schema AS o WHERE o.type = 'table' AND o.name = :table)
 
--- do: the whole file, into a temporary one and back
+-- do: rewrite the whole file by way of a temporary one
 VACUUM {schema}
 
--- verify: no free page left and the file no larger; or smaller, when a writer has freed pages since
+-- verify: no free page is left and the file is no larger; or it is smaller, if a writer has freed pages since
 SELECT f.freelist_count = 0 AND c.page_count <= :pages OR c.page_count < :pages AS ok,
        c.page_count * s.page_size AS bytes,
        c.page_count AS pages,

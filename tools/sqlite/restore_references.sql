@@ -14,8 +14,8 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   archive: {type: string, description: id or folder of the archive}
---   part: {type: integer, default: 0, description: which file of the archive has them}
---   columns: {type: columns, description: 'columns of the archive with the role of each: key or changed; what they have since as `left`'}
+--   part: {type: integer, default: 0, description: the file of the archive that contains them}
+--   columns: {type: columns, description: 'columns of the archive with their roles, key or changed; `left` is the value they had after the deletion'}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms: {any: ':value'}
 -- lists:
@@ -24,16 +24,16 @@
 --   unset: {each: '{column} IS :left', roles: [changed], between: ' AND '}
 --   differing: {each: '{column} IS NOT {form}', roles: [changed], between: ' OR '}
 -- returns:
---   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
---   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
+--   rows_loaded: {from: sum(batches.rows_loaded), description: rows whose values were restored}
+--   rows_left: {from: sum(batches.rows_left), description: 'rows that have another value by now, or no longer exist'}
 --   batches: sum(batches.batches)
 -- examples:
 --   - params: {schema: main, table: notes, archive: 20261121T030000Z-1a2b3c4d-archive_orders, part: 2,
 --       columns: [{column: id, form: any, role: key}, {column: order_id, form: any, role: changed}]}
 --
--- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
--- refers to something else meanwhile stays as it is, and so does one that has what it had, so that no trigger fires for it: it may
--- be done again after an interruption.
+-- Restore references that were set to NULL or to a default when the referenced rows were deleted, one transaction per chunk of
+-- the archive. A row that holds another value by now stays as it is. A row that already has its old value is not updated, so
+-- that no trigger fires for it: the tool may be run again after an interruption.
 
 -- find: the table
 SELECT l.schema AS schema, l.name AS "table", 0 AS position, 0 AS whole, v.schema_version AS made
@@ -42,7 +42,7 @@ WHERE l.schema = :schema AND l.name = :table AND l.type = 'table'
 
 -- include: same_schema
 
--- do: give a row back what it held
+-- do: restore a row's old values
 UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset} AND ({differing})
 
 -- verify: the statements were sent

@@ -12,17 +12,17 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   date_column: {type: identifier, description: 'the date, which an index begins with'}
---   key: {type: identifier, description: the row id}
+--   key: {type: identifier, description: the rowid}
 -- returns:
---   in_order: {from: first(order.in_order), description: 'the share of the sampled rows that are not older than the one before'}
---   same_date: {from: first(order.same_date), description: 'the most rows that were seen under one date, up to 1001'}
+--   in_order: {from: first(order.in_order), description: 'fraction of the sampled rows that are not older than the one before'}
+--   same_date: {from: first(order.same_date), description: 'the largest number of rows found with one date, at most 1001'}
 -- examples: [{params: {schema: main, table: app_log, date_column: created_at, key: id}}]
 --
--- Whether a table lies in the order of its dates: 100 rows at even distances along the row ids, and how many rows share the date
--- of each. Where the rows lie in this order, going along the index reads every page of the table once, in turn, and leaves those
--- behind the cut-off alone. Some hundred look-ups whatever the table's size. NULL where the table is empty.
+-- Sample whether a table is stored in date order. Reads 100 rows at even distances along the rowids, and counts how many rows
+-- share the date of each. In a table stored in date order, reading along the index visits every page once, in sequence, and
+-- never those after the cut-off. Some hundred look-ups whatever the table's size. NULL if the table is empty.
 
--- order: 1 means in the order of the dates, 0.5 that there is none
+-- order: 1 means in date order, 0.5 in no order
 WITH RECURSIVE ends AS (
     SELECT (SELECT t.{key} FROM {schema}.{table} AS t ORDER BY t.{key} LIMIT 1) AS first,
            (SELECT t.{key} FROM {schema}.{table} AS t ORDER BY t.{key} DESC LIMIT 1) AS last

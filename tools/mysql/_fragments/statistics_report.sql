@@ -2,7 +2,7 @@
 
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
        CASE WHEN NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))) THEN 'not in the connected database'
-            WHEN t.TABLE_NAME IS NULL THEN 'there is no such table'
+            WHEN t.TABLE_NAME IS NULL THEN 'the table does not exist'
             WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no statistics'
             WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
             ELSE CONCAT('the engine ', t.ENGINE, ' keeps no statistics') END AS reason

@@ -15,17 +15,17 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, description: rows whose date is before this go into the archive}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
---   columns: {type: columns, description: 'what inspect_archive_columns says: {column, type, form}'}
+--   date_column: {type: identifier, description: the column with the date of a row}
+--   cutoff: {type: scalar, description: archive rows whose date is before this}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
+--   columns: {type: columns, description: 'the columns that inspect_archive_columns returns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
---   relatives: {type: relatives, description: 'the tables whose rows go or change with these, and the foreign keys between them'}
---   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
---   path: {type: string, default: '', description: where in the folder of archives}
+--   relatives: {type: relatives, description: 'the tables whose rows are deleted or changed with these, and the foreign keys between them'}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; batches then end at the newest old row}
+--   path: {type: string, default: '', description: subfolder of the archive folder}
 --   format: {type: string, default: jsonl, enum: [jsonl, csv, parquet]}
 --   batch_target_ms: {type: number, editable: true, default: 50, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: 'no more than these, of the table itself'}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: 'stop after this many rows of the table itself'}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   plain: '{column}'
@@ -47,7 +47,7 @@
 --   archive_path: first(batches.archive_path)
 --   archive_id: first(batches.archive_id)
 --   rows_archived: {from: sum(batches.rows_archived), description: rows of the table itself}
---   relatives_archived: {from: sum(batches.relatives_archived), description: rows of other tables that go or change with them}
+--   relatives_archived: {from: sum(batches.relatives_archived), description: rows of other tables that are deleted or changed with them}
 --   archive_bytes: sum(batches.archive_bytes)
 --   batches: sum(batches.batches)
 -- examples:
@@ -70,7 +70,7 @@ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table AND t.TABLE_TYPE IN ('B
 
 -- include: same_name
 
--- newest: the key of the newest old row, whatever else is asked of it
+-- newest: the key of the newest row before the cut-off, whether or not it matches the filters
 SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
 -- next: the last key of the batch

@@ -16,7 +16,7 @@
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:
---   destination: {type: string, default: null, description: a folder inside that of all backups}
+--   destination: {type: string, default: null, description: a folder inside the backup folder}
 --   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: files that are read at a time}
 -- returns:
 --   backup_id: {type: string}

@@ -15,17 +15,17 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, description: 'rows whose date is before this go: the archive''s own'}
---   filters: {type: filters, default: [], description: 'further conditions, the archive''s own'}
+--   date_column: {type: identifier, description: the column with the date of a row}
+--   cutoff: {type: scalar, description: 'the cut-off date of the archive'}
+--   filters: {type: filters, default: [], description: 'the further conditions of the archive'}
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
 --   key: {type: key, description: the columns of the primary key}
---   archive: {type: string, description: the archive that has the rows}
---   watched: {type: identifier_list, default: [], description: 'the tables whose rows go, as {schema, table}'}
---   acting: {type: integer, default: 0, minimum: 0, description: how many foreign keys that act on a delete point to them}
+--   archive: {type: string, description: the archive that contains the rows}
+--   watched: {type: identifier_list, default: [], description: 'the tables whose rows are deleted, as {schema, table}'}
+--   acting: {type: integer, default: 0, minimum: 0, description: number of foreign keys referencing them that act on a delete}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
---   cascades: {type: object, default: {}, description: 'rows of other tables that go or change with the deleted ones, by table'}
---   changes: {type: object, default: {}, description: 'of these, rows that stay and are changed, by table'}
+--   cascades: {type: object, default: {}, description: 'rows of other tables that are deleted or changed with these, by table'}
+--   changes: {type: object, default: {}, description: 'of those, the rows that are changed and kept, by table'}
 -- forms:
 --   plain: '{column}'
 --   real: '{column} + 0e0'
@@ -41,13 +41,13 @@
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
---   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
---   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may be missing from the count}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'upper limit of the rows missing from the count, null if unknown'}
 --   rows_left: {from: sum(batches.rows_left), description: archived rows that stay}
---   remaining: {from: total(batches.remaining), description: old rows that are there still; null where it was cut off}
+--   remaining: {from: total(batches.remaining), description: old rows that remain; null if the run stopped early}
 -- undo:
 --   tool: load_archive
---   how: the archived rows are loaded back
+--   how: the archived rows are loaded again
 --   when: '${output.rows_left} == 0'
 --   params: {schema: '${params.schema}', table: '${params.table}', archive: '${params.archive}', columns: '${params.columns}'}
 -- examples:

@@ -15,10 +15,10 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   archive: {type: string, description: id or folder of the archive}
---   part: {type: integer, default: 0, description: 'which of its files: 0 is the table it is of, the others are of those whose rows went with it'}
+--   part: {type: integer, default: 0, description: 'which file of the archive: 0 is the table itself, the others are the tables whose rows were deleted or changed with it'}
 --   columns: {type: columns, description: 'the archive''s columns: {column, type, form}'}
---   more: {type: array, default: [], description: 'numbers of further files, which have rows of the same table'}
---   within: {type: array, default: [], description: 'foreign keys of the table to itself: {columns, refers_to, nullable}; rows go in after what they refer to'}
+--   more: {type: array, default: [], description: 'numbers of further files with rows of the same table'}
+--   within: {type: array, default: [], description: 'foreign keys of the table to itself: {columns, refers_to, nullable}; a row is inserted after the row it references'}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   plain: ':value'
@@ -30,12 +30,12 @@
 -- lists: {names: '{column}', row: '{form}', loaded: ':name'}
 -- returns:
 --   rows_loaded: sum(batches.rows_loaded)
---   rows_left: {from: sum(batches.rows_left), description: rows that were there already}
---   rows_left_out: {from: sum(batches.rows_left_out), description: 'archived rows that are not sent: their run did not delete them, or they stand in the archive a second time'}
---   rows_in_doubt: {from: sum(batches.rows_in_doubt), description: 'rows that were sent, and of which it is not known whether their run deleted them'}
---   rows_postponed: {from: sum(batches.rows_postponed), description: rows that refer to each other in a circle and went in without that}
+--   rows_left: {from: sum(batches.rows_left), description: rows that already existed}
+--   rows_left_out: {from: sum(batches.rows_left_out), description: 'archived rows that were not loaded: the run did not delete them, or they are duplicates in the archive'}
+--   rows_in_doubt: {from: sum(batches.rows_in_doubt), description: 'rows that were loaded although it is not known whether the run deleted them'}
+--   rows_postponed: {from: sum(batches.rows_postponed), description: rows that reference each other in a circle and were inserted without these references}
 --   batches: sum(batches.batches)
---   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a chunk may count as there already}
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a chunk may be counted as already present}
 -- examples:
 --   - params: {schema: shop, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: bigint, form: plain}]}

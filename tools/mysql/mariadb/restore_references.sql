@@ -14,7 +14,7 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   archive: {type: string, description: id or folder of the archive}
---   part: {type: integer, default: 0, description: which file of the archive has them}
+--   part: {type: integer, default: 0, description: the file of the archive that contains them}
 --   columns: {type: columns, description: 'columns of the archive with the role of each: key, changed or same; what they have since as `left`'}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
@@ -31,8 +31,8 @@
 --   unset: {each: '{column} <=> :left', roles: [changed], between: ' AND '}
 --   differing: {each: 'NOT ({column} <=> {form})', roles: [changed], between: ' OR '}
 -- returns:
---   rows_loaded: {from: sum(batches.rows_loaded), description: rows that got back what they held}
---   rows_left: {from: sum(batches.rows_left), description: 'rows that hold something else meanwhile, or are gone'}
+--   rows_loaded: {from: sum(batches.rows_loaded), description: rows whose values were restored}
+--   rows_left: {from: sum(batches.rows_left), description: 'rows that have another value by now, or no longer exist'}
 --   batches: sum(batches.batches)
 -- examples:
 --   - params: {schema: shop, table: notes, archive: 20261121T030000Z-1a2b3c4d-archive_orders, part: 2,

@@ -16,24 +16,24 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   key: {type: key, description: the columns of the primary key in its order}
---   date_column: {type: identifier, description: the column that tells a row's age}
---   cutoff: {type: scalar, default: null, description: rows whose date is before this go}
---   retention_days: {type: integer, default: null, minimum: 1, maximum: 36525, description: 'instead of cutoff, which a plan is given for it'}
---   indexed: {type: boolean, default: false, description: whether an index begins with the date; the walk ends where its newest old row is}
---   filters: {type: filters, default: [], description: 'further conditions, all of them: {column, operator, value}'}
+--   date_column: {type: identifier, description: the column with the date of a row}
+--   cutoff: {type: scalar, default: null, description: delete rows whose date is before this}
+--   retention_days: {type: integer, default: null, minimum: 1, maximum: 36525, description: 'instead of cutoff; a plan replaces it by the date'}
+--   indexed: {type: boolean, default: false, description: whether an index begins with the date; batches then end at the newest old row}
+--   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
 --   batch_target_ms: {type: number, editable: true, default: 50, minimum: 1, description: how long a batch may take}
---   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: no more than these}
+--   max_rows: {type: integer, editable: true, default: null, minimum: 1, description: stop after this many rows}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
---   cascades: {type: object, default: {}, description: 'rows of other tables that go or change with the deleted ones, by table'}
---   changes: {type: object, default: {}, description: 'of these, rows that stay and are changed, by table'}
+--   cascades: {type: object, default: {}, description: 'rows of other tables that are deleted or changed with these, by table'}
+--   changes: {type: object, default: {}, description: 'of those, the rows that are changed and kept, by table'}
 -- returns:
 --   rows_deleted: sum(batches.rows_deleted)
 --   batches: sum(batches.batches)
 --   longest_batch_ms: max(batches.longest_batch_ms)
---   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses that were asked for'}
---   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may not be counted}
---   rows_uncounted: {from: max(batches.rows_uncounted), description: 'rows that these may have taken at most, null where nobody knows'}
---   remaining: {from: total(batches.remaining), description: old rows that are there still; null where it was cut off}
+--   deleting_seconds: {from: sum(batches.seconds), description: 'from the first batch to the last, without the pauses of `sleep`'}
+--   uncounted_batches: {from: sum(batches.uncounted_batches), description: interruptions after which a batch may be missing from the count}
+--   rows_uncounted: {from: max(batches.rows_uncounted), description: 'upper limit of the rows missing from the count, null if unknown'}
+--   remaining: {from: total(batches.remaining), description: old rows that remain; null if the run stopped early}
 -- examples: [{params: {schema: public, table: app_log, key: [id], date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
 --
 -- Deletes the rows of one table whose date is before the cut-off, a range of the primary key at a time, each in a short
@@ -51,10 +51,10 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- include: same_name
 
--- newest: the key of the newest old row, whatever else is asked of it
+-- newest: the key of the newest row before the cut-off, whether or not it matches the filters
 SELECT {key} FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
--- next: the last key of the batch; no row where fewer are left
+-- next: the last key of the batch; no row if fewer are left
 SELECT {key} FROM ONLY {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
 
 -- do: delete the old rows among these keys

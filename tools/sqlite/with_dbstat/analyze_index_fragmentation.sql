@@ -13,16 +13,16 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {schema: main, table: orders}}]
 --
--- How much of each index of the table is worn: the share of its pages that REINDEX would give back to the file. Reads
--- the pages of these indexes only, under a shared lock. 0 after a rebuild, unlike `unused_percent`, the raw share of
--- bytes without an entry: no page is ever filled to the last byte.
+-- Measure the fragmentation of each index of a table: the share of its pages that REINDEX would free. Reads only the pages of
+-- these indexes, under a shared lock. It is 0 after a rebuild, unlike `unused_percent`, the raw share of unused bytes: no page
+-- is ever filled to the last byte.
 --
--- Source of the forecast: on 60 made databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes,
--- updates, auto_vacuum) the size after VACUUM was forecast 0.5 % of the file off on average, 3 % at worst, an index after
--- REINDEX 0.3 %, 8 % at worst (few entries of mixed size a page). dbstat.unused divided by the page size was 16 % off, 64 %
--- at worst, because no page is ever filled to the last byte.
+-- Source of the forecast: on 60 test databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes, updates,
+-- auto_vacuum) the forecast of the size after VACUUM was off by 0.5 % of the file on average, 3 % at worst; that of an index
+-- after REINDEX by 0.3 %, 8 % at worst (few entries of mixed size per page). dbstat.unused divided by the page size was off by
+-- 16 %, 64 % at worst, because no page is ever filled to the last byte.
 
--- indexes: one row per index, the most worn first
+-- indexes: one row per index, the most reclaimable pages first
 WITH tree AS (
     -- include: dbstat_pages
      WHERE name IN (SELECT i.name FROM {schema}.sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = :table)

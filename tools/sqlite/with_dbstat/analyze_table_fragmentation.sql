@@ -8,7 +8,7 @@
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}
---   table: {type: identifier, default: null, description: "left out: the whole file, which is what VACUUM rewrites"}
+--   table: {type: identifier, default: null, description: "default: the whole file, which is what VACUUM rewrites"}
 -- returns:
 --   fragmentation_percent: first(measured.fragmentation_percent)
 --   method: first(measured.method)
@@ -18,16 +18,17 @@
 --   withheld: first(measured.withheld)
 -- examples: [{params: {schema: main, table: orders}}, {params: {schema: main}}]
 --
--- How much of a table's pages, or without `table` of the whole file, a rewrite would give back. Reads every page once,
--- under a shared lock. The figure of one table leaves out its indexes (analyze_index_fragmentation) and the file's free
--- pages, which belong to nobody; that of the file has them all and is what VACUUM brings, since VACUUM rewrites everything.
+-- Measure the fragmentation of a table, or of the whole file without `table`: the share of its pages that a rewrite would
+-- return. Reads every page once, under a shared lock. The figure for one table leaves out its indexes
+-- (analyze_index_fragmentation) and the free pages of the file, which belong to no table; the figure for the file includes them
+-- all and is what VACUUM gains, since VACUUM rewrites everything.
 --
--- Source of the forecast: on 60 made databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes,
--- updates, auto_vacuum) the size after VACUUM was forecast 0.5 % of the file off on average, 3 % at worst, an index after
--- REINDEX 0.3 %, 8 % at worst (few entries of mixed size a page). dbstat.unused divided by the page size was 16 % off, 64 %
--- at worst, because no page is ever filled to the last byte.
+-- Source of the forecast: on 60 test databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes, updates,
+-- auto_vacuum) the forecast of the size after VACUUM was off by 0.5 % of the file on average, 3 % at worst; that of an index
+-- after REINDEX by 0.3 %, 8 % at worst (few entries of mixed size per page). dbstat.unused divided by the page size was off by
+-- 16 %, 64 % at worst, because no page is ever filled to the last byte.
 
--- measured: the figure and what to do about it
+-- measured: the figure and the recommendation
 WITH tree AS (
     -- include: dbstat_pages
      GROUP BY name
@@ -51,10 +52,10 @@ SELECT round(100.0 * (s.pages - s.needed) / s.pages, 1) AS fragmentation_percent
        NULL AS withheld
   FROM subject AS s, pragma_auto_vacuum AS v
  UNION ALL
-SELECT NULL, NULL, 'nothing: there are no pages to look at', NULL, 'it is a view, a virtual table, or does not exist'
+SELECT NULL, NULL, 'nothing: there are no pages to examine', NULL, 'it is a view, a virtual table, or does not exist'
  WHERE NOT EXISTS (SELECT 1 FROM subject)
 
--- stats: what the figure rests on
+-- stats: the numbers behind the figure
 WITH tree AS (
     -- include: dbstat_pages
      WHERE :table IS NULL OR name = :table

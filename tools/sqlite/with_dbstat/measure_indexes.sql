@@ -12,17 +12,17 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {tables: [{schema: main, table: orders}]}}]
 --
--- The indexes of the named tables measured page by page: the same expressions as `find` in rebuild_fragmented_indexes.
--- One pass of dbstat over the file, under a shared lock.
+-- Measure the fragmentation of the indexes of the named tables page by page. Uses the expressions of `find` in
+-- rebuild_fragmented_indexes. Makes one pass over the file with dbstat, under a shared lock.
 --
--- Source of the forecast: on 60 made databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes,
--- updates, auto_vacuum) the size after VACUUM was forecast 0.5 % of the file off on average, 3 % at worst, an index after
--- REINDEX 0.3 %, 8 % at worst (few entries of mixed size a page). dbstat.unused divided by the page size was 16 % off, 64 %
--- at worst, because no page is ever filled to the last byte.
+-- Source of the forecast: on 60 test databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes, updates,
+-- auto_vacuum) the forecast of the size after VACUUM was off by 0.5 % of the file on average, 3 % at worst; that of an index
+-- after REINDEX by 0.3 %, 8 % at worst (few entries of mixed size per page). dbstat.unused divided by the page size was off by
+-- 16 %, 64 % at worst, because no page is ever filled to the last byte.
 
--- indexes: one row per index of the named tables, what is worth most first
+-- indexes: one row per index of the named tables, the largest gain first
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 ), tree AS (

@@ -12,7 +12,7 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: "percent of its pages that would come back"}
+--   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: "rebuild an index if at least this percentage of its pages would be freed"}
 --   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: "bytes; smaller indexes are left alone"}
 -- returns:
 --   indexes_rebuilt: count(ok)
@@ -21,20 +21,19 @@
 --   failed: rows(failed)
 -- examples: [{params: {schema: main, table: orders}}]
 --
--- Rebuilds those indexes of one table whose pages are worn: the index is read and written anew in one transaction, and its
--- spare pages become free pages of the file (VACUUM gives those back to the disk). While it runs other writers wait, and
--- readers too at the commit unless the file is in WAL mode. An index that fails (a collation or function of the
--- application is unknown here) stays as it was.
+-- Rebuild the fragmented indexes of one table with REINDEX, each in one transaction. The space saved becomes free pages of the
+-- file (VACUUM returns those to the disk). Meanwhile other writers wait, and at the commit readers too unless the file is in
+-- WAL mode. An index whose rebuild fails (a collation or function of the application is unknown here) stays as it was.
 --
--- A rebuild also repairs an index that no longer agrees with its table; whether it did cannot be proven cheaply: see
+-- A rebuild also repairs an index that no longer agrees with its table; proving that it did is expensive: see
 -- check_table_corruption.
 --
--- Source of the forecast: on 60 made databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes,
--- updates, auto_vacuum) the size after VACUUM was forecast 0.5 % of the file off on average, 3 % at worst, an index after
--- REINDEX 0.3 %, 8 % at worst (few entries of mixed size a page). dbstat.unused divided by the page size was 16 % off, 64 %
--- at worst, because no page is ever filled to the last byte.
+-- Source of the forecast: on 60 test databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes, updates,
+-- auto_vacuum) the forecast of the size after VACUUM was off by 0.5 % of the file on average, 3 % at worst; that of an index
+-- after REINDEX by 0.3 %, 8 % at worst (few entries of mixed size per page). dbstat.unused divided by the page size was off by
+-- 16 %, 64 % at worst, because no page is ever filled to the last byte.
 
--- find: the table's indexes above the threshold, what is worth most first
+-- find: the table's indexes above the threshold, the largest gain first
 WITH tree AS (
     -- include: dbstat_pages
      WHERE name IN (SELECT i.name FROM {schema}.sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = :table)
@@ -59,9 +58,9 @@ SELECT count(*) = 1 AS same FROM {schema}.sqlite_schema AS i
  WHERE i.type = 'index' AND i.name = :index_name AND i.tbl_name = :table
    AND coalesce(i.sql, 'made by a constraint of ' || i.tbl_name) = :definition
 
--- do: one index, read from its table and sorted
+-- do: rebuild one index from its table
 REINDEX {schema}.{index_name}
 
--- verify: no page more and no more waste than before; a rebuild that brought nothing shows as equal
+-- verify: no more pages and no more waste than before; equal if the rebuild gained nothing
 SELECT pages <= :pages AND unused <= :unused AND :bytes >= bytes AS ok, bytes, unused
   FROM (SELECT pageno AS pages, unused, pgsize AS bytes FROM dbstat('main', 1) WHERE name = :index_name)

@@ -13,8 +13,8 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {schema: main, table: orders}}]
 --
--- Lists the indexes of the table without a figure: this SQLite was built without dbstat, and nothing else shows how full
--- the pages of an index are.
+-- List the indexes of a table without a figure. This SQLite was built without dbstat, and nothing else shows how full the pages
+-- of an index are.
 
 -- indexes: one row per index
 SELECT i.name AS "index",

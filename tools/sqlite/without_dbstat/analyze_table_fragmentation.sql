@@ -8,7 +8,7 @@
 -- idempotent: true
 -- parameters:
 --   schema: {type: identifier}
---   table: {type: identifier, default: null, description: "left out: the whole file, which is what VACUUM rewrites"}
+--   table: {type: identifier, default: null, description: "default: the whole file, which is what VACUUM rewrites"}
 -- returns:
 --   fragmentation_percent: first(measured.fragmentation_percent)
 --   method: first(measured.method)
@@ -18,10 +18,10 @@
 --   withheld: first(measured.withheld)
 -- examples: [{params: {schema: main, table: orders}}, {params: {schema: main}}]
 --
--- Without `table`: the share of free pages in the whole file, a lower bound of what VACUUM gives back, because half-empty
--- pages cannot be seen: this SQLite was built without dbstat. For one table there is no figure at all, it is withheld.
+-- Measure the share of free pages in the whole file, a lower bound of what VACUUM returns. This SQLite was built without
+-- dbstat, so half-empty pages are not seen, and the figure for one table is withheld.
 
--- measured: the figure and what to do about it
+-- measured: the figure and the recommendation
 SELECT CASE WHEN :table IS NULL THEN round(100.0 * f.freelist_count / c.page_count, 1) END AS fragmentation_percent,
        CASE WHEN :table IS NULL THEN 'free pages of the file: a lower bound' END AS method,
        CASE WHEN :table IS NOT NULL THEN 'look at the whole file: leave `table` out'
@@ -32,7 +32,7 @@ SELECT CASE WHEN :table IS NULL THEN round(100.0 * f.freelist_count / c.page_cou
        CASE WHEN :table IS NOT NULL THEN 'this SQLite was built without dbstat' END AS withheld
   FROM pragma_freelist_count AS f, pragma_page_count AS c, pragma_page_size AS s, pragma_auto_vacuum AS v
 
--- stats: what the figure rests on
+-- stats: the numbers behind the figure
 SELECT (SELECT count(*) FROM {schema}.sqlite_schema WHERE type = 'index' AND tbl_name = :table) AS indexes,
        f.freelist_count AS database_free_pages,
        c.page_count AS database_pages,

@@ -12,12 +12,12 @@
 --   objects: rows(objects)
 -- examples: [{params: {tables: [{schema: main, table: orders}]}}]
 --
--- The named tables and views as they stand now, so that an approval can be bound to this very object. Rows and bytes
--- cannot be had cheaply without dbstat: NULL. Who else uses the file cannot be seen from SQL: `busy_sessions` is NULL.
+-- Identify the named tables and views as they are now, so that an approval can be bound to these very objects. Without dbstat,
+-- rows and bytes cannot be read cheaply: they are NULL. SQL cannot show who else uses the file: `busy_sessions` is NULL.
 
 -- objects: one row per named object that exists
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 ),
@@ -25,7 +25,7 @@ WITH named AS MATERIALIZED (
 SELECT 'main' AS "schema",
        o.name AS "table",
        o.kind AS kind,
-       -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
+       -- SQLite gives objects no number that survives VACUUM (root pages and rowids move), so the definition is used instead.
        o.sql AS oid,
        NULL AS rows,
        NULL AS bytes,

@@ -10,9 +10,9 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {}}]
 --
--- Every index. This SQLite was built without dbstat, so sizes and fragmentation of single indexes cannot be known: no
--- index is proposed for a rebuild. An index in SQLite is never half-built or invalid: it is made in one transaction. The
--- primary key of a table WITHOUT ROWID is the table itself and not listed.
+-- List every index. This SQLite was built without dbstat, so the size and fragmentation of an index are not known and none is
+-- proposed for a rebuild. An index in SQLite is never half-built or invalid: it is created in one transaction. The primary key
+-- of a table WITHOUT ROWID is the table itself and is not listed.
 
 -- indexes: one row per index
 WITH

@@ -10,23 +10,23 @@
 --   tables: rows(tables)
 -- examples: [{params: {}}]
 --
--- Tables, views and virtual tables. This SQLite was built without dbstat, so sizes and fragmentation of single tables
--- cannot be known: they are NULL. The tables a virtual table
--- keeps for itself are left out. SQLite keeps no count of changes and no time of the last ANALYZE: NULL. Rows
--- are those of the last ANALYZE. `statistics` is `missing` (no entry: never analysed, or empty then), `stale` (an index
--- has no entry) or `present`: how much has changed since cannot be seen cheaply without dbstat.
+-- List tables, views and virtual tables. This SQLite was built without dbstat, so the size and fragmentation of a table are not
+-- known: they are NULL. The shadow tables of a virtual table are left out. SQLite keeps no count of changes and no time of the
+-- last ANALYZE: both are NULL. Row counts are those of the last ANALYZE. `statistics` is `missing` (no entry: never analyzed,
+-- or empty then), `stale` (an index has no entry) or `present`: without dbstat, how much has changed since cannot be found out
+-- cheaply.
 
 -- tables: one row per table, view and virtual table
 WITH
 -- include: shadow_tables,
 unanalysed AS (
-    -- Tables with an index made after the last ANALYZE. A partial index may rightly have no entry.
+    -- Tables with an index created after the last ANALYZE. A partial index may validly have no entry.
     SELECT DISTINCT tbl_name AS name
       FROM (SELECT tbl_name, name FROM main.sqlite_schema WHERE type = 'index' AND (sql IS NULL OR sql NOT LIKE '%where%')
             EXCEPT
             SELECT tbl, idx FROM main.sqlite_stat1)
 ), fact AS (
-    -- What each source knows of a table, put together by name below.
+    -- What each source knows about a table, combined by name below.
     SELECT name, sql,
            CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind,
            NULL AS stat_rows, NULL AS unanalysed
@@ -35,7 +35,7 @@ unanalysed AS (
        AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
        AND (rootpage = 0 OR name NOT IN (SELECT name FROM shadow))
      UNION ALL
-    -- The first number of an entry is the table's rows; a partial index counts its own, hence max().
+    -- The first number of an entry is the table's row count; that of a partial index counts only its own rows, hence max().
     SELECT tbl, NULL, NULL, max(CAST(stat AS INTEGER)), NULL
       FROM main.sqlite_stat1
      GROUP BY tbl
@@ -51,7 +51,7 @@ unanalysed AS (
 SELECT 'main' AS "schema",
        r.name AS "table",
        r.kind AS kind,
-       -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
+       -- SQLite gives objects no number that survives VACUUM (root pages and rowids move), so the definition is used instead.
        r.sql AS oid,
        'b-tree' AS storage,
        r.stat_rows AS rows,

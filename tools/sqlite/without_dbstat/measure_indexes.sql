@@ -12,12 +12,12 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {tables: [{schema: main, table: orders}]}}]
 --
--- The indexes of the named tables. This SQLite was built without dbstat: no index can be measured, every figure is
--- withheld, so none is rebuilt for its fragmentation.
+-- List the indexes of the named tables without figures. This SQLite was built without dbstat: no index can be measured, so none
+-- is rebuilt for its fragmentation.
 
 -- indexes: one row per index of the named tables
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 )

@@ -8,17 +8,17 @@
 -- idempotent: true
 -- parameters:
 --   tables: {type: identifier_list}
---   max_bytes: {type: integer, default: null, minimum: 0, description: "of no effect here: only the header is read"}
+--   max_bytes: {type: integer, default: null, minimum: 0, description: "has no effect here: only the file header is read"}
 -- returns:
 --   tables: rows(tables)
 -- examples: [{params: {tables: [{schema: main, table: orders}]}}]
 --
--- This SQLite was built without dbstat: there is no figure for a single table, it is withheld. The columns
--- `database_...` hold the free pages of the whole file, a lower bound of what VACUUM brings: half-empty pages are not seen.
+-- Measure the free pages of the whole file; there are no figures for single tables. This SQLite was built without dbstat. The
+-- columns `database_...` are a lower bound of what VACUUM returns, because half-empty pages are not seen.
 
 -- tables: one row per named table that exists
 WITH named AS MATERIALIZED (
-    -- CAST gives the names an affinity: without it SQLite makes no automatic index on them, and 10,000 tables take minutes.
+    -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.
     SELECT json_extract(value, '$.schema') AS "schema", CAST(json_extract(value, '$.table') AS TEXT) AS name, key AS position
       FROM json_each(:tables)
 ), whole AS MATERIALIZED (

@@ -12,7 +12,7 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: "percent of its pages that would come back"}
+--   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: "rebuild an index if at least this percentage of its pages would be freed"}
 --   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: "bytes; smaller indexes are left alone"}
 -- returns:
 --   indexes_rebuilt: count(ok)
@@ -21,8 +21,8 @@
 --   failed: rows(failed)
 -- examples: [{params: {schema: main, table: orders}}]
 --
--- Finds nothing to rebuild: this SQLite was built without dbstat, the fragmentation of an index cannot be known, and no
--- index is rebuilt on a guess. VACUUM (optimize_table) packs all indexes anyway.
+-- Rebuild nothing: this SQLite was built without dbstat, so the fragmentation of an index is not known. No index is rebuilt on
+-- a guess. VACUUM (optimize_table) packs all indexes anyway.
 
 -- find: no row, whatever the threshold; the columns are those of the variant with dbstat
 SELECT i.name AS index_name, i.sql AS definition, NULL AS bytes, NULL AS pages, NULL AS unused, NULL AS fragmentation
@@ -33,5 +33,5 @@ SELECT i.name AS index_name, i.sql AS definition, NULL AS bytes, NULL AS pages, 
 -- do: never reached, because `find` returns no row
 REINDEX {schema}.{index_name}
 
--- verify: without dbstat there is nothing to look at
+-- verify: without dbstat there is nothing to verify
 SELECT 0 AS ok, NULL AS bytes

@@ -15,10 +15,10 @@
 --   method: first(counted.method)
 -- examples: [{params: {schema: main, table: orders, exact: true}}]
 --
--- How many rows a table has. Exact on request, and where no estimate can be had (a view, a table WITHOUT ROWID, rowids
--- too far apart to say anything): a count under a shared lock. Otherwise an estimate that costs two look-ups:
--- the span of its rowids, highest minus lowest (an upper bound, right for a log that loses its oldest rows): ANALYZE has
--- never run in this file, so there are no statistics to take it from.
+-- Count the rows of a table, or estimate their number. Counts under a shared lock on request, and where no estimate is possible
+-- (a view, a table WITHOUT ROWID, rowids too far apart to be meaningful). The estimate takes two look-ups: it is the span of
+-- rowids (highest minus lowest: an upper bound, and accurate for a log that loses its oldest rows), because ANALYZE has never
+-- been run in this file.
 
 -- counted: one row
 WITH

@@ -10,16 +10,16 @@
 --   tables: rows(tables)
 -- examples: [{params: {}}]
 --
--- Tables, views and virtual tables with their size, rows and fragmentation. dbstat reads every page of the file once
--- (0.17 s for 420 MB in the cache), which holds a shared lock meanwhile: files over 8 GiB are not read, their sizes and
--- rows are NULL. Rows are counted by dbstat. The tables a virtual table keeps for itself are left out, their bytes counted as the
--- virtual table's. SQLite keeps no count of changes and no time of the last ANALYZE: NULL. `statistics`
--- is `missing` for every table with rows: the file has no sqlite_stat1, ANALYZE never ran here.
+-- List tables, views and virtual tables with their size, rows and fragmentation. dbstat reads every page of the file once (0.17
+-- s for 420 MB in the cache) under a shared lock; files over 8 GiB are not read, and sizes and rows are NULL. dbstat counts the
+-- rows. The shadow tables of a virtual table are left out, and their bytes counted as the virtual table's. SQLite keeps no
+-- count of changes and no time of the last ANALYZE: both are NULL. `statistics` is `missing` for every table with rows: the
+-- file has no sqlite_stat1, so ANALYZE has never been run.
 --
--- Source of the forecast: on 60 made databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes,
--- updates, auto_vacuum) the size after VACUUM was forecast 0.5 % of the file off on average, 3 % at worst, an index after
--- REINDEX 0.3 %, 8 % at worst (few entries of mixed size a page). dbstat.unused divided by the page size was 16 % off, 64 %
--- at worst, because no page is ever filled to the last byte.
+-- Source of the forecast: on 60 test databases (pages of 1, 4 and 8 KiB, random and ordered keys, overflow, deletes, updates,
+-- auto_vacuum) the forecast of the size after VACUUM was off by 0.5 % of the file on average, 3 % at worst; that of an index
+-- after REINDEX by 0.3 %, 8 % at worst (few entries of mixed size per page). dbstat.unused divided by the page size was off by
+-- 16 %, 64 % at worst, because no page is ever filled to the last byte.
 
 -- tables: one row per table, view and virtual table
 WITH
@@ -31,7 +31,7 @@ tree AS (
 ),
 -- include: packed_btrees,
 fact AS (
-    -- What each source knows of a table, put together by name below.
+    -- What each source knows about a table, combined by name below.
     SELECT name, sql,
            CASE WHEN type = 'view' THEN 'view' WHEN rootpage = 0 THEN 'virtual' ELSE 'table' END AS kind,
            NULL AS bytes, NULL AS index_bytes, NULL AS cells, NULL AS pages,
@@ -41,7 +41,7 @@ fact AS (
        AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
        AND (rootpage = 0 OR name NOT IN (SELECT name FROM shadow))
      UNION ALL
-    -- The own tables of a virtual table count as its bytes.
+    -- The bytes of shadow tables count as the virtual table's.
     SELECT coalesce(w.owner, b.tbl_name), NULL, NULL,
            sum(b.bytes) FILTER (WHERE b.type = 'table'), sum(b.bytes) FILTER (WHERE b.type = 'index'),
            sum(b.cells) FILTER (WHERE b.type = 'table' AND w.owner IS NULL),
@@ -61,7 +61,7 @@ fact AS (
 SELECT 'main' AS "schema",
        r.name AS "table",
        r.kind AS kind,
-       -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
+       -- SQLite gives objects no number that survives VACUUM (root pages and rowids move), so the definition is used instead.
        r.sql AS oid,
        'b-tree' AS storage,
        r.cells AS rows,
@@ -76,7 +76,7 @@ SELECT 'main' AS "schema",
        (r.pages - r.needed) * r.page_size AS free_bytes,
        round(100.0 * (r.pages - r.needed) / r.pages, 1) AS fragmentation_percent,
        CASE WHEN r.pages IS NOT NULL THEN 'dbstat, every page; pages after packing are forecast' END AS fragmentation_method,
-       CASE WHEN r.kind = 'table' AND r.pages IS NULL THEN 'the file is over 8 GiB, dbstat would read all of it' END AS withheld,
+       CASE WHEN r.kind = 'table' AND r.pages IS NULL THEN 'the file is over 8 GiB, and dbstat would read all of it' END AS withheld,
        NULL AS writes,
        CASE WHEN r.kind = 'table'
             THEN EXISTS (SELECT 1 FROM pragma_table_info(r.name, 'main') WHERE pk > 0) ELSE 1 END AS has_primary_key,

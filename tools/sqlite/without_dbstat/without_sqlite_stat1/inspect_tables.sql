@@ -10,10 +10,10 @@
 --   tables: rows(tables)
 -- examples: [{params: {}}]
 --
--- Tables, views and virtual tables. This SQLite was built without dbstat, so sizes and fragmentation of single tables
--- cannot be known: they are NULL. The tables a virtual table
--- keeps for itself are left out. SQLite keeps no count of changes and no time of the last ANALYZE: NULL. `statistics`
--- is `missing` for every table: the file has no sqlite_stat1, ANALYZE never ran here.
+-- List tables, views and virtual tables. This SQLite was built without dbstat, so the size and fragmentation of a table are not
+-- known: they are NULL. The shadow tables of a virtual table are left out. SQLite keeps no count of changes and no time of the
+-- last ANALYZE: both are NULL. `statistics` is `missing` for every table: the file has no sqlite_stat1, so ANALYZE has never
+-- been run.
 
 -- tables: one row per table, view and virtual table
 WITH
@@ -29,7 +29,7 @@ relation AS (
 SELECT 'main' AS "schema",
        r.name AS "table",
        r.kind AS kind,
-       -- SQLite gives objects no number that outlives VACUUM (root pages and rowids move): the definition stands for it.
+       -- SQLite gives objects no number that survives VACUUM (root pages and rowids move), so the definition is used instead.
        r.sql AS oid,
        'b-tree' AS storage,
        NULL AS rows,
