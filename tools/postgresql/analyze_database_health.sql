@@ -9,8 +9,8 @@
 -- max_execution_time: 120
 -- idempotent: true
 -- parameters:
---   tables: {type: identifier_list, default: null, description: 'only findings about these objects; default: all'}
---   check_corruption: {type: boolean, default: false, description: also report what the server knows about damaged pages}
+--   tables: {type: identifier_list, default: null, description: 'limit findings about objects to these tables; default: all'}
+--   check_corruption: {type: boolean, default: false, description: also report the damaged pages that the server has counted}
 -- returns:
 --   findings:
 --     from: rows(wraparound_databases, wraparound_tables, checksum_failures, collation_versions, invalid_indexes,
@@ -21,14 +21,13 @@
 --   database_bytes: first(size.database_bytes)
 -- examples: [{params: {}}, {params: {check_corruption: true}}]
 --
--- Looks for what endangers the database or makes maintenance useless: wraparound, damaged pages, invalid, unused, duplicate
--- and redundant indexes, missing primary keys, what holds back VACUUM, sequences near their end, autovacuum lagging, dangerous
--- settings, bloat. Reads catalogs and statistics only; reads no table and takes no lock on one.
--- Needs pg_monitor to see other users' transactions and replication, and pg_read_all_data for sequences and the bloat
--- estimate: without them those findings are missing. With `tables`, findings about objects are limited to these; findings
--- about the server and its sessions are always made.
+-- Report what endangers the database or defeats maintenance. Looks for wraparound, damaged pages, invalid, unused, duplicate
+-- and redundant indexes, missing primary keys, whatever holds back VACUUM, sequences near their end, autovacuum falling behind,
+-- dangerous settings and bloat. Reads catalogs and statistics only; reads no table and locks none. Needs pg_monitor to see
+-- other users' transactions and replication, and pg_read_all_data for sequences and the bloat estimate: without them those
+-- findings are missing. `tables` limits findings about objects; findings about the server and its sessions are always reported.
 
--- size: how many tables there are, and the size of the database
+-- size: the number of tables, and the size of the database
 SELECT count(*) AS tables,
        (SELECT CASE WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END
         FROM pg_database AS d WHERE d.datname = current_database()) AS database_bytes
@@ -37,7 +36,7 @@ WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname <> 'info
   AND (CAST(:tables AS jsonb) IS NULL OR (n.nspname::text, c.relname::text) IN (
        SELECT w."schema", w."table" FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)))
 
--- wraparound_databases: databases whose oldest transaction or multixact id nears the forced freeze; every database, since one stops all
+-- wraparound_databases: databases whose oldest transaction or multixact id nears the forced freeze; all databases, since one stops them all
 WITH age AS (
   SELECT d.datname, f.what, f.age, f.ceiling
   FROM pg_database AS d
@@ -47,11 +46,11 @@ WITH age AS (
   ) AS f(what, age, ceiling)
 )
 SELECT 'wraparound_database' AS finding,
-       -- beyond twice the limit autovacuum is losing; the server stops taking writes at about 2,100 million
+       -- beyond twice the limit autovacuum cannot keep up; the server refuses writes at about 2,100 million
        CASE WHEN a.age >= least(2 * a.ceiling, 1500000000) THEN 'critical' ELSE 'warning' END AS severity,
        a.datname::text AS object,
        round(100.0 * a.age / a.ceiling, 1) || ' % (' || a.age || ' ' || a.what || ')' AS value,
-       'VACUUM the oldest tables of this database, system catalogs among them, before its ids run out; '
+       'VACUUM the oldest tables of this database, including system catalogs, before its ids run out; '
          || 'look for old transactions, slots and prepared transactions that prevent it.' AS detail
 FROM age AS a WHERE a.age >= 0.9 * a.ceiling
 ORDER BY a.age::numeric / a.ceiling DESC
@@ -76,11 +75,11 @@ SELECT 'wraparound_table' AS finding,
        CASE WHEN a.age >= least(2 * a.ceiling, 1500000000) THEN 'critical' ELSE 'warning' END AS severity,
        a.object AS object,
        round(100.0 * a.age / a.ceiling, 1) || ' % (' || a.age || ' ' || a.what || ')' AS value,
-       '`aishell run maintenance --type standard` freezes it; without that autovacuum will force a full VACUUM at 100 %.' AS detail
+       '`aishell run maintenance --type standard` freezes it; otherwise autovacuum will force a VACUUM of the whole table at 100 %.' AS detail
 FROM age AS a WHERE a.age >= 0.9 * a.ceiling
 ORDER BY a.age::numeric / a.ceiling DESC
 
--- checksum_failures: damaged pages the server has met, in any database; only asked for with check_corruption
+-- checksum_failures: damaged pages that the server has read, in any database; only with check_corruption
 SELECT 'checksum_failures' AS finding, 'critical' AS severity, coalesce(d.datname::text, 'shared catalogs') AS object,
        d.checksum_failures || ' pages' AS value,
        'Pages with a bad checksum were read, the last at '
@@ -90,7 +89,7 @@ FROM pg_stat_database AS d
 WHERE CAST(:check_corruption AS boolean) AND d.checksum_failures > 0
 UNION ALL
 SELECT 'checksums_off', 'info', NULL, 'data_checksums = off',
-       'The server cannot notice damaged pages: pg_checksums --enable switches that on while the server is down.'
+       'The server cannot detect damaged pages: enable checksums with pg_checksums --enable while the server is down.'
 WHERE CAST(:check_corruption AS boolean) AND current_setting('data_checksums') = 'off'
 
 -- collation_versions: indexes sorted by a collation that the operating system has changed since
@@ -108,15 +107,15 @@ WHERE c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspnam
   AND (CAST(:tables AS jsonb) IS NULL OR (n.nspname::text, c.relname::text) IN (
        SELECT w."schema", w."table" FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)))
 
--- invalid_indexes: indexes that serve no query but cost every write
+-- invalid_indexes: indexes that no query can use but every write may maintain
 SELECT 'invalid_index' AS finding, CASE WHEN x.relkind = 'I' THEN 'info' ELSE 'warning' END AS severity,
        n.nspname || '.' || c.relname || '.' || x.relname AS object,
        pg_size_pretty(x.relpages * current_setting('block_size')::bigint) AS value,
-       CASE WHEN x.relkind = 'I' THEN 'A partitioned index that waits for the indexes of its partitions: ALTER INDEX … ATTACH PARTITION.'
-            WHEN b.pid IS NOT NULL THEN 'It is being built right now by pid ' || b.pid || ': leave it alone.'
+       CASE WHEN x.relkind = 'I' THEN 'A partitioned index without the indexes of all its partitions: ALTER INDEX … ATTACH PARTITION.'
+            WHEN b.pid IS NOT NULL THEN 'It is being built by pid ' || b.pid || ': leave it alone.'
             WHEN x.relname ~ '_cc(new|old)[0-9]*$'
-              THEN 'Left by an interrupted REINDEX CONCURRENTLY: drop_invalid_indexes if it was ours, DROP INDEX CONCURRENTLY if nobody builds it.'
-            ELSE 'Left by a failed CREATE INDEX CONCURRENTLY: DROP INDEX CONCURRENTLY if nobody builds it, then create it again.' END AS detail
+              THEN 'Left by an interrupted REINDEX CONCURRENTLY: drop_invalid_indexes if it was started by aishell, DROP INDEX CONCURRENTLY if no session is building it.'
+            ELSE 'Left by a failed CREATE INDEX CONCURRENTLY: DROP INDEX CONCURRENTLY if no session is building it, then create it again.' END AS detail
 FROM pg_index AS i
 JOIN pg_class AS x ON x.oid = i.indexrelid
 JOIN pg_class AS c ON c.oid = i.indrelid
@@ -128,11 +127,11 @@ WHERE c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspnam
   AND NOT (i.indisvalid AND i.indisready AND i.indislive)
 ORDER BY x.relpages DESC
 
--- unused_indexes: indexes of at least 1 MB that no query has used, and for how long that was watched
+-- unused_indexes: indexes of at least 1 MB that no query has used, and since when uses are counted
 SELECT 'unused_index' AS finding, 'info' AS severity, n.nspname || '.' || c.relname || '.' || x.relname AS object,
        pg_size_pretty(x.relpages * current_setting('block_size')::bigint) AS value,
        'Not used by any query on this server ' || s.age
-         || '; every write maintains it. Ask the replicas too before it is dropped.' AS detail
+         || '; every write maintains it. Check the replicas too before dropping it.' AS detail
 FROM pg_index AS i
 JOIN pg_class AS x ON x.oid = i.indexrelid
 JOIN pg_class AS c ON c.oid = i.indrelid
@@ -150,7 +149,7 @@ WHERE c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspnam
   AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))
 ORDER BY x.relpages DESC
 
--- duplicate_indexes: indexes that are the same in all but their name
+-- duplicate_indexes: indexes that differ only in their names
 WITH defined AS (
   SELECT i.indrelid, i.indexrelid, n.nspname || '.' || c.relname AS object, x.relname, x.relpages,
          row(x.relam, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text, i.indnkeyatts, i.indisunique,
@@ -173,7 +172,7 @@ SELECT 'duplicate_index' AS finding, 'warning' AS severity, d.object AS object,
 FROM defined AS d GROUP BY d.indrelid, d.object, d.definition HAVING count(*) > 1
 ORDER BY sum(d.relpages) DESC
 
--- redundant_indexes: non-unique btree indexes whose columns another index begins with
+-- redundant_indexes: non-unique btree indexes whose columns are a prefix of another index's
 WITH plain AS (
   SELECT i.indrelid, x.oid, n.nspname || '.' || c.relname AS object, x.relname, x.relpages, i.indisunique,
          i.indkey::text AS columns, i.indclass::text AS classes,
@@ -201,10 +200,10 @@ WHERE NOT s.indisunique AND s.keys_only AND NOT s.needed AND NOT s.indisrepliden
 GROUP BY s.object, s.relname, s.relpages
 ORDER BY s.relpages DESC
 
--- missing_primary_keys: tables whose rows nothing identifies
+-- missing_primary_keys: tables without a primary key
 SELECT 'missing_primary_key' AS finding, 'warning' AS severity, n.nspname || '.' || c.relname AS object,
        greatest(c.reltuples, 0)::bigint || ' rows' AS value,
-       'Rows cannot be told apart: logical replication cannot update them, and clean-up in batches is slower.' AS detail
+       'Nothing identifies a row: logical replication cannot update rows, and deleting in batches is slower.' AS detail
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND n.nspname <> 'information_schema'
   AND n.nspname !~ '^pg_'
@@ -218,7 +217,7 @@ SELECT CASE WHEN a.state LIKE 'idle in transaction%' THEN 'idle_in_transaction' 
        CASE WHEN a.xact_start < now() - interval '1 day' THEN 'critical' ELSE 'warning' END AS severity,
        format('pid %s, user %s, application %s', a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'unnamed')) AS object,
        extract(epoch FROM now() - a.xact_start)::bigint || ' s' AS value,
-       'VACUUM can remove nothing that was deleted since; have its owner end it (state ' || coalesce(a.state, 'hidden')
+       'VACUUM cannot remove rows deleted since it began; have its owner end it (state ' || coalesce(a.state, 'hidden')
          || ', database ' || a.datname || ').' AS detail
 FROM pg_stat_activity AS a
 WHERE a.pid <> pg_backend_pid() AND a.backend_type NOT IN ('autovacuum worker', 'walsender')
@@ -226,9 +225,9 @@ WHERE a.pid <> pg_backend_pid() AND a.backend_type NOT IN ('autovacuum worker', 
     AND a.xact_start < now() - interval '10 minutes')
 ORDER BY a.xact_start
 
--- blind_spots: what this role is not allowed to see, so that its absence above means nothing
+-- blind_spots: what this role may not see, so that a missing finding proves nothing
 SELECT 'hidden_sessions' AS finding, 'warning' AS severity, current_user::text AS object, count(*) || ' sessions' AS value,
-       'Their transactions cannot be seen, and old ones among them are missing here: GRANT pg_monitor to this role.' AS detail
+       'Their transactions are hidden, so old ones are not reported here: GRANT pg_monitor to this role.' AS detail
 FROM pg_stat_activity AS a WHERE a.datname IS NOT NULL AND a.backend_type IS NULL
 HAVING count(*) > 0
 UNION ALL
@@ -241,7 +240,7 @@ WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname <> 'info
        SELECT w."schema", w."table" FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)))
 HAVING count(*) > 0
 
--- prepared_transactions: two-phase transactions that somebody forgot to finish
+-- prepared_transactions: two-phase transactions that were never finished
 SELECT 'prepared_transaction' AS finding,
        CASE WHEN p.prepared < now() - interval '1 day' THEN 'critical' ELSE 'warning' END AS severity,
        p.gid AS object, extract(epoch FROM now() - p.prepared)::bigint || ' s' AS value,
@@ -259,22 +258,22 @@ SELECT CASE WHEN s.active THEN 'replication_slot' WHEN k.own THEN 'backup_slot' 
        concat_ws(', ', CASE WHEN h.age > 0 THEN 'xmin ' || h.age || ' transactions old' END,
          'WAL kept: ' || coalesce(pg_size_pretty(k.wal), 'none')) AS value,
        CASE WHEN k.own AND k.lost
-              THEN 'It is aishell''s, for the increments of physical backups, and the server has removed WAL that the next one needs: '
-                || 'make a full physical backup, which makes the slot anew.'
+              THEN 'It belongs to aishell, for increments of physical backups, and the server has removed WAL that the next one needs: '
+                || 'make a full physical backup, which creates the slot again.'
             WHEN k.own AND NOT s.active
-              THEN 'It is aishell''s: the next increment of a physical backup takes the WAL from here on (' || k.kept
-                || '). Do not drop it while increments are made: each lets the server remove what the one before it has.'
-            WHEN k.lost THEN 'The server has removed WAL that its consumer needs: set that up anew, and drop the slot.'
+              THEN 'It belongs to aishell: the next increment of a physical backup takes the WAL from here on (' || k.kept
+                || '). Do not drop it while increments are made: each one lets the server remove the WAL of the one before.'
+            WHEN k.lost THEN 'The server has removed WAL that its consumer needs: set up the consumer again, and drop the slot.'
             WHEN s.active THEN 'Its consumer is far behind: VACUUM cannot remove what it may still need (' || k.kept || ').'
-            WHEN k.kept = '' THEN 'Nobody reads from it, and it keeps nothing: drop it if its consumer is gone.'
-            ELSE 'Nobody reads from it, and it keeps ' || k.kept
+            WHEN k.kept = '' THEN 'No consumer reads from it, and it retains nothing: drop it if its consumer is gone.'
+            ELSE 'No consumer reads from it, and it retains ' || k.kept
               || ': drop it if its consumer is gone for good (pg_drop_replication_slot).' END AS detail
 FROM pg_replication_slots AS s
 CROSS JOIN LATERAL (SELECT greatest(age(s.xmin), age(s.catalog_xmin), 0) AS age) AS h
 CROSS JOIN LATERAL (SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
   ELSE pg_current_wal_lsn() END, s.restart_lsn) AS wal) AS w
--- What a slot keeps: WAL from restart_lsn on, dead rows from xmin on, those of the system catalogs from catalog_xmin on. `own` is
--- one that a physical backup of aishell made (aishell/backups/postgresql/wal.py names them); an invalidated one has lost its WAL.
+-- A slot retains WAL from restart_lsn on, dead rows from xmin on, and dead rows of the system catalogs from catalog_xmin on. `own` is
+-- a slot created by a physical backup of aishell (named in aishell/backups/postgresql/wal.py); an invalidated slot has lost its WAL.
 CROSS JOIN LATERAL (SELECT w.wal, coalesce(to_jsonb(s) ->> 'wal_status', '') = 'lost' AS lost,
   s.slot_type = 'physical' AND s.slot_name::text ~ '^aishell_[0-9a-f]{8}$' AS own,
   concat_ws(' and ', pg_size_pretty(w.wal) || ' of WAL',
@@ -318,8 +317,8 @@ WITH owned AS (
 SELECT 'sequence_near_end' AS finding, CASE WHEN s.percent >= 95 THEN 'critical' ELSE 'warning' END AS severity,
        s.object AS object,
        s.percent || ' % (' || s.value || ' of ' || s.last_one || ')' AS value,
-       'Inserts fail when it ends' || coalesce(' (it fills ' || s.fills || ')', '')
-         || ': change column and sequence to bigint in good time.' AS detail
+       'Inserts fail at its end' || coalesce(' (it fills ' || s.fills || ')', '')
+         || ': change the column and the sequence to bigint before then.' AS detail
 FROM share AS s WHERE s.percent >= 80
 ORDER BY s.percent DESC
 
@@ -343,38 +342,38 @@ WITH relation AS (
 SELECT 'autovacuum_lagging' AS finding, CASE WHEN r.dead > 2 * r.threshold THEN 'warning' ELSE 'info' END AS severity,
        r.object AS object,
        r.dead || ' dead rows' AS value,
-       'Autovacuum should begin at ' || ceil(r.threshold) || '; last vacuum: '
+       'Autovacuum should start at ' || ceil(r.threshold) || '; last vacuum: '
          || coalesce(to_char(r.vacuumed AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC', 'never')
-         || '. Now: `aishell run maintenance --type standard`; for good: more autovacuum workers, or less throttled ones.' AS detail
+         || '. Now: `aishell run maintenance --type standard`; permanently: more autovacuum workers, or less throttling.' AS detail
 FROM relation AS r WHERE r.dead > r.threshold
 UNION ALL
 SELECT 'autovacuum_disabled', 'warning', r.object, 'autovacuum_enabled = off',
-       'Nobody but you vacuums this table: ALTER TABLE … RESET (autovacuum_enabled), unless that is meant.'
+       'Autovacuum skips this table: ALTER TABLE … RESET (autovacuum_enabled), unless that is intended.'
 FROM relation AS r WHERE r.disabled
 ORDER BY 1, 4 DESC
 
 -- settings: settings that endanger the data or make maintenance useless
 SELECT 'setting' AS finding, r.severity AS severity, s.name AS object, s.name || ' = ' || s.setting AS value, r.detail AS detail
 FROM (VALUES
-  ('autovacuum', 'off', 'critical', 'Dead rows pile up and statistics age: ALTER SYSTEM SET autovacuum = on.'),
+  ('autovacuum', 'off', 'critical', 'Dead rows accumulate and statistics become stale: ALTER SYSTEM SET autovacuum = on.'),
   ('track_counts', 'off', 'critical', 'Autovacuum and aishell cannot see what changed: ALTER SYSTEM SET track_counts = on.'),
   ('fsync', 'off', 'critical', 'A crash can destroy the whole cluster: ALTER SYSTEM SET fsync = on.'),
   ('full_page_writes', 'off', 'critical',
-    'A crash can leave torn pages that nothing repairs, unless the file system rules that out.'),
+    'A crash can leave torn pages that nothing repairs, unless the file system prevents them.'),
   ('zero_damaged_pages', 'on', 'critical', 'Reading a damaged page silently deletes its rows.'),
-  ('ignore_checksum_failure', 'on', 'critical', 'Damaged pages are read as if they were good.'),
-  ('ignore_system_indexes', 'on', 'warning', 'System catalogs are read without their indexes: meant for repairs only.'),
-  ('track_activities', 'off', 'warning', 'Old transactions cannot be seen: ALTER SYSTEM SET track_activities = on.')
+  ('ignore_checksum_failure', 'on', 'critical', 'Damaged pages are read as if they were intact.'),
+  ('ignore_system_indexes', 'on', 'warning', 'System catalogs are read without their indexes: intended for repairs only.'),
+  ('track_activities', 'off', 'warning', 'Old transactions are not visible: ALTER SYSTEM SET track_activities = on.')
 ) AS r(name, bad, severity, detail)
 JOIN pg_settings AS s ON s.name = r.name AND s.setting = r.bad
 UNION ALL
 SELECT 'reindex_concurrently_corrupts', 'critical', 'server version', current_setting('server_version'),
-       'CREATE INDEX and REINDEX CONCURRENTLY can corrupt indexes on 14.0 to 14.3 (bug 17485): update to 14.4 or later; until then no index is rebuilt.'
+       'CREATE INDEX and REINDEX CONCURRENTLY can corrupt indexes on 14.0 to 14.3 (bug 17485): update to 14.4 or later; until then aishell rebuilds no index.'
 WHERE (current_setting('server_version_num')::int BETWEEN 140000 AND 140003)
 
--- never_analyzed: tables that the query planner knows nothing about
+-- never_analyzed: tables without planner statistics
 SELECT 'never_analyzed' AS finding, 'info' AS severity, NULL AS object, count(*) || ' tables' AS value,
-       'The query planner guesses for them until `aishell run maintenance --type quick`. The largest: '
+       'The query planner has no statistics for them: run `aishell run maintenance --type quick`. The largest: '
          || string_agg(r.object, ', ' ORDER BY r.live DESC) FILTER (WHERE r.place <= 5) || '.' AS detail
 FROM (
   SELECT n.nspname || '.' || c.relname AS object, s.live, row_number() OVER (ORDER BY s.live DESC, n.nspname, c.relname) AS place

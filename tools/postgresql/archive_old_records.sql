@@ -36,14 +36,14 @@
 --   - params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00',
 --       columns: [{column: id, type: bigint, form: plain}]}
 --
--- Copies the rows of one table whose date is before the cut-off into a file of compressed JSON Lines, a range of pages at a time,
--- and has each range counted and summed up by the database. A row counts as archived only in the version it had when the
--- archive was begun: rows that are written or changed meanwhile are neither archived nor deleted afterwards. A table that
--- VACUUM FULL or CLUSTER rewrites meanwhile makes the archive fail.
--- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
--- pages is looked up there (measured on rows of 230 bytes: about five times as long as reading the range).
+-- Copy the rows of one table older than a cut-off date into a file of compressed JSON Lines. Works through a range of pages at
+-- a time; the database counts the rows of each range and computes a checksum. Only row versions that existed when the archive
+-- began are archived: rows inserted or changed later are neither archived nor deleted afterwards. If VACUUM FULL or CLUSTER
+-- rewrites the table meanwhile, the archive fails. Before PostgreSQL 14 a range of pages cannot be scanned by itself, so every
+-- possible row position (ctid) on these pages is looked up there (measured on rows of 230 bytes: about five times slower than
+-- reading the range).
 
--- find: the pages the table has now, and the transaction from which on its rows are too young
+-- find: the number of pages of the table, and the transaction from which on its rows are too new
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
        pg_relation_size(c.oid) / current_setting('block_size')::bigint AS finish,
        CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN (c.reltuples / c.relpages)::float8 ELSE 50 END AS rows_per_unit,
@@ -55,7 +55,7 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- include: same_name
 
--- newest: the page behind the newest old row, whatever else is asked of it
+-- newest: the page after the newest row before the cut-off, whether or not it matches the filters
 SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
 FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
@@ -63,8 +63,8 @@ FROM ONLY {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} 
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto
 WHERE CAST(:position AS bigint) < CAST(:finish AS bigint)
 
--- do: the old rows of these pages, a line each
--- (convert_to copies even where there is nothing to convert, and doubled the time of all)
+-- do: the old rows of these pages, one line each
+-- (convert_to copies even if there is nothing to convert, which doubled the total time)
 SELECT chunk.rows, chunk.lines,
        CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(chunk.lines)
             ELSE md5(convert_to(chunk.lines, 'UTF8')) END AS checksum
@@ -76,7 +76,7 @@ FROM (SELECT count(*) AS rows, string_agg(row_to_json(r.*)::text, E'\n') AS line
               AND (age(xmin) > age(CAST(:horizon AS xid)) OR age(xmin) < 0)
               AND {date_column} < :cutoff{filters}) AS r) AS chunk
 
--- verify: the table was not rewritten meanwhile, and has no more of these rows than were archived
+-- verify: the table has not been rewritten meanwhile, and has no more of these rows than were archived
 SELECT pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid) AS ok, count(*) AS rows_now
 FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)

@@ -54,14 +54,14 @@
 --       relatives: {tables: [{schema: public, table: items, columns: [{column: id, type: bigint, form: plain}]}],
 --         edges: [{parent: 0, child: 1, pairs: [[order_id, id]]}]}}
 --
--- Copies the rows of one table whose date is before the cut-off into an archive, and with them the rows of other tables that
--- their deletion would take along or change: by foreign keys with ON DELETE CASCADE all of a row, in however many steps, by SET NULL and SET
--- DEFAULT its key and what is going to be lost. Like archive_old_records otherwise: a range of
--- pages at a time, counted and summed up by the database, in the version they had when the archive was begun.
--- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
--- pages is looked up there (measured on rows of 230 bytes: about five times as long as reading the range).
+-- Copy the rows of one table older than a cut-off date into an archive, with all rows of other tables that deleting them would
+-- delete or change. Rows reached by ON DELETE CASCADE, over any number of steps, are copied whole; of rows reached by SET NULL
+-- or SET DEFAULT, the key and the values that will be lost. Otherwise like archive_old_records: a range of pages at a time,
+-- with a count and a checksum by the database, in the versions that existed when the archive began. Before PostgreSQL 14 a
+-- range of pages cannot be scanned by itself, so every possible row position (ctid) on these pages is looked up there (measured
+-- on rows of 230 bytes: about five times slower than reading the range).
 
--- find: the pages the table has now, and the transaction from which on its rows are too young
+-- find: the number of pages of the table, and the transaction from which on its rows are too new
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
        pg_relation_size(c.oid) / current_setting('block_size')::bigint AS finish,
        CASE WHEN c.relpages > 0 AND c.reltuples > 0 THEN (c.reltuples / c.relpages)::float8 ELSE 50 END AS rows_per_unit,
@@ -73,7 +73,7 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- include: same_name
 
--- newest: the page behind the newest old row, whatever else is asked of it
+-- newest: the page after the newest row before the cut-off, whether or not it matches the filters
 SELECT CAST((CAST(CAST(ctid AS text) AS point))[0] AS bigint) + 1 AS upto
 FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC LIMIT 1
 
@@ -81,7 +81,7 @@ FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_column} DESC 
 SELECT least(CAST(:position AS bigint) + CAST(:size AS bigint), CAST(:finish AS bigint)) AS upto
 WHERE CAST(:position AS bigint) < CAST(:finish AS bigint)
 
--- do: the old rows of these pages and all that go or change with them, a line each
+-- do: the old rows of these pages and all rows deleted or changed with them, one line each
 WITH RECURSIVE
 own (relation, place) AS (
     SELECT tableoid, ctid FROM {schema}.{table}
@@ -97,7 +97,7 @@ SELECT k.part, k.rows, CASE WHEN octet_length(k.lines) < 67108864 THEN k.lines E
             ELSE md5(convert_to(k.lines, 'UTF8')) END AS checksum
 FROM (SELECT part, count(*) AS rows, string_agg(line, E'\n') AS lines FROM kept GROUP BY part) AS k
 
--- verify: the table was not rewritten meanwhile, and has no more of these rows than were archived
+-- verify: the table has not been rewritten meanwhile, and has no more of these rows than were archived
 SELECT pg_relation_filenode(CAST(CAST(:oid AS text) AS oid)) = CAST(CAST(:filenode AS text) AS oid) AS ok, count(*) AS rows_now
 FROM {schema}.{table}
 WHERE ctid < CAST('(' || CAST(:upto AS bigint) || ',0)' AS tid)

@@ -13,8 +13,8 @@
 -- idempotent: true
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside the backup folder}
---   increments: {type: keyword, enum: [wal, pages, none], default: null, description: what increments will be made of; else what fits the server}
---   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
+--   increments: {type: keyword, enum: [wal, pages, none], default: null, description: what increments will consist of; the server decides by default}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: maximum transfer rate in kB a second}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}
@@ -23,21 +23,22 @@
 --   rung: {type: string}
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
---   objects: {type: [integer, "null"], description: 'none: what a server has in memory and WAL has no fingerprint'}
---   warnings: {type: array, description: what the server should be told}
+--   objects: {type: [integer, "null"], description: 'null: a physical backup has no fingerprints'}
+--   warnings: {type: array, description: what should be changed on the server}
 -- examples: [{params: {}}]
 --
--- A physical copy of the whole cluster, all of its databases, by pg_basebackup, while the application goes on. Increments can be
--- made on it, and of those a restore to any moment where they are WAL: before version 17, and where WAL is not summarized, a
--- replication slot of ours then keeps WAL on the server until an increment has it. Needs a role with REPLICATION.
+-- Copy the whole cluster, with all its databases, by pg_basebackup while the application continues. Increments can be based on
+-- the copy. If they consist of WAL (before version 17, and where WAL is not summarized), they allow a restore to any point in
+-- time; a replication slot of aishell's then retains WAL on the server until an increment has copied it. Needs a role with
+-- REPLICATION.
 
 -- include: physical_backup
 
--- hold: keep WAL from here on, as long as this session lasts
+-- hold: retain WAL from here on, as long as this session lasts
 SELECT s.slot_name::text AS slot FROM pg_create_physical_replication_slot(CAST(:holder AS name), true, true) AS s
 
--- keep: the lasting slot, from where the temporary one is
+-- keep: the permanent slot, starting where the temporary one is
 SELECT s.slot_name::text AS slot FROM pg_copy_physical_replication_slot(CAST(:holder AS name), CAST(:slot AS name), false) AS s
 
--- drop_slot: a slot that lost its WAL, or of a backup that was not finished
+-- drop_slot: a slot that has lost its WAL, or of a backup that was not finished
 SELECT pg_drop_replication_slot(CAST(:slot AS name)) AS dropped

@@ -22,10 +22,10 @@
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside the backup folder}
 --   expected_bytes: {type: integer, default: null, description: the expected size; the backup does not start if there is less free space}
---   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
---   compression: {type: string, default: gzip, enum: [none, gzip, zstd], description: 'zstd: pg_dump 16 and later, where built with it'}
---   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second are written, by one job'}
---   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'tables at a time, each over a connection of its own'}
+--   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare it after a restore'}
+--   compression: {type: string, default: gzip, enum: [none, gzip, zstd], description: 'zstd needs pg_dump 16 or later, built with it'}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'maximum kB written a second, by one job'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'number of tables dumped in parallel, each over its own connection'}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}
@@ -37,17 +37,17 @@
 --   objects: {type: [integer, "null"], description: number of objects with a fingerprint}
 -- examples: [{params: {}}, {params: {compression: none, jobs: 4}}]
 --
--- Dumps the database with pg_dump, and the cluster's roles beside it with pg_dumpall, while the application goes on. Every table,
--- and its fingerprint, is of one and the same moment. Tables are locked against DROP, TRUNCATE and other schema changes
--- meanwhile; one that such a change waits for makes the backup fail. Nothing is written before it is clear that the role may read
--- every table in full. Under its name when every file has been read back into the manifest.
+-- Dump the database with pg_dump, and the cluster's roles with pg_dumpall, while the application continues. All tables and
+-- their fingerprints are of the same snapshot. Meanwhile tables are locked against DROP, TRUNCATE and other schema changes; if
+-- such a change waits for one of them, the backup fails. Nothing is written until it is certain that the role may read every
+-- table in full. The backup gets its name once every file has been read back and recorded in the manifest.
 
 -- include: backup_obstacles
 
--- snapshot: for pg_dump, which sees what this session sees
+-- snapshot: exported for pg_dump, which sees what this session sees
 SELECT pg_export_snapshot() AS snapshot
 
--- about: what a restored one has to be made like, and how far this one reaches
+-- about: the properties that a restored database needs, and the WAL position
 SELECT current_database() AS database, pg_database_size(d.oid) AS bytes, pg_encoding_to_char(d.encoding) AS encoding,
        d.datcollate AS collation, d.datctype AS ctype, coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider,
        coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale, to_jsonb(d) ->> 'daticurules' AS rules,

@@ -17,8 +17,8 @@
 -- idempotent: true
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside the backup folder}
---   parent: {type: string, default: null, description: the backup to go on from; else the newest verified physical one}
---   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: at most so many kB a second}
+--   parent: {type: string, default: null, description: 'the parent backup; default: the newest verified physical one'}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: maximum transfer rate in kB a second}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}
@@ -27,18 +27,18 @@
 --   rung: {type: string}
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
---   objects: {type: [integer, "null"], description: 'none: what a server has in memory and WAL has no fingerprint'}
+--   objects: {type: [integer, "null"], description: 'null: a physical backup has no fingerprints'}
 -- examples: [{params: {}}]
 --
--- What the whole cluster has changed since the last verified physical backup: its WAL, of which it can be restored to any moment
--- since then, or from version 17 on, where the server summarizes WAL, the changed pages. For WAL the server is made to end the
--- segment it writes.
+-- Back up what the whole cluster has changed since its last verified physical backup. This is its WAL, which allows a restore
+-- to any point in time since then, or from version 17 on, where the server summarizes WAL, the changed pages. For WAL the
+-- server is made to switch to a new segment.
 
 -- include: physical_backup
 
--- mark: a transaction of its own, by which a restore to a moment finds its end
+-- mark: a separate transaction, by which a point-in-time restore finds its end
 SELECT m::text AS lsn, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS at
 FROM pg_logical_emit_message(true, 'aishell', CAST(:marker AS text)) AS m
 
--- switch: end the segment, so that it is whole
+-- switch: end the segment, so that it is complete
 SELECT pg_switch_wal()::text AS lsn

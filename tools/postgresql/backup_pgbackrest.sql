@@ -15,28 +15,29 @@
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:
---   type: {type: keyword, enum: [full, incr], default: full, description: incr goes on from the newest set in the repository}
---   stanza: {type: string, description: as `pgbackrest.stanza` of the target}
---   config: {type: string, default: null, description: pgbackrest's configuration file; else its own default}
+--   type: {type: keyword, enum: [full, incr], default: full, description: incr is based on the newest set in the repository}
+--   stanza: {type: string, description: '`pgbackrest.stanza` of the target'}
+--   config: {type: string, default: null, description: "pgbackrest's configuration file; by default its own default"}
 --   repo: {type: integer, default: 1, minimum: 1, maximum: 256, description: which of the configured repositories}
---   destination: {type: string, default: null, description: 'a folder inside that of all backups, for what is noted of it'}
+--   destination: {type: string, default: null, description: 'a folder inside the backup folder, for its manifest'}
 -- returns:
 --   backup_id: {type: string}
---   backup_path: {type: string, description: what pgbackrest says of it and our manifest; the files are in its repository}
---   bytes: {type: integer, description: in the repository}
+--   backup_path: {type: string, description: folder of the manifest and of pgbackrest's information; the files are in its repository}
+--   bytes: {type: integer, description: size in the repository}
 --   source_bytes: {type: [integer, "null"]}
 --   rung: {type: string}
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
---   objects: {type: [integer, "null"], description: 'none: what a server has in memory and WAL has no fingerprint'}
---   warnings: {type: array, description: what pgbackrest warned of}
+--   objects: {type: [integer, "null"], description: 'null: a physical backup has no fingerprints'}
+--   warnings: {type: array, description: warnings of pgbackrest}
 -- examples: [{params: {stanza: main}}]
 --
--- A physical backup of the whole cluster by pgbackrest into the repository that the site has configured, while the application goes on.
--- Before, the stanza must be this very server's and its archiving must work: pgbackrest makes the server end a segment of WAL for
--- that. Runs as the account of the server's files. Afterwards pgbackrest expires what its own retention lets go.
+-- Back up the whole cluster with pgbackrest into the site's repository while the application continues. First checks that the
+-- stanza is of this very server and that archiving works, for which pgbackrest makes the server switch to a new WAL segment.
+-- Runs as the operating system account that owns the server's files. Afterwards pgbackrest expires backups by its own retention
+-- settings.
 
--- cluster: what a backup has to know of the cluster
+-- cluster: what a backup must know about the cluster
 SELECT pg_is_in_recovery() AS standby,
        (SELECT k.system_identifier::text FROM pg_control_system() AS k) AS system,
        (SELECT s.setting::bigint * CASE s.unit WHEN '8kB' THEN 8192 ELSE 1 END FROM pg_settings AS s
@@ -49,6 +50,6 @@ SELECT pg_is_in_recovery() AS standby,
         WHERE pg_tablespace_location(t.oid) LIKE '/%') AS tablespaces,
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text AS lsn
 
--- mark: a transaction of its own, by which a restore to a moment finds its end
+-- mark: a separate transaction, by which a point-in-time restore finds its end
 SELECT m::text AS lsn, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS at
 FROM pg_logical_emit_message(true, 'aishell', CAST(:marker AS text)) AS m

@@ -19,12 +19,11 @@
 --   failed: rows(failed)
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Refreshes the query planner's statistics of many tables, a hundred to a statement: measured at less than half the time of
--- single statements.
--- Tables that another session has locked are skipped, not waited for, so that one of them cannot stop its group. The most
--- changed tables come first. Whether each was analyzed is read from the server's count of ANALYZE runs, so empty tables and
--- tables never analyzed before count too. Needs ownership (version 17 on: MAINTAIN); without it PostgreSQL only warns, and the
--- table is skipped.
+-- Update the planner statistics of many tables with ANALYZE, a hundred tables per statement. Measured at less than half the
+-- time of single statements. Tables that another session has locked are skipped without waiting, so that one table cannot hold
+-- up its group. The tables with the most changes come first. Whether each table was analyzed is read from the server's count of
+-- ANALYZE runs, so empty tables and tables never analyzed before count too. Needs ownership (version 17 on: MAINTAIN); without
+-- it PostgreSQL only warns, and the table is skipped.
 
 -- find: the named tables, most changed rows first
 WITH RECURSIVE target AS (
@@ -39,16 +38,16 @@ SELECT t.nspname AS schema, t.relname AS "table", t.oid::text AS oid,
        sum(pg_stat_get_analyze_count(p.oid)) AS analyses, sum(pg_stat_get_mod_since_analyze(p.oid)) AS modified_rows
 FROM target AS t JOIN tree AS p ON p.root = t.oid
 GROUP BY t.oid, t.nspname, t.relname
--- before version 14 only the partitions are counted, not the parent
+-- before version 14 the server counts only the partitions' runs, not the parent's
 HAVING current_setting('server_version_num')::int >= 140000 OR bool_or(p.relkind IN ('r', 'm'))
 ORDER BY modified_rows DESC, t.nspname, t.relname
 
--- same: the tables of a group are those that were found
+-- same: the tables of the group are those that were found
 SELECT count(*) = 0 AS same
 FROM jsonb_to_recordset(CAST(:group AS jsonb)) AS g("schema" text, "table" text, oid text)
 WHERE to_regclass(format('%I.%I', g."schema", g."table")) IS DISTINCT FROM CAST(g.oid AS oid)
 
--- do: sample the tables of a group anew
+-- do: sample the tables of the group again
 ANALYZE (SKIP_LOCKED) {group}
 
 -- verify: the server has counted another ANALYZE of each
@@ -62,11 +61,11 @@ SELECT t."schema" AS schema, t."table" AS "table", sum(pg_stat_get_analyze_count
 FROM target AS t JOIN tree AS p ON p.root = t.oid
 GROUP BY t."schema", t."table", t.analyses
 
--- report: names that could not be worked on, and why
+-- report: named objects that cannot be analyzed, and why
 SELECT w."schema" AS schema, w."table" AS "table",
        CASE WHEN c.oid IS NULL THEN 'it does not exist' WHEN c.relpersistence = 't' THEN 'a temporary table of another session'
             ELSE CASE c.relkind WHEN 'v' THEN 'a view has no statistics' WHEN 'f'
-              THEN 'a foreign table: analyze it where it lives'
+              THEN 'a foreign table: analyze it on its own server'
                  ELSE 'not a table' END END AS reason
 FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
 LEFT JOIN pg_namespace AS n ON n.nspname = w."schema"

@@ -12,11 +12,11 @@
 --   bytes: first(size.bytes)
 -- examples: [{params: {}}]
 --
--- How large a full backup will be, to see whether there is room for it: half of the database without its indexes, which a dump
--- does not hold. Compressed rows take a third to a fifth of their tables as a rule; values that are compressed already, or that the
--- server has compressed, take as much as they do there.
+-- Estimate the size of a full backup: half the size of the database without its indexes, which a dump does not contain.
+-- Compressed, rows usually take a third to a fifth of the size of their table; values that are already compressed, by the
+-- application or by the server, take as much as in the table.
 
--- size: files of the database, less the indexes as VACUUM counted them last; nothing is opened, so that no lock is waited for
+-- size: the database's files, less the indexes as of the last VACUUM; opens no relation, so it waits for no lock
 SELECT (greatest(pg_database_size(current_database())
                  - (SELECT coalesce(sum(c.relpages::bigint), 0) FROM pg_class AS c WHERE c.relkind = 'i')
                    * current_setting('block_size')::bigint, 0) / 2)::bigint AS bytes

@@ -16,11 +16,10 @@
 --   not_checked: {from: rows(not_checked), description: with the reason}
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Checks nothing and says so: PostgreSQL checks tables and indexes only with the extension amcheck, and that is not installed
--- in this database.
--- `CREATE EXTENSION amcheck` (contrib; a superuser, or the owner of a trusted installation) makes the check possible. Until
--- then a complete pg_dump at least reads every row, and analyze_database_health reads the server's count of bad page
--- checksums.
+-- Report that nothing can be checked, because the extension amcheck is not installed in this database. PostgreSQL checks tables
+-- and indexes only with amcheck. `CREATE EXTENSION amcheck` (contrib; by a superuser, or the owner of the database if the
+-- extension is trusted) makes the check possible. Until then a complete pg_dump at least reads every row, and
+-- analyze_database_health reports the server's count of bad page checksums.
 
 -- not_checked: every named table, with the reason
 SELECT w."schema" AS schema, w."table" AS "table",

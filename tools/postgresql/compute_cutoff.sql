@@ -14,10 +14,11 @@
 --   cutoff: object(cutoff)
 -- examples: [{params: {retention_days: 90}}]
 --
--- The moment that lies so many days back on the database's own clock, in UTC and as the server's time zone writes it. Computed
--- once for a plan and frozen in it. Days are days of the calendar: over a change of the clocks the time of day stays the same.
+-- Compute the date and time a number of days ago by the database's clock, in UTC and in the session's time zone. Computed once
+-- for a plan, which keeps it. Days are calendar days: across a change to or from daylight saving time the time of day stays the
+-- same.
 
--- cutoff: now, and the moment so many days ago
+-- cutoff: the current time, and the time that many days ago
 SELECT to_char(c.cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"') AS utc,
        to_char(c.cutoff, 'YYYY-MM-DD HH24:MI:SS') AS local,
        current_setting('TimeZone') AS zone,

@@ -17,22 +17,22 @@
 --   most: {type: integer, default: 10000, minimum: 0, description: stop counting at this number}
 -- returns:
 --   counted: {from: first(counted.rows), description: 'rows, at most `most`'}
---   estimated: {from: rows(estimated), description: the plan of a query for them}
---   known: {from: first(statistics.known), description: whether an estimate rests on statistics}
+--   estimated: {from: rows(estimated), description: the planner's plan of a query for these rows}
+--   known: {from: first(statistics.known), description: whether the estimate is based on statistics}
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, start: '2026-01-01', finish: '2026-02-01'}}]
 --
--- How many rows a table has between two dates: counted up to a limit, and estimated by the query planner, from its
--- statistics, without reading the table. With an index that begins with the column the count reads so many entries of it at
--- most; without one it can read the whole table, so then the limit is to be 0.
+-- Count the rows of a table between two dates up to a limit, and estimate their number from the planner's statistics. The
+-- estimate does not read the table. With an index whose first column is the date, the count reads at most that many entries;
+-- without one it may read the whole table, so set the limit to 0 then.
 
--- counted: as many as the limit allows
+-- counted: rows in the range, up to the limit
 SELECT count(*) AS rows
 FROM (SELECT 1 FROM {schema}.{table} WHERE {date_column} >= :start AND {date_column} < :finish LIMIT CAST(:most AS bigint)) AS r
 
 -- estimated: what the planner expects
 EXPLAIN (FORMAT JSON) SELECT 1 FROM {schema}.{table} WHERE {date_column} >= :start AND {date_column} < :finish
 
--- statistics: a column that was never analyzed, or whose statistics this role may not read, is guessed at
+-- statistics: for a column never analyzed, or whose statistics this role may not read, the planner guesses
 WITH RECURSIVE tree AS (
   SELECT c.oid, c.relname, n.nspname
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -29,10 +29,10 @@
 --       relatives: {tables: [{schema: public, table: app_log_detail, columns: [{column: log_id, form: any}], key: []}],
 --         edges: [{parent: 0, child: 1, pairs: [[log_id, id]]}]}}
 --
--- How many rows of another table refer to the rows of this one that are older than the cut-off, by any of some foreign keys: they go,
--- or are changed, with them. A row that refers to several is counted once. Reads both tables.
+-- Count the rows of another table that reference rows older than a cut-off date. Follows the given foreign keys: these rows are
+-- deleted or changed with the old ones. A row that references several is counted once. Reads both tables.
 
--- referring: the rows that depend on old ones
+-- referring: the rows that reference old ones
 WITH old AS NOT MATERIALIZED (SELECT * FROM {schema}.{table} WHERE {date_column} < :cutoff{filters})
 SELECT count(*) AS rows
 FROM {child_schema}.{child_table} AS c

@@ -17,10 +17,10 @@
 --   method: first(count.method)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- How many rows a table, partitioned table or view has: an estimate that costs nothing, or exact.
--- The estimate is the row density of the last VACUUM or ANALYZE times the present size, as the query planner does it; there is
--- none for views, foreign tables and tables never analyzed. Exact reads the whole table: safe, but as slow as the table is
--- large. Needs SELECT on the table, and waits while another session holds it locked against reading.
+-- Count the rows of a table, partitioned table or view, or estimate their number. The estimate costs nothing: it is the row
+-- density of the last VACUUM or ANALYZE times the present size, as in the query planner; there is none for views, foreign
+-- tables and tables never analyzed. An exact count reads the whole table: it is safe, but takes as long as the table is large.
+-- Needs SELECT on the table, and waits while another session has locked it against reading.
 
 -- count: one row
 WITH RECURSIVE target AS (

@@ -43,11 +43,11 @@
 -- examples:
 --   - params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00', archive: /var/a}
 --
--- Deletes the rows that an archive has, a chunk of it at a time, each chunk read back and checked first. Only row versions from
--- before the archive's beginning go: what was written or changed since stays for the next run, and so does everything when the
--- table was rewritten since (VACUUM FULL, CLUSTER), because then the pages are not those of the archive.
--- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
--- pages is looked up there (measured on rows of 230 bytes: about five times as long as reading the range).
+-- Delete the rows that an archive contains, a chunk at a time, after reading back and checking the chunk. Only row versions
+-- from before the archive began are deleted: rows inserted or changed since stay for the next run. All rows stay if the table
+-- has been rewritten since (VACUUM FULL, CLUSTER), because its pages are then not those of the archive. Before PostgreSQL 14 a
+-- range of pages cannot be scanned by itself, so every possible row position (ctid) on these pages is looked up there (measured
+-- on rows of 230 bytes: about five times slower than reading the range).
 
 -- find: the table
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes,
@@ -57,7 +57,7 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- include: same_name
 
--- stands: the archived rows of these pages that are what they were, by the MD5 of their lines
+-- stands: the archived rows of these pages that are unchanged, by the MD5 of their lines
 SELECT string_agg(CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN md5(r.line) ELSE md5(convert_to(r.line, 'UTF8')) END, ',')
          AS sums
 FROM (SELECT row_to_json(t.*)::text AS line
@@ -78,7 +78,7 @@ WHERE tableoid = CAST(CAST(:oid AS text) AS oid) AND
   AND (age(xmin) > age(CAST(CAST(:horizon AS text) AS xid)) OR age(xmin) < 0)
   AND {date_column} < :cutoff{filters}
 
--- verify: no old row is left on the pages of the archive, on any page where it is of the whole table
+-- verify: no old row is left on the archive's pages, or on any page if the archive is of the whole table
 SELECT count(*) = 0 AS ok, count(*) AS remaining
 FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CASE WHEN CAST(:whole AS boolean) THEN 4294967294 ELSE CAST(:upto AS bigint) END || ',0)' AS tid)

@@ -62,13 +62,12 @@
 --       relatives: {tables: [{schema: public, table: items, columns: [{column: id, type: bigint, form: plain}]}],
 --         edges: [{parent: 0, child: 1, pairs: [[order_id, id]]}]}}
 --
--- Deletes the rows that an archive has, a chunk of it at a time, and lets the foreign keys take along or change the rows that the
--- archive has of other tables. In the transaction of a chunk every row that the deletion would reach is looked up first and
--- compared with the archive's own, but for what this deletion itself has set to NULL; where one came in or was changed since, the
--- chunk stays as a whole for the next run. The
--- transaction is REPEATABLE READ: a row that comes in after the look makes the deletion fail, and be tried again.
--- Before PostgreSQL 14 a range of pages can only be found by reading all of them, so every place that a row can have on these
--- pages is looked up there (measured on rows of 230 bytes: about five times as long as reading the range).
+-- Delete the rows that an archive contains, a chunk at a time, and let foreign keys delete or change the related rows that it
+-- also contains. In the transaction of a chunk, every row that the deletion would reach is first looked up and compared with
+-- the archive, except for values that this deletion itself has set to NULL. If a row has been added or changed since, the chunk
+-- is kept whole for the next run. The transaction is REPEATABLE READ: a row added after the comparison makes the deletion fail,
+-- and it is tried again. Before PostgreSQL 14 a range of pages cannot be scanned by itself, so every possible row position
+-- (ctid) on these pages is looked up there (measured on rows of 230 bytes: about five times slower than reading the range).
 
 -- find: the table
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, pg_table_size(c.oid) AS bytes,
@@ -78,7 +77,7 @@ WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'
 
 -- include: same_name
 
--- guard: every row that the deletion of these pages reaches
+-- guard: every row that deleting these pages' rows reaches
 WITH RECURSIVE
 own (relation, place) AS (
 -- include [>= 14]: archived_places
@@ -99,7 +98,7 @@ WHERE tableoid = CAST(CAST(:oid AS text) AS oid)
   ) AS own))
   AND {date_column} < :cutoff{filters}
 
--- verify: no old row is left on the pages of the archive, on any page where it is of the whole table
+-- verify: no old row is left on the archive's pages, or on any page if the archive is of the whole table
 SELECT count(*) = 0 AS ok, count(*) AS remaining
 FROM ONLY {schema}.{table}
 WHERE ctid < CAST('(' || CASE WHEN CAST(:whole AS boolean) THEN 4294967294 ELSE CAST(:upto AS bigint) END || ',0)' AS tid)

@@ -15,11 +15,11 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   date_column: {type: identifier, description: the column with the date of a row}
---   cutoff: {type: scalar, description: partitions that can hold nothing but rows before this go}
+--   cutoff: {type: scalar, description: drop partitions that can contain only rows before this}
 -- returns:
 --   partitions_dropped: count(ok)
---   rows_dropped: {from: total(check.counted), description: 'as counted right before; null where one of them was not'}
---   rows_counted: {from: list(check.counted), description: 'the same for each of `dropped`; up to a million are counted'}
+--   rows_dropped: {from: total(check.counted), description: 'as counted right before; null if one partition was not counted'}
+--   rows_counted: {from: list(check.counted), description: 'the count for each of `dropped`, at most a million'}
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
 --   dropped: rows(ok)
@@ -27,14 +27,14 @@
 --   skipped: rows(skipped)
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
 --
--- Drops the partitions of a table that can hold nothing but rows before the cut-off, where the server cannot detach them while
--- the application goes on: before version 14, and where there is a DEFAULT partition. The table and its DEFAULT partition are
--- locked against everything for the moment that each detach takes, and the tables that foreign keys of the partition refer to for
--- the moment of the drop. The locks are waited for a second at a time with pauses in which everybody passes, and given up soon.
--- What a concurrent detach has left half done is finished. The rules of what stays are those of drop_old_partitions.
--- Needs ownership of the table and of its partitions.
+-- Drop the partitions of a table that can contain only rows older than a cut-off date, where they cannot be detached
+-- concurrently. This is the case before version 14, and if there is a DEFAULT partition. The table and its DEFAULT partition
+-- are locked against all access for the moment of each detach, and the tables referenced by the partition's foreign keys for
+-- the moment of the drop. aishell waits for the locks a second at a time, with pauses that let other sessions through, and soon
+-- gives up. A pending concurrent detach is finished. Partitions are kept by the rules of drop_old_partitions. Needs ownership
+-- of the table and of its partitions.
 
--- find: the partitions that may go; what is half detached comes first, since no other can be detached before
+-- find: the partitions that may be dropped; one pending detach comes first, since no other can be detached before it
 WITH
 -- include: held,
 -- include: log_partitions
@@ -45,7 +45,7 @@ ORDER BY p.pending DESC, p.at, p.number, p.partition
 
 -- include: same_partition
 
--- check: where the partition stands, and whether it holds what its bounds say
+-- check: how far the partition is detached, and whether its rows match its bounds
 -- include: partition_check
 
 -- detach: take the partition out of the table
@@ -54,14 +54,14 @@ ALTER TABLE {schema}.{table} DETACH PARTITION {partition_schema}.{partition}
 -- finalize: finish an interrupted detach
 ALTER TABLE {schema}.{table} DETACH PARTITION {partition_schema}.{partition} FINALIZE
 
--- do: drop what was detached
+-- do: drop the detached partition
 DROP TABLE {partition_schema}.{partition}
 
--- verify: it is gone
+-- verify: the partition is gone
 SELECT NOT EXISTS (SELECT 1 FROM pg_class AS c WHERE c.oid = CAST(:oid AS oid)) AS ok, 0 AS bytes
 
--- undo: as long as a partition is only detached, it is attached again; one that was dropped is gone
+-- undo: a partition that is only detached is attached again; a dropped one cannot be restored
 ALTER TABLE {schema}.{table} ATTACH PARTITION {partition_schema}.{partition} {bound}
 
--- undone: whether it is a partition as it was
+-- undone: whether it is a partition again
 -- include: partition_undone

@@ -19,27 +19,28 @@
 --   skipped: rows(skipped)
 -- examples: [{params: {database: aishell_scratch_1a2b3c4d}}]
 --
--- Drops a scratch database that a restore test or a restore of ours was killed over: a copy of what a backup holds, which has no use
--- any more. No database of another name is ever dropped. One that a session is in is left, and the server refuses it as well. No table
--- of any other database is locked. Needs ownership of the scratch database, which a restore gives to the owner of the original.
+-- Drop a scratch database left by a restore or restore test of aishell that was killed. It is a copy of a backup and no longer
+-- needed. A database of another name is never dropped. One that a session is connected to is kept, and the server would refuse
+-- to drop it anyway. No table of any other database is locked. Needs ownership of the scratch database, which a restore gives
+-- to the owner of the original.
 
--- find: the database, if it is there
+-- find: the database, if it exists
 SELECT d.datname::text AS name, d.oid::text AS oid,
        CASE WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS bytes
 FROM pg_database AS d WHERE d.datname = CAST(:database AS text)
 
--- same: it is the one that was approved
+-- same: the database is the one that was approved
 SELECT EXISTS (SELECT 1 FROM pg_database AS d
                WHERE d.oid = CAST(CAST(:oid AS text) AS oid) AND d.datname = CAST(:database AS text)) AS same
 
--- check: nobody is in it
+-- check: no session is connected to it
 SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_stat_activity AS a
                          WHERE a.datid = d.oid AND coalesce(a.backend_type, 'client backend') = 'client backend')
-              THEN 'a session is in it' END AS reason
+              THEN 'a session is connected to it' END AS reason
 FROM pg_database AS d WHERE d.datname = CAST(:database AS text)
 
 -- do: drop it
 DROP DATABASE IF EXISTS {database}
 
--- verify: it is gone
+-- verify: the database is gone
 SELECT NOT EXISTS (SELECT 1 FROM pg_database AS d WHERE d.oid = CAST(CAST(:oid AS text) AS oid)) AS ok

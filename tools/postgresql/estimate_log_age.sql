@@ -16,10 +16,10 @@
 --   ends: object(ends)
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at}}]
 --
--- The oldest and the newest date of a table as the last ANALYZE saw them in its sample, without reading the table: for tables
--- that no index on the date helps with. Nothing where the table was never analyzed, or this role may not read its statistics.
+-- Estimate the oldest and newest date of a table from the sample of the last ANALYZE, without reading the table. For tables
+-- without an index on the date. Returns nothing if the table was never analyzed, or if this role may not read its statistics.
 
--- ends: as texts
+-- ends: as text
 SELECT b.bounds[1] AS oldest, b.bounds[cardinality(b.bounds)] AS newest
 FROM (SELECT CAST(CAST(s.histogram_bounds AS text) AS text[]) AS bounds
       FROM pg_stats AS s

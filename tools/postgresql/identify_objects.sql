@@ -14,10 +14,10 @@
 --   objects: rows(objects)
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- What these names stand for right now: the OID (a dropped and recreated table has another), size, rows, definitions of the
--- indexes, and how many other sessions hold a lock on the object. An approval is bound to this.
--- The size is exact, except while another session holds the table locked: then it is what pg_class remembers. Partitions of a
--- partitioned table are summed.
+-- Identify the objects under the given names, so that an approval can be bound to them. Returns the OID (a dropped and
+-- recreated table has another), size, rows, definitions of the indexes, and how many other sessions hold a lock on the object.
+-- The size is exact, unless another session has locked the table: then it is taken from pg_class. For a partitioned table the
+-- partitions are added up.
 
 -- objects: one row per named object that exists
 WITH target AS MATERIALIZED (
@@ -44,7 +44,7 @@ SELECT t.schema_name AS schema, t.relname AS "table", t.kind AS kind, t.oid::tex
        coalesce(d.list, '[]')::text AS indexes
 FROM target AS t
 CROSS JOIN LATERAL (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
+  -- A partitioned table is replaced by its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
   WITH RECURSIVE tree AS (
     SELECT t.oid, t.relkind
     UNION ALL
@@ -59,7 +59,7 @@ CROSS JOIN LATERAL (
   WHERE p.relkind IN ('r', 'm')
 ) AS s
 CROSS JOIN LATERAL (
-  -- From the catalog: pg_get_indexdef() would wait for a locked table. Invalid indexes come and go with interrupted builds.
+  -- Read from the catalog: pg_get_indexdef() would wait for a locked table. Invalid indexes come and go with interrupted builds.
   SELECT json_agg(
            concat_ws(' ', CASE WHEN i.indisprimary THEN 'primary' WHEN i.indisunique THEN 'unique' END, am.amname,
              quote_ident(x.relname), '(' || k.columns || ')',

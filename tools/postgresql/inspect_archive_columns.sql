@@ -15,9 +15,9 @@
 --   columns: rows(columns)
 -- examples: [{params: {schema: public, table: app_log}}]
 --
--- The columns of a table that an archive keeps, and the form in which their values lose nothing: `plain` where JSON has a type
--- for them, `text` where only PostgreSQL's own text says all (JSON null apart from NULL, bounds of arrays, composite types).
--- Generated columns are left out: they are computed again when the rows are loaded.
+-- List the columns of a table that an archive stores, with the form that preserves each value exactly. The form is `plain` if
+-- JSON has a type for the values, and `text` if only PostgreSQL's own text format preserves them (JSON null as opposed to NULL,
+-- bounds of arrays, composite types). Generated columns are left out: they are computed again when the rows are loaded.
 
 -- columns: name, type and form of each, in order
 SELECT a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type,

@@ -10,8 +10,8 @@
 --   databases: rows(databases)
 -- examples: [{params: {}}]
 --
--- The databases of the server, for a target that is a whole server. Templates are none. One that takes no connections, or not
--- those of this role, is among them: whoever is to work on it is told so.
+-- List the databases of the server, for a target that is a whole server. Templates are left out. A database that accepts no
+-- connections, or none of this role, is included, so that a plan for it says so.
 
 -- databases: one row per database
 SELECT d.datname AS database FROM pg_database AS d WHERE NOT d.datistemplate ORDER BY d.datname

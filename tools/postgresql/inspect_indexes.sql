@@ -12,11 +12,10 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {}}]
 --
--- Every index of the user's tables with its size, whether it is valid, and an estimate of its bloat, in one query without a
--- lock.
--- Sizes are pg_class.relpages as of the last VACUUM or ANALYZE. Only btree indexes are estimated. From version 13 on equal
--- keys share entries, so that the size of a non-unique index depends on how often keys repeat: where that is not known well
--- enough the figure is withheld (measure_indexes knows, with pgstattuple). Partitioned indexes hold nothing and are left out.
+-- List every index of user tables with its size, validity and estimated bloat, in one query without locks. Sizes are
+-- pg_class.relpages as of the last VACUUM or ANALYZE. Only btree indexes are estimated. From version 13 on equal keys share
+-- entries, so the size of a non-unique index depends on how often keys repeat: if that is not known well enough, the figure is
+-- withheld (measure_indexes measures it with pgstattuple). Partitioned indexes hold no data and are left out.
 
 -- indexes: one row per index
 WITH target AS MATERIALIZED (
@@ -41,7 +40,7 @@ WITH target AS MATERIALIZED (
 ),
 -- include: index_estimate
 SELECT r.schema_name AS schema, r.table_name AS "table", r.index_name AS index_name,
-       -- an index made before its table was filled still counts one page
+       -- an index created before its table was filled still counts one page
        CASE WHEN r.analyzed IS NOT NULL OR r.pages > 1 OR pg_stat_get_live_tuples(r.indrelid) = 0 THEN r.bytes END AS bytes,
        r.valid AS valid,
        round(r.percent::numeric, 1) AS fragmentation_percent, r.method AS method,

@@ -17,11 +17,12 @@
 --   parents: rows(parents)
 -- examples: [{params: {tables: [{schema: public, table: app_log}]}}]
 --
--- What has to be known of tables before rows are deleted from them: their columns and which of them an index begins with, the
--- foreign keys that point to them and what these do on a delete, and the triggers that a delete fires. From the catalog only.
+-- List what must be known about tables before their rows are deleted: columns, referencing foreign keys and triggers. Says
+-- which columns an index begins with, what the foreign keys that reference the tables do on a delete, and which triggers a
+-- delete fires. Reads the catalog only.
 
--- columns: each column in order; `indexed`: a whole, valid btree index begins with it; `partition_key`: the table, or partitions of
--- it at whatever depth, are divided by ranges of it
+-- columns: each column in order; `indexed`: a valid btree index that is not partial begins with it; `partition_key`: the table, or
+-- its partitions at any level, are partitioned by ranges of it
 WITH RECURSIVE tree AS (
   SELECT p.partrelid AS root, p.partrelid AS oid FROM pg_partitioned_table AS p
   UNION ALL
@@ -46,7 +47,7 @@ JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w."table"
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY n.nspname, c.relname, a.attnum
 
--- children: tables whose foreign keys point here; `on_delete`: cascade | set null | set default | no action
+-- children: tables whose foreign keys reference these; `on_delete`: cascade | set null | set default | no action
 SELECT n.nspname AS schema, c.relname AS "table", kn.nspname AS child_schema, k.relname AS child_table, f.conname AS name,
        CASE f.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' WHEN 'd' THEN 'set default' ELSE 'no action' END
          AS on_delete,
@@ -64,7 +65,7 @@ JOIN pg_class AS k ON k.oid = f.conrelid
 JOIN pg_namespace AS kn ON kn.oid = k.relnamespace
 ORDER BY n.nspname, c.relname, f.conname
 
--- triggers: what else a delete sets off
+-- triggers: the triggers that a delete fires
 SELECT n.nspname AS schema, c.relname AS "table", t.tgname AS name,
        format('%s.%s', pn.nspname, p.proname) AS calls
 FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
@@ -75,7 +76,7 @@ JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_namespace AS pn ON pn.oid = p.pronamespace
 ORDER BY n.nspname, c.relname, t.tgname
 
--- parents: the tables that these are partitions of, at whatever depth
+-- parents: the tables of which these are partitions, at any level
 WITH RECURSIVE above AS (
   SELECT c.oid, c.oid AS parent
   FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)

@@ -18,11 +18,12 @@
 --   leaves: rows(leaves)
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
 --
--- Which partitions of a table hold nothing but rows before the cut-off, so that they can go as a whole, and why each other one
--- stays; and the tables below those that stay in which old rows can be. A table that is not partitioned has none of either.
--- From the catalog: no partition is read, and none is waited for. Bounds are compared as the column's own type orders them.
+-- List the partitions of a table that contain only rows older than a cut-off date, and the reason why each other one is kept.
+-- Also lists the leaf tables of the kept partitions that may contain old rows. A table that is not partitioned has neither.
+-- Reads the catalog only: no partition is read, and no lock is waited for. Bounds are compared as the column's own type orders
+-- them.
 
--- partitions: the direct partitions, the oldest first; `stays`: why it must not be dropped, NULL when it may
+-- partitions: the direct partitions, oldest first; `stays`: why it must not be dropped, NULL if it may be
 WITH
 -- include: held,
 -- include: log_partitions
@@ -31,7 +32,7 @@ CASE WHEN p.by_date AND NOT p.unknown THEN p.old END AS old, p.stays AS stays, p
 FROM part AS p
 ORDER BY p.at, p.number, p.partition
 
--- leaves: the tables of the partitions that stay, but for those in which nothing can be old
+-- leaves: the leaf tables of the partitions that are kept, except those that cannot contain old rows
 WITH RECURSIVE
 -- include: held,
 -- include: log_partitions,

@@ -17,10 +17,10 @@
 --   obstacles: rows(obstacles)
 -- examples: [{params: {}}]
 --
--- What the connected role may do here, for `aishell doctor` and for every plan: which of the server's predefined roles it has, how
--- many of each owner's tables it may read and maintain (as a member of the owner; from version 17 on also by MAINTAIN, which
--- pg_maintain gives), which privileges it lacks on which table, and whether it may call the extensions' functions that measure
--- and check; and what a dump of the database would not be whole for. Reads catalogs only and takes no lock.
+-- Report what the connected role may do, for `aishell doctor` and for every plan. Says which predefined roles of the server it
+-- has, how many of each owner's tables it may read and maintain (as a member of the owner; from version 17 on also by MAINTAIN,
+-- which pg_maintain grants), which privileges it lacks on which table, whether it may call the extensions' functions that
+-- measure and check, and what would make a dump of the database incomplete. Reads catalogs only and takes no lock.
 
 -- role: one row
 SELECT current_user::text AS role_name, current_setting('is_superuser') = 'on' AS superuser,
@@ -29,11 +29,11 @@ SELECT current_user::text AS role_name, current_setting('is_superuser') = 'on' A
        (SELECT coalesce(array_agg(r.rolname::text ORDER BY r.rolname), '{}') FROM pg_roles AS r
         WHERE r.oid < 16384 AND r.rolname LIKE 'pg\_%' AND pg_has_role(r.oid, 'USAGE')) AS held
 
--- owners: one row per owner of tables: how many there are, and what the connected role may do with them
+-- owners: one row per owner of tables: how many tables, and what the connected role may do with them
 SELECT o.rolname::text AS owner, o.rolsuper AS superuser, pg_has_role(o.oid, 'USAGE') AS held,
        count(*) AS tables,
        count(*) FILTER (WHERE has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) AS readable,
-       -- The word MAINTAIN is an error before version 17: CASE keeps it from being looked at.
+       -- The word MAINTAIN is an error before version 17: CASE keeps it from being evaluated.
        count(*) FILTER (WHERE has_schema_privilege(c.relnamespace, 'USAGE')
          AND CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
                   ELSE pg_has_role(o.oid, 'USAGE') END) AS maintainable,
@@ -45,15 +45,15 @@ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT
 GROUP BY o.oid, o.rolname, o.rolsuper
 ORDER BY o.rolname
 
--- tables: one row per table that something may not be done with, and what; none for a superuser. OWNERSHIP is what no grant
--- but that of the owner's role gives; MAINTAIN, before version 17, is the owner's; VACUUM is MAINTAIN, or the database's owner's
+-- tables: one row per table on which the role lacks privileges; none for a superuser. OWNERSHIP comes only with membership in the
+-- owner's role; before version 17 only the owner has MAINTAIN; VACUUM means MAINTAIN or ownership of the database
 SELECT n.nspname::text AS schema, c.relname::text AS "table", c.relkind::text AS relkind, o.rolname::text AS owner,
        o.rolsuper AS superuser, e.extension AS extension, l.lacking AS lacking
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_roles AS o ON o.oid = c.relowner
 CROSS JOIN LATERAL (SELECT pg_has_role(o.oid, 'USAGE') AS owned, has_schema_privilege(n.oid, 'USAGE') AS reached) AS h
--- The word MAINTAIN is an error before version 17: CASE keeps it from being looked at.
+-- The word MAINTAIN is an error before version 17: CASE keeps it from being evaluated.
 CROSS JOIN LATERAL (SELECT CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN')
                                 ELSE h.owned END AS maintained) AS m
 CROSS JOIN LATERAL (
@@ -73,13 +73,13 @@ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT
   AND current_setting('is_superuser') <> 'on' AND l.lacking <> '{}'
 ORDER BY n.nspname, c.relname
 
--- extensions: those that measure and check, as far as the server has their files
+-- extensions: those that measure and check, if the server has their files
 SELECT a.name::text AS name, a.installed_version AS installed_version, a.default_version AS default_version
 FROM pg_available_extensions AS a
 WHERE a.name IN ('pgstattuple', 'amcheck')
 ORDER BY a.name
 
--- functions: what they bring that aishell calls, and whether it may: that takes EXECUTE, and USAGE on the schema they are in
+-- functions: their functions that aishell calls, and whether it may, which needs EXECUTE and USAGE on their schema
 SELECT e.extname::text AS extension, n.nspname::text AS schema,
        format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) AS signature,
        m.granted AND m.reached AS allowed, m.granted AS granted, m.reached AS reached,
@@ -92,7 +92,7 @@ JOIN pg_namespace AS n ON n.oid = p.pronamespace
 CROSS JOIN LATERAL (SELECT has_function_privilege(p.oid, 'EXECUTE') AS granted, has_schema_privilege(n.oid, 'USAGE') AS reached) AS m
 WHERE e.extname IN ('pgstattuple', 'amcheck')
   AND (p.proname IN ('pgstattuple', 'pgstattuple_approx', 'pgstatindex', 'verify_heapam')
-       OR p.proname = 'bt_index_check' AND p.pronargs = 2)  -- the one that looks at the table too
+       OR p.proname = 'bt_index_check' AND p.pronargs = 2)  -- the variant that also reads the table
 ORDER BY e.extname, p.proname, p.pronargs
 
 -- include: backup_obstacles

@@ -17,11 +17,12 @@
 --   effects: rows(effects)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- What has to be known of a table before rows of it are archived and deleted: which of its columns may be NULL and what they are by
--- default, its primary key, the foreign keys that point to it with what these do on a delete and to which columns, and the triggers
--- and rules that a delete or an update fires, with their text. From the catalog only.
+-- List what must be known about a table before its rows are archived and deleted with related rows: columns, primary key,
+-- referencing foreign keys and triggers. Says which columns may be NULL and their defaults, which columns each foreign key sets
+-- and what it does on a delete, and which triggers and rules a delete or an update fires, with their text. Reads the catalog
+-- only.
 
--- columns: each column; `key_position`: its place in the primary key; `hidden`: row security keeps rows of the table from us
+-- columns: each column; `key_position`: its position in the primary key; `hidden`: row security hides rows of the table
 SELECT a.attname AS column, NOT a.attnotnull AS nullable, a.attgenerated <> '' AS generated, false AS by_itself,
        CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS "default",
        (SELECT k.place FROM pg_index AS i, unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
@@ -34,8 +35,8 @@ LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE n.nspname = :schema AND c.relname = :table
 ORDER BY a.attnum
 
--- children: foreign keys that point here; `on_delete`: cascade | set null | set default | no action; `set_columns`: those it sets
--- (before version 15 it sets all of its columns, and the catalog has no list of them)
+-- children: foreign keys that reference this table; `on_delete`: cascade | set null | set default | no action; `set_columns`: the
+-- columns it sets (before version 15 it sets all its columns, and the catalog has no list of them)
 SELECT kn.nspname AS child_schema, k.relname AS child_table, f.conname AS name,
        CASE f.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' WHEN 'd' THEN 'set default' ELSE 'no action' END
          AS on_delete,
@@ -57,7 +58,7 @@ JOIN pg_namespace AS kn ON kn.oid = k.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table
 ORDER BY kn.nspname, k.relname, f.conname
 
--- effects: triggers of this table, and rules, that a delete or an update of a row sets off
+-- effects: triggers and rules of this table that a delete or an update of a row fires
 SELECT t.tgname AS name, 'trigger' AS kind, t.tgtype & 8 = 8 AS on_delete, t.tgtype & 16 = 16 AS on_update, p.prosrc AS body
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

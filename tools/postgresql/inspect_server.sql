@@ -12,17 +12,17 @@
 --   server: object(server)
 -- examples: [{params: {}}]
 --
--- Who and where we are: the database and its size, the role, standby or not, what would be in the way of maintenance (old
--- transactions, replica lag, active sessions), and how near the database is to transaction id wraparound.
--- Reads statistics views and takes no lock. Without pg_monitor (or pg_read_all_stats) the server hides other users' sessions:
--- figures that would be wrong then are NULL. Without pg_read_all_settings data_directory is NULL. The identity is made of the
--- cluster's system identifier, where the server is (data directory or address) and the database's OID and name, since clones
--- share the first.
+-- Describe the server, the database and the connected role, and what would hinder maintenance. Returns the size of the
+-- database, whether the server is a standby, old transactions, replica lag, active sessions, and how near the database is to
+-- transaction id wraparound. Reads statistics views and takes no lock. Without pg_monitor (or pg_read_all_stats) the server
+-- hides other users' sessions: figures that would be wrong then are NULL. Without pg_read_all_settings data_directory is NULL.
+-- The identity consists of the cluster's system identifier, the server's location (data directory or address) and the
+-- database's OID and name, since clones share the system identifier.
 
 -- server: one row about this server and database
 WITH busy AS (
-  -- Transactions of this database that hold back VACUUM and keep a CONCURRENTLY build waiting. Not ours, not autovacuum's, and
-  -- no replication senders (their lag is reported on its own); prepared transactions have no session.
+  -- Transactions of this database that hold back VACUUM and keep a CONCURRENTLY build waiting, except aishell's own, autovacuum's and
+  -- those of WAL senders (whose lag is reported separately); prepared transactions have no session.
   SELECT a.xact_start AS since,
          format('pid %s, user %s, %s, application %s', a.pid, a.usename, a.state,
            coalesce(nullif(a.application_name, ''), 'unnamed')) AS who
@@ -38,7 +38,7 @@ WITH busy AS (
   SELECT CASE WHEN bool_or(a.state IS NULL) THEN NULL ELSE count(*) FILTER (WHERE a.state = 'active') END AS active
   FROM pg_stat_activity AS a WHERE coalesce(a.backend_type, 'client backend') = 'client backend' AND a.pid <> pg_backend_pid()
 ), hidden AS (
-  -- of sessions that the role may not look into, the server tells neither kind nor state nor transaction
+  -- the server hides the kind, state and transaction of sessions that the role may not see
   SELECT count(*) AS sessions FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.backend_type IS NULL
 ), replicas AS (
   SELECT max(coalesce(extract(epoch FROM r.replay_lag), 0)) FILTER (WHERE r.replay_lsn IS NOT NULL) AS lag
@@ -47,7 +47,7 @@ WITH busy AS (
   -- Hidden from roles without pg_read_all_settings: the view then has no such row.
   SELECT max(s.setting) AS data_directory FROM pg_settings AS s WHERE s.name = 'data_directory'
 ), by_default AS (
-  -- What the role and the database set for their sessions; that of the role in the database goes before all others.
+  -- Settings of the role and the database for their sessions; that of the role in the database takes precedence.
   SELECT CAST(split_part(c.setting, '=', 2) AS boolean) AS read_only
   FROM pg_db_role_setting AS x CROSS JOIN LATERAL unnest(x.setconfig) AS c(setting)
   WHERE split_part(c.setting, '=', 1) = 'default_transaction_read_only'

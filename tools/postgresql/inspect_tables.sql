@@ -12,18 +12,17 @@
 --   tables: rows(tables)
 -- examples: [{params: {}}]
 --
--- Every table, partition, materialized view, view and foreign table of the database with its size, dead rows, age of
--- statistics and an estimate of its bloat, in one query.
--- Sizes are pg_class.relpages as of the last VACUUM or ANALYZE (TOAST included), never a size function: those queue behind a
--- locked table. A table that was never vacuumed or analyzed has no size yet (NULL). Partitioned parents hold nothing; their
--- partitions are rows of their own.
--- The bloat estimate compares the pages there are with the pages that the rows need at the average width that ANALYZE found
--- (after the check_postgres and pgsql-bloat-estimation queries, with padding added): right within a few points on fresh
--- statistics, 80 points off on stale ones, so it is withheld when more than 10 % of the rows + 50 changed since the last
--- ANALYZE, and when the role may not read the statistics (pg_read_all_data or SELECT is needed; pg_monitor is not enough).
--- TOAST is not part of the estimate.
+-- List every table, partition, view, materialized view and foreign table with its size, dead rows, age of statistics and
+-- estimated bloat. One query returns all of them. Sizes are pg_class.relpages as of the last VACUUM or ANALYZE (TOAST
+-- included), never from a size function, which would queue behind a locked table. A table that was never vacuumed or analyzed
+-- has no size yet (NULL). Partitioned parents hold no data; their partitions are listed separately. The bloat estimate compares
+-- the actual pages with the pages that the rows need at the average width found by ANALYZE (after the check_postgres and
+-- pgsql-bloat-estimation queries, with padding added). It is right within a few points with fresh statistics and 80 points off
+-- with stale ones, so it is withheld when more than 10 % of the rows + 50 have changed since the last ANALYZE, and when the
+-- role may not read the statistics (pg_read_all_data or SELECT is needed; pg_monitor is not enough). TOAST is not part of the
+-- estimate.
 
--- tables: one row per relation that is no system object
+-- tables: one row per relation that is not a system object
 WITH target AS MATERIALIZED (
   SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples, c.relpages AS pages,
          coalesce(substring(array_to_string(c.reloptions, ',') FROM 'fillfactor=([0-9]+)')::int, 100) AS fillfactor,

@@ -34,13 +34,13 @@
 --   - params: {schema: public, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: bigint, form: plain}]}
 --
--- Puts the rows of an archive into a table, a chunk a transaction. Rows whose key is there already stay as they are; identity
--- columns get the archived values. Into a table without such a key all rows go in one transaction. The archive is checked as it
--- is read.
--- Rows that the archive's run did not delete are left out. Where the table refers to itself, a row goes in after the one that
--- it refers to, and rows that do so in a circle without what they refer to.
+-- Load the rows of an archive back into a table, one transaction per chunk. Rows whose key already exists are left alone;
+-- identity columns get the archived values. If the table has no suitable key, all rows are loaded in one transaction. The
+-- archive is checked as it is read. Rows that the archive's run did not delete are left out. If the table references itself, a
+-- row is inserted after the row it references; rows that reference each other in a circle are inserted without these
+-- references.
 
--- find: the table, and whether no key of archived columns would tell a row that is sent twice
+-- find: the table; `whole` if it has no key of archived columns by which a row sent twice would be recognized
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position,
        NOT EXISTS (SELECT 1 FROM pg_index AS i
                    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
@@ -51,7 +51,7 @@ SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS posit
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind IN ('r', 'p')
 
--- same: the table is the one that was approved; reading no row of it takes a lock that keeps its name for the transaction
+-- same: the table is the one that was approved; reading none of its rows takes a lock that keeps its name for the transaction
 SELECT to_regclass(format('%I.%I', CAST(:schema AS text), CAST(:table AS text))) = CAST(CAST(:oid AS text) AS oid)
        AND NOT EXISTS (SELECT 1 FROM {schema}.{table} LIMIT 0) AS same
 

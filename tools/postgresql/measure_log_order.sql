@@ -12,15 +12,15 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   date_column: {type: identifier}
---   key: {type: identifier, description: 'the column that rows are numbered by; the date column where there is none'}
+--   key: {type: identifier, description: 'the column that numbers the rows; the date column if there is none'}
 -- returns:
 --   ends: object(ends)
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, key: id}}]
 --
--- The oldest and the newest date of a table, and the dates of the rows with the least and the greatest key: where these are the
--- same, rows are only ever added at the end, as a log does. Four look-ups where both columns are indexed; else the table is read.
+-- Compare the oldest and newest dates of a table with the dates of the rows with the lowest and highest keys. If they are the
+-- same, rows are only ever appended, as in a log. Four look-ups if both columns are indexed; otherwise the table is read.
 
--- ends: as texts; a cast bears the column's name, so ORDER BY without the `t.` would order the texts
+-- ends: as text; a cast takes the column's name, so ORDER BY without `t.` would sort the text
 SELECT (SELECT CAST(t.{date_column} AS text) FROM {schema}.{table} AS t WHERE t.{date_column} IS NOT NULL
         ORDER BY t.{date_column} LIMIT 1) AS oldest,
        (SELECT CAST(t.{date_column} AS text) FROM {schema}.{table} AS t WHERE t.{date_column} IS NOT NULL

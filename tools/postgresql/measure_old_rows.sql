@@ -17,27 +17,27 @@
 --   most: {type: integer, default: 20000, minimum: 0, description: stop counting at this number}
 -- returns:
 --   counted: {from: first(counted.rows), description: 'old rows, at most `most`'}
---   rows: {from: first(size.rows), description: 'rows of the table, by the density of the last VACUUM or ANALYZE'}
---   sample: {from: rows(sample), description: 'dates: with the share of the rows that have them, without one the bounds between equal shares of the rest'}
+--   rows: {from: first(size.rows), description: 'rows of the table, from the row density of the last VACUUM or ANALYZE'}
+--   sample: {from: rows(sample), description: 'dates: those with a share are that share of the rows, the others are the bounds between equal parts of the remaining rows'}
 -- examples: [{params: {schema: public, table: app_log, date_column: created_at, cutoff: '2026-01-01'}}]
 --
--- What tells how many rows of a table are older than a cut-off, in a time that does not depend on its size: old rows counted up
--- to a limit, and the dates of the last ANALYZE's sample. With an index that begins with the column the count reads so many
--- entries of it at most; without one, or with filters, it can read the whole table, so then the limit is to be 0. There is no
--- sample where the table was never analyzed, or where this role may not read its statistics.
+-- Measure how many rows of a table are older than a cut-off date, in a time independent of its size. Counts old rows up to a
+-- limit and reads the dates in the sample of the last ANALYZE. With an index whose first column is the date, the count reads at
+-- most that many entries; without one, or with filters, it may read the whole table, so set the limit to 0 then. There is no
+-- sample if the table was never analyzed, or if this role may not read its statistics.
 
--- counted: as many as the limit allows
+-- counted: old rows, up to the limit
 SELECT count(*) AS rows
 FROM (SELECT 1 FROM {schema}.{table} WHERE {date_column} < :cutoff{filters} LIMIT CAST(:most AS bigint)) AS r
 
--- size: none before the first VACUUM or ANALYZE
+-- size: NULL before the first VACUUM or ANALYZE
 SELECT CASE WHEN c.relpages > 0 AND c.reltuples >= 0
             THEN CAST(c.reltuples / c.relpages * (pg_relation_size(c.oid) / CAST(current_setting('block_size') AS int)) AS bigint) END
          AS rows
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
 
--- sample: the commonest dates, then the histogram of the others; `share` is of all rows, those without a date among them
+-- sample: the most common dates, then the histogram of the others; `share` is of all rows, including those without a date
 WITH s AS (
   SELECT CAST(CAST(s.most_common_vals AS text) AS text[]) AS vals, s.most_common_freqs AS freqs,
          CAST(CAST(s.histogram_bounds AS text) AS text[]) AS bounds, s.null_frac

@@ -20,15 +20,15 @@
 --   skipped: rows(skipped)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Plain VACUUM (ANALYZE) of one table, partition or materialized view: makes the space of dead rows reusable, freezes old rows
--- (all of them once the table's age passes vacuum_freeze_table_age), refreshes statistics. Reads and writes go on; expect I/O.
--- The file shrinks only where its end becomes empty (for that moment VACUUM takes a short exclusive lock, and gives way when
--- somebody waits): rebuild_table gives space back, at a price. Dead rows that an old transaction may still see stay. A table
--- that another session vacuums, analyzes or alters is skipped, not waited for. A partitioned table is done partition by
--- partition. Whether it happened is read from the server's counts of VACUUM and ANALYZE runs. Needs ownership (version 17 on:
--- MAINTAIN); without it PostgreSQL only warns, and the table is skipped.
+-- Run VACUUM (ANALYZE) on one table, partition or materialized view while reads and writes continue. Makes the space of dead
+-- rows reusable, freezes old rows (all of them once the table's age exceeds vacuum_freeze_table_age) and updates statistics.
+-- Expect I/O. The file shrinks only if its end is empty (for that moment VACUUM takes a short exclusive lock, and gives way if
+-- another session waits); rebuild_table returns all free space, but locks the table. Dead rows that an old transaction may
+-- still see stay. A table that another session vacuums, analyzes or alters is skipped without waiting. A partitioned table is
+-- vacuumed partition by partition. Whether it happened is read from the server's counts of VACUUM and ANALYZE runs. Needs
+-- ownership (version 17 on: MAINTAIN); without it PostgreSQL only warns, and the table is skipped.
 
--- find: size, dead rows, and how often it was vacuumed and analyzed so far; no row: nothing that can be vacuumed
+-- find: size, dead rows, and the counts of VACUUM and ANALYZE so far; no row if it cannot be vacuumed
 WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
@@ -48,7 +48,7 @@ GROUP BY p.root
 
 -- include: same_name
 
--- do: make the space of dead rows reusable; SKIP_LOCKED: give up at once where somebody else is at work
+-- do: make the space of dead rows reusable; SKIP_LOCKED: give up at once if another session holds a conflicting lock
 VACUUM (SKIP_LOCKED, ANALYZE) {schema}.{table}
 
 -- verify: the server has counted another VACUUM and ANALYZE of every part

@@ -18,13 +18,13 @@
 --   skipped: rows(skipped)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Rewrites one table and its indexes with VACUUM (FULL, ANALYZE), which gives all free space back to the file system. Nobody
--- can read or write the table meanwhile, and while this waits for its lock everybody queues behind it.
--- Needs room for a second copy of the table and its indexes, and ownership (version 17 on: MAINTAIN). A server crash in the
--- middle leaves the half-written copy as an orphan file in the data directory. Prefer pg_repack where that extension can be
--- used. Partitioned tables: one partition at a time; materialized views: REFRESH does the same.
+-- Rewrite one table and its indexes with VACUUM (FULL, ANALYZE), returning all free space to the file system. No other session
+-- can read or write the table meanwhile, and while the command waits for its lock all others queue behind it. Needs disk space
+-- for a second copy of the table and its indexes, and ownership (version 17 on: MAINTAIN). A server crash in the middle leaves
+-- the half-written copy as an orphaned file in the data directory. Prefer pg_repack where that extension can be used.
+-- Partitioned tables: one partition at a time; materialized views: REFRESH does the same.
 
--- find: the file the table stands in, and its size; no row: nothing that can be rewritten
+-- find: the table's file and its size; no row if it cannot be rewritten
 WITH
 -- include: locked_tables
 SELECT c.oid::text AS oid, c.relfilenode::text AS filenode,
@@ -35,10 +35,10 @@ WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text)
 
 -- include: same_name
 
--- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: waiting behind it could end theirs as a deadlock
+-- probe: defer if CREATE INDEX CONCURRENTLY or VACUUM is running: waiting behind it could make it fail with a deadlock
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 
--- do: write the table and its indexes anew
+-- do: rewrite the table and its indexes
 VACUUM (FULL, ANALYZE) {schema}.{table}
 
 -- verify: a rewrite puts the same table into another file

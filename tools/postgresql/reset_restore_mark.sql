@@ -10,18 +10,18 @@
 -- key: [name]
 -- parameters:
 --   database: {type: identifier}
---   mark: {type: string, description: 'what it says: the run and the step that restored the database'}
+--   mark: {type: string, description: 'its value: the run and the step that restored the database'}
 -- returns:
 --   reset: count(ok)
 --   failed: rows(failed)
 --   skipped: rows(skipped)
 -- examples: [{params: {database: shop_restored, mark: '1a2b3c4d5e6f70819203a4b5c6d7e8f9:restore'}}]
 --
--- Takes the setting aishell.restored_by out of a restored database. It tells a restore that was killed right after it had given the
--- database its name that this is its own; once the restore is recorded it has no use. No other setting is touched, and only where the
--- mark is the one that is named. Blocks nobody. Needs ownership of the database.
+-- Remove the setting aishell.restored_by from a restored database. By this mark a restore that was killed right after naming
+-- the database recognizes it as its own; once the restore is recorded it is no longer needed. No other setting is changed, and
+-- the mark is removed only if it is the one named. Blocks no session. Needs ownership of the database.
 
--- find: the database, while it has this mark
+-- find: the database, if it has this mark
 SELECT d.datname::text AS name, d.oid::text AS oid
 FROM pg_db_role_setting AS s
 JOIN pg_database AS d ON d.oid = s.setdatabase
@@ -29,14 +29,14 @@ CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting)
 WHERE s.setrole = 0 AND d.datname = CAST(:database AS text)
   AND c.setting = concat('aishell.restored_by=', CAST(:mark AS text))
 
--- same: it is the one that was looked at
+-- same: the database is the one that was found
 SELECT EXISTS (SELECT 1 FROM pg_database AS d
                WHERE d.oid = CAST(CAST(:oid AS text) AS oid) AND d.datname = CAST(:database AS text)) AS same
 
--- do: take the mark away
+-- do: remove the mark
 ALTER DATABASE {database} RESET aishell.restored_by
 
--- verify: the database has none
+-- verify: the database has no mark
 SELECT EXISTS (SELECT 1 FROM pg_database AS d WHERE d.oid = CAST(CAST(:oid AS text) AS oid))
        AND NOT EXISTS (SELECT 1 FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting)
                        WHERE s.setdatabase = CAST(CAST(:oid AS text) AS oid) AND s.setrole = 0

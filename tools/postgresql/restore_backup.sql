@@ -28,12 +28,12 @@
 -- idempotent: false
 -- parameters:
 --   backup_id: {type: string}
---   place: {type: string, description: 'the database to make, or for a physical backup the folder of a new data directory'}
---   until: {type: string, default: null, description: 'as of this moment; only physical backups with increments of WAL'}
---   only: {type: array, default: [], description: 'tables as schema.table: the rows of these alone, in the schema of all'}
+--   place: {type: string, description: 'the database to create, or for a physical backup the folder of a new data directory'}
+--   until: {type: string, default: null, description: 'restore to this point in time; only physical backups with increments of WAL'}
+--   only: {type: array, default: [], description: 'tables as schema.table: restore only their rows, with all definitions'}
 --   compare: {type: boolean, default: true}
---   owners: {type: boolean, default: null, description: 'also who owns what and may use it; left out: where the role is a superuser'}
---   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
+--   owners: {type: boolean, default: null, description: 'also restore owners and privileges; default: if the role is a superuser'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'number of objects processed in parallel, each over its own connection'}
 -- returns:
 --   backup_id: {type: string}
 --   place: {type: string}
@@ -42,11 +42,12 @@
 --   differences: {type: array}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, place: shop_restored}}]
 --
--- Restores a backup into a new database on the target's server, after every file of it was checked. Never into one that is there:
--- the database is made under a scratch name and gets its own when it is whole. With `only` all definitions come back, but the rows of
--- these tables alone, and no foreign keys. Subscriptions are never restored, since dropping a copy of one would take
--- the original's slot away. A dump has no statistics: run ANALYZE afterwards. Of a physical backup a data directory is made, for a server of the
--- same version, which recovers at its first start; it does not archive, nor follow a primary, nor subscribe until that is changed.
+-- Restore a backup into a new database on the target's server, after checking every file of the backup. An existing database is
+-- never overwritten: the database is created under a scratch name and gets its own once it is complete. With `only`, all
+-- definitions are restored, but only the rows of the named tables, and no foreign keys. Subscriptions are never restored, since
+-- dropping a copy of one would drop the original's slot. A dump has no statistics: run ANALYZE afterwards. A physical backup is
+-- restored into a data directory for a server of the same version, which recovers at its first start; until its configuration
+-- is changed it does not archive, follow a primary or subscribe.
 
 -- include: backup_place
 

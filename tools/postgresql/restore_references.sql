@@ -32,20 +32,20 @@
 --   - params: {schema: public, table: notes, archive: 20261121T030000Z-1a2b3c4d-archive_orders, part: 2,
 --       columns: [{column: id, form: plain, role: key}, {column: order_id, form: plain, role: changed}]}
 --
--- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
--- refers to something else meanwhile stays as it is, and so does one that has what it had, so that no trigger fires for it: it may
--- be done again after an interruption.
+-- Restore references that were set to NULL or to a default when the referenced rows were deleted, one transaction per chunk of
+-- the archive. A row that holds another value by now stays as it is. A row that already has its old value is not updated, so
+-- that no trigger fires for it: the tool may be run again after an interruption.
 
 -- find: the table
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, 0 AS position, false AS whole
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind IN ('r', 'p')
 
--- same: the table is the one that was approved; reading no row of it takes a lock that keeps its name for the transaction
+-- same: the table is the one that was approved; reading none of its rows takes a lock that keeps its name for the transaction
 SELECT to_regclass(format('%I.%I', CAST(:schema AS text), CAST(:table AS text))) = CAST(CAST(:oid AS text) AS oid)
        AND NOT EXISTS (SELECT 1 FROM {schema}.{table} LIMIT 0) AS same
 
--- do: give a row back what it held
+-- do: restore a row's old values
 UPDATE {schema}.{table} SET {assigned} WHERE {matched} AND {unset} AND ({differing})
 
 -- verify: the statements were sent

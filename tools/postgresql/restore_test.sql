@@ -33,7 +33,7 @@
 -- idempotent: true
 -- parameters:
 --   backup_id: {type: string}
---   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'objects at a time, each over a connection of its own'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: 'number of objects processed in parallel, each over its own connection'}
 -- returns:
 --   backup_id: {type: string}
 --   compared: {type: integer, description: number of objects compared with the backup}
@@ -41,10 +41,10 @@
 --   rung: {type: string}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup}}]
 --
--- Restores a backup into a scratch database on the target's own server, compares every table row by row and every definition with
--- what the backup saw, and drops that database again. It takes as much room there as the database does. Fails when anything is
--- different. Who owns what and who may use it is restored and compared when the role is a superuser; subscriptions never are. Of a
--- physical backup a server is started on what was restored, and pg_amcheck reads its tables and indexes; no rows are compared.
+-- Restore a backup into a scratch database on the target's server, compare it with the backup, and drop it. Compares every
+-- table row by row and every definition. It takes as much space as the database itself. Fails if anything differs. Owners and
+-- privileges are restored and compared if the role is a superuser; subscriptions never are. For a physical backup a server is
+-- started on the restored files and pg_amcheck reads its tables and indexes; rows are not compared.
 
 -- include: backup_place
 

@@ -15,10 +15,10 @@
 --   holders: rows(holders)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- The sessions that have a lock on a table, its indexes included: who they are, since when, and what they do.
--- Without pg_monitor the sessions of other roles are numbers alone.
+-- List the sessions that hold a lock on a table or its indexes: who they are, since when, and what they are doing. Without
+-- pg_monitor, only the process ids of other roles' sessions are shown.
 
--- holders: one row a session, the oldest transaction first, at most three
+-- holders: one row per session, the oldest transaction first, at most three
 WITH named AS (
   SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = :schema AND c.relname = :table

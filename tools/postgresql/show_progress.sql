@@ -14,10 +14,10 @@
 --   progress: rows(progress)
 -- examples: [{params: {session: "12345"}}]
 --
--- How far the running VACUUM, ANALYZE, index build or table rewrite of one server session has come.
--- No row when the session runs none of these (ANALYZE reports from version 13 on). Without pg_monitor only sessions of the
--- same role can be seen. A phase starts its count anew; a CONCURRENTLY build that waits for old transactions counts them as
--- `sessions waited for`.
+-- Show the progress of the VACUUM, ANALYZE, index build or table rewrite that a server session is running. No row if the
+-- session runs none of these (ANALYZE reports from version 13 on). Without pg_monitor only sessions of the same role are
+-- visible. Each phase starts its count again; a CONCURRENTLY build that waits for old transactions counts them as `sessions
+-- waited for`.
 
 -- progress: at most one row
 WITH progress AS (
@@ -26,7 +26,7 @@ WITH progress AS (
   FROM pg_stat_progress_vacuum AS v
   UNION ALL
   SELECT i.pid, i.phase,
-         -- a phase keeps the figures of the one before, so the phase tells which of them count
+         -- a phase keeps the figures of the previous one, so the phase decides which figures apply
          CASE WHEN i.phase LIKE 'waiting%' THEN i.lockers_total WHEN i.blocks_total > 0 THEN i.blocks_total
            ELSE nullif(i.tuples_total, 0) END,
          CASE WHEN i.phase LIKE 'waiting%' THEN i.lockers_done WHEN i.blocks_total > 0 THEN i.blocks_done WHEN i.tuples_total > 0
@@ -40,7 +40,7 @@ WITH progress AS (
          CASE WHEN c.heap_blks_total > 0 THEN 'blocks' ELSE 'rows' END
   FROM pg_stat_progress_cluster AS c
   UNION ALL
-  -- What pg_stat_progress_analyze is made of: version 12 has neither the view nor the command word.
+  -- The source of pg_stat_progress_analyze: version 12 has neither the view nor the command name.
   SELECT a.pid, (ARRAY['initializing', 'acquiring sample rows', 'acquiring inherited sample rows', 'computing statistics',
                        'computing extended statistics', 'finalizing analyze'])[a.param1 + 1],
          a.param2, a.param3, 'blocks'

@@ -14,7 +14,7 @@
 --   waiting: first(waiters.waiting)
 -- examples: [{params: {session: '4711'}}]
 --
--- How many sessions wait for a lock that one session holds: batches get smaller when somebody does.
+-- Count the sessions that wait for a lock held by one session. Batches become smaller when there are any.
 
 -- waiters: sessions that this one blocks
 SELECT count(*) AS waiting

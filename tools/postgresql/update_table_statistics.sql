@@ -18,14 +18,13 @@
 --   skipped: rows(skipped)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Refreshes the query planner's statistics of one table, partitioned table or materialized view with ANALYZE: a random sample
--- is read, the application goes on.
--- A partitioned table is analyzed with all its partitions (autovacuum never does that for the parent). A table that another
--- session has locked is skipped, not waited for; views and foreign tables have nothing to do. Whether it happened is read from
--- the server's count of ANALYZE runs. Needs ownership (version 17 on: MAINTAIN); without it PostgreSQL only warns, and the
--- table is skipped.
+-- Update the planner statistics of one table, partitioned table or materialized view with ANALYZE. Reads a random sample while
+-- the application continues. A partitioned table is analyzed with all its partitions (autovacuum never analyzes the parent). A
+-- table that another session has locked is skipped without waiting; views and foreign tables are left out. Whether it happened
+-- is read from the server's count of ANALYZE runs. Needs ownership (version 17 on: MAINTAIN); without it PostgreSQL only warns,
+-- and the table is skipped.
 
--- find: how often it was analyzed so far
+-- find: the count of ANALYZE runs so far
 WITH RECURSIVE target AS (
   SELECT c.oid, c.relkind FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
   WHERE n.nspname = CAST(:schema AS text) AND c.relname = CAST(:table AS text) AND c.relkind IN ('r', 'p', 'm')
@@ -35,12 +34,12 @@ WITH RECURSIVE target AS (
 SELECT p.root::text AS oid, sum(pg_stat_get_analyze_count(p.oid)) AS analyses
 FROM tree AS p
 GROUP BY p.root
--- before version 14 only the partitions are counted, not the parent
+-- before version 14 the server counts only the partitions' runs, not the parent's
 HAVING current_setting('server_version_num')::int >= 140000 OR bool_or(p.relkind IN ('r', 'm'))
 
 -- include: same_name
 
--- do: sample the table anew
+-- do: sample the table again
 ANALYZE (SKIP_LOCKED) {schema}.{table}
 
 -- verify: the server has counted another ANALYZE of this very table

@@ -15,7 +15,7 @@
 -- parameters:
 --   schema: {type: identifier}
 --   table: {type: identifier}
---   key: {type: key, description: the columns of the primary key in its order}
+--   key: {type: key, description: the columns of the primary key in order}
 --   date_column: {type: identifier, description: the column with the date of a row}
 --   cutoff: {type: scalar, default: null, description: delete rows whose date is before this}
 --   retention_days: {type: integer, default: null, minimum: 1, maximum: 36525, description: 'instead of cutoff; a plan replaces it by the date'}
@@ -36,15 +36,15 @@
 --   remaining: {from: total(batches.remaining), description: old rows that remain; null if the run stopped early}
 -- examples: [{params: {schema: public, table: app_log, key: [id], date_column: created_at, cutoff: '2026-01-01 00:00:00+00'}}]
 --
--- Deletes the rows of one table whose date is before the cut-off, a range of the primary key at a time, each in a short
--- transaction of its own: the application waits no longer than a batch takes. Before PostgreSQL 14 a range of pages can only be
--- found by reading all of them, so the primary key's index leads the way (measured: 0.8 million rows a second where the ranges
--- of pages have 0.95 from 14 on, with rows in the order of the key). Without a key the row's place (`ctid`) stands in
--- for it, and each batch reads the whole table. Rows with an old date that are written behind the position meanwhile are taken
--- by another sweep, up to three; what still comes in then stays for the next run. Rows of which the date is NULL stay. The space
--- is given to new rows by the next VACUUM.
+-- Delete the rows of one table older than a cut-off date, in short batches by primary key. Each batch is a transaction of its
+-- own, so the application waits no longer than one batch takes. Before PostgreSQL 14 a range of pages cannot be scanned by
+-- itself, so the batches follow the primary key's index (measured: 0.8 million rows a second, against 0.95 with page ranges
+-- from version 14 on, for rows stored in key order). Without a primary key the row's position (`ctid`) is used instead, and
+-- each batch reads the whole table. Old rows inserted behind the current position meanwhile are deleted in another pass, up to
+-- three passes; rows that arrive later stay for the next run. Rows whose date is NULL stay. The next VACUUM makes the space
+-- available for new rows.
 
--- find: the table as it stands; batches begin before its first row
+-- find: the table; batches begin before its first row
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::text AS oid, NULL AS position, pg_table_size(c.oid) AS bytes
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = :schema AND c.relname = :table AND c.relkind = 'r'

@@ -15,18 +15,17 @@
 --   tables: {type: identifier_list, description: 'tables as {schema, table}'}
 -- returns:
 --   corrupted_tables: rows(corrupted)
---   checked: {from: rows(ok), description: tables and indexes found in order}
+--   checked: {from: rows(ok), description: tables and indexes found sound}
 --   not_checked: {from: 'rows(skipped, failed, report)', description: with the reason}
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Checks tables (with their TOAST) and their btree indexes with the extension amcheck. Tables: every row's header, visibility
+-- Check tables (with their TOAST) and their btree indexes with the extension amcheck. Tables: every row's header, visibility
 -- and TOAST values (verify_heapam). Indexes: the order of entries, and that every row of the table has its entry
--- (bt_index_check with heapallindexed).
--- Reads every page, so that a bad page checksum shows too; takes ACCESS SHARE locks only and changes nothing, but costs the
--- I/O of a full read. Not found: a page of zeros (it counts as empty; compare a count over an index with one over the table),
--- and whatever is not checked (see not_checked: other index types than btree, views, names that do not exist). Works on a
--- standby. Needs EXECUTE on amcheck's functions, which only superusers have by default. Index damage is repaired by REINDEX;
--- there is no repair for a damaged table but its backup.
+-- (bt_index_check with heapallindexed). Reads every page, so that bad page checksums are found too; takes ACCESS SHARE locks
+-- only and changes nothing, but costs the I/O of a full read. Not found: a page of zeros (it counts as empty; compare a count
+-- over an index with one over the table), and whatever is not checked (see not_checked: index types other than btree, views,
+-- names that do not exist). Works on a standby. Needs EXECUTE on amcheck's functions, which only superusers have by default.
+-- REINDEX repairs a damaged index; a damaged table can only be restored from a backup.
 
 -- find: each table and each btree index, largest first
 WITH
@@ -48,7 +47,7 @@ SELECT p.nspname AS schema, p.relname AS "table", p.relation AS relation,
 FROM part AS p
 ORDER BY p.relpages DESC, p.nspname, p.relname, p.relation
 
--- do: what is wrong with a group of them; a damaged index or an unreadable page raises an error, and each is tried alone
+-- do: the problems of a group; a damaged index or an unreadable page raises an error, and then each object is checked alone
 WITH part AS MATERIALIZED (
   SELECT g.oid, g.toast_oid, g.index_oid
   FROM jsonb_to_recordset(CAST(:group AS jsonb)) AS g(oid oid, toast_oid oid, index_oid oid)
@@ -62,7 +61,7 @@ FROM (
         WHERE p.index_oid IS NULL AND o.oid IS NOT NULL) AS heap
   CROSS JOIN LATERAL verify_heapam(heap.oid, check_toast => true) AS h
   UNION ALL
-  -- an index, or the index of the TOAST: nothing comes back, damage is an error
+  -- an index, or the TOAST index: returns nothing, damage raises an error
   SELECT nullif(bt_index_check(CAST(tree.oid AS regclass), true)::text, '')
   FROM (SELECT p.index_oid AS oid FROM part AS p WHERE p.index_oid IS NOT NULL
         UNION ALL
@@ -70,7 +69,7 @@ FROM (
 ) AS found
 
 
--- report: what was named and cannot be checked
+-- report: named objects that cannot be checked
 WITH named AS (
   SELECT DISTINCT w."schema" AS nspname, w."table" AS relname, c.oid, c.relkind, c.relpersistence, am.amname
   FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)

@@ -15,10 +15,10 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Measures how much of each index of one table is unused space. Reads only. Indexes of other access methods than btree have no
--- figure, and say so; below about 1 MB a figure means little. Bloat of a btree index is 1 - avg_leaf_density / fillfactor over
--- its leaf pages, with deleted and empty pages counted as free (pgstatindex): a fresh index has 0 %, random inserts settle
--- around 20 to 25 %. Needs EXECUTE on pgstatindex (pg_stat_scan_tables, a part of pg_monitor).
+-- Measure the bloat of each index of one table. Reads only. Indexes other than btree have no figure, and say so; below about 1
+-- MB a figure means little. The bloat of a btree index is 1 - avg_leaf_density / fillfactor over its leaf pages, with deleted
+-- and empty pages counted as free (pgstatindex): a fresh index has 0 %, random inserts settle around 20 to 25 %. Needs EXECUTE
+-- on pgstatindex (pg_stat_scan_tables, which is part of pg_monitor).
 
 -- indexes: one row per index, most reclaimable first
 WITH

@@ -15,20 +15,20 @@
 --   fragmentation_percent: {from: first(fragmentation.fragmentation_percent), type: [number, 'null']}
 --   method: first(fragmentation.method)
 --   recommendation: first(fragmentation.recommendation)
---   estimated_benefit: {from: first(fragmentation.estimated_benefit), type: [integer, 'null'], description: bytes a rewrite would give back}
+--   estimated_benefit: {from: first(fragmentation.estimated_benefit), type: [integer, 'null'], description: bytes that a rewrite would return}
 --   error_points: first(fragmentation.error_points)
 --   table_stats: object(statistics)
 --   withheld: first(fragmentation.withheld)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Measures how much of one table (or partition, or materialized view) is unused space, and says what to do about it. Reads
--- only; the application is not affected beyond the I/O. Bloat is 100 * (1 - (100 - free_percent - dead_tuple_percent) /
--- fillfactor), TOAST included at fillfactor 100: what a rewrite would give back to the file system. Up to 10 GiB a table is
--- read completely (pgstattuple); beyond that only its pages that are not all-visible (pgstattuple_approx), when those are
--- within 10 GiB; beyond that it is estimated from statistics.
--- Needs EXECUTE on pgstattuple's functions (pg_stat_scan_tables, a part of pg_monitor), and SELECT for the fallback estimate.
+-- Measure the bloat of one table, partition or materialized view, and recommend what to do. Reads only; the application is
+-- affected by the I/O alone. Bloat is 100 * (1 - (100 - free_percent - dead_tuple_percent) / fillfactor), TOAST included at
+-- fillfactor 100: what a rewrite would return to the file system. A table of up to 10 GiB is read completely (pgstattuple); of
+-- a larger one only the pages that are not all-visible (pgstattuple_approx), if those are within 10 GiB; else it is estimated
+-- from statistics. Needs EXECUTE on pgstattuple's functions (pg_stat_scan_tables, which is part of pg_monitor), and SELECT for
+-- the fallback estimate.
 
--- fragmentation: the figure, how it was got, or why there is none
+-- fragmentation: the figure and how it was obtained, or why there is none
 WITH
 -- include: held,
 target AS MATERIALIZED (
@@ -43,7 +43,7 @@ target AS MATERIALIZED (
 ),
 -- include: table_estimate,
 plan AS MATERIALIZED (
-  -- What to read: all of it when it is small enough, only the pages that are not all-visible when those are few enough.
+  -- What to read: the whole table if it is small enough, only its pages that are not all-visible if those are few enough.
   SELECT e.*, e.pages * current_setting('block_size')::bigint AS heap_bytes, size.toast AS toast_bytes,
          CASE WHEN NOT e.stored OR e.held OR e.amname <> 'heap' THEN 'nothing'
               WHEN e.pages * current_setting('block_size')::bigint + size.toast <= 10737418240 THEN 'exact'

@@ -15,12 +15,13 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Measures the indexes of the named tables that rebuild_fragmented_indexes could rebuild, with the columns that a rebuild is
--- planned and checked by. Smaller indexes than min_index_size (about 1 MB, 128 pages) are not worth a look: their figures are
--- noise. Left out like there: exclusion constraints, invalid indexes, other access methods than btree, indexes of materialized
--- views (REFRESH rebuilds them), and everything on 14.0 to 14.3 (bug 17485). Bloat of a btree index is 1 - avg_leaf_density /
--- fillfactor over its leaf pages, with deleted and empty pages counted as free (pgstatindex): a fresh index has 0 %, random
--- inserts settle around 20 to 25 %. Needs EXECUTE on pgstatindex (pg_stat_scan_tables, a part of pg_monitor).
+-- Measure the bloat of the indexes of the named tables that rebuild_fragmented_indexes could rebuild. Returns the columns by
+-- which a rebuild is planned and checked. Indexes smaller than min_index_size (about 1 MB, 128 pages) are left out, since their
+-- figures are noise. Also left out, as there: exclusion constraints, invalid indexes, index types other than btree, indexes of
+-- materialized views (REFRESH rebuilds them), and everything on 14.0 to 14.3 (bug 17485). The bloat of a btree index is 1 -
+-- avg_leaf_density / fillfactor over its leaf pages, with deleted and empty pages counted as free (pgstatindex): a fresh index
+-- has 0 %, random inserts settle around 20 to 25 %. Needs EXECUTE on pgstatindex (pg_stat_scan_tables, which is part of
+-- pg_monitor).
 
 -- indexes: one row per index of at least min_index_size, most reclaimable first
 WITH

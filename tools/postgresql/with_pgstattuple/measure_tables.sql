@@ -15,11 +15,11 @@
 --   tables: rows(tables)
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Measures the bloat of the named tables, one row each. Bloat is 100 * (1 - (100 - free_percent - dead_tuple_percent) /
--- fillfactor), TOAST included at fillfactor 100: what a rewrite would give back to the file system. Up to max_bytes a table is
--- read completely (pgstattuple); beyond that only its pages that are not all-visible (pgstattuple_approx), when those are
--- within max_bytes; beyond that it is estimated from statistics.
--- Needs EXECUTE on pgstattuple's functions (pg_stat_scan_tables, a part of pg_monitor), and SELECT for the fallback estimate.
+-- Measure the bloat of the named tables, one row each. Bloat is 100 * (1 - (100 - free_percent - dead_tuple_percent) /
+-- fillfactor), TOAST included at fillfactor 100: what a rewrite would return to the file system. A table of up to max_bytes is
+-- read completely (pgstattuple); of a larger one only the pages that are not all-visible (pgstattuple_approx), if those are
+-- within max_bytes; else it is estimated from statistics. Needs EXECUTE on pgstattuple's functions (pg_stat_scan_tables, which
+-- is part of pg_monitor), and SELECT for the fallback estimate.
 
 -- tables: one row per named table that exists
 WITH
@@ -37,7 +37,7 @@ target AS MATERIALIZED (
 ),
 -- include: table_estimate,
 plan AS MATERIALIZED (
-  -- What to read: all of it when it is small enough, only the pages that are not all-visible when those are few enough.
+  -- What to read: the whole table if it is small enough, only its pages that are not all-visible if those are few enough.
   SELECT e.*, e.pages * current_setting('block_size')::bigint AS heap_bytes, size.toast AS toast_bytes,
          CASE WHEN NOT e.stored OR e.held OR e.amname <> 'heap' THEN 'nothing'
               WHEN e.pages * current_setting('block_size')::bigint + size.toast <= CAST(:max_bytes AS bigint) THEN 'exact'

@@ -15,10 +15,10 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Measures how much of each index of one table is unused space. Reads only. Indexes of other access methods than btree have no
--- figure, and say so; below about 1 MB a figure means little. Estimated from the average key width that ANALYZE found, since
--- pgstattuple is not installed or not usable. Withheld on stale statistics, and where equal keys share entries (deduplication,
--- version 13 on) and it is not known how often they repeat. `CREATE EXTENSION pgstattuple` makes the figures exact.
+-- Estimate the bloat of each index of one table. Reads only. Indexes other than btree have no figure, and say so; below about 1
+-- MB a figure means little. Estimated from the average key width found by ANALYZE, since pgstattuple is not installed or not
+-- usable. Withheld if statistics are stale, or if equal keys share entries (deduplication, version 13 on) and it is not known
+-- how often they repeat. `CREATE EXTENSION pgstattuple` makes the figures exact.
 
 -- indexes: one row per index, most reclaimable first
 WITH

@@ -15,19 +15,19 @@
 --   fragmentation_percent: {from: first(fragmentation.fragmentation_percent), type: [number, 'null']}
 --   method: first(fragmentation.method)
 --   recommendation: first(fragmentation.recommendation)
---   estimated_benefit: {from: first(fragmentation.estimated_benefit), type: [integer, 'null'], description: bytes a rewrite would give back}
+--   estimated_benefit: {from: first(fragmentation.estimated_benefit), type: [integer, 'null'], description: bytes that a rewrite would return}
 --   error_points: first(fragmentation.error_points)
 --   table_stats: object(statistics)
 --   withheld: first(fragmentation.withheld)
 -- examples: [{params: {schema: public, table: orders}}]
 --
--- Measures how much of one table (or partition, or materialized view) is unused space, and says what to do about it. Reads
--- only; the application is not affected beyond the I/O. Estimated from the average row width that ANALYZE found, since the
--- extension pgstattuple is not installed or not usable: right within a few points on fresh statistics, withheld on stale ones
--- (more than 10 % of the rows + 50 changed since) and where the role may not read the statistics. TOAST is not part of it.
--- `CREATE EXTENSION pgstattuple` makes the figure exact.
+-- Estimate the bloat of one table, partition or materialized view, and recommend what to do. Reads only; the application is
+-- affected by the I/O alone. Estimated from the average row width found by ANALYZE, since the extension pgstattuple is not
+-- installed or not usable: right within a few points with fresh statistics, withheld with stale ones (more than 10 % of the
+-- rows + 50 changed since) and if the role may not read the statistics. TOAST is not included. `CREATE EXTENSION pgstattuple`
+-- makes the figure exact.
 
--- fragmentation: the figure, how it was got, or why there is none
+-- fragmentation: the figure and how it was obtained, or why there is none
 WITH
 -- include: held,
 target AS MATERIALIZED (

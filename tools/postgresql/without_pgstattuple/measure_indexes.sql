@@ -15,13 +15,13 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Measures the indexes of the named tables that rebuild_fragmented_indexes could rebuild, with the columns that a rebuild is
--- planned and checked by. Smaller indexes than min_index_size (about 1 MB, 128 pages) are not worth a look: their figures are
--- noise. Left out like there: exclusion constraints, invalid indexes, other access methods than btree, indexes of materialized
--- views (REFRESH rebuilds them), and everything on 14.0 to 14.3 (bug 17485). Estimated from the average key width that ANALYZE
--- found, since pgstattuple is not installed or not usable. Withheld on stale statistics, and where equal keys share entries
--- (deduplication, version 13 on) and it is not known how often they repeat. `CREATE EXTENSION pgstattuple` makes the figures
--- exact.
+-- Estimate the bloat of the indexes of the named tables that rebuild_fragmented_indexes could rebuild. Returns the columns by
+-- which a rebuild is planned and checked. Indexes smaller than min_index_size (about 1 MB, 128 pages) are left out, since their
+-- figures are noise. Also left out, as there: exclusion constraints, invalid indexes, index types other than btree, indexes of
+-- materialized views (REFRESH rebuilds them), and everything on 14.0 to 14.3 (bug 17485). Estimated from the average key width
+-- found by ANALYZE, since pgstattuple is not installed or not usable. Withheld if statistics are stale, or if equal keys share
+-- entries (deduplication, version 13 on) and it is not known how often they repeat. `CREATE EXTENSION pgstattuple` makes the
+-- figures exact.
 
 -- indexes: one row per index of at least min_index_size, most reclaimable first
 WITH

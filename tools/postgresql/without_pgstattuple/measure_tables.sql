@@ -15,9 +15,9 @@
 --   tables: rows(tables)
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Measures the bloat of the named tables, one row each. Estimated from the average row width that ANALYZE found, since the
--- extension pgstattuple is not installed or not usable: right within a few points on fresh statistics, withheld on stale ones
--- (more than 10 % of the rows + 50 changed since) and where the role may not read the statistics. TOAST is not part of it.
+-- Estimate the bloat of the named tables, one row each. Estimated from the average row width found by ANALYZE, since the
+-- extension pgstattuple is not installed or not usable: right within a few points with fresh statistics, withheld with stale
+-- ones (more than 10 % of the rows + 50 changed since) and if the role may not read the statistics. TOAST is not included.
 -- `CREATE EXTENSION pgstattuple` makes the figure exact.
 
 -- tables: one row per named table that exists

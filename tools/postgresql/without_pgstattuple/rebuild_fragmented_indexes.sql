@@ -14,26 +14,26 @@
 --   schema: {type: identifier}
 --   table: {type: identifier}
 --   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: rebuild above this percentage}
---   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: smaller indexes are left alone}
+--   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: bytes; smaller indexes are left alone}
 -- returns:
 --   indexes_rebuilt: count(ok)
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
 --   failed: rows(failed)
 --   skipped: rows(skipped)
---   left_alone: {from: rows(report), description: indexes of that size that cannot be rebuilt or not be judged, with the reason}
+--   left_alone: {from: rows(report), description: indexes of that size that cannot be rebuilt or assessed, with the reason}
 -- examples: [{params: {schema: public, table: orders, fragmentation_threshold: 30}}]
 --
--- Rebuilds the bloated btree indexes of one table with REINDEX INDEX CONCURRENTLY. The application goes on reading and
--- writing; it sees more I/O, and needs room for a second copy of the index meanwhile. A rebuild waits for transactions that
--- are older than itself. Estimated from the average key width that ANALYZE found, since pgstattuple is not installed or not
--- usable. Withheld on stale statistics, and where equal keys share entries (deduplication, version 13 on) and it is not known
--- how often they repeat. `CREATE EXTENSION pgstattuple` makes the figures exact.
--- Left alone: exclusion constraints (PostgreSQL cannot rebuild them concurrently), invalid indexes (drop_invalid_indexes),
--- indexes of materialized views (REFRESH rebuilds them, and they cannot be locked without waiting), partitioned parents (their
--- partitions are worked on), other access methods than btree, and everything on versions 14.0 to 14.3, where REINDEX
--- CONCURRENTLY corrupts indexes (bug 17485, fixed in 14.4). An interrupted rebuild leaves an invalid index <name>_ccnew or
--- <name>_ccold, which is dropped. Needs ownership of the table (version 17 on: MAINTAIN), and SELECT for the estimate.
+-- Rebuild the bloated btree indexes of one table with REINDEX INDEX CONCURRENTLY while the application reads and writes. It
+-- causes I/O and needs disk space for a second copy of the index meanwhile. A rebuild waits for transactions older than itself.
+-- Bloat is estimated from the average key width found by ANALYZE, since pgstattuple is not installed or not usable. The
+-- estimate is withheld if statistics are stale, or if equal keys share entries (deduplication, version 13 on) and it is not
+-- known how often they repeat. `CREATE EXTENSION pgstattuple` makes the figures exact. Left alone: exclusion constraints
+-- (PostgreSQL cannot rebuild them concurrently), invalid indexes (drop_invalid_indexes), indexes of materialized views (REFRESH
+-- rebuilds them, and they cannot be locked without waiting), partitioned parents (their partitions are rebuilt instead), index
+-- types other than btree, and everything on versions 14.0 to 14.3, where REINDEX CONCURRENTLY corrupts indexes (bug 17485,
+-- fixed in 14.4). An interrupted rebuild leaves an invalid index <name>_ccnew or <name>_ccold, which is dropped. Needs
+-- ownership of the table (version 17 on: MAINTAIN), and SELECT for the estimate.
 
 -- find: indexes above the threshold, most reclaimable first
 WITH
@@ -44,13 +44,13 @@ WITH
 
 -- include: same_indexed_table
 
--- probe: somebody's CREATE INDEX CONCURRENTLY or VACUUM at work: a patient wait could end theirs as a deadlock
+-- probe: defer if CREATE INDEX CONCURRENTLY or VACUUM is running: waiting behind it could make it fail with a deadlock
 LOCK TABLE {schema}.{table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT
 
 -- do: build a new index beside the old one and swap them
 REINDEX INDEX CONCURRENTLY {schema}.{index_name}
 
--- verify: a rebuild puts another, valid index in the old one's place
+-- verify: another, valid index has taken the old one's place
 WITH
 -- include: held
 -- include: index_rebuilt
@@ -61,7 +61,7 @@ WITH
 -- cleanup: drop one of them; the probe has shown that nobody is building it
 DROP INDEX CONCURRENTLY IF EXISTS {schema}.{leftover}
 
--- report: indexes of that size that were not judged, and why
+-- report: indexes of that size that were not assessed, and why
 WITH
 -- include: held,
 candidate AS (

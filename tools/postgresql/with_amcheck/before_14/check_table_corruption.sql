@@ -13,18 +13,17 @@
 --   tables: {type: identifier_list, description: 'tables as {schema, table}'}
 -- returns:
 --   corrupted_tables: rows(corrupted)
---   checked: {from: rows(ok), description: tables and indexes found in order}
+--   checked: {from: rows(ok), description: tables and indexes found sound}
 --   not_checked: {from: 'rows(skipped, failed, report)', description: with the reason}
 -- examples: [{params: {tables: [{schema: public, table: orders}]}}]
 --
--- Checks the btree indexes of tables and of their TOAST tables with the extension amcheck. That the entries are in order, and
--- that every row of the table has its entry (bt_index_check with heapallindexed, which reads the table too). The rows
--- themselves can be checked from version 14 on.
--- Reads every page of index and table, so that a bad page checksum shows too; takes ACCESS SHARE locks only and changes
--- nothing, but costs the I/O of a full read. Not found: a page of zeros (it counts as empty; compare a count over an index
--- with one over the table), and whatever is not checked (see not_checked: other index types than btree, views, names that do
--- not exist). Works on a standby. Needs EXECUTE on amcheck's functions, which only superusers have by default. Index damage is
--- repaired by REINDEX; there is no repair for a damaged table but its backup.
+-- Check the btree indexes of tables and of their TOAST tables with the extension amcheck. Checks that entries are in order and
+-- that every row of the table has its entry (bt_index_check with heapallindexed, which also reads the table). The rows
+-- themselves can be checked from version 14 on. Reads every page of index and table, so that bad page checksums are found too;
+-- takes ACCESS SHARE locks only and changes nothing, but costs the I/O of a full read. Not found: a page of zeros (it counts as
+-- empty; compare a count over an index with one over the table), and whatever is not checked (see not_checked: index types
+-- other than btree, views, names that do not exist). Works on a standby. Needs EXECUTE on amcheck's functions, which only
+-- superusers have by default. REINDEX repairs a damaged index; a damaged table can only be restored from a backup.
 
 -- find: each btree index, largest first
 WITH
@@ -46,7 +45,7 @@ ORDER BY p.relpages DESC, p.nspname, p.relname, p.relation
 SELECT nullif(bt_index_check(CAST(:index_oid AS regclass), true)::text, '') AS problem
 FROM (SELECT 1) AS {relation}  -- names the object in the statement
 
--- report: what was named and cannot be checked
+-- report: named objects that cannot be checked
 WITH named AS (
   SELECT DISTINCT w."schema" AS nspname, w."table" AS relname, c.oid, c.relkind, c.relpersistence, am.amname
   FROM jsonb_to_recordset(CAST(:tables AS jsonb)) AS w("schema" text, "table" text)
