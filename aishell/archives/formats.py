@@ -108,7 +108,7 @@ def _value(quoted: str | None, bare: str | None) -> Any:
     return {"real": bare} if bare.lstrip("-")[0].isalpha() else Number(bare)
 
 
-def kind_of(column: Mapping[str, Any], seen: set[str]) -> str:
+def method_class(column: Mapping[str, Any], seen: set[str]) -> str:
     """How a column is kept: by its declared type, on SQLite by the values it holds (`seen`), since its types bind nobody."""
     if column["form"] == "any":
         return _BY_VALUES.get(frozenset(seen), "mixed") if len(seen) > 1 else next(iter(seen), "text")
@@ -154,7 +154,7 @@ def _kinds(columns: Sequence[Mapping[str, Any]], lots: Lots) -> list[str]:
     for lot in lots() if untyped else ():
         for number in untyped:
             seen[number] |= {_dynamic(row[number]) for row in lot if row[number] is not None}
-    kinds = [kind_of(column, types) for column, types in zip(columns, seen, strict=True)]
+    kinds = [method_class(column, types) for column, types in zip(columns, seen, strict=True)]
     if "mixed" in kinds:
         name = columns[kinds.index("mixed")]["column"]
         why = f"the column {name!r} holds values of several types, and a Parquet column holds one"

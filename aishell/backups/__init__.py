@@ -1,1 +1,1 @@
-"""Backups: made, checked, compared, kept and restored. What is sent to a server or run as a program stands in `tools/`."""
+"""Backups: made, verified, restored and pruned. Statements sent to servers and programs that are run are in `tools/`."""

@@ -1,7 +1,7 @@
-"""Files that killed runs have left: what they are, whose, and whether they may go; and their removal.
+"""Files left by killed runs: finding them, deciding whether they may be removed, and removing them.
 
-Whatever is listed has a name that only aishell gives, in a place where only aishell works, with the beginning of a run's id in
-it. Nothing of a run that still runs is listed.
+Every listed file has a name that only aishell gives, with the beginning of a run's id in it, in a folder where only aishell
+works. Files of a run that is still running are not listed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from aishell.archives import shelf
 from aishell.backups.create.making import total
 from aishell.backups.store.backup_store import BackupStore, store_of
-from aishell.backups.store.pruning import bury, without_programs
+from aishell.backups.store.pruning import finish_removal, without_programs
 from aishell.backups.store.repository import PARTIAL, TRASH, WORK, Repository, begun_by
 from aishell.claims import run_of_scratch
 from aishell.clients.clients import end_leftover
@@ -34,19 +34,19 @@ TOOL = "remove_leftovers"
 BACKUP, DELETED, WORKED, ARCHIVE = "unfinished backup", "half-removed backup", "work folder", "unfinished archive"
 COPY, SERVER, RESTORE = "unfinished copy", "scratch server", "unfinished restore"
 _HIDDEN = {PARTIAL: BACKUP, TRASH: DELETED, WORK: WORKED}
-#: A copy is made by whoever verifies copies too, without a run: what was written to within so many seconds may be under way.
+#: Seconds since the last write after which a copy counts as abandoned: `backups verify-copies` makes copies without a run.
 QUIET = 3600.0
-#: What a call without a run is called (see `execution.keeping`).
+#: The step name of a call without a run (see `execution.keeping`).
 BY_HAND = "by-hand"
 
 
 def fates_of(backup_store: BackupStore) -> RunFates:
-    """The runs of a site; none before the first."""
+    """The fates of a site's runs; empty before the first run."""
     return RunFates(backup_store.store()) if backup_store.recorded() else RunFates()
 
 
 def leftovers(backup_store: BackupStore, archives: Path, target: str | None = None) -> list[Residue]:
-    """What killed runs have left in files, of a target or of all. What a run is at now is left out."""
+    """The files that killed runs left, for one target or all. Files of a live run are left out."""
     fates = fates_of(backup_store)
     found = [
         *_in_repository(backup_store, fates),
@@ -54,14 +54,14 @@ def leftovers(backup_store: BackupStore, archives: Path, target: str | None = No
         *_servers(backup_store, fates),
         *_archives(archives, fates),
     ]
-    listed = [one for run, folder, one in found if target is None or _of(target, run, folder)]
+    listed = [one for run, folder, one in found if target is None or _belongs(target, run, folder)]
     if target is not None:
         listed += _restores(fates, target)
     return sorted(listed, key=lambda one: (one.kind, one.name))
 
 
 def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`remove_leftovers`. Raises BackupError, and removes nothing, where one of the paths is not to go."""
+    """`remove_leftovers`. Raises BackupError, and removes nothing, if one of the paths may not be removed."""
     backup_store = store_of(context)
     known = {one.name: one for one in leftovers(backup_store, context.archive_root, context.target)}
     chosen = []
@@ -71,7 +71,7 @@ def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
             chosen.append(one)
         elif os.path.lexists(name):
             why = one.kept if one is not None else "it was not left by a finished run of this target"
-            raise BackupError(f"{name} is not removed: {why}")
+            raise BackupError(f"{name} was not removed: {why}")
     for number, one in enumerate(chosen):
         context.progress(number, len(chosen), one.name)
         _remove(backup_store, one)
@@ -79,7 +79,7 @@ def remove(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 
 def abandoned(folder: Path) -> bool:
-    """Whether a folder was worked in by a call without a run whose process is gone."""
+    """Whether a folder belongs to a call without a run whose process no longer exists."""
     process, _, step = folder.name.removeprefix(WORK).partition("-")
     if step != BY_HAND:
         return False
@@ -93,12 +93,12 @@ def abandoned(folder: Path) -> bool:
 
 
 def _remove(backup_store: BackupStore, one: Residue) -> None:
-    """Raises BackupError where it is still there afterwards."""
+    """Raises BackupError if it still exists afterwards."""
     path = Path(one.name)
     end_leftover(path)
     try:
         if one.kind == DELETED:
-            bury(backup_store, path, without_programs)
+            finish_removal(backup_store, path, without_programs)
         elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -113,18 +113,18 @@ _Found = Iterator[tuple[KnownRun, Path, Residue]]
 
 
 def _in_repository(backup_store: BackupStore, fates: RunFates) -> _Found:
-    """What hides in the folder of backups: begun, or about to be deleted, or worked in."""
+    """Hidden folders in the backup store: unfinished backups, half-removed ones and work folders."""
     for path in [*backup_store.repository.unfinished(), *backup_store.repository.trash()]:
         run = fates.of(begun_by(path))
         kind = next(kind for begins, kind in _HIDDEN.items() if path.name.startswith(begins))
-        if kind == DELETED or abandoned(path):  # that it goes was decided, or nobody can go on with it
+        if kind == DELETED or abandoned(path):  # its removal was decided, or nothing can resume it
             yield run, path, replace(_residue(kind, path, run), kept=None, certain=True)
         elif run.fate is not RunFate.ALIVE and not path.name.endswith(f"-{BY_HAND}"):
             yield run, path, _residue(kind, path, run)
 
 
 def _copies(backup_store: BackupStore, fates: RunFates) -> _Found:
-    """Incomplete copies, in the second places that are folders."""
+    """Incomplete copies in second places that are folders."""
     for name in backup_store.copies:
         root = Path(name)
         for path in Repository(root).unfinished() if "://" not in name and root.is_dir() else ():
@@ -134,12 +134,12 @@ def _copies(backup_store: BackupStore, fates: RunFates) -> _Found:
 
 
 def _servers(backup_store: BackupStore, fates: RunFates) -> _Found:
-    """Where servers were started to prove physical backups: beside the backups, and among temporary files."""
+    """Folders of scratch servers for restore tests: beside the backups and among temporary files."""
     for folder in (backup_store.repository.root.resolve(), Path(tempfile.gettempdir()).resolve()):
         for path in folder.iterdir() if folder.is_dir() else ():
             begun = run_of_scratch(path.name.removeprefix("."))
             run = fates.of(begun) if begun and path.is_dir() and not path.is_symlink() else None
-            # Among temporary files lie those of other sites too: what this one knows nothing of is not its business.
+            # Temporary files may be of other sites: unknown runs are left alone.
             if run is not None and run.fate not in (RunFate.ALIVE, RunFate.UNKNOWN):
                 yield run, path, _residue(SERVER, path, run)
 
@@ -150,11 +150,11 @@ def _archives(archives: Path, fates: RunFates) -> _Found:
         run = fates.of(begun)
         if run.fate is not RunFate.ALIVE:
             one = _residue(ARCHIVE, path, run)
-            yield run, path, one if begun else replace(one, kept="its name is not that of an archive")
+            yield run, path, one if begun else replace(one, kept="its name is not the name of an archive")
 
 
 def _restores(fates: RunFates, target: str) -> Iterator[Residue]:
-    """What a restore leaves beside its place on this host."""
+    """Files that a restore leaves beside its place on this host."""
     for run in fates.on(target, "backup_restore"):
         places = _places(run.run.plan) if run.run and run.fate is not RunFate.ALIVE else ()
         beside = [place.with_name(f".{place.name}.{end}") for place in places for end in ("restoring", "tablespaces")]
@@ -162,7 +162,7 @@ def _restores(fates: RunFates, target: str) -> Iterator[Residue]:
 
 
 def _places(plan: str) -> list[Path]:
-    """The paths that a plan restores to, or keeps what is replaced in."""
+    """The paths that a plan restores to, or keeps replaced files in."""
     named = {step["params"].get(name) for step in json.loads(plan)["steps"] for name in ("place", "kept")}
     return [Path(one) for one in named if isinstance(one, str) and Path(one).is_absolute()]
 
@@ -181,15 +181,15 @@ def _residue(kind: str, path: Path, run: KnownRun) -> Residue:
     )
 
 
-def _of(target: str, run: KnownRun, folder: Path) -> bool:
-    """Whether it is of this target: by its run, or by the folder of the target's backups that it lies in."""
+def _belongs(target: str, run: KnownRun, folder: Path) -> bool:
+    """Whether it belongs to this target: by its run, or because it is in the folder of the target's backups."""
     if run.run is not None:
         return bool(run.run.target == target)
     return folder_name(target) in (one.name for one in folder.parents)
 
 
 def _changed(path: Path) -> float:
-    """When anything in it was last written to; now, if it was removed meanwhile."""
+    """The time of the last write to anything in it, in seconds since the epoch; now if it was removed meanwhile."""
     try:
         return max(float(one.lstat().st_mtime) for one in (path, *(path.rglob("*") if path.is_dir() else ())))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The ways a backup is made, each a module of its own that is loaded when it is needed."""
+"""The backup methods, each in a module of its own that is loaded when it is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aishell.backups.restore import scratch_server
 from aishell.backups.store.manifest import BackupManifest, Fingerprint
 from aishell.errors import BackupError
 
-#: Method, as manifests name it -> where its class is.
+#: Method, as manifests name it -> its class.
 METHODS: Mapping[str, str] = {
     "sqlite": "aishell.backups.sqlite.copy:SQLiteCopy",
     "pg_dump": "aishell.backups.postgresql.dump:PgDump",
@@ -22,109 +22,109 @@ METHODS: Mapping[str, str] = {
     "mariadb-dump": "aishell.backups.mariadb.dump:MariadbDump",
     "mariadb-backup": "aishell.backups.mariadb.physical:MariadbBackup",
 }
-#: A backup with what it rests on, the full one first.
+#: A backup with those it depends on, the full one first: folders with their manifests.
 Chain = Sequence[tuple[Path, BackupManifest]]
 
 
 class Method(ABC):
-    """One way to make, read, restore and compare backups. `work` has the tool whose programs and blocks are used."""
+    """A way to make, read, restore and compare backups. `work` has the tool whose programs and blocks are used."""
 
     name: str
-    #: The client programs that restore what it made, and read it before that; and those of them that only an increment takes.
+    #: The client programs that verify and restore its backups; of these, `on_increments` are only used on increments.
     programs: ClassVar[frozenset[str]] = frozenset()
     on_increments: ClassVar[frozenset[str]] = frozenset()
-    #: What is restored is a path with this suffix, and no server is needed for it; None: a database of a server.
+    #: It restores to a path with this suffix, without a server; None: to a database of a server.
     path_suffix: ClassVar[str | None] = None
-    #: Whether what is restored can take the place of the database it is of.
+    #: Whether what is restored can replace the original database.
     in_place: ClassVar[bool] = False
     #: Whether single tables can be restored.
     by_table: ClassVar[bool] = False
-    #: Whether a restored database has a mark, by which a restore that is killed knows it as its own (`reset_restore_mark`).
+    #: Whether a restored database has a mark by which a killed restore recognises it as its own (`reset_restore_mark`).
     marks: ClassVar[bool] = False
-    #: Whether more than the backup's folder is kept, which has to be asked when it goes (`release`).
+    #: Whether it also keeps data outside the backup's folder, which `release` removes.
     keeps_elsewhere: ClassVar[bool] = False
 
     @abstractmethod
     def write(self, work: Work) -> Written:
-        """A full backup into `work.folder`."""
+        """Write a full backup into `work.folder`."""
 
     def increment(self, work: Work) -> Written:
-        """What has changed since `work.parent`. Raises BackupError where that is not possible."""
-        raise BackupError(f"{self.name} makes no incremental backups", hint="make a full one")
+        """Write the changes since `work.parent`. Raises BackupError where that is not possible."""
+        raise BackupError(f"{self.name} does not support incremental backups", hint="make a full one")
 
     @abstractmethod
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
-        """Read a backup from beginning to end. Raises BackupError when that cannot be done."""
+        """Read a backup from beginning to end. Raises BackupError when it cannot be read."""
 
     @abstractmethod
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
-        """The last of the chain into a new place, which must not be there: a database's name, or a file for SQLite.
+        """Restore the last backup of the chain into a new place, which must not exist: a database, a file or a folder.
 
-        `until`: as of this moment, where the method can; `tables`: only these, where it can. What was made of the place is taken
-        away again when it fails.
+        `until`: to this moment; `tables`: only these; where the method supports it. A place that could not be completed is
+        removed.
         """
 
     def identity(self, work: Work, place: str) -> str | None:
-        """What tells the place from a later one of its name, where the engine knows such a thing."""
+        """An identifier that tells the place from a later one with its name, where the engine has such a thing."""
         return None
 
     @abstractmethod
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
-        """The fingerprints of what was restored to a place; none where what it held nobody knew (see `proves`)."""
+    def fingerprints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
+        """The fingerprints of a restored place; empty where backups have none (see `proves`)."""
 
     def proves(self, work: Work, place: str) -> bool:
-        """Whether a server could read all that was restored to a scratch place, where a backup has no fingerprints by its nature.
+        """Start a server on a scratch place and read everything, where backups have no fingerprints; whether that was possible.
 
-        Raises BackupError where it does not start, or finds something damaged.
+        Raises BackupError if the server does not start, or finds damage.
         """
         return False
 
     def comparable(self, work: Work, prints: Sequence[Fingerprint]) -> Sequence[Fingerprint]:
-        """Those of a backup's prints that a restore with the rights of `work` brings back: all, unless a method knows better."""
+        """The fingerprints of a backup that a restore with the privileges of `work` can reproduce; by default all."""
         return prints
 
     def notes(self, place: str, manifest: BackupManifest) -> Sequence[str]:
-        """What is to be done with what was restored, where that is not a database yet."""
+        """What remains to be done with a restored place that is not yet a running database."""
         return ()
 
     @abstractmethod
     def drop(self, work: Work, place: str) -> None:
-        """Take away what was restored for a comparison."""
+        """Remove what was restored for a comparison."""
 
-    def release(self, work: Work, manifest: BackupManifest, *, look_only: bool) -> None:
-        """Take away what lies outside a backup's folder, once that has lost its name; `look_only`: only see whether it may go.
+    def release(self, work: Work, manifest: BackupManifest, *, check_only: bool) -> None:
+        """Remove what lies outside a backup's folder, once the folder is in the trash; `check_only`: only check that it may go.
 
-        Raises BackupError where it has to stay. What is gone already is no error.
+        Raises BackupError if it has to stay. It is not an error if it no longer exists.
         """
         return
 
 
 class Physical(Method):
-    """A copy of the files of a whole server. What the server had at the end of its log nobody knew: there are no fingerprints."""
+    """A copy of the files of a whole server. Its contents at the end of the log are not known, so it has no fingerprints."""
 
     path_suffix = ""
 
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
+    def fingerprints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         return ()
 
     def drop(self, work: Work, place: str) -> None:
         scratch_server.remove(work, place)
 
 
-def kind_of(name: str) -> type[Method]:
-    """Raises BackupError for a method this aishell does not know."""
+def method_class(name: str) -> type[Method]:
+    """The class of a method. Raises BackupError for a method that this release does not know."""
     if name not in METHODS:
-        raise BackupError(f"this aishell knows no backups by {name!r}", hint="restore it with the one that made it")
+        raise BackupError(f"unknown backup method {name!r}", hint="use the version of aishell that made the backup")
     module, _, kind = METHODS[name].partition(":")
     found: type[Method] = getattr(importlib.import_module(module), kind)
     return found
 
 
 def method_of(name: str) -> Method:
-    """Raises BackupError for a method this aishell does not know."""
-    return kind_of(name)()
+    """Raises BackupError for a method that this release does not know."""
+    return method_class(name)()
 
 
 def keeps_elsewhere(name: str) -> bool:
-    """Whether a method keeps more than the backup's folder, as far as that is known: backups of others can be removed, too."""
-    return name in METHODS and kind_of(name).keeps_elsewhere
+    """Whether a method keeps data outside the backup's folder; false for unknown methods, whose backups can be removed."""
+    return name in METHODS and method_class(name).keeps_elsewhere

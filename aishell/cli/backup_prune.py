@@ -156,7 +156,7 @@ def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
 
 def _clear(site: Site, rows: Sequence[dict[str, Any]]) -> None:
     """Remove what runs have left, and end programs that may still write there."""
-    from aishell.backups.store.pruning import bury
+    from aishell.backups.store.pruning import finish_removal
     from aishell.backups.store.repository import TRASH
     from aishell.clients.clients import end_leftover
 
@@ -166,7 +166,7 @@ def _clear(site: Site, rows: Sequence[dict[str, Any]]) -> None:
         if not path.exists():  # removed above, with another backup of its target
             site.backup_store.catalog.forget([path.name.removeprefix(TRASH)])
         elif path.name.startswith(TRASH):
-            bury(site.backup_store, path, keeper(site).removing)
+            finish_removal(site.backup_store, path, keeper(site).removing)
         else:
             site.backup_store.repository.delete(path)
         site.runs.event("unfinished_backup_removed", {"path": row["path"], "by": who()}, run_id=row["run_id"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.backups.methods import kind_of
+from aishell.backups.methods import method_class
 from aishell.cli.common import ENVIRONMENT, assigned, open_site, own_target, run_options
 from aishell.cli.console import write_json
 from aishell.cli.keeping import agree, keeper
@@ -96,7 +96,7 @@ def restore(
     Every file of the backup, and of those it depends on, is checked first. It previews and asks as `run` does. A SQLite file
     or a data directory can be restored even where the target can no longer be reached.
     """
-    from aishell.backups.store.manifest import of_chain
+    from aishell.backups.store.manifest import chain_summary
 
     site = open_site(ctx)
     entry = site.backup_store.catalog.find(backup)
@@ -108,7 +108,7 @@ def restore(
     inputs: dict[str, Any] = {
         "backup": entry.backup_id,
         "place": _place(site, entry, place),
-        "manifest": of_chain(chain) if chain else manifest.summary(),
+        "manifest": chain_summary(chain) if chain else manifest.summary(),
         "rung": _proof_text(entry),
         "rung_at": entry.verification_level_at,
         "compare": not no_compare,
@@ -126,7 +126,7 @@ def restore(
     try:
         ctx.exit(run_all(ctx, "backup_restore", inputs, **where, **options))
     except (TargetUnavailableError, UnknownNameError):
-        if any((in_place, target, url, options["dry_run"], kind_of(entry.method).path_suffix is None)):
+        if any((in_place, target, url, options["dry_run"], method_class(entry.method).path_suffix is None)):
             raise
     ctx.exit(_by_hand(site, entry, inputs, yes=options["yes"], output=options["output"]))
 
@@ -157,7 +157,7 @@ def _proof_text(entry: CatalogEntry) -> str:
 def _place(site: Site, entry: CatalogEntry, given: str | None, *, word: str = "restored") -> str:
     """Where to: as given, else a new name with this word in it. A path is made absolute, so that a resumed run means the same."""
     stamp = datetime.now(UTC)
-    suffix = kind_of(entry.method).path_suffix
+    suffix = method_class(entry.method).path_suffix
     if suffix is not None:
         made = site.backup_store.repository.place(stamp, suffix, word)
         return str(Path(given).expanduser().absolute() if given is not None else made)

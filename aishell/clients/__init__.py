@@ -1,5 +1,4 @@
-"""Client programs: found, started, bounded, ended.
+"""Client programs of the engines: found, run with their secrets out of sight, watched and stopped.
 
-A tool's file names a program and its arguments as a list; here it is looked for, given what it needs of the environment, held
-to its time, and ended with all that it started.
+A tool's file names a program and its arguments as a list. The program is stopped together with all the processes it started.
 """

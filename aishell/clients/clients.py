@@ -1,4 +1,4 @@
-"""Runs the client programs of a tool: found, given their secrets out of sight, watched, and ended when they have to be."""
+"""Runs the client programs of a tool: finds them, passes secrets out of sight, watches them and stops them when necessary."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from aishell.registry.tool import Tool
 from aishell.running.context import Context
 from aishell.telemetry.logs import log_detail, log_warning
 
-#: What is kept of a program's messages for people; all of them are in its log file.
+#: Bytes at the end of a program's messages that are shown to people; its log file has all of them.
 TAIL_BYTES = 10_000
-#: Seconds a program has to end by itself when it is asked to, and between two looks at how far it has come.
-GRACE, LOOK = 10.0, 0.5
+#: Seconds a program has to end after SIGTERM, and between two reports of progress.
+GRACE, POLL = 10.0, 0.5
 PROCESS = ".process.json"
 #: Bytes a pipe to or from a program holds.
 PIPE = 1 << 20
-#: What tells a program, in its environment, whose folder it works in.
+#: The environment variable with the folder that a program works in.
 WORK = "AISHELL_WORK"
-#: Signals that others send, as the kernel does when memory runs out: they say nothing of what the program was doing.
+#: Signals sent from outside, as by the kernel when memory runs out: they say nothing about the program's work.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 #: Fields of /proc/<pid>/stat after the program's name.
 _STATE, _STARTED = 0, 19
-#: The programs that run now, by their process group.
+#: The process groups of the programs that run now.
 _RUNNING: set[int] = set()
 
 Feed = Callable[[IO[bytes]], None]
-#: Seconds of output that are read at a time, and so the longest wait between two looks at whether the program has ended.
-_AT_A_TIME = 0.1
+#: Seconds of throttled output that are read at a time, and so the longest wait until the end of the program is noticed.
+_SLICE = 0.1
 
 
 class Clients:
-    """The programs of one tool, run in `work`: a folder of ours, for logs and for the process that may outlive us."""
+    """The programs of one tool, run in `work`, a folder of ours for logs and for the note of the running process."""
 
     def __init__(self, tool: Tool, context: Context, work: Path, *, bin_folder: Path | None = None) -> None:
         self.tool, self.context, self.work, self.bin_folder = tool, context, work, bin_folder
@@ -58,7 +58,7 @@ class Clients:
         return self._found(name) is not None
 
     def path(self, name: str) -> str:
-        """Where a program of the tool is. Raises NotAtHandError when it is not installed."""
+        """The path of a program of the tool. Raises NotAtHandError when it is not installed."""
         found = self._found(name)
         if found is None:
             how = "install the engine's client package, or set `programs:` in config/aishell.yaml"
@@ -74,9 +74,9 @@ class Clients:
     def choose(
         self, name: str, folders: Iterable[Path | None], fits: Callable[[tuple[int, ...]], bool], needed: str, hint: str
     ) -> None:
-        """Run the programs of the first of these folders whose version fits; None stands for the path.
+        """Choose the first of these folders whose programs have a version that `fits`; None is the search path.
 
-        Raises NotAtHandError, with what is `needed` and what was found, where none does.
+        Raises NotAtHandError, with what is `needed` and what was found, where there is none.
         """
         tried = []
         for folder in folders:
@@ -87,21 +87,21 @@ class Clients:
                 continue
             if fits(found):
                 return
-            tried.append(f"{self.path(name)} of version {'.'.join(map(str, found))}")
-        raise NotAtHandError(f"{needed} was not found: {', '.join(tried) or 'there is none'}", hint=hint)
+            tried.append(f"{self.path(name)} is version {'.'.join(map(str, found))}")
+        raise NotAtHandError(f"{needed} was not found: {', '.join(tried) or 'none is installed'}", hint=hint)
 
     def banner(self, name: str) -> str:
         """The output of a program's `--version`."""
         words = [self.path(name), "--version"]
-        said = subprocess.run(words, capture_output=True, text=True, check=False, env=environment(os.environ))
-        return said.stdout or said.stderr  # mariadb-backup tells it as an error
+        ended = subprocess.run(words, capture_output=True, text=True, check=False, env=environment(os.environ))
+        return ended.stdout or ended.stderr  # mariadb-backup prints it to standard error
 
     def version(self, name: str) -> tuple[int, ...]:
-        """The version of a program, such as (15, 18); MariaDB's programs have another beside that of their distribution."""
-        said = self.banner(name)
-        match = re.search(r"(?:Distrib|from) (\d+(?:\.\d+)+)", said) or re.search(r"(\d+(?:\.\d+)+)", said)
+        """The version of a program, such as (15, 18); of the two that MariaDB's programs print, the server's."""
+        banner = self.banner(name)
+        match = re.search(r"(?:Distrib|from) (\d+(?:\.\d+)+)", banner) or re.search(r"(\d+(?:\.\d+)+)", banner)
         if match is None:
-            raise BackupError(f"{self.path(name)} does not report its version: {said.strip()!r}")
+            raise BackupError(f"{self.path(name)} does not report its version: {banner.strip()!r}")
         return tuple(map(int, match[1].split(".")))
 
     def run(
@@ -118,37 +118,37 @@ class Clients:
         account: pwd.struct_passwd | None = None,
         folder: Path | None = None,
     ) -> str:
-        """Run a program to its end and return the end of what it said.
+        """Run a program to its end and return the end of its messages.
 
         `feed` writes its input and `drain` reads its output, each in a thread of its own; `secrets` are descriptors it inherits;
-        `size` tells the bytes it has made so far, of `expected`; `account` is who runs it, where that is not us, and `folder`
-        where. Raises BackupError when it fails, with what it said, and DatabaseError (cancelled) when the run was interrupted.
+        `size` returns the bytes written so far, of `expected`; `account` runs it, by default ours, in `folder`. Raises
+        BackupError with its messages when it fails, and DatabaseError (cancelled) when the run was interrupted.
         """
         words = [self.path(name), *arguments(self.tool.programs[name][1:], values)]
         self.ran.append(
             " ".join(re.sub(r"/proc/self/fd/\d+", "…", word) for word in words)
-        )  # a number means nothing to people
+        )  # the descriptor's number means nothing to people
         self.context.on_program(self.ran[-1], self.tool.source)
         has_password = self.context.database.credentials.password() is not None
         log = self.work / f"{name}.log"
         failures: list[BaseException] = []
         with writing(log):
-            said = log.open("ab")
+            messages = log.open("ab")
         started = time.monotonic()
-        with said:
-            begun = said.tell()
+        with messages:
+            start = messages.tell()
             process = subprocess.Popen(
                 words,
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if drain else said,
-                stderr=said,
+                stdout=subprocess.PIPE if drain else messages,
+                stderr=messages,
                 env={
                     **environment(os.environ, self.tool.programs[name][0], password=has_password),
                     WORK: str(self.work.resolve()),
                     **(env or {}),
                 },
                 pass_fds=tuple(secrets),
-                start_new_session=True,  # Ctrl-C reaches us alone: we end it
+                start_new_session=True,  # Ctrl-C reaches only us, and we stop it
                 cwd=folder,
                 user=account.pw_uid if account else None,
                 group=account.pw_gid if account else None,
@@ -162,7 +162,7 @@ class Clients:
                     known = {"pid": process.pid, "started": _stat(process.pid, _STARTED)}
                     (self.work / PROCESS).write_text(json.dumps(known), encoding="utf-8")
                 threads = [
-                    Thread(target=_carried, args=(work, pipe, failures))
+                    Thread(target=_transfer, args=(work, pipe, failures))
                     for work, pipe in ((feed, process.stdin), (drain, process.stdout))
                     if work is not None and pipe is not None
                 ]
@@ -175,17 +175,17 @@ class Clients:
                 _end(process)
                 _RUNNING.discard(process.pid)
                 (self.work / PROCESS).unlink(missing_ok=True)
-        tail = end_of(log, TAIL_BYTES, begun)
+        tail = log_tail(log, TAIL_BYTES, start)
         seconds = round(time.monotonic() - started, 3)
-        ended = log_warning if process.returncode else log_detail
-        ended("program_ended", program=Path(words[0]).name, exit_code=process.returncode, seconds=seconds)
+        log_end = log_warning if process.returncode else log_detail
+        log_end("program_ended", program=Path(words[0]).name, exit_code=process.returncode, seconds=seconds)
         if self.context.cancelled():
-            raise DatabaseError(f"{words[0]} was ended", kind="cancelled")
+            raise DatabaseError(f"{words[0]} was stopped", kind="cancelled")
         if failures:
             raise failures[0]
         if process.returncode:
             kind = NotAtHandError if -process.returncode in _FROM_OUTSIDE else BackupError
-            # What it prints goes to the disk that it works on: a full one may be why there is nothing.
+            # Its log is on the disk that it works on, which may be full.
             silent = f"it printed nothing, and {shutil.disk_usage(self.work).free:,} bytes are free at {self.work}"
             raise kind(f"{Path(words[0]).name} ended with {process.returncode}: {tail.strip() or silent}")
         return tail
@@ -198,7 +198,7 @@ class Clients:
         expected: int,
         name: str,
     ) -> None:
-        """Report progress until the program ends or has to be ended."""
+        """Report progress until the program ends or has to be stopped."""
         pause = 0.02
         while process.poll() is None:
             if self.context.cancelled() or failures:
@@ -206,30 +206,30 @@ class Clients:
                 return
             with suppress(subprocess.TimeoutExpired):
                 process.wait(pause)
-            pause = min(LOOK, pause * 2)
+            pause = min(POLL, pause * 2)
             if size is not None:
                 made = size()
                 self.context.progress(made, max(expected, made), f"{name}: {made / 1e6:,.0f} MB")
 
 
-def end_of(log: Path, last: int, begun: int = 0) -> str:
-    """The last bytes of a program's log, none of them before the place `begun`."""
+def log_tail(log: Path, last: int, start: int = 0) -> str:
+    """The last bytes of a program's log, none of them before the offset `start`."""
     with log.open("rb") as file:
-        file.seek(max(begun, file.seek(0, os.SEEK_END) - last))
+        file.seek(max(start, file.seek(0, os.SEEK_END) - last))
         return file.read().decode(errors="replace")
 
 
 def end_running() -> None:
-    """End what runs now, for a process that leaves at once: a dump would go on by itself until somebody resumes the run."""
+    """Kill the programs that run now, for a process that exits at once: a dump would otherwise go on by itself."""
     for group in tuple(_RUNNING):
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 
 
 def end_leftover(work: Path) -> None:
-    """End the programs that an earlier process left behind in this folder, and what those have started, if they still run.
+    """Kill the programs that an earlier process left running in this folder, and the processes they started.
 
-    One is known by its note, or by the folder in its environment where we were killed before we could write that.
+    They are found by the note of the process, and by the folder in their environment if we were killed before writing it.
     """
     try:
         known = json.loads((work / PROCESS).read_text(encoding="utf-8"))
@@ -242,8 +242,8 @@ def end_leftover(work: Path) -> None:
                 os.killpg(pid, signal.SIGKILL)
     deadline = time.monotonic() + GRACE
     while time.monotonic() < deadline:
-        there = [pid for pid, started in noted if _stat(pid, _STARTED) == started]
-        left = {*_inside(work), *(pid for pid in there if _stat(pid, _STATE) not in ("Z", None))}
+        alive = [pid for pid, started in noted if _stat(pid, _STARTED) == started]
+        left = {*_processes_in(work), *(pid for pid in alive if _stat(pid, _STATE) not in ("Z", None))}
         if not left:
             return
         for pid in left:
@@ -252,11 +252,11 @@ def end_leftover(work: Path) -> None:
         time.sleep(0.05)
 
 
-def _inside(work: Path) -> list[int]:
-    """The processes that run in this folder, by their environment: where the system does not show that there are none."""
+def _processes_in(work: Path) -> list[int]:
+    """The ids of the processes with this folder in their environment; none where the system does not show it."""
     mark = f"\0{WORK}={work.resolve()}\0".encode()
     found = []
-    for process in Path("/proc").iterdir():  # not by a glob, which raises where a process ends meanwhile
+    for process in Path("/proc").iterdir():  # a glob raises when a process ends meanwhile
         with suppress(OSError):  # of another account, or ended
             if process.name.isdigit() and mark in b"\0" + (process / "environ").read_bytes():
                 found.append(int(process.name))
@@ -265,9 +265,9 @@ def _inside(work: Path) -> list[int]:
 
 @contextmanager
 def secret(text: str) -> Iterator[tuple[str, int]]:
-    """A file that holds a secret, by the path a child process can read it under, and the descriptor to let it inherit.
+    """A file with a secret: the path under which a child process can read it, and the descriptor that it must inherit.
 
-    It lives in memory where the system can do that: then nothing is left on a disk, whatever kills us.
+    The file is in memory where the system supports that, so that a kill leaves nothing on a disk.
     """
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("aishell", 0)
@@ -285,14 +285,14 @@ def secret(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _widen(process: subprocess.Popen[bytes]) -> None:
-    """Pipes that hold more, where the system lets us: each side waits less often for the other (1 GB: 6.5 s, not 7.9)."""
+    """Enlarge the pipes where the system can, so that each side waits less for the other (1 GB: 6.5 s, not 7.9)."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # a user may have so many pages of pipes
+            with suppress(OSError):  # the user's limit of pages in pipes is reached
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
 
 
-def _carried(work: Feed, pipe: IO[bytes], failures: list[BaseException]) -> None:
+def _transfer(work: Feed, pipe: IO[bytes], failures: list[BaseException]) -> None:
     try:
         with pipe:
             work(pipe)
@@ -316,9 +316,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _stat(pid: int, field: int) -> str | None:
-    """What the kernel says of a process; None where there is none of this number.
+    """A field of /proc/<pid>/stat; None if the process does not exist.
 
-    `_STATE` is Z for one that has ended and waits for its parent; by `_STARTED` it cannot be mistaken for a later one.
+    `_STATE` is Z for a zombie; `_STARTED` tells the process from a later one with the same id.
     """
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[field]
@@ -335,7 +335,7 @@ class Throttle:
 
     def most(self, bytes_: int) -> int:
         """The bytes to read at a time, at most `bytes_`."""
-        return bytes_ if self.rate is None else max(1, min(bytes_, int(self.rate * _AT_A_TIME)))
+        return bytes_ if self.rate is None else max(1, min(bytes_, int(self.rate * _SLICE)))
 
     def passed(self, bytes_: int) -> None:
         """Count bytes that were read, and wait until more may be."""
@@ -348,7 +348,7 @@ class Throttle:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """The errors of a disk that is written to as ours: they say nothing of a backup that is looked at meanwhile."""
+    """Turn errors of writing to a disk into NotAtHandError, since they say nothing about the backup being read."""
     try:
         yield
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 from aishell.agents.base import is_excluded
 from aishell.agents.log_cleanup import discovery as log_discovery
 from aishell.agents.log_cleanup.ages import READ_ALL
-from aishell.agents.log_cleanup.dates import Cutoff, kind_of, written
+from aishell.agents.log_cleanup.dates import Cutoff, method_class, written
 from aishell.agents.log_cleanup.discovery import Bucket, Candidate
 from aishell.agents.log_cleanup.tables import LogTable
 from aishell.engines import profile
@@ -113,7 +113,7 @@ def _measured(job: Job, candidate: Candidate, log: LogTable, week: Cutoff, free:
         if ends["oldest"] is None or ends["newest"] is None:
             return candidate.without("no row has a date", "oldest", "age_histogram", "growth")
         oldest, newest = str(ends["oldest"]), str(ends["newest"])
-        kind = kind_of(engine, log.declared, oldest, newest, f"the column {log.column!r} of {log.name}")
+        kind = method_class(engine, log.declared, oldest, newest, f"the column {log.column!r} of {log.name}")
         found = log_discovery.with_ends(candidate, log, kind, ends)
         if found.oldest is None:
             return found

@@ -162,12 +162,12 @@ class Tried:
         tool = registry().pick("restore_test", context.facts["server"])
         return Work(tool, tool.prepare({"backup_id": "none"}), context, self.home)
 
-    def prints(self, place: str) -> tuple[Fingerprint, ...]:
-        return PgDump().prints(self.work(), place)
+    def fingerprints(self, place: str) -> tuple[Fingerprint, ...]:
+        return PgDump().fingerprints(self.work(), place)
 
     def differences(self, entry: CatalogEntry, place: str) -> list[str]:
         """What is other in a database than the backup saw it."""
-        return differences(self.manifest(entry).prints or (), self.prints(place))
+        return differences(self.manifest(entry).prints or (), self.fingerprints(place))
 
     @contextmanager
     def restored(self, entry: CatalogEntry, place: str, **params: Any) -> Iterator[PostgresqlDatabase]:

@@ -321,12 +321,12 @@ class Tried:
         tool = registry().pick("restore_test", context.facts["server"])
         return Work(tool, tool.prepare({"backup_id": "none"}), context, self.home)
 
-    def prints(self, place: str) -> tuple[Fingerprint, ...]:
-        return MariadbDump().prints(self.work(), place)
+    def fingerprints(self, place: str) -> tuple[Fingerprint, ...]:
+        return MariadbDump().fingerprints(self.work(), place)
 
     def differences(self, entry: CatalogEntry, place: str) -> list[str]:
         """What is other in a database than the backup saw it."""
-        return differences(self.manifest(entry).prints or (), self.prints(place))
+        return differences(self.manifest(entry).prints or (), self.fingerprints(place))
 
     def restored(self, entry: CatalogEntry, place: str, **params: Any) -> MariadbDatabase:
         self.call("restore_backup", backup_id=entry.backup_id, place=place, **params)

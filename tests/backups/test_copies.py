@@ -155,7 +155,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a bit": (lambda copy: flip(copy / "dump" / "toc.dat"), "toc.dat was changed or is damaged"),
     "a missing file": (lambda copy: (copy / "globals.sql").unlink(), "globals.sql is missing"),
     "a manifest that is cut off": (lambda copy: (copy / "manifest.json").write_text("{"), "changed or cut off"),
-    "another manifest": (lambda copy: reseal(copy), "its manifest differs from the one that was made with it"),
+    "another manifest": (lambda copy: reseal(copy), "its manifest differs from the one in the catalog"),
     "no manifest": (lambda copy: (copy / "manifest.json").unlink(), "manifest.json"),
 }
 

@@ -151,7 +151,7 @@ def test_who_holds_the_database_is_waited_for_and_then_nothing_has_changed(
     with closing(sqlite.connect()) as application:
         application.execute("BEGIN IMMEDIATE")
         held = shop.approved(waiting).expect(1)
-    assert "others have held the database" in held.json["error"]["message"]
+    assert "locked by others" in held.json["error"]["message"]
     assert content(sqlite.path) == lost
     shop.finish(waiting.run_id)
     assert content(sqlite.path) == expected

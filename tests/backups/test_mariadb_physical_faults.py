@@ -82,7 +82,7 @@ def test_programs_that_are_missing_or_of_another_line(cluster: Physical, plain: 
     script = programs / "mariadb-backup"
     script.write_text("#!/bin/sh\necho mariadb-backup based on MariaDB server 99.1.2-MariaDB >&2\n")
     script.chmod(0o755)
-    with pytest.raises(NotAtHandError, match=r"mariadb-backup \d+\.\d+ was not found: .* of version 99.1.2"):
+    with pytest.raises(NotAtHandError, match=r"mariadb-backup \d+\.\d+ was not found: .* is version 99.1.2"):
         other.full()
     assert nothing_made(other)
     entry = cluster.full()

@@ -248,7 +248,7 @@ def test_a_prune_removes_no_other_than_the_one_it_names(chain: Chain) -> None:
     one = chain.one
     swap(chain.full, chain.other)
     ended = one.site("backups", "prune", "--set", "count=1", "--yes").expect(1)
-    assert f"holds {chain.other.name}" in ended.err
+    assert f"contains {chain.other.name}" in ended.err
     assert (chain.full / "manifest.json").is_file()
     swap(chain.full, chain.other)
     one.site("backups", "prune", "--set", "count=1", "--yes").expect(0)

@@ -287,7 +287,7 @@ def test_programs_older_than_the_server_are_refused_before_anything_is_written(
     ended = logical.back_up().expect(1)
     message = ended.json["error"]["message"]
     assert "PostgreSQL 18" in message
-    assert "of version 15" in message
+    assert "is version 15" in message
     assert logical.written() == []
 
 

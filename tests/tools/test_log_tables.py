@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pymysql
 import pytest
 
-from aishell.agents.log_cleanup.dates import Cutoff, kind_of, written
+from aishell.agents.log_cleanup.dates import Cutoff, method_class, written
 from aishell.databases.base import SessionOptions, Statement
 from tests.fix_tools import Engine, registry
 from tests.servers import wait_until
@@ -163,7 +163,7 @@ def test_the_zone_of_the_server_is_that_of_the_cutoff(mariadb_engine, kind):
         cutoff = Cutoff(found["utc"], found["local"], found["zone"])
         assert cutoff.zone == "+05:30"
         assert datetime.fromisoformat(f"{cutoff.local}+05:30") == cutoff.moment
-        before = written(kind_of("mysql", kind, "", "", ""), cutoff)
+        before = written(method_class("mysql", kind, "", "", ""), cutoff)
         s.do(
             f"INSERT INTO log VALUES (1, '{before}' - INTERVAL 1 SECOND), (2, '{before}'), (3, '{before}' + INTERVAL 1 SECOND)"
         )

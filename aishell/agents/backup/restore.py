@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from aishell.agents.backup.steps import BackupSteps, chained, meant
 from aishell.agents.base import FLAG, Agent, Draft, defaults_of
 from aishell.agents.summary import left_over
-from aishell.backups.methods import kind_of
+from aishell.backups.methods import method_class
 from aishell.engines import profile
 from aishell.errors import ParameterError
 from aishell.models import (
@@ -154,7 +154,7 @@ def _restore(data: Mapping[str, Any], inventory: Inventory) -> Step:
 
 def _check_tables(only: Sequence[str], method: str) -> None:
     """Raises ParameterError where a restore of these tables would fail when it has begun."""
-    if only and not kind_of(method).by_table:
+    if only and not method_class(method).by_table:
         raise ParameterError(
             f"single tables cannot be restored from a {method} backup",
             hint="restore it into a database of its own, and take them from there",
@@ -168,7 +168,7 @@ def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: I
 
     In place the exchange does that: behind it nothing more is begun on the database that is there then.
     """
-    if not kind_of(made["method"]).marks or RESET not in inventory.tools:
+    if not method_class(made["method"]).marks or RESET not in inventory.tools:
         return [restore]
     step = Step(
         id="reset_mark",
@@ -295,7 +295,7 @@ def _exchange_warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]
 
 def _require_exchangeable(data: Mapping[str, Any], inventory: Inventory) -> None:
     made, server = data["manifest"], inventory.server
-    if not kind_of(made["method"]).in_place:
+    if not method_class(made["method"]).in_place:
         raise ParameterError(
             f"{data['backup']} is of the files of a whole server, which nothing can replace while it runs",
             hint="restore it into a new data directory with --to, stop the server, and start it on that one",

@@ -70,7 +70,7 @@ def kind_of_type(declared: str) -> str | None:
     return _BY_TYPE.get(word)
 
 
-def kind_of(engine: str, declared: str, oldest: str, newest: str, where: str) -> str:
+def method_class(engine: str, declared: str, oldest: str, newest: str, where: str) -> str:
     """How a column writes its dates, from its declared type and its ends.
 
     One of instant, local, date, epoch_s, epoch_ms, epoch_us, epoch_ns, text:<shape>, ulid:<case>, uuid7:<case>. Raises

@@ -45,7 +45,7 @@ def fitted(condition: Mapping[str, Any], declared: str, engine: str, where: str)
 
     A type that is not known here, of an extension or somebody's own, is the server's business.
     """
-    kind = kind_of(declared, engine)
+    kind = method_class(declared, engine)
     if kind is None or condition["operator"] in _AS_IT_IS or "value" not in condition:
         return dict(condition)
     value = condition["value"]
@@ -59,7 +59,7 @@ def fitted(condition: Mapping[str, Any], declared: str, engine: str, where: str)
     return {**condition, "value": found if isinstance(value, (list, tuple)) else found[0]}
 
 
-def kind_of(declared: str, engine: str) -> str | None:
+def method_class(declared: str, engine: str) -> str | None:
     """What the values of a declared type are, in words; None where it is not known."""
     name = declared.strip().lower()
     kinds = _KINDS if profile(engine).types_bind else _AFFINITIES

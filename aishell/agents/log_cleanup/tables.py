@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from aishell.agents.log_cleanup.dates import Cutoff, could_be_time, kind_of, refuse_type, seconds_of, written
+from aishell.agents.log_cleanup.dates import Cutoff, could_be_time, method_class, refuse_type, seconds_of, written
 from aishell.agents.log_cleanup.filters import fitted
 from aishell.agents.log_cleanup.retention_rules import RetentionRule
 from aishell.agents.planner import full_size
@@ -207,7 +207,7 @@ def aged(log: LogTable, answer: Mapping[str, list[Row]], cutoff: Cutoff, engine:
         log = replace(log, table=replace(log.table, rows=answer["size"][0]["rows"]))
     if oldest is None or newest is None:
         return replace(log, cutoff=cutoff)
-    kind = kind_of(engine, log.declared, str(oldest), str(newest), where)
+    kind = method_class(engine, log.declared, str(oldest), str(newest), where)
     if kind.startswith("text:") and row.get("shapes") not in (None, 1):
         raise ParameterError(
             f"{where} writes its dates in {row['shapes']} formats, so they cannot be compared",

@@ -1,1 +1,1 @@
-"""What making a backup takes on every engine."""
+"""Making a backup, on any engine."""

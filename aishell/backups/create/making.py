@@ -1,4 +1,4 @@
-"""Makes a backup: into a partial folder, sealed with a manifest, then under its name; or nothing of it stays."""
+"""Makes a backup in a partial folder, seals it with a manifest and gives it its name; a failed one is removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aishell.registry.render import render
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
-#: Space that has to be free beyond what a backup is expected to take.
+#: The free space required, as a multiple of the expected size of a backup.
 MARGIN = 1.2
 #: The option of backups that are copies of the server's files.
 PHYSICAL = "--physical"
@@ -32,7 +32,7 @@ PHYSICAL = "--physical"
 
 @dataclass(frozen=True)
 class Written:
-    """What a method wrote into the folder of a backup. `source_bytes`: the size of what was backed up."""
+    """The result of writing a backup into its folder. `source_bytes`: the size of what was backed up."""
 
     database: str
     source_bytes: int | None = None
@@ -41,8 +41,8 @@ class Written:
     prints: tuple[Fingerprint, ...] | None = None
 
 
-class Makes(Protocol):
-    """What a method does to make a backup (see `methods.Method`)."""
+class Maker(Protocol):
+    """The part of `methods.Method` that makes a backup."""
 
     name: str
 
@@ -71,14 +71,14 @@ class Work:
 
     @property
     def server(self) -> Server:
-        """The server as it was seen last. Raises BackupError where it was not."""
+        """The server as last inspected. Raises BackupError if it was not."""
         server = self.context.facts.get("server")
         if not isinstance(server, Server):
             raise BackupError("the server was not inspected")
         return server
 
     def statement(self, block: str, database: Database | None = None, /, **values: Any) -> Statement:
-        """A block of the tool, with the parameters of the step and these values; `database`: another one of its server."""
+        """A block of the tool rendered with the step's parameters and these values; `database`: another on the same server."""
         return render(self.tool, self.tool.blocks[block], {**self.params, **values}, database or self.context.database)
 
     def session_in(self, database: Database) -> Session:
@@ -88,13 +88,13 @@ class Work:
         return session
 
     def send(self, block: str, session: Session, /, **values: Any) -> None:
-        """Send a block that changes something, which is noted before. A lock is asked for as patiently as the tool may."""
+        """Send a block that changes something, recorded before it is sent. It waits for locks as long as the tool may."""
         statement = self.statement(block, **values)
         self.context.on_sent(statement, session)
         self.context.in_slices(lambda: session.execute(statement))
 
     def query(self, block: str, session: Session | None = None, **values: Any) -> list[Row]:
-        """The rows of a block of the tool: by itself it can only read; in a session, it is a part of what is done there."""
+        """The rows of a block of the tool, in a read-only session of its own or in `session`."""
         statement = self.statement(block, **values)
         if session is not None:
             return self.context.in_slices(lambda: session.send(statement))
@@ -106,15 +106,15 @@ def make(
     tool: Tool,
     params: Mapping[str, Any],
     context: Context,
-    method: Makes,
+    method: Maker,
     *,
     kind: str = FULL,
     parent: tuple[CatalogEntry, BackupManifest] | None = None,
     expected: int | None = None,
 ) -> dict[str, Any]:
-    """Make one backup by `method`; what a step returns of it. `expected`: bytes it will take, by default as the step says.
+    """Make one backup by `method`; returns the result of the step. `expected`: its bytes, by default the step's estimate.
 
-    Raises BackupError, and whatever the method raises; of a backup that was not finished nothing stays.
+    Raises BackupError, and what the method raises; an unfinished backup is removed.
     """
     backup_store = store_of(context)
     ending = context.claim.ending
@@ -155,7 +155,7 @@ def make(
         if backup_store.recipients:
             from aishell.backups.store.encryption import encrypt
 
-            method.read(work, partial, manifest)  # before: afterwards only who has the key can
+            method.read(work, partial, manifest)  # afterwards it takes the key
             encrypt(parts(partial), backup_store.recipients)
         manifest = replace(manifest, files=files_of(partial, context.cancelled))
         folder = backup_store.repository.publish(partial, manifest)
@@ -166,32 +166,32 @@ def make(
 
 
 def expected_bytes(params: Mapping[str, Any]) -> int:
-    """The bytes that a step expects its backup to take; 0 where that is not known."""
+    """The size that a step expects of its backup, in bytes; 0 where it is not known."""
     return int(params.get("expected_bytes") or 0)
 
 
 def require(lack: Lack | None) -> None:
-    """Raises BackupError where the role lacks something that a backup takes, with the statements that grant it."""
+    """Raises BackupError if the role lacks a privilege for the backup, with the statements that grant it."""
     if lack is not None:
         raise BackupError(lack.reason, hint=f"an administrator can allow it: {lack.remedy}")
 
 
 def inside_data_directory(home: Path, data: object) -> BackupError:
-    """The error of a folder of backups that lies in the server's own."""
+    """The error for a backup folder inside the server's data directory."""
     why = f"{home} is inside the server's data directory {data}: it would be lost with it"
     return BackupError(why, hint="set `backups:` in config/aishell.yaml to another disk")
 
 
 def require_room(folder: Path, needed: int, purpose: str) -> None:
-    """Raises NotAtHandError where so many bytes have no room in a folder: that says nothing of the backup."""
+    """Raises NotAtHandError if a folder has less than `needed` bytes free, which says nothing about the backup."""
     free = shutil.disk_usage(folder).free
     if needed > free:
-        why = f"{needed:,} bytes are needed to {purpose} in {folder}, and {free:,} are free"
-        raise NotAtHandError(why, hint="make room there")
+        why = f"{needed:,} bytes are needed to {purpose} in {folder}, but only {free:,} are free"
+        raise NotAtHandError(why, hint="free some space there")
 
 
 def total(paths: Iterable[Path]) -> int:
-    """Bytes of files, of which some may go while they are counted, or a folder with all that is in it."""
+    """The total size of files in bytes; those that disappear meanwhile are not counted."""
     size = 0
     with suppress(FileNotFoundError):
         for path in paths:
@@ -201,7 +201,7 @@ def total(paths: Iterable[Path]) -> int:
 
 
 def _earlier(home: Path, ending: str) -> Path | None:
-    """The backup that an earlier process of the same step finished; what it left unfinished goes, its program with it."""
+    """The backup that an earlier process of the same step finished; an unfinished one is removed, with its program."""
     found = None
     for folder in home.glob(f"*-{ending}"):
         if folder.name.startswith(PARTIAL):
@@ -216,9 +216,9 @@ def _check_room(folder: Path, expected: int) -> None:
     free = shutil.disk_usage(folder).free
     if expected * MARGIN > free:
         raise BackupError(
-            f"the backup is expected to take {expected:,} bytes, which needs {expected * MARGIN:,.0f}, and {free:,} are free "
-            f"at {folder.parent}",
-            hint=f"`{command('backups', 'prune')}` removes what no rule keeps; else make room there, or set `backups:` in "
+            f"the backup is expected to take {expected:,} bytes and requires {expected * MARGIN:,.0f}, but only {free:,} are "
+            f"free in {folder.parent}",
+            hint=f"run `{command('backups', 'prune')}` to remove backups that no rule keeps, free space, or set `backups:` in "
             "config/aishell.yaml to a folder on a larger disk",
         )
 
@@ -242,9 +242,9 @@ def _result_of(backup_store: BackupStore, folder: Path, manifest: BackupManifest
 def parent_of(
     tool: Tool, params: Mapping[str, Any], context: Context, method: str, *options: str
 ) -> tuple[CatalogEntry, BackupManifest]:
-    """The parent that is named, else the newest verified backup of this very server by the same method.
+    """The parent named in the parameters, else the newest verified backup of this server by the same method.
 
-    Raises BackupError where there is none, or it is of another server: a full backup, with `options`, has to be made first.
+    Raises BackupError if there is none, or it is from another server: a full backup, with `options`, must be made first.
     """
     backup_store, identity = store_of(context), identity_of(context)
     if params.get("parent"):
@@ -252,12 +252,10 @@ def parent_of(
     else:
         newest = _newest_by(context, method)
         if newest is None:
-            raise full_needed(
-                context, f"there is no verified backup of this database by {method} to build on", *options
-            )
+            raise full_needed(context, f"this database has no verified {method} backup to build on", *options)
         entry = newest
     if entry.method != method or entry.identity != identity:
-        why = f"{entry.backup_id} is by {entry.method} of {entry.identity}: it cannot be the parent of a backup of this server"
+        why = f"{entry.backup_id}, by {entry.method} from {entry.identity}, cannot be the parent of a backup of this server"
         raise full_needed(context, why, *options)
     if not entry.verified:
         raise full_needed(
@@ -267,14 +265,14 @@ def parent_of(
 
 
 def full_needed(context: Context, why: str, *options: str) -> BackupError:
-    """The error where an increment cannot be made; its hint is to make a full backup, with `options`, first."""
+    """The error for an increment that cannot be made; the hint is to make a full backup, with `options`, first."""
     kind = "full physical" if PHYSICAL in options else "full"
     how = command("run", "backup", "--type", "full", *options, *on(context.target))
     return BackupError(why, hint=f"make a {kind} backup first: {how}")
 
 
 def newest_by(context: Context, method: str) -> BackupManifest | None:
-    """The manifest of the newest verified backup of this very server by a method."""
+    """The manifest of the newest verified backup of this server by a method."""
     newest = _newest_by(context, method)
     return None if newest is None else store_of(context).repository.manifest(newest.folder)
 

@@ -116,7 +116,7 @@ class MariadbDump(Method):
             with inside(work, place) as session, quietly(work, session):
                 settle(work, session, turning.rights)
 
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
+    def fingerprints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         with inside(work, place) as session:
             found = structure(work, session)
             return (*found.prints, *fingerprint(work, session, found.tables))

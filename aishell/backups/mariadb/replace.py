@@ -70,7 +70,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
             with context.writing() as session, quietly(work, session):
                 work.query("do_drop_place", session)
         elif not work.query("there", place=params["kept"]):
-            raise BackupError(f"the database {place} no longer exists", hint=restoring.anew(work))
+            raise BackupError(f"the database {place} no longer exists", hint=restoring.restart_hint(work))
         removal = work.statement("removal").text
         return restoring.outcome(work, compared=params["compare"], kept=params["kept"], removal=removal, notes=notes)
 
@@ -84,7 +84,7 @@ def _begin(work: Work) -> list[Row]:
         raise BackupError(why, hint="end that first, or move the tables of the restored database yourself")
     if not work.params["back"]:
         method, _, manifest = restored(work)
-        restoring.refuse_other(work, method, manifest, work.params["place"])
+        restoring.require_same(work, method, manifest, work.params["place"])
     found = looked(work)
     about = {
         "restored": len(tables_in(work, work.params["place"])),

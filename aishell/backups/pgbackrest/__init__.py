@@ -1,1 +1,1 @@
-"""PostgreSQL where the site runs pgbackrest."""
+"""PostgreSQL by pgbackrest."""

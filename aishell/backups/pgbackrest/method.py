@@ -33,7 +33,7 @@ from aishell.backups.store.backup_store import store_of
 from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import FULL, INCREMENTAL, BackupManifest
 from aishell.backups.verify.checking import few, working
-from aishell.clients.clients import end_of, writing
+from aishell.clients.clients import log_tail, writing
 from aishell.errors import BackupError
 from aishell.models import Row
 from aishell.moments import given
@@ -107,7 +107,7 @@ class PgBackRestMethod(Physical):
     def proves(self, work: Work, place: str) -> bool:
         return recovery.prove(work, place)
 
-    def release(self, work: Work, manifest: BackupManifest, *, look_only: bool) -> None:
+    def release(self, work: Work, manifest: BackupManifest, *, check_only: bool) -> None:
         """Let pgbackrest expire the set. Raises BackupError where others rest on it, that would go with it."""
         reach, label = Reach.of(manifest.details), manifest.position["label"]
         stanza, _ = reach.read(work)
@@ -119,7 +119,7 @@ class PgBackRestMethod(Physical):
         if others := stanza.dependents(label):
             why = f"{manifest.backup_id} stays: {few(others)} in {reach.named} cannot be restored without {label}"
             raise BackupError(why, hint="pgbackrest's own retention removes them together")
-        if not look_only:
+        if not check_only:
             reach.run(work, "expire", label=label)
 
 
@@ -310,7 +310,7 @@ def _run(work: Work, reach: Reach, kind: str, step: str, state: Row) -> None:
 def _log(work: Work, last: int = sys.maxsize) -> str:
     """What pgbackrest printed during a backup, or the last bytes of it; empty where an earlier process made it."""
     try:
-        return end_of(work.folder / "backup.log", last)
+        return log_tail(work.folder / "backup.log", last)
     except FileNotFoundError:
         return ""
 

@@ -1,1 +1,1 @@
-"""PostgreSQL: dumps, physical backups, what comes back of them."""
+"""PostgreSQL: dumps, physical backups and their restore."""

@@ -15,7 +15,7 @@ from aishell.backups.methods import Chain, Physical
 from aishell.backups.postgresql import recovery, wal
 from aishell.backups.postgresql.libpq import reached, use_programs
 from aishell.backups.postgresql.recovery import BASE
-from aishell.backups.store.encryption import opened
+from aishell.backups.store.encryption import decrypted
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest
 from aishell.clients.clients import writing
 from aishell.errors import BackupError, DatabaseError
@@ -101,7 +101,7 @@ class PgBasebackup(Physical):
             raise full_needed(work.context, f"{parent.backup_id} was made without support for increments", PHYSICAL)
         if not state["summarizes"]:
             raise full_needed(work.context, "the server does not summarize its WAL (summarize_wal is off)", PHYSICAL)
-        with opened(work.backup_store, work.folder, [(work.parent[0].folder, parent)]) as ((folder, _),):
+        with decrypted(work.backup_store, work.folder, [(work.parent[0].folder, parent)]) as ((folder, _),):
             ended = self._base(work, state, folder / BASE / recovery.MANIFEST)
         return self._written(work, state, {**kept, "ended_at": ended})
 

@@ -143,7 +143,7 @@ class PgDump(Method):
     def identity(self, work: Work, place: str) -> str | None:
         return str(work.query("oid", place=place)[0]["oid"])
 
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
+    def fingerprints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         with pg_place.opened(work, place) as database, ExitStack() as stack:
             sessions = []
             for _ in range(work.params["jobs"]):

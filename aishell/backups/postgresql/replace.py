@@ -37,7 +37,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
                 method, _, manifest = restoring.restored(work)
                 restoring.require_safety(work)
                 _refuse_sessions(work, door)
-                compared = restoring.refuse_other(work, method, manifest, params["place"])
+                compared = restoring.require_same(work, method, manifest, params["place"])
                 _prepare(work, door, manifest)
             ended = _refuse_sessions(work, door)
             _rename(work, door)
@@ -77,14 +77,14 @@ def _is_done(work: Work, door: Database) -> bool:
     why = (
         f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; there are: {there}"
     )
-    raise BackupError(why, hint=f"look which database is which; {restoring.anew(work)}")
+    raise BackupError(why, hint=f"look which database is which; {restoring.restart_hint(work)}")
 
 
 def _refuse_sessions(work: Work, door: Database) -> list[str]:
     """Who else is in the database; they are to be ended, else BackupError names them."""
     sessions = [str(row["who"]) for row in _query(work, door, "sessions", ours=_ours(work))]
     if sessions and not work.params["terminate"]:
-        how = f"{restoring.stop_first(work)}; or begin anew with --terminate, which ends them"
+        how = f"{restoring.stop_hint(work)}; or begin anew with --terminate, which ends them"
         raise BackupError(f"{len(sessions)} session(s) are in {work.params['database']}: {few(sessions)}", hint=how)
     return sessions
 
@@ -113,7 +113,7 @@ def _rename(work: Work, door: Database) -> None:
                 _refuse_sessions(work, door)
                 if not left:
                     why = f"{work.params['database']} is connected to again and again: {error.message}"
-                    raise BackupError(why, hint=restoring.stop_first(work)) from error
+                    raise BackupError(why, hint=restoring.stop_hint(work)) from error
 
 
 def _exchange(work: Work, door: Database, session: Session) -> None:

@@ -1,1 +1,1 @@
-"""A backup is brought back: beside what is there, in its place, or into scratch."""
+"""Restoring a backup: beside its database, in its place, or into scratch for a test."""

@@ -1,4 +1,4 @@
-"""Puts a backup back: checked before, into a new place, and compared with what the backup saw when that is asked for."""
+"""Restores a backup into a new place, verified before and compared with its fingerprints on request."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from aishell.backups.create.making import Work
-from aishell.backups.methods import Chain, Method, kind_of, method_of
+from aishell.backups.methods import Chain, Method, method_class, method_of
 from aishell.backups.store.backup_store import identity_of, store_of
 from aishell.backups.store.catalog import COMPARED
-from aishell.backups.store.encryption import opened
+from aishell.backups.store.encryption import decrypted
 from aishell.backups.store.manifest import FULL, BackupManifest, Fingerprint
 from aishell.backups.verify.checking import check, few, working
 from aishell.commands import command, on
@@ -22,14 +22,14 @@ from aishell.registry.render import foreseen_program
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
-#: How the programs and servers say that a disk is full: it says nothing of the backup.
-_NO_ROOM = re.compile(r"No space left on device|The table .* is full|database or disk is full")
+#: Messages of programs and servers for a full disk, which says nothing about the backup.
+_DISK_FULL = re.compile(r"No space left on device|The table .* is full|database or disk is full")
 
 
 def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`restore_backup`: a backup into a place of its own.
+    """`restore_backup`: restore a backup into a new place.
 
-    Raises BackupError when what was restored is not what the backup saw; it stays there, to be looked at.
+    Raises BackupError when the restored data differs from the backup; the place is kept for examination.
     """
     with working(tool, params, context) as work:
         entry = work.backup_store.catalog.find(params["backup_id"])
@@ -37,21 +37,21 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
         place = params["place"]
         method = method_of(entry.method)
         try:
-            with opened(work.backup_store, work.folder, chain) as readable:
+            with decrypted(work.backup_store, work.folder, chain) as readable:
                 method.restore(work, readable, place, until=params.get("until"), tables=params.get("only") or ())
         except NotTakenError as error:
-            # Another server may not take a backup for reasons of its own.
+            # Another server may reject a backup for reasons of its own.
             if entry.identity == identity_of(context) and not (params.get("until") or params.get("only")):
                 work.backup_store.catalog.differed(entry.backup_id, f"it was not restored: {error.message}")
             raise
-        # A part of a backup, or a later moment, is not what its fingerprints are of.
+        # Fingerprints are of the whole backup at its own moment.
         whole = params.get("compare") and not params.get("until") and not params.get("only")
         expected = chain[-1][1].prints if whole else None
         if expected is not None:
             wanted = method.comparable(work, expected)
-            # Where it differs it is looked at once more.
-            if differences(wanted, method.prints(work, place)) and (
-                found := differences(wanted, method.prints(work, place))
+            # A difference has to be found twice.
+            if differences(wanted, method.fingerprints(work, place)) and (
+                found := differences(wanted, method.fingerprints(work, place))
             ):
                 raise BackupError(f"{place} was restored and differs from the backup: {few(found)}")
         return {
@@ -65,26 +65,26 @@ def restore(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
 
 
 def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`restore_test`: into scratch, compared object by object with what the backup saw, and taken away again.
+    """`restore_test`: restore into scratch, compare object by object with the fingerprints, and drop it again.
 
-    Where that fails it is done once more: what was in the way once is not the backup's. Raises BackupError when it does not come
-    back as it was the second time either: then the backup counts for nothing, and is kept as long as it reads whole.
+    A failed test is repeated once, since its cause may be passing. Raises BackupError if it fails again: the backup then no
+    longer counts, and is kept as long as it can be read.
     """
     with working(tool, params, context) as work:
         entry = work.backup_store.catalog.find(params["backup_id"])
         chain = check(work, entry, again=False)
         try:
-            compared = _came_back(work, chain)
+            compared = _restore_and_compare(work, chain)
         except NotAtHandError:
             raise
         except BackupError as first:
             context.progress(0, 0, f"restoring it again: {first.message}")
             try:
-                compared = _came_back(work, chain)
+                compared = _restore_and_compare(work, chain)
             except NotAtHandError:
                 raise
             except BackupError as error:
-                if not _NO_ROOM.search(error.message):
+                if not _DISK_FULL.search(error.message):
                     work.backup_store.catalog.differed(entry.backup_id, error.message)
                 raise
         if compared is not None:
@@ -94,29 +94,29 @@ def restore_test(tool: Tool, params: Mapping[str, Any], context: Context) -> dic
 
 
 def foresee(tool: Tool, params: Mapping[str, Any], context: Context) -> list[Statement]:
-    """What a restore will run: the programs of the method that the backup was made by."""
+    """The programs that a restore will run: those of the backup's method."""
     entry = store_of(context).catalog.find(params["backup_id"])
-    kind = kind_of(entry.method)
+    kind = method_class(entry.method)
     used = kind.programs - (kind.on_increments if entry.kind == FULL else frozenset())
     programs = {name: words for name, words in tool.programs.items() if words[0] in used}
     return foreseen_program(replace(tool, programs=programs), params, context.database)
 
 
-def _came_back(work: Work, chain: Chain) -> int | None:
-    """Restore the last of a chain into scratch, which goes again: how many objects came back as they were.
+def _restore_and_compare(work: Work, chain: Chain) -> int | None:
+    """Restore the last backup of a chain into scratch and drop it again; returns the number of objects compared.
 
-    None where the backup has nothing to compare with, and no server could read all that came back. Raises BackupError where it
-    does not come back as it was, or does not come back.
+    None if the backup has no fingerprints and no server could read everything. Raises BackupError if the restore fails, or
+    the restored data differs.
     """
     manifest = chain[-1][1]
     method, place = method_of(manifest.method), work.context.claim.scratch
-    method.drop(work, place)  # what a killed attempt of this run left
+    method.drop(work, place)  # left by a killed attempt of this run
     try:
-        with opened(work.backup_store, work.folder, chain) as readable:
+        with decrypted(work.backup_store, work.folder, chain) as readable:
             method.restore(work, readable, place, until=None, tables=())
         if manifest.prints is None:
             return 0 if method.proves(work, place) else None
-        found = method.prints(work, place)
+        found = method.fingerprints(work, place)
         different = differences(method.comparable(work, manifest.prints), found)
     finally:
         method.drop(work, place)
@@ -126,51 +126,51 @@ def _came_back(work: Work, chain: Chain) -> int | None:
 
 
 def differences(expected: Sequence[Fingerprint], found: Sequence[Fingerprint]) -> list[str]:
-    """What is missing, new or changed, in words."""
+    """The objects that are missing, new or changed, as texts."""
     before = {(one.kind, one.name): one for one in expected}
     after = {(one.kind, one.name): one for one in found}
-    told = [f"{kind} {name} is missing" for kind, name in sorted(before.keys() - after.keys())]
-    told += [f"{kind} {name} was not there" for kind, name in sorted(after.keys() - before.keys())]
+    texts = [f"{kind} {name} is missing" for kind, name in sorted(before.keys() - after.keys())]
+    texts += [f"{kind} {name} is not in the backup" for kind, name in sorted(after.keys() - before.keys())]
     for key in sorted(before.keys() & after.keys()):
         old, new = before[key], after[key]
         if old.rows != new.rows:
-            told.append(f"{' '.join(key)} has {new.rows} rows instead of {old.rows}")
+            texts.append(f"{' '.join(key)} has {new.rows} rows instead of {old.rows}")
         elif old.hash != new.hash:
-            told.append(f"{' '.join(key)} is different")
-    return told
+            texts.append(f"{' '.join(key)} differs")
+    return texts
 
 
 def restored(work: Work) -> tuple[Method, BackupManifest, BackupManifest]:
-    """The method of the backup that was restored, the manifest of the first it rests on, and its own."""
+    """The method of the restored backup, the manifest of the full backup it depends on, and its own."""
     entry = work.backup_store.catalog.find(work.params["backup_id"])
     chain = work.backup_store.chain(entry)
     return method_of(entry.method), chain[0][1], chain[-1][1]
 
 
-def anew(work: Work) -> str:
+def restart_hint(work: Work) -> str:
     """The hint to start the restore again."""
     again = command("backups", "restore", work.params["backup_id"], "--in-place", *on(work.context.target))
-    return f"begin anew: {again}"
+    return f"start again: {again}"
 
 
-def stop_first(work: Work) -> str:
-    """The hint where other sessions use the database."""
+def stop_hint(work: Work) -> str:
+    """The hint when other sessions use the database."""
     return f"stop the application, then {command('runs', 'resume', work.context.run_id[:8])}"
 
 
 def require_safety(work: Work) -> None:
-    """Raises BackupError where the backup of what is about to be replaced does not count as one (any more)."""
+    """Raises BackupError if the backup of the database that is about to be replaced is not (or no longer) verified."""
     name = work.params["safety"]
     if name is None:
         return
     entry = work.backup_store.catalog.find(name)
     if not entry.verified or entry.identity != work.server.identity:
         why = f"{name} is not a verified backup of this database: {entry.wrong or entry.verification_level}"
-        raise BackupError(why, hint=f"{anew(work)}, and makes another")
+        raise BackupError(why, hint=restart_hint(work))
 
 
 def expected(work: Work, manifest: BackupManifest) -> tuple[Fingerprint, ...] | None:
-    """The fingerprints to compare the place with; None if no comparison was requested."""
+    """The fingerprints to compare the place with; None if no comparison was requested. Raises BackupError without any."""
     if not work.params["compare"]:
         return None
     if manifest.prints is None:
@@ -178,15 +178,15 @@ def expected(work: Work, manifest: BackupManifest) -> tuple[Fingerprint, ...] | 
     return manifest.prints
 
 
-def refuse_other(work: Work, method: Method, manifest: BackupManifest, place: str) -> bool:
-    """Compare a place with what the backup saw, if that is asked for; whether it was.
+def require_same(work: Work, method: Method, manifest: BackupManifest, place: str) -> bool:
+    """Compare a place with the backup's fingerprints, if requested; whether it was.
 
-    Raises BackupError naming what differs: it may have been written to since it was restored.
+    Raises BackupError naming the differences: the place may have been written to since it was restored.
     """
     prints = expected(work, manifest)
     if prints is None:
         return False
-    different = differences(method.comparable(work, prints), method.prints(work, place))
+    different = differences(method.comparable(work, prints), method.fingerprints(work, place))
     if different:
         raise BackupError(f"{place} differs from the backup, and nothing was replaced: {few(different)}")
     return True
@@ -194,7 +194,7 @@ def refuse_other(work: Work, method: Method, manifest: BackupManifest, place: st
 
 @contextmanager
 def nothing_replaced() -> Iterator[None]:
-    """What fails in here has replaced nothing, and its error says so; where a connection was lost that is not known."""
+    """Add to errors raised within that nothing was replaced, unless a connection was lost, when that is not known."""
     try:
         yield
     except (BackupError, DatabaseError) as error:
@@ -206,6 +206,6 @@ def nothing_replaced() -> Iterator[None]:
 
 
 def outcome(work: Work, *, compared: bool, kept: str | None, removal: str | None, **more: Any) -> dict[str, Any]:
-    """What `replace_database` returns."""
+    """The result of `replace_database`."""
     named = {name: work.params[name] for name in ("backup_id", "database")}
     return {**named, "kept": kept, "removal": removal, "compared": compared, "ended": [], "notes": [], **more}

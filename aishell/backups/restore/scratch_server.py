@@ -1,4 +1,4 @@
-"""A server of our own on a restored data directory: where that lies, who runs it, and how it ends. Whatever the engine."""
+"""A server of our own on a restored data directory, on any engine: its folders, its account, its start and its end."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from aishell.backups.create.making import Work
 from aishell.clients.clients import Clients, end_leftover, writing
 from aishell.errors import BackupError
 
-LOOK = 0.1
+POLL = 0.1  # seconds
 
 
 def is_scratch(place: str) -> bool:
-    """Whether a place is a name alone: that of a scratch server, which goes again."""
+    """Whether a place is a bare name, and so that of a scratch server, which is removed again."""
     return os.sep not in place
 
 
 def place_of(work: Work, place: str, accounts: Sequence[str]) -> Path:
     """The data directory to restore into; root runs a scratch server as the first of `accounts` that exists.
 
-    Raises BackupError for a place that is neither a name alone nor an absolute path.
+    Raises BackupError for a place that is neither a bare name nor an absolute path.
     """
     if is_scratch(place):
         return _scratch_data(work, place, account_of(accounts))
@@ -40,7 +40,7 @@ def place_of(work: Work, place: str, accounts: Sequence[str]) -> Path:
 
 
 def _scratch_data(work: Work, place: str, account: pwd.struct_passwd | None) -> Path:
-    """Beside the backups, or among temporary files if the account cannot get there."""
+    """A folder beside the backups, or among temporary files if the account has no access there."""
     root = work.backup_store.repository.root.resolve()
     if account is None or all(path.stat().st_mode & 0o001 for path in (root, *root.parents)):
         folder = root / f".{place}"
@@ -55,7 +55,7 @@ def _scratch_data(work: Work, place: str, account: pwd.struct_passwd | None) -> 
 
 
 def remove(work: Work, place: str) -> None:
-    """Remove the server and what a killed one left behind."""
+    """Remove the folders of a scratch server, and the server if a killed process left it running."""
     control = control_of(place)
     end_leftover(control)
     for folder in (control, work.backup_store.repository.root.resolve() / f".{place}"):
@@ -63,12 +63,15 @@ def remove(work: Work, place: str) -> None:
 
 
 def control_of(place: str) -> Path:
-    """The folder of the settings and of the socket, whose path has to be short."""
+    """The folder of the settings and of the socket, whose path must be short."""
     return Path(tempfile.gettempdir()).resolve() / place
 
 
 def account_of(names: Sequence[str]) -> pwd.struct_passwd | None:
-    """Whom root runs a server as, the first of these that there is; None for all others, who run it themselves."""
+    """The account that root runs a server as: the first of `names` that exists; None if we are not root.
+
+    Raises BackupError if none exists.
+    """
     if os.geteuid() != 0:
         return None
     for name in names:
@@ -76,11 +79,11 @@ def account_of(names: Sequence[str]) -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise BackupError("root may not run a database server, and there is no account for it", hint=f"add {names[0]}")
+    raise BackupError("root may not run a database server, and no account for it exists", hint=f"add {names[0]}")
 
 
 def own(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Make the account that runs the server the owner of a folder and all that is in it."""
+    """Make the account the owner of a folder and everything in it; None changes nothing."""
     if account is not None:
         for one in (path, *path.rglob("*")):
             os.chown(one, account.pw_uid, account.pw_gid, follow_symlinks=False)
@@ -97,9 +100,9 @@ def running(
     folder: Path,
     ready: Callable[[], bool],
 ) -> Iterator[None]:
-    """A server by a program of the tool, from when it is `ready`; it ends with the block. `account` owns `control`.
+    """A server, by a program of the tool, that is `ready` within the block and stopped after it. `account` owns `control`.
 
-    Raises what it failed with, or BackupError where it ends before it is ready.
+    Raises the error it failed with, or BackupError if it ends before it is ready.
     """
     own(control, account)
     done = Event()
@@ -119,7 +122,7 @@ def running(
         while not ready():
             if not thread.is_alive():
                 raise failures[0] if failures else BackupError("the restored server stopped before it was ready")
-            time.sleep(LOOK)
+            time.sleep(POLL)
         yield
     finally:
         done.set()

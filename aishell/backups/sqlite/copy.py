@@ -1,4 +1,4 @@
-"""SQLite: the file copied by SQLite's own backup API; increments are the pages that changed since the parent."""
+"""SQLite: a copy by SQLite's backup API; increments are the pages changed since the parent."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from urllib.parse import quote as percent_encode
 
 from aishell.backups.create.making import Work, Written, make, parent_of, require_room
 from aishell.backups.methods import Chain, Method
-from aishell.backups.store.encryption import opened
+from aishell.backups.store.encryption import decrypted
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest, Fingerprint
 from aishell.backups.store.repository import sha256
-from aishell.backups.verify.checking import refuse
+from aishell.backups.verify.checking import require_sound
 from aishell.clients.clients import writing
 from aishell.databases.quoting import quote
 from aishell.errors import BackupError, DatabaseError
@@ -30,18 +30,18 @@ from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
 IMAGE, PAGES = "database.sqlite", "pages.bin"
-#: An increment is found by comparing two copies of the whole file.
+#: Copies of the whole file that an increment needs, to compare them.
 COPIES = 2
-#: Pages copied between two looks at whether the run was cancelled; a read transaction keeps SQLite from beginning again.
+#: Pages copied between two checks for cancellation; the read transaction keeps SQLite from starting over.
 STEP = 8192
 _NUMBER = struct.Struct(">I")
-#: What SQLite says of an index by a function or a collation that is the application's own.
+#: SQLite's errors for an index by a function or collation of the application.
 _APPLICATIONS = ("unknown function", "no such collation sequence")
-_UNREADABLE = "a full maintenance looks for damage; --no-compare makes a backup all the same"
+_UNREADABLE = "run a full maintenance to look for damage; use --no-compare to make a backup anyway"
 #: Pages compared at a time.
 _RUN = 256
-#: Rows of a fingerprint that are read at a time, and the format they are put into: 2 is the last that writes the same value the
-#: same way wherever it stands, and tells types and lengths apart. Both are part of what a fingerprint is.
+#: Rows hashed at a time, and the marshal format: 2 is the last that writes equal values equally, and distinguishes types and
+#: lengths. Both are part of the definition of a fingerprint.
 _ROWS, _FORMAT = 1000, 2
 
 
@@ -51,14 +51,14 @@ def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`backup_database_incremental`: onto the parent named, else the newest verified backup of this database."""
+    """`backup_database_incremental`, based on the named parent, else on the newest verified backup of this database."""
     parent = parent_of(tool, params, context, SQLiteCopy.name)
     size = Path(getattr(context.database, "path", "")).stat().st_size
     return make(tool, params, context, SQLiteCopy(), kind=INCREMENTAL, parent=parent, expected=size * COPIES)
 
 
 class SQLiteCopy(Method):
-    """A copy of the database as one transaction saw it, whatever is written meanwhile."""
+    """A copy of the database as one transaction sees it."""
 
     name = "sqlite"
     path_suffix = ".sqlite"
@@ -70,11 +70,14 @@ class SQLiteCopy(Method):
         return self._written(work, image)
 
     def increment(self, work: Work) -> Written:
-        """The pages that differ from those of the parent, each behind its number, and the digest of the whole."""
+        """Write the pages that differ from the parent's, each after its number; the details have the digest of the whole."""
         image, before = work.folder / ".image", work.folder / ".parent"
         assert work.parent is not None  # noqa: S101  an increment has one
         self.copy(work, image)
-        with opened(work.backup_store, work.folder, work.backup_store.chain(work.parent[0])) as chain, writing(before):
+        with (
+            decrypted(work.backup_store, work.folder, work.backup_store.chain(work.parent[0])) as chain,
+            writing(before),
+        ):
             self._rebuild(work, chain, before)
         written = self._written(work, image)
         with writing(work.folder):
@@ -84,11 +87,11 @@ class SQLiteCopy(Method):
         return replace(written, details={**written.details, "changed_pages": changed})
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
-        """SQLite itself looks through a full copy; of an increment the pages are counted."""
+        """A full copy is checked by SQLite; the pages of an increment are counted."""
         if manifest.kind == INCREMENTAL:
             size = manifest.details["page_size"] + _NUMBER.size
             if (folder / PAGES).stat().st_size != manifest.details["changed_pages"] * size:
-                raise BackupError(f"{manifest.backup_id} does not have the pages that its manifest states")
+                raise BackupError(f"{manifest.backup_id} does not have the number of pages in its manifest")
             return
         with contextlib.closing(open_file(folder / IMAGE, immutable=True)) as connection:
             try:
@@ -96,21 +99,21 @@ class SQLiteCopy(Method):
             except sqlite3.DatabaseError as error:
                 found = [str(error)]
         if found[0].startswith(_APPLICATIONS):
-            prints_of(
+            fingerprints_of(
                 folder / IMAGE
-            )  # without the application its indexes cannot be checked, but every row can be read
+            )  # its indexes cannot be checked without the application, but rows can be read
         elif found != ["ok"]:
-            refuse(manifest, found)
+            require_sound(manifest, found)
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
         if until is not None or tables:
-            raise BackupError("a SQLite backup is restored as a whole, as of its own time")
+            raise BackupError("a SQLite backup can only be restored as a whole, as of its own time")
         target = _place(work, place)
         unfinished = target.with_name(f".{target.name}.restoring")
-        # The time of change of a restored file, in ns: that of its backup, with the claim of the step in its fraction.
+        # The mtime of a restored file, in ns: the backup's, with the claim of the step as its fraction.
         finished = int(datetime.fromisoformat(chain[-1][1].finished_at).timestamp())
         mark = finished * 10**9 + work.context.claim.microsecond * 1000
-        made = target.exists() and target.stat().st_mtime_ns == mark  # by an earlier process of this very step
+        made = target.exists() and target.stat().st_mtime_ns == mark  # by an earlier process of this step
         if target.exists() and not made:
             raise BackupError(f"{target} already exists", hint="name a file that does not exist")
         with writing(target):
@@ -121,15 +124,15 @@ class SQLiteCopy(Method):
                 self._rebuild(work, chain, unfinished)
                 unfinished.chmod(0o600)
                 os.utime(unfinished, ns=(mark, mark))
-                if os.sep in place:  # else it is scratch
+                if os.sep in place:  # else it is a scratch copy
                     sync(unfinished)
-                os.link(unfinished, target)  # never over a file that came in meanwhile
+                os.link(unfinished, target)  # never over a file created meanwhile
                 sync(target.parent)
             finally:
                 unfinished.unlink(missing_ok=True)
 
-    def prints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
-        return prints_of(_place(work, place))
+    def fingerprints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
+        return fingerprints_of(_place(work, place))
 
     def drop(self, work: Work, place: str) -> None:
         target = _place(work, place)
@@ -137,9 +140,9 @@ class SQLiteCopy(Method):
             target.with_name(target.name + suffix).unlink(missing_ok=True)
 
     def copy(self, work: Work, image: Path) -> None:
-        """The live database, through SQLite's backup API, within one read transaction of the source. It is not durable yet."""
+        """Copy the live database by SQLite's backup API, in one read transaction of it. The copy is not synced."""
 
-        def progressed(status: int, remaining: int, pages: int) -> None:
+        def report(status: int, remaining: int, pages: int) -> None:
             if work.context.cancelled():
                 raise DatabaseError("the copy was stopped", kind="cancelled")
             work.context.progress(pages - remaining, pages, "pages copied")
@@ -151,14 +154,14 @@ class SQLiteCopy(Method):
                 connection.execute("BEGIN")
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
                 with contextlib.closing(sqlite3.connect(image)) as copy:
-                    # Nobody has a use for half a copy, and a whole one is made durable before it gets its name: a third faster.
+                    # A partial copy is useless, and a whole one is synced before it gets its name: a third faster.
                     copy.execute("PRAGMA synchronous = OFF")
                     copy.execute("PRAGMA journal_mode = OFF")
-                    connection.backup(copy, pages=STEP, progress=progressed)
-                    # A copy of a database in WAL mode is in WAL mode: nothing may write beside it when it is only looked at.
+                    connection.backup(copy, pages=STEP, progress=report)
+                    # The copy inherits WAL mode, in which even reading creates files beside it.
                     copy.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.Error as error:
-            raise BackupError(f"SQLite did not copy {source} into {image.parent}: {error}") from error
+            raise BackupError(f"{source} cannot be copied into {image.parent}: {error}") from error
 
     def _written(self, work: Work, image: Path) -> Written:
         with contextlib.closing(open_file(image, immutable=True)) as connection:
@@ -167,11 +170,11 @@ class SQLiteCopy(Method):
         details = {"page_size": page_size, "pages": size // page_size, "sqlite": sqlite3.sqlite_version}
         if work.tool.name == "backup_database_incremental":
             details["image_sha256"] = sha256(image, work.context.cancelled)
-        prints = prints_of(image) if work.params.get("compare") else None
+        prints = fingerprints_of(image) if work.params.get("compare") else None
         return Written(str(work.context.database.credentials.url.database), size, {}, details, prints)
 
     def _rebuild(self, work: Work, chain: Chain, into: Path) -> None:
-        """The file that the last of the chain is of. Raises BackupError when it does not come out as it was."""
+        """Write the file of the last backup of the chain. Raises BackupError if its digest differs."""
         shutil.copyfile(chain[0][0] / IMAGE, into)
         for folder, manifest in chain[1:]:
             page_size = manifest.details["page_size"]
@@ -183,11 +186,13 @@ class SQLiteCopy(Method):
         last = chain[-1][1]
         if len(chain) > 1 and sha256(into, work.context.cancelled) != last.details["image_sha256"]:
             into.unlink()
-            raise BackupError(f"{last.backup_id} does not restore to the database that it was made from")
+            raise BackupError(
+                f"the file restored from {last.backup_id} differs from the database that it was made from"
+            )
 
 
 def _changed(before: Path, after: Path, pages: Path, page_size: int) -> int:
-    """Write the pages of `after` that `before` does not have at the same place; how many."""
+    """Write the pages of `after` that differ from those of `before`, each after its number. Returns their number."""
     changed, number, run = 0, 0, page_size * _RUN
     with before.open("rb") as old, after.open("rb") as new, pages.open("wb") as out:
         while block := new.read(run):
@@ -202,14 +207,14 @@ def _changed(before: Path, after: Path, pages: Path, page_size: int) -> int:
     return changed
 
 
-def prints_of(path: Path, *, live: bool = False) -> tuple[Fingerprint, ...]:
-    """Every table row by row, and the definition of everything else; of a `live` file as one transaction sees them."""
+def fingerprints_of(path: Path, *, live: bool = False) -> tuple[Fingerprint, ...]:
+    """The fingerprints of every table's rows and of every definition; of a `live` file in one transaction."""
     with contextlib.closing(open_file(path, immutable=not live)) as connection:
         try:
             connection.execute("BEGIN")
             return tuple(_fingerprints(connection))
         except sqlite3.Error as error:
-            raise BackupError(f"not every row of {path.name} can be read: {error}", hint=_UNREADABLE) from error
+            raise BackupError(f"some rows of {path.name} cannot be read: {error}", hint=_UNREADABLE) from error
 
 
 def _fingerprints(connection: sqlite3.Connection) -> Iterator[Fingerprint]:
@@ -221,7 +226,7 @@ def _fingerprints(connection: sqlite3.Connection) -> Iterator[Fingerprint]:
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> Fingerprint:
-    """The rows of a table in the order they lie in: the same file has the same order."""
+    """The fingerprint of a table's rows in their stored order, which is the same in a copy of the file."""
     digest, count = blake2b(digest_size=16), 0
     connection.text_factory = bytes
     found = connection.execute(f"SELECT * FROM {quote(table, 'sqlite')}")  # noqa: S608  quoted
@@ -233,11 +238,11 @@ def _rows(connection: sqlite3.Connection, table: str) -> Fingerprint:
 
 
 def open_file(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """A connection that only reads; `immutable`: of a file that nobody writes to, so that nothing is made beside it."""
+    """A read-only connection; `immutable`: nobody writes to the file, so SQLite creates nothing beside it."""
     uri = f"file:{percent_encode(str(path.absolute()))}?mode=ro{'&immutable=1' if immutable else ''}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
 def _place(work: Work, place: str) -> Path:
-    """Where to restore to: a name alone is a file in the work folder."""
+    """The path to restore to: a bare name is a file in the work folder."""
     return Path(place) if os.sep in place else work.folder / f".{place}"

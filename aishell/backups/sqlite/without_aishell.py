@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Puts a SQLite backup of aishell back without aishell: python3 restore-sqlite.py BACKUP-FOLDER NEW-FILE
+"""Restores a SQLite backup without aishell: python3 restore-sqlite.py BACKUP-FOLDER NEW-FILE
 
-Needs Python 3.8 or newer and nothing else. BACKUP-FOLDER is the folder of a full or incremental backup; what it rests on is
-looked for beside it, and elsewhere below this script. Every file is compared with the manifest in its folder, and the result with
-the digest that the backup noted. Of an encrypted backup the files have to be decrypted before, each beside where it was, under
-its name without `.age`; age has then seen whether it is what was encrypted. A file that is there already is never written over.
-Exit 1, with the reason, where it cannot be done.
+Requires only Python 3.8 or newer. BACKUP-FOLDER is the folder of a full or incremental backup; the backups it depends on are
+searched for beside it, and elsewhere below this script. Every file is compared with the manifest in its folder, and the result
+with the digest in the manifest. Decrypt the files of an encrypted backup with age first, each beside the original under its name
+without `.age`; age verifies them. An existing file is never overwritten.
+Exits with 1 and the reason if the restore fails.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ BLOCK = 1 << 20
 
 
 class CannotRestoreError(Exception):
-    """Why it cannot be done."""
+    """The reason why the restore failed."""
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """What a backup says of itself; its last line is the SHA-256 of all lines before."""
+    """The manifest of a backup, whose last line is the SHA-256 of all lines before."""
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
     except OSError as error:
@@ -51,7 +51,7 @@ def folder_of(name: str, beside: Path) -> Path:
 
 
 def chain_of(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """A backup and all that it rests on, the full one first: folders with their manifests."""
+    """A backup and all it depends on, the full one first: folders with their manifests."""
     links: list[tuple[Path, dict[str, Any]]] = []
     while True:
         manifest = manifest_of(folder)
@@ -77,7 +77,7 @@ def digest_of(path: Path) -> str:
 
 
 def check(folder: Path, manifest: dict[str, Any]) -> None:
-    """Raises CannotRestoreError naming the first file that is not as it was, or was not decrypted."""
+    """Raises CannotRestoreError naming the first file that is missing, damaged or not decrypted."""
     encrypted = bool(manifest["details"].get("recipients"))
     for file in manifest["files"]:
         path = folder / file["path"]
@@ -89,7 +89,7 @@ def check(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def restore(folder: Path, target: Path) -> None:
-    """The database of a backup as a new file; nothing of it stays where it does not come out as it was."""
+    """Write the database of a backup to a new file, which is removed if its digest differs."""
     links = chain_of(folder)
     for at, manifest in links:
         check(at, manifest)
@@ -109,14 +109,14 @@ def restore(folder: Path, target: Path) -> None:
             image.flush()
             os.fsync(image.fileno())
         if len(links) > 1 and digest_of(target) != links[-1][1]["details"]["image_sha256"]:
-            raise CannotRestoreError(f"what came out is not the database that {folder} was made of")
+            raise CannotRestoreError(f"the result differs from the database that {folder} was made from")
     except BaseException:
         target.unlink()
         raise
 
 
 def shown(text: str) -> str:
-    """Text that a terminal prints and does not obey."""
+    """Text with its control characters escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -1,1 +1,1 @@
-"""Where backups are kept, what is known of them, and what is removed."""
+"""The backup store: the folder, its catalog, second copies and retention."""

@@ -1,4 +1,4 @@
-"""Where a run's backups are: the folder, the catalog, and how this target is to be backed up."""
+"""The backup store of a site: the folder of backups, their catalog and the settings for making them."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from aishell.state.store import Store
 
 @dataclass(frozen=True)
 class BackupStore:
-    """The backups of a site. `store` opens the state, which a dry run does not; `programs`: the folder of the client programs."""
+    """The backups of a site. `store` opens the state store, which a dry run does not; `programs`: folder of client programs."""
 
     repository: Repository
     store: Callable[[], Store] = field(repr=False)
     programs: Path | None = None
     recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
-    identity: Path | None = None  # the file of the key that opens them, where it is at hand
-    copies: tuple[str, ...] = ()  # second places: folders by absolute path, object stores by URL
-    recorded: Callable[[], bool] = field(default=lambda: True, repr=False)  # whether there is a state to open
+    identity: Path | None = None  # the file of the key that decrypts them, if there is one here
+    copies: tuple[str, ...] = ()  # second places: absolute paths of folders, URLs of object stores
+    recorded: Callable[[], bool] = field(default=lambda: True, repr=False)  # whether there is a state store
 
     @classmethod
     def of(
         cls, settings: Settings, base: Path, store: Callable[[], Store], recorded: Callable[[], bool]
     ) -> BackupStore:
-        """As configured; folders are relative to `base`, that of the site or of its state."""
+        """The configured store; folders are relative to `base`, the folder of the site or of its state."""
         return cls(
             Repository(base / (settings.backups or "backups")),
             store,
@@ -51,16 +51,16 @@ class BackupStore:
         return Catalog(self.store(), self.repository.root, self._note)
 
     def entries(self, target: str | None = None) -> list[CatalogEntry]:
-        """Every backup, the oldest first; none where nothing was recorded yet. One that is in the trash is none any more."""
+        """Every backup, the oldest first; empty where nothing was recorded yet. Backups in the trash are left out."""
         if not self.recorded():
             return []
         known = [(entry, entry.folder) for entry in self.catalog.all(target)]
         return [one for one, at in known if at.exists() or not at.with_name(TRASH + at.name).exists()]
 
     def chain(self, entry: CatalogEntry) -> list[tuple[Path, BackupManifest]]:
-        """A backup and all that it rests on, the full one first, each with its manifest as the catalog knows it.
+        """A backup and those it depends on, the full one first: folders with manifests as the catalog knows them.
 
-        Raises BackupError, naming the missing or changed link.
+        Raises BackupError naming a missing or changed one.
         """
         links: list[tuple[Path, BackupManifest]] = []
         known = {one.backup_id: one for one in self.catalog.all()}
@@ -69,23 +69,23 @@ class BackupStore:
             manifest = self.manifest(at)
             child = links[-1][1] if links else None
             if child is not None and child.details.get("parent_digest") != manifest.digest:
-                raise BackupError(f"{child.backup_id} was not made on {manifest.backup_id} as it is now")
+                raise BackupError(f"{manifest.backup_id} has changed since {child.backup_id} was made from it")
             if child is not None and child.identity != manifest.identity:
-                raise BackupError(f"{child.backup_id} and {manifest.backup_id} are of different servers")
+                raise BackupError(f"{child.backup_id} and {manifest.backup_id} were made from different servers")
             links.append((at.folder, manifest))
             if manifest.kind == FULL:
                 return links[::-1]
             if manifest.parent not in known or len(links) > len(known):
                 raise BackupError(f"{manifest.backup_id} depends on {manifest.parent}, which is missing")
             at = known[manifest.parent]
-        raise BackupError(f"{entry.backup_id} depends on no full backup")
+        raise BackupError(f"{entry.backup_id} does not depend on a full backup")
 
     def manifest(self, entry: CatalogEntry) -> BackupManifest:
-        """The manifest of a backup; one that is damaged or another one makes it count for nothing."""
+        """The manifest of a backup. Raises BackupError, and records the backup as damaged, if it is damaged or was replaced."""
         try:
             manifest = self.repository.manifest(entry.folder)
             if manifest.digest != entry.digest or manifest.backup_id != entry.backup_id:
-                raise BackupError(f"{entry.folder} is not the backup that the catalog knows as {entry.backup_id}")
+                raise BackupError(f"{entry.folder} differs from the backup {entry.backup_id} in the catalog")
         except NotAtHandError:
             raise
         except BackupError as error:
@@ -94,20 +94,20 @@ class BackupStore:
         return manifest
 
     def _note(self, entry: CatalogEntry) -> None:
-        """Write what the catalog knows of a backup beside it."""
+        """Write the catalog's knowledge of a backup into its folder."""
         if not entry.folder.is_dir():
-            return  # there is nothing to note it beside
+            return
         noted = cataloguing.as_keys({name: getattr(entry, name) for name in Verification.__dataclass_fields__})
         read = {name: asdict(one) for name, one in entry.copies_read.items()}
         known = {"copies": list(entry.copies), "copies_read": read, "digest": entry.digest}
-        self.repository.stand(entry.folder, {**noted, **known})
+        self.repository.write_note(entry.folder, {**noted, **known})
 
     def verification(self, folder: Path, manifest: BackupManifest) -> Verification | None:
-        """What was noted beside a backup, for a catalog that is made again; None where that cannot be read.
+        """The note in a backup's folder, for rebuilding the catalog; None if it cannot be read.
 
-        What was noted of another manifest is worth nothing: the backup has to be looked at again.
+        A note about another manifest is ignored, but for the pin: the backup has to be verified again.
         """
-        noted = self.repository.standing(folder)
+        noted = self.repository.read_note(folder)
         if noted is None:
             return None
         if (
@@ -129,14 +129,14 @@ class BackupStore:
         )
 
     def newest(self, target: str, identity: str, *, kind: str | None = None) -> CatalogEntry | None:
-        """The newest verified backup of this very database."""
+        """The newest verified backup of this database."""
         found = [e for e in self.entries(target) if e.identity == identity and e.verified and kind in (None, e.kind)]
         return found[-1] if found else None
 
     def latest(self, identity: str, target: str, databases: Collection[str]) -> CatalogEntry | None:
-        """The newest verified backup of this very server, by the target's name or, whatever it is called, of the database.
+        """The newest verified backup of this server, of the target or of one of its databases under another target.
 
-        One of what a restore in place was about to replace is none.
+        Safety backups, made before a restore in place, do not count.
         """
         found = [one for one in self.entries() if one.identity == identity and one.verified and not one.replaced]
         fits = [one for one in found if one.target == target or one.database in databases]
@@ -144,7 +144,7 @@ class BackupStore:
 
 
 def _copies_read(noted: object) -> dict[str, CopyRead]:
-    """What was noted of the copies; one of which it cannot be told is read again."""
+    """The noted results of reading copies; one with an invalid note is left out, and so read again."""
     read = {}
     for name, one in noted.items() if isinstance(noted, dict) else ():
         if isinstance(one, dict) and isinstance(one.get("at"), str):
@@ -154,17 +154,17 @@ def _copies_read(noted: object) -> dict[str, CopyRead]:
 
 
 def store_of(context: Context) -> BackupStore:
-    """The backup store a run was given. Raises StepError where there is none, as in a tool that is tried by itself."""
+    """The backup store of a run. Raises StepError if it has none, as for a tool that is run by itself."""
     if not isinstance(context.backups, BackupStore):
-        raise StepError("there is no place for backups", hint="set `backups:` in config/aishell.yaml")
+        raise StepError("no folder for backups is configured", hint="set `backups:` in config/aishell.yaml")
     return context.backups
 
 
 @dataclass
 class Rebuilt:
-    """What was found. `damaged`: folder and what is wrong with it; `gone`: in the catalog, and not in the folder.
+    """The result of rebuilding the catalog. `damaged`: folders and their problems; `gone`: in the catalog, but not in the folder.
 
-    `unnoted`: the note beside it cannot be read, so that nothing is proven of it, and whether it was pinned is not known: it is.
+    `unnoted`: the note beside it cannot be read, so it counts as unverified, and is pinned in case it was.
     """
 
     added: list[str] = field(default_factory=list)
@@ -175,27 +175,26 @@ class Rebuilt:
 
 
 def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
-    """Enter every backup of the folder as its manifest and the note beside it say. Nothing is forgotten: see `gone`.
+    """Enter every backup of the folder into the catalog from its manifest and note. No entry is removed: see `gone`.
 
-    A manifest that differs from the one that the catalog knows is believed by nobody: the backup stays in the catalog as damaged.
-    Raises BackupError where there is no such folder, or nothing in it of all that is known, as when its disk is not mounted;
-    `all_gone`: a person says that it is.
+    A backup whose manifest differs from the catalog's is recorded as damaged. Raises BackupError if the folder does not exist,
+    or has none of the known backups, as when its disk is not mounted; `all_gone`: they are really gone.
     """
     root = backup_store.repository.root
     if not root.is_dir():
-        raise BackupError(f"{root} is not there", hint="is its disk mounted? see `backups:` in config/aishell.yaml")
+        raise BackupError(f"{root} does not exist", hint="mount its disk, or correct `backups:` in config/aishell.yaml")
     before = {entry.backup_id: entry for entry in backup_store.catalog.all()}
     found = list(backup_store.repository.all())
     if before and not all_gone and not before.keys() & {folder.name for folder, _ in found}:
         forget = command("backups", "rebuild-catalog", "--all-gone", "--yes")
         why = f"none of the {len(before)} backup(s) in the catalog is in {root}: nothing was changed"
-        raise BackupError(why, hint=f"is its disk mounted? if they are gone for good: {forget}")
+        raise BackupError(why, hint=f"mount its disk; if the backups are gone for good: {forget}")
     rebuilt, seen = Rebuilt(), dict[str, Path]()
     for folder, manifest in found:
         known = None if isinstance(manifest, BackupError) else before.get(manifest.backup_id)
-        wrong = _wrong(backup_store, folder, manifest, known, seen)
-        if isinstance(manifest, BackupError) or wrong is not None:
-            rebuilt.damaged.append((folder, str(wrong)))
+        problem = _problem(backup_store, folder, manifest, known, seen)
+        if isinstance(manifest, BackupError) or problem is not None:
+            rebuilt.damaged.append((folder, str(problem)))
             continue
         noted = backup_store.verification(folder, manifest)
         backup_store.catalog.add(manifest, folder, noted or Verification(WRITTEN, pinned=True))
@@ -206,19 +205,19 @@ def rebuild(backup_store: BackupStore, *, all_gone: bool = False) -> Rebuilt:
     return rebuilt
 
 
-def _wrong(
+def _problem(
     backup_store: BackupStore,
     folder: Path,
     manifest: BackupManifest | BackupError,
     known: CatalogEntry | None,
     seen: dict[str, Path],
 ) -> str | None:
-    """Why a folder cannot be entered as the backup that its manifest names; `seen`: those that were looked at before it."""
+    """Why a folder cannot be entered as the backup that its manifest names; `seen`: the folders before it."""
     if isinstance(manifest, BackupError):
         return manifest.message
     name = manifest.backup_id
     if folder.name != name:
-        return f"its manifest is that of {name}"
+        return f"its manifest belongs to {name}"
     other = seen.get(name) or (known.folder if known is not None and known.folder.is_dir() else folder)
     if other.resolve() != folder.resolve():
         return f"{other} is the same backup"
@@ -230,6 +229,6 @@ def _wrong(
 
 
 def identity_of(context: Context) -> str:
-    """The identity of the target's server as it was seen last; empty where it was not."""
+    """The identity of the target's server as last inspected; empty if it was not."""
     server = context.facts.get("server")
     return server.identity if isinstance(server, Server) else ""

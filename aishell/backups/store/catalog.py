@@ -1,4 +1,4 @@
-"""The backups that `state.db` knows of, and how far each was proven. It can be made again from the manifests alone."""
+"""The catalog of backups in `state.db`, with the verification level of each. It can be rebuilt from the manifests."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from aishell.models import SAFETY_STEP, now
 from aishell.state.connection import Record, marks
 from aishell.state.store import Store
 
-#: How far a backup was proven, each step including those before it.
+#: Verification levels, each including those before it.
 VERIFICATION_LEVELS = ("written", "checksummed", "readable", "restored-and-compared")
 WRITTEN, CHECKSUMMED, VERIFIED, COMPARED = VERIFICATION_LEVELS
-GONE, OTHER_MANIFEST = "its folder does not exist", "its manifest differs from the one that was made with it"
-#: The verification level and its moment, as the catalog, the note beside a manifest and JSON have always called them.
+GONE, OTHER_MANIFEST = "its folder does not exist", "its manifest differs from the one in the catalog"
+#: The stored names of the verification level and its moment: in the catalog, in the note beside a manifest and in JSON.
 LEVEL_KEY, LEVEL_AT_KEY = "rung", "rung_at"
 _KEYS = {"verification_level": LEVEL_KEY, "verification_level_at": LEVEL_AT_KEY}
-#: What the catalog has of a backup as its manifest has it.
-_OF_MANIFEST = (
+#: The columns of the catalog that are copied from the manifest.
+_MANIFEST_COLUMNS = (
     "backup_id", "target", "identity", "engine", "kind", "method", "parent", "database", "started_at", "finished_at", "bytes",
     "source_bytes", "run_id", "digest",
 )  # fmt: skip
@@ -43,7 +43,7 @@ def as_fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CopyRead:
-    """When a copy was last read, in UTC, and what was wrong with it, if anything was."""
+    """When a copy was last read, in UTC, and the problem found, if any."""
 
     at: str
     problem: str | None = None
@@ -51,7 +51,7 @@ class CopyRead:
 
 @dataclass(frozen=True)
 class Verification:
-    """How far a backup was proven, and what is kept of it beside the manifest (see `CatalogEntry`)."""
+    """The verification of a backup, as kept in the note beside the manifest (see `CatalogEntry`)."""
 
     verification_level: str = WRITTEN
     verification_level_at: str | None = None
@@ -67,10 +67,9 @@ class Verification:
 class CatalogEntry:
     """A backup in the catalog.
 
-    `problem`: what the last look at its files found wrong, or what is wrong with those it rests on: it is damaged. `differs`: it
-    reads whole, and what was restored from it was not what it saw, or it could not be restored: it counts for nothing, and is not
-    removed for that. `path` is that of its folder; the catalog has it relative to the repository. `copies`: second places that
-    have it, and how each of these was when it was last read.
+    `problem`: the damage found in its files, or in a backup it depends on. `differs`: it can be read, but could not be restored,
+    or the restored data differed: it does not count as a backup, and is not removed for that. `path`: its folder; the catalog
+    stores it relative to the repository. `copies`: the second places that have it; `copies_read`: the last reading of each.
     """
 
     backup_id: str
@@ -99,32 +98,32 @@ class CatalogEntry:
 
     @property
     def readable(self) -> bool:
-        """Whether it was checksummed and fully read, and no damage was found since."""
+        """Whether it was checksummed and fully read, and no damage has been found since."""
         return self.problem is None and self.verification_level in (VERIFIED, COMPARED)
 
     @property
     def verified(self) -> bool:
-        """Whether it counts as a backup: it is readable, and comes back as it was as far as that was tried."""
+        """Whether it counts as a backup: it is readable, and no restore test of it failed."""
         return self.readable and self.differs is None
 
     @property
     def replaced(self) -> bool:
-        """Whether it was made of what a restore in place was about to replace: it stands in for no other backup."""
+        """Whether it is a safety backup, made before a restore in place: it never counts in place of another."""
         return self.backup_id.endswith(f"-{SAFETY_STEP}")
 
     @property
     def wrong(self) -> str | None:
-        """Why it does not count as a backup, if something is wrong with it."""
+        """Why it does not count as a backup, if anything is wrong with it."""
         return self.problem or self.differs
 
     @property
     def sound_copies(self) -> tuple[str, ...]:
-        """The second places whose copy was as it should be when it was last read."""
+        """The second places whose copy was intact when last read."""
         return tuple(name for name in self.copies if name not in self.copies_read or not self.copies_read[name].problem)
 
     @property
     def compared(self) -> bool:
-        """Whether it came back as it was, and nothing was found wrong since."""
+        """Whether a restore of it was compared without differences, and no damage has been found since."""
         return self.verified and self.compared_at is not None
 
     @property
@@ -139,33 +138,33 @@ class CatalogEntry:
 
     @property
     def group(self) -> str:
-        """The database that it is of: backups of one never stand in for those of another."""
+        """The database it was made from: retention treats each database by itself."""
         return f"{self.target} {self.identity} {self.database}"
 
 
 def newest(entries: Iterable[CatalogEntry], *, verified: bool) -> dict[str, CatalogEntry]:
-    """Target -> its newest backup of which no damage is known, or that is verified. What a restore in place replaced is none."""
+    """Target -> its newest backup without known damage or, if `verified`, its newest verified one; no safety backups."""
     sound = [one for one in entries if not one.replaced and (one.verified if verified else not one.wrong)]
     return {one.target: one for one in sorted(sound, key=lambda one: one.started_at)}
 
 
 class Catalog:
-    """Reads and writes the table `backups`. Each change is one transaction; then `changed` is told of it.
+    """Reads and writes the table `backups`. Each change is one transaction, after which `changed` is called.
 
-    `root` is the folder of backups: a site that is copied or moved with it looks at its own files.
+    `root` is the folder of backups, to which paths are relative, so that a copied site uses its own files.
     """
 
     def __init__(self, store: Store, root: Path, changed: Callable[[CatalogEntry], None] = lambda entry: None) -> None:
         self.store, self.root, self.changed = store, root.resolve(), changed
 
     def add(self, manifest: BackupManifest, folder: Path, known: Verification | None = None) -> CatalogEntry:
-        """Add a backup that got its name; of one that is there already only the folder is changed.
+        """Add a finished backup; if it is known already, only its folder is changed.
 
-        `known`: what the note beside its manifest says, for a catalog that is made again.
+        `known`: the note beside its manifest, when the catalog is rebuilt.
         """
         known = known or Verification(CHECKSUMMED)
         values = {
-            **{name: getattr(manifest, name) for name in _OF_MANIFEST},
+            **{name: getattr(manifest, name) for name in _MANIFEST_COLUMNS},
             **as_keys(vars(known)),
             "path": str(inside(self.root, folder).relative_to(self.root)),
             LEVEL_AT_KEY: known.verification_level_at or now(),
@@ -178,7 +177,7 @@ class Catalog:
         return self.find(manifest.backup_id)
 
     def all(self, target: str | None = None) -> list[CatalogEntry]:
-        """Every backup, the oldest first; one whose folder is gone, or of one that it rests on, has that for its problem."""
+        """Every backup, the oldest first; a missing folder, its own or of one it depends on, is its problem."""
         with self.store.read() as connection:
             rows = connection.all("SELECT * FROM backups ORDER BY started_at, backup_id")
         known = {entry.backup_id: entry for entry in map(self._entry, rows)}
@@ -204,29 +203,29 @@ class Catalog:
         return known[folder.resolve()]
 
     def proven(self, backup_id: str, level: str) -> CatalogEntry:
-        """Note that a backup is sound as far as `level`; a higher level that it had stays.
+        """Record that a backup was verified to `level`; a higher level is kept.
 
-        Only another restore shows that a backup which differed comes back as it was.
+        Only a restore that was compared clears `differs`.
         """
         highest = max(self.find(backup_id).verification_level, level, key=VERIFICATION_LEVELS.index)
         compared = {"compared_at": now(), "differs": None} if level == COMPARED else {}
-        self._looked(backup_id, verification_level=highest, verification_level_at=now(), problem=None, **compared)
+        self._record(backup_id, verification_level=highest, verification_level_at=now(), problem=None, **compared)
         return self.find(backup_id)
 
     def failed(self, backup_id: str, problem: str) -> None:
-        """It was looked at and is not sound: it counts for nothing until it is looked at again."""
-        self._looked(backup_id, verification_level_at=now(), problem=problem)
+        """Record damage: the backup does not count until it is verified again."""
+        self._record(backup_id, verification_level_at=now(), problem=problem)
 
     def differed(self, backup_id: str, how: str) -> None:
-        """It reads whole, and does not come back as it was: it counts for nothing until a restore of it was compared."""
-        self._looked(backup_id, verification_level_at=now(), differs=how)
+        """Record a failed restore test: the backup does not count until a restore of it compares equal."""
+        self._record(backup_id, verification_level_at=now(), differs=how)
 
     def pin(self, backup_id: str, pinned: bool) -> None:
-        """Let retention keep it, or no longer."""
+        """Pin a backup, so that retention keeps it, or unpin it."""
         self._change(backup_id, pinned=int(pinned))
 
     def copy_read(self, backup_id: str, place: str, problem: str | None = None) -> None:
-        """Note that the copy in a second place was read now; `problem`: what is wrong with it."""
+        """Record that the copy in a second place was read now; `problem`: its damage."""
         entry = self.find(backup_id)
         read = {**entry.copies_read, place: CopyRead(now(), problem)}
         self._change(backup_id, copies=json.dumps(sorted({*entry.copies, place})), copies_read=_packed(read))
@@ -235,7 +234,7 @@ class Catalog:
         """Remove entries of backups that no longer exist."""
         with self.store.write() as connection:
             names, values = marks(backup_ids)
-            connection.execute(f"DELETE FROM backups WHERE backup_id IN ({names})", values)  # noqa: S608  nothing but marks
+            connection.execute(f"DELETE FROM backups WHERE backup_id IN ({names})", values)  # noqa: S608  only placeholders
 
     def note(self, backup_id: str) -> None:
         """Call `changed` with the entry of a backup."""
@@ -244,8 +243,8 @@ class Catalog:
         if row is not None:
             self.changed(self._entry(row))
 
-    def _looked(self, backup_id: str, **values: Any) -> None:
-        """What came of a look. Where it cannot be noted beside the backup, as on a full or read-only disk, the catalog has it."""
+    def _record(self, backup_id: str, **values: Any) -> None:
+        """Record a verification; only in the catalog if the note cannot be written, as on a full or read-only disk."""
         try:
             self._change(backup_id, **values)
         except NotAtHandError:
@@ -257,7 +256,7 @@ class Catalog:
         self.note(backup_id)
 
     def _entry(self, row: Record) -> CatalogEntry:
-        path = self.root / _within(self.root, row["path"])
+        path = self.root / _relative(self.root, row["path"])
         known = {
             "path": str(path),
             "problem": row["problem"] or (None if path.is_dir() else GONE),
@@ -272,11 +271,11 @@ def _packed(read: Mapping[str, CopyRead]) -> str:
     return json.dumps({name: asdict(one) for name, one in sorted(read.items())})
 
 
-def _within(root: Path, noted: str) -> Path:
-    """The folder of a backup relative to that of all, as a catalog has it.
+def _relative(root: Path, noted: str) -> Path:
+    """The folder of a backup relative to the root, from its stored path.
 
-    A catalog that was made before paths were relative has absolute ones: in a site that was copied they lead to the files of the
-    other one. The end of the path is the same in both.
+    Older catalogs have absolute paths, which in a copied site lead to the files of the original. The end of the path is the
+    same in both.
     """
     path = Path(noted)
     if not path.is_absolute():
@@ -288,7 +287,7 @@ def _within(root: Path, noted: str) -> Path:
 
 
 def _inheriting(entry: CatalogEntry, known: Mapping[str, CatalogEntry]) -> CatalogEntry:
-    """An entry with what is wrong with those it depends on: it cannot be restored without them."""
+    """An entry with the problems of those it depends on, without which it cannot be restored."""
     seen, at, problem, differs = {entry.backup_id}, entry, entry.problem, entry.differs
     while problem is None and at.kind != FULL:
         parent = known.get(at.parent or "")
@@ -296,7 +295,7 @@ def _inheriting(entry: CatalogEntry, known: Mapping[str, CatalogEntry]) -> Catal
             problem = f"it depends on {at.parent}, which is missing"
             break
         if parent.problem is not None:
-            problem = f"it depends on {parent.backup_id}, which is not sound"
+            problem = f"it depends on {parent.backup_id}, which is damaged"
         elif parent.differs is not None:
             differs = differs or f"it depends on {parent.backup_id}, whose restore test failed"
         seen.add(parent.backup_id)

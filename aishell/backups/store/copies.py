@@ -1,4 +1,4 @@
-"""A second place for a backup: copied, read back from there and compared, and only then counted; and read again in time."""
+"""Copies of backups in second places: copied, read back and compared before they count, and verified again later."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aishell.backups.store.backup_store import BackupStore, store_of
 from aishell.backups.store.catalog import OTHER_MANIFEST, CatalogEntry
 from aishell.backups.store.manifest import BackupManifest, File
 from aishell.backups.store.repository import MANIFEST, Cancelled, Repository, carried, problems, sha256_of
-from aishell.backups.verify.checking import few, refuse
+from aishell.backups.verify.checking import few, require_sound
 from aishell.clients.clients import writing
 from aishell.commands import command
 from aishell.errors import BackupError, NotAtHandError
@@ -24,14 +24,16 @@ from aishell.running.context import Context
 
 
 def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`copy_backup`: a backup, and what it rests on, to every second place of the site that does not have it yet."""
+    """`copy_backup`: copy a backup and those it depends on to every second place that does not have them yet."""
     backup_store = store_of(context)
     if not backup_store.copies:
-        raise BackupError("there is no second place for backups", hint="set `backup_copies:` in config/aishell.yaml")
+        raise BackupError(
+            "no second place for backups is configured", hint="set `backup_copies:` in config/aishell.yaml"
+        )
     entry = backup_store.catalog.find(params["backup_id"])
     if keeps_elsewhere(entry.method):
         how = f"configure a second repository of {entry.method}"
-        raise BackupError(f"the rows of {entry.backup_id} are not in its folder", hint=how)
+        raise BackupError(f"{entry.backup_id} cannot be copied: its data is not in its folder", hint=how)
     copied, size = [], 0
     for folder, manifest in backup_store.chain(entry):
         sound = backup_store.catalog.find(manifest.backup_id).sound_copies
@@ -44,9 +46,9 @@ def copy(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 
 def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`verify_copies`: read the copies of a backup, or of all of the target, that were not read for so many days or were damaged.
+    """`verify_copies`: read the copies, of one backup or of a target, that were not read for `days` or were damaged.
 
-    Raises BackupError naming those that are damaged and stay so; NotAtHandError where a place could not be looked at.
+    Raises BackupError naming those that stay damaged; NotAtHandError if only places could not be read.
     """
     backup_store, name = store_of(context), params["backup_id"]
     chosen = [backup_store.catalog.find(name)] if name else backup_store.entries(context.target)
@@ -72,7 +74,7 @@ def verify(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     if broken:
         kind = NotAtHandError if len(unreached) == len(broken) else BackupError
         how = f"{command('backups', 'show', broken[0][0])} shows each copy"
-        raise kind(f"copies are not as they should be: {few([why for _, why in broken])}", hint=how)
+        raise kind(f"copies could not be verified: {few([why for _, why in broken])}", hint=how)
     return {"read": read, "copied": copied, "bytes": size}
 
 
@@ -93,7 +95,7 @@ def _due(chosen: Sequence[CatalogEntry], days: float) -> list[tuple[CatalogEntry
 
 def _put(backup_store: BackupStore, name: str, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
     """A copy of a backup that is as its manifest says, in the place of one that was found damaged."""
-    refuse(manifest, problems(folder, manifest, cancelled))
+    require_sound(manifest, problems(folder, manifest, cancelled))
     place, known = place_of(name), backup_store.catalog.find(manifest.backup_id)
     if name in known.copies and name not in known.sound_copies:
         place.discard(manifest)
@@ -102,26 +104,26 @@ def _put(backup_store: BackupStore, name: str, folder: Path, manifest: BackupMan
 
 
 class Place(ABC):
-    """Somewhere else where whole backups are kept, under the same names."""
+    """A second place, where whole backups are kept under the same names."""
 
     @abstractmethod
     def put(self, folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> None:
-        """Copy a backup there and compare what arrived. Raises BackupError when it is not the same."""
+        """Copy a backup there and compare the copy. Raises BackupError if it differs."""
 
     @abstractmethod
     def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
-        """What is wrong with the copy of a backup, read from beginning to end: the backup itself may be gone.
+        """The problems of a copy, read from beginning to end; the backup itself may no longer exist.
 
-        Raises NotAtHandError where the place cannot be looked at.
+        Raises NotAtHandError if the place cannot be read.
         """
 
     @abstractmethod
     def discard(self, manifest: BackupManifest) -> None:
-        """Take a copy away that is damaged, if there is anything of it."""
+        """Remove a damaged copy, if it exists."""
 
 
 class Folder(Place):
-    """A folder, of another disk or a mounted one."""
+    """A folder, usually on another disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -132,7 +134,7 @@ class Folder(Place):
         repository = self.repository
         final = repository.folder(manifest.target) / manifest.backup_id
         if final.exists():
-            refuse(manifest, problems(final, manifest, cancelled))
+            require_sound(manifest, problems(final, manifest, cancelled))
             return
         partial = repository.begin(repository.folder(manifest.target), manifest.backup_id)
         try:
@@ -140,7 +142,7 @@ class Folder(Place):
                 for file in manifest.files:
                     (partial / file.path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     shutil.copyfile(folder / file.path, partial / file.path)
-            refuse(manifest, problems(partial, manifest, cancelled))
+            require_sound(manifest, problems(partial, manifest, cancelled))
             repository.publish(partial, manifest)
         except BaseException:
             repository.discard(partial)
@@ -148,11 +150,11 @@ class Folder(Place):
 
     def problems(self, entry: CatalogEntry, cancelled: Cancelled) -> list[str]:
         self._require_mounted()
-        if not any(self.root.iterdir()):  # a mount point without its disk has nothing in it
+        if not any(self.root.iterdir()):  # a mount point without its disk is empty
             raise NotAtHandError(f"{self.root} is empty: is its disk mounted?")
         there = self.repository.folder(entry.target) / entry.backup_id
         if not there.is_dir():
-            return ["it is not there"]
+            return ["it does not exist"]
         try:
             manifest = self.repository.manifest(there)
         except NotAtHandError:
@@ -168,11 +170,11 @@ class Folder(Place):
 
     def _require_mounted(self) -> None:
         if not self.root.is_dir():
-            raise NotAtHandError(f"{self.root} is not there: is its disk mounted?")
+            raise NotAtHandError(f"{self.root} does not exist: is its disk mounted?")
 
 
 class ObjectStore(Place):
-    """A place by its URL, through fsspec. The manifest goes last: without one there is no backup."""
+    """An object store, by its URL through fsspec. The manifest is written last: without it there is no backup."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -189,7 +191,7 @@ class ObjectStore(Place):
                 self.store.put_file(str(folder / file.path), f"{home}/{file.path}")
                 with self.store.open(f"{home}/{file.path}", "rb") as arrived:
                     if sha256_of(arrived, cancelled) != file.sha256:
-                        raise BackupError(f"{file.path} did not arrive at {home} as it is here")
+                        raise BackupError(f"the copy of {file.path} in {home} differs from the original")
             for name, text in carried(manifest):
                 self.store.pipe_file(f"{self.root}/{name}", text.encode())
             self.store.put_file(str(folder / MANIFEST), f"{home}/{MANIFEST}")
@@ -228,7 +230,7 @@ class ObjectStore(Place):
 
 
 def place_of(name: str) -> Place:
-    """A folder by its absolute path, or an object store by its URL. Raises BackupError for what is neither."""
+    """A folder by its absolute path, or an object store by its URL. Raises BackupError for anything else."""
     if "://" in name:
         return ObjectStore(name)
     path = Path(name)

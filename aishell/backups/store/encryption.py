@@ -1,6 +1,6 @@
-"""Encrypts a backup to the keys of its recipients, in age's format: authenticated, and the key that opens it is not needed here.
+"""Encrypts backups to the keys of their recipients, in age's authenticated format; the private key is not needed for that.
 
-What was written is read through before it is encrypted, because afterwards only who has the key can do that.
+A backup is read before it is encrypted, because reading it afterwards takes the private key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SUFFIX = ".age"
 
 
 def encrypt(paths: Iterable[Path], recipients: Sequence[str]) -> None:
-    """The files of a backup in the making, each in the place of what it was. Raises BackupError for what is no key."""
+    """Encrypt the files of an unfinished backup in place. Raises BackupError for an invalid key."""
     pyrage = _library()
     try:
         keys = [pyrage.x25519.Recipient.from_str(text) for text in recipients]
@@ -32,10 +32,10 @@ def encrypt(paths: Iterable[Path], recipients: Sequence[str]) -> None:
 
 
 @contextmanager
-def opened(
+def decrypted(
     backup_store: BackupStore, work: Path, chain: Sequence[tuple[Path, BackupManifest]]
 ) -> Iterator[list[tuple[Path, BackupManifest]]]:
-    """The same backups to be read: those that are encrypted as copies in the work folder, which go afterwards."""
+    """The same backups, readable: encrypted ones as copies in the work folder, which are removed at the end."""
     import shutil
 
     plain = work / ".opened"
@@ -56,7 +56,7 @@ def is_encrypted(manifest: BackupManifest) -> bool:
 
 
 def _decrypted(backup_store: BackupStore, folder: Path, into: Path) -> Path:
-    """Raises NotAtHandError without the right key: whether the file is what was encrypted its digest tells."""
+    """Raises NotAtHandError without the right key; damage to the file itself is found by its digest."""
     pyrage = _library()
     if backup_store.identity is None:
         how = "name the file of the key: backup_identity in config/aishell.yaml"
@@ -67,7 +67,7 @@ def _decrypted(backup_store: BackupStore, folder: Path, into: Path) -> Path:
     except OSError as error:
         raise NotAtHandError(f"the key {backup_store.identity} cannot be read: {error.strerror}") from error
     except pyrage.IdentityError as error:
-        raise NotAtHandError(f"{backup_store.identity} holds no age key") from error
+        raise NotAtHandError(f"{backup_store.identity} does not contain an age key") from error
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         target = into / path.relative_to(folder).with_name(path.name.removesuffix(SUFFIX))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -83,5 +83,5 @@ def _library() -> Any:
     try:
         import pyrage
     except ImportError as error:
-        raise NotAtHandError("encrypted backups need pyrage", hint="pip install 'aishell[encryption]'") from error
+        raise NotAtHandError("encrypted backups require pyrage", hint="pip install 'aishell[encryption]'") from error
     return pyrage

@@ -1,4 +1,4 @@
-"""What a backup says of itself: where it came from, what it is made of, and what it must come back as. Pure."""
+"""The manifest of a backup: where it came from, its files and the fingerprints of its contents. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from aishell.codec import pack, unpack
 from aishell.errors import BackupError
 
-#: Raised when an older aishell could not read what this one writes.
+#: Incremented when older releases cannot read what this one writes.
 VERSION = 1
 FULL, INCREMENTAL = "full", "incremental"
 
@@ -27,7 +27,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The fingerprint of one object in the snapshot that the backup saw. `rows` is None where an object has none."""
+    """The fingerprint of one object in the snapshot of a backup. `rows` is None for objects without rows."""
 
     kind: str  # table, sequence, view, function, …
     name: str
@@ -37,10 +37,10 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class BackupManifest:
-    """`identity` tells the server (system identifier, server UUID, device and inode), never only its name. Times in UTC.
+    """`identity` identifies the server (system identifier, server UUID, device and inode). Times are in UTC.
 
-    `position` is how far the backup reaches in the engine's terms: an LSN, a place in the binary log. `prints` is None where the
-    backup was made without comparison. `commands` are what was run, without secrets.
+    `position` is the end of the backup in the engine's terms: an LSN, a position in the binary log. `prints` are its
+    fingerprints, None if it was made without. `commands` are those that were run, without secrets.
     """
 
     backup_id: str
@@ -66,11 +66,11 @@ class BackupManifest:
 
     @property
     def bytes(self) -> int:
-        """Of its files, and of what a method keeps elsewhere."""
+        """The size of its files, and of what its method keeps elsewhere."""
         return sum(file.bytes for file in self.files) + int(self.details.get("stored_bytes", 0))
 
     def text(self) -> str:
-        """As a file: the last line holds the digest of all before it."""
+        """The text of the file; its last line is the digest of all lines before."""
         body = json.dumps(pack(asdict(self)), ensure_ascii=False, indent=1, sort_keys=True)
         return f"{body}\n{_digest(body)}\n"
 
@@ -80,14 +80,14 @@ class BackupManifest:
 
     @classmethod
     def of(cls, text: str, where: str) -> BackupManifest:
-        """Raises BackupError, naming the file, for one that was cut off or changed, or that this aishell does not know."""
+        """Read a manifest. Raises BackupError, naming the file, if it was changed or cut off, or is of a newer version."""
         body, _, stated = text.rstrip("\n").rpartition("\n")
         if stated != _digest(body):
             raise BackupError(f"{where} was changed or cut off after it was written")
         try:
             data: dict[str, Any] = unpack(json.loads(body))
             if data["version"] > VERSION:
-                raise BackupError(f"{where} is of version {data['version']}", hint="read it with a newer aishell")
+                raise BackupError(f"{where} has unknown format version {data['version']}", hint="use a newer aishell")
             data["files"] = tuple(File(**file) for file in data["files"])
             data["prints"] = None if data["prints"] is None else tuple(Fingerprint(**one) for one in data["prints"])
             data["commands"] = tuple(data["commands"])
@@ -96,17 +96,17 @@ class BackupManifest:
             raise BackupError(f"{where} is not a backup manifest: {error!r}") from error
 
     def summary(self) -> dict[str, Any]:
-        """What a list of backups shows."""
+        """The fields that a list of backups shows."""
         left_out = ("files", "prints", "commands", "version")
         shown = {f.name: getattr(self, f.name) for f in fields(replace(self)) if f.name not in left_out}
         return {**shown, "bytes": self.bytes, "files": len(self.files), "compared": self.prints is not None}
 
 
-def of_chain(chain: Sequence[BackupManifest]) -> dict[str, Any]:
-    """What a restore of the last of a chain is told: its summary, and of the whole chain the bytes that it reads and may need.
+def chain_summary(chain: Sequence[BackupManifest]) -> dict[str, Any]:
+    """The summary of the last of a chain, with the bytes that a restore of it reads and may need for the result.
 
-    Increments are replayed on the full one, or are later states of it: what comes of them has no more than both together, nor
-    less than the largest state that one of them saw.
+    The result needs at most the sum of the full backup and its increments, and at least the largest size that one of them
+    was made at.
     """
     full, *increments = chain
     together = (full.source_bytes or full.bytes) + sum(one.bytes for one in increments)

@@ -1,4 +1,4 @@
-"""Removes what retention lets go, and says why the rest stays."""
+"""Removes backups that retention does not keep, and reports why the others are kept."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ from aishell.registry.tool import Tool
 from aishell.running.context import Context
 from aishell.state.history import last_failure, last_tries
 
-#: Backups that may go in one run, unless the rules say another number: a mistake in them is seen before all is gone.
+#: Backups removed in one run, by default: a mistake in the rules is noticed before all are gone.
 AT_MOST = 20
 _MAKES = ("backup_database_full", "backup_database_incremental", "backup_cluster", "backup_pgbackrest")
 
-#: Gives what it takes to run the programs of the tool that removes backups.
+#: Opens a `Work` that runs the programs of the tool that removes backups.
 WorkOf = Callable[[BackupManifest], AbstractContextManager[Work]]
 
 
 def without_programs(manifest: BackupManifest) -> AbstractContextManager[Work]:
-    """Raises BackupError: to remove this backup takes a program."""
-    how = f"{command('backups', 'prune', '--target', manifest.target)} removes all of it"
-    raise BackupError(f"{manifest.backup_id} is not in its folder alone: only its program can remove it", hint=how)
+    """Raises BackupError, for a backup that only a program can remove."""
+    how = f"run {command('backups', 'prune', '--target', manifest.target)}, which removes all of it"
+    raise BackupError(
+        f"{manifest.backup_id} has data outside its folder, which only its own program can remove", hint=how
+    )
 
 
 def rules_of(given: Mapping[str, Any]) -> RetentionRules:
-    """Raises UnknownNameError or ParameterError for a rule that is not one."""
+    """Raises UnknownNameError or ParameterError for an invalid rule."""
     known = {field.name for field in fields(RetentionRules)}
     for name, value in given.items():
         if name not in known:
@@ -49,7 +51,7 @@ def rules_of(given: Mapping[str, Any]) -> RetentionRules:
         whole = isinstance(value, int) or (name == "days" and isinstance(value, float) and isfinite(value))
         if not whole or isinstance(value, bool) or value < 0:
             kind = "a number" if name == "days" else "a whole number"
-            raise ParameterError(f"the retention rule {name} is {value!r}, not {kind} from 0 on")
+            raise ParameterError(f"the retention rule {name} is {value!r}, not {kind} of at least 0")
     return RetentionRules(**{"at_most": AT_MOST, **given})
 
 
@@ -61,10 +63,10 @@ def decisions(
     *,
     despite_failure: bool = False,
 ) -> list[RetentionDecision]:
-    """What retention says of every backup of a target, or of all, the newest first.
+    """The retention decision on every backup of a target, or of all targets, the newest first.
 
-    Nothing goes while the newest backup of a target is not sound, or the last one that was begun failed, unless that is said to
-    be no reason: then there may be no room for another one.
+    Nothing is removed while the newest backup of a target is not verified, or its last backup failed, unless `despite_failure`:
+    the failure may be due to lack of space.
     """
     entries = backup_store.entries()
     stopped = {} if despite_failure else _stopped(backup_store, entries)
@@ -72,7 +74,7 @@ def decisions(
         entries,
         rules,
         now,
-        asked=lambda entry: target in (None, entry.target),
+        selected=lambda entry: target in (None, entry.target),
         frozen=lambda entry: stopped.get(entry.target) if entry.folder.is_dir() else GONE,
     )
 
@@ -80,47 +82,47 @@ def decisions(
 def remove(
     backup_store: BackupStore,
     chosen: Sequence[RetentionDecision],
-    told: Callable[[CatalogEntry], None] = lambda entry: None,
+    report: Callable[[CatalogEntry], None] = lambda entry: None,
     work_of: WorkOf = without_programs,
 ) -> list[str]:
-    """Remove what may go, what rests on others first; `told` hears of each before it goes.
+    """Remove the backups that may go, dependents first; `report` is called before each. Returns their ids.
 
-    A backup loses its name, then its place in the catalog, and is deleted last: whenever that is cut off, it is there whole or
-    not at all, and `finish` does the rest.
+    A backup is renamed to trash, then removed from the catalog, and deleted last: if that is interrupted, it exists whole or
+    not at all, and `finish` completes the removal.
     """
     removed = []
     for decision in sorted((d for d in chosen if d.goes), key=lambda d: d.turn or 0):
         entry = backup_store.catalog.find(decision.backup.backup_id)
         _require_own(backup_store, entry)
-        _release(backup_store, entry.folder, work_of, look_only=True)
-        told(entry)
-        bury(backup_store, backup_store.repository.discredit(entry.folder), work_of)
+        _release(backup_store, entry.folder, work_of, check_only=True)
+        report(entry)
+        finish_removal(backup_store, backup_store.repository.move_to_trash(entry.folder), work_of)
         removed.append(entry.backup_id)
     return removed
 
 
-def bury(backup_store: BackupStore, trash: Path, work_of: WorkOf) -> str:
-    """All that comes after a backup has lost its name: its place in the catalog, what it has elsewhere, its folder. Its id."""
+def finish_removal(backup_store: BackupStore, trash: Path, work_of: WorkOf) -> str:
+    """Remove a backup in the trash from the catalog, then its data elsewhere and its folder. Returns its id."""
     backup_id = trash.name.removeprefix(TRASH)
     backup_store.catalog.forget([backup_id])
-    _release(backup_store, trash, work_of, look_only=False)
+    _release(backup_store, trash, work_of, check_only=False)
     backup_store.repository.delete(trash)
     return backup_id
 
 
 def finish(backup_store: BackupStore, target: str, work_of: WorkOf = without_programs) -> list[str]:
-    """Finish the removals of a target that were cut off; the ids of those backups."""
+    """Complete the interrupted removals of a target. Returns the ids of those backups."""
     left = [trash for trash in backup_store.repository.trash() if trash.parent.name == folder_name(target)]
-    return [bury(backup_store, trash, work_of) for trash in left]
+    return [finish_removal(backup_store, trash, work_of) for trash in left]
 
 
 def cleanup_postgresql(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`cleanup_old_backups`, with the program of those that are in a repository of its own."""
+    """`cleanup_old_backups`, with the program for backups in a repository of its own."""
     return cleanup(params, context, lambda manifest: working(tool, params, context))
 
 
 def cleanup(params: Mapping[str, Any], context: Context, work_of: WorkOf = without_programs) -> dict[str, Any]:
-    """`cleanup_old_backups`: of this target, by the rules given."""
+    """`cleanup_old_backups` of this target, by the given rules."""
     backup_store = store_of(context)
     finished = finish(backup_store, context.target, work_of)
     chosen = decisions(backup_store, context.target, rules_of(params["retention"]), datetime.now(UTC))
@@ -138,7 +140,7 @@ def reasons(decision: RetentionDecision) -> list[str]:
 
 
 def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`find_last_backup`: the newest verified backup of this very server."""
+    """`find_last_backup`: the newest verified backup of this server."""
     entry = store_of(context).newest(context.target, identity_of(context), kind=params.get("kind"))
     if entry is None:
         return {"backup": None}
@@ -146,30 +148,30 @@ def find_last(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     return {"backup": as_keys({name: getattr(entry, name) for name in shown})}
 
 
-def _release(backup_store: BackupStore, folder: Path, work_of: WorkOf, *, look_only: bool) -> None:
-    """Remove what a backup has elsewhere, or check whether that is possible."""
+def _release(backup_store: BackupStore, folder: Path, work_of: WorkOf, *, check_only: bool) -> None:
+    """Remove the data of a backup outside its folder, or only check whether that is possible."""
     try:
         manifest = backup_store.repository.manifest(folder)
     except NotAtHandError:
         raise
     except BackupError:
-        return  # what it had elsewhere nobody knows any more
+        return  # what it has elsewhere is no longer known
     if keeps_elsewhere(manifest.method):
         with work_of(manifest) as work:
-            method_of(manifest.method).release(work, manifest, look_only=look_only)
+            method_of(manifest.method).release(work, manifest, check_only=check_only)
 
 
 def _require_own(backup_store: BackupStore, entry: CatalogEntry) -> None:
-    """Raises BackupError where what lies in a backup's place is another backup, as when somebody has exchanged their folders."""
+    """Raises BackupError if a backup's folder contains another backup, as when folders were exchanged."""
     if entry.folder.name != entry.backup_id:
-        raise BackupError(f"{entry.folder} has another name than {entry.backup_id}: it was not removed")
+        raise BackupError(f"{entry.folder} is not named {entry.backup_id} and was not removed")
     try:
         found = backup_store.repository.manifest(entry.folder).backup_id
     except BackupError:
-        return  # it is damaged, and goes for what it was
+        return  # damaged, and removed as what it was
     if found != entry.backup_id:
-        how = "put every backup into the folder of its own name"
-        raise BackupError(f"{entry.folder} holds {found}: it was not removed", hint=how)
+        how = "move every backup back to the folder with its name"
+        raise BackupError(f"{entry.folder} contains {found} and was not removed", hint=how)
 
 
 def _stopped(backup_store: BackupStore, entries: Sequence[CatalogEntry]) -> dict[str, str]:
@@ -186,12 +188,12 @@ def _stopped(backup_store: BackupStore, entries: Sequence[CatalogEntry]) -> dict
 
 
 def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`find_unproven_backup`: the one whose last restore test is the longest ago. Raises BackupError where there is none."""
+    """`find_unproven_backup`: the backup with the oldest restore test, or none. Raises BackupError if there are no backups."""
     backup_store, identity = store_of(context), identity_of(context)
     there = backup_store.entries(context.target)
     chosen = longest_unproven(there, identity, last_tries(backup_store.store(), context.target) if there else {})
     if chosen is None:
-        others = f"; of {len(there)} in the catalog each is damaged or of another database" if there else ""
+        others = f"; the {len(there)} in the catalog are damaged or of another database" if there else ""
         how = f"make one: {command('run', 'backup', '--target', context.target)}"
         raise BackupError(f"there is no backup of {context.target} to restore{others}", hint=how)
     shown = ("backup_id", "kind", "method", "started_at", "bytes", "compared_at")
@@ -203,9 +205,9 @@ def find_unproven(params: Mapping[str, Any], context: Context) -> dict[str, Any]
 
 
 def longest_unproven(entries: Sequence[CatalogEntry], identity: str, tried: Mapping[str, str]) -> CatalogEntry | None:
-    """Of the backups of this database that may come back, one that never was restored, the oldest first; else the longest ago.
+    """The oldest undamaged backup of this database that was never restored; else the one restored the longest ago.
 
-    `tried`: when a restore test of a backup last ended well. One without fingerprints proves nothing then; it has had its turn.
+    `tried`: backup id -> when a restore test of it last succeeded, which for one without fingerprints proves nothing.
     """
     found = [one for one in entries if one.identity == identity and one.wrong is None and not one.replaced]
     last = {one.backup_id: max(tried.get(one.backup_id, ""), one.compared_at or "") for one in found}
@@ -213,7 +215,7 @@ def longest_unproven(entries: Sequence[CatalogEntry], identity: str, tried: Mapp
 
 
 def reason(entry: CatalogEntry) -> str:
-    """Why a backup was chosen, in words."""
+    """The reason why a backup was chosen, as text."""
     if entry.compared_at is None:
         return f"made {at(entry.started_at)}, never restored and compared"
     return f"made {at(entry.started_at)}, last restored and compared {at(entry.compared_at)}"

@@ -1,4 +1,4 @@
-"""The folder of backups: `<root>/<target>/<backup id>/`. A backup is there whole, under its name, or not at all."""
+"""The folder of backups: `<root>/<target>/<backup id>/`. Under its name, a backup is always complete."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from aishell.clients.clients import writing
 from aishell.errors import BackupError, DatabaseError, NotAtHandError, ParameterError
 from aishell.files import folder_name, sync
 
-#: How every kind of backup is restored without aishell, and the script that puts those of SQLite together.
+#: The page on restoring without aishell, and the script that restores SQLite backups.
 PAGE, SCRIPT = "RESTORE.md", "restore-sqlite.py"
-#: Method -> the file of that script, where its backups need one.
+#: Method -> the source of that script.
 _SCRIPTS = {"sqlite": "sqlite/without_aishell.py"}
-MANIFEST, STANDING = "manifest.json", "standing.json"
+MANIFEST, NOTE = "manifest.json", "standing.json"
 PARTIAL, TRASH, WORK = ".partial-", ".trash-", ".work-"
-#: What a backup's name looks like: when, what, the beginning of the run's id, the step.
+#: The form of a backup's name: time, kind, the beginning of the run's id, step.
 _NAME = re.compile(r"\d{8}T\d{6}Z-(full|incremental)-([^-]*)-.*")
-#: What was restored, where nobody said where to: no backup is looked for in it.
+#: The default place of restored files, which is not searched for backups.
 _RESTORED = re.compile(r"restored-\d{8}T\d{6}(\.\d{3})?Z")
 BLOCK = 1 << 20
-#: Files read at a time, and how many the disk writes out while the processor counts; the rest follows when a backup is published.
+#: Files hashed in parallel, and files synced to disk meanwhile; the others are synced when the backup is published.
 READERS, WRITERS = 2, 2
 
 Cancelled = Callable[[], bool]
 
 
 def carried(manifest: BackupManifest) -> Iterator[tuple[str, str]]:
-    """The names and texts, as of this release, of what a folder of backups needs for such a backup."""
+    """The names and texts of the files that a folder with such a backup needs for a restore without aishell."""
     page = locations.built_in("docs") / "restore-without-aishell.md"
     yield PAGE, page.read_text(encoding="utf-8")
     if manifest.method in _SCRIPTS:
@@ -46,13 +46,13 @@ def carried(manifest: BackupManifest) -> Iterator[tuple[str, str]]:
 
 
 def inside(root: Path, given: str | Path) -> Path:
-    """`given`, relative to the root or absolute, as a path within the root and not the root itself.
+    """`given`, absolute or relative to the root, as a path below the root.
 
-    Raises ParameterError, also for a variable that nobody has filled in: it would be taken for a name.
+    Raises ParameterError for any other, and for one with an unexpanded variable, which would be taken for a name.
     """
     path = (root / given).resolve()
     if not str(given).strip() or path == root.resolve() or not path.is_relative_to(root.resolve()) or "$" in str(given):
-        how = "set `backups:` in config/aishell.yaml to where backups may be"
+        how = "set `backups:` in config/aishell.yaml to the folder for backups"
         raise ParameterError(f"{str(given)!r} is not inside {root}", hint=how)
     return path
 
@@ -64,9 +64,9 @@ class Repository:
         self.root = root
 
     def folder(self, target: str, destination: str = "") -> Path:
-        """Where a target's backups are; `destination` is a folder inside the root. Raises ParameterError for one outside.
+        """The folder of a target's backups; `destination` is a folder below the root. Raises ParameterError for any other.
 
-        Hidden folders are ours: what is unfinished, and trash.
+        Hidden folders are reserved for unfinished backups and trash.
         """
         home = inside(self.root, Path(destination) / folder_name(target))
         if any(part.startswith(".") for part in home.relative_to(self.root.resolve()).parts):
@@ -74,11 +74,11 @@ class Repository:
         return home
 
     def place(self, at: datetime, suffix: str = "", word: str = "restored") -> Path:
-        """A new place on this host for what is restored, or for what that has replaced."""
+        """A new path on this host for restored files, or for those they replace."""
         return self.root.absolute() / f"{word}-{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03}Z{suffix}"
 
     def begin(self, folder: Path, backup_id: str) -> Path:
-        """The folder that a backup is made in, empty: what an earlier attempt of the same one left there goes."""
+        """The folder to make a backup in, emptied of what an earlier attempt left."""
         final = inside(self.root, folder / backup_id)
         partial = final.with_name(PARTIAL + final.name)
         with writing(partial):
@@ -102,10 +102,10 @@ class Repository:
         return final
 
     def _carry(self, manifest: BackupManifest) -> None:
-        """Write what a restore without aishell takes beside the backups."""
+        """Write the files for a restore without aishell beside the backups."""
         for name, text in carried(manifest):
             place = self.root / name
-            unfinished = self.root / f"{PARTIAL}{manifest.backup_id}-{name}"  # others may write it too
+            unfinished = self.root / f"{PARTIAL}{manifest.backup_id}-{name}"  # others may write the same file
             if place.is_file() and place.read_text(encoding="utf-8") == text:
                 continue
             _write(unfinished, text)
@@ -120,17 +120,17 @@ class Repository:
             shutil.rmtree(partial, ignore_errors=True)
 
     def manifest(self, folder: Path) -> BackupManifest:
-        """Raises BackupError for a folder without a readable one."""
+        """The manifest in a folder. Raises BackupError if it is missing or damaged, NotAtHandError without permission."""
         path = folder / MANIFEST
         try:
             return BackupManifest.of(path.read_text(encoding="utf-8"), str(path))
         except PermissionError as error:
-            raise NotAtHandError(f"{path} may not be read by this user") from error
+            raise NotAtHandError(f"{path} cannot be read: permission denied") from error
         except (OSError, UnicodeDecodeError) as error:
             raise BackupError(f"{path} cannot be read: {error}") from error
 
     def all(self) -> Iterator[tuple[Path, BackupManifest | BackupError]]:
-        """Every finished backup below the root, the oldest first; one whose manifest is damaged or gone comes with the error."""
+        """Every finished backup below the root, the oldest first, with its manifest or the error of reading it."""
         for folder in sorted(self._folders(), key=lambda path: path.name):
             if folder.name.startswith("."):
                 continue
@@ -140,15 +140,15 @@ class Repository:
                 yield folder, error
 
     def unfinished(self) -> list[Path]:
-        """What interrupted runs have left: backups that they began, and folders that they worked in."""
+        """Unfinished backups and work folders, as interrupted runs leave them."""
         return sorted(path for path in self._folders() if path.name.startswith((PARTIAL, WORK)))
 
     def trash(self) -> list[Path]:
-        """Backups that were about to be deleted."""
+        """Backups whose removal was begun."""
         return sorted(path for path in self._folders() if path.name.startswith(TRASH))
 
     def _folders(self) -> Iterator[Path]:
-        """The folders of backups, whatever state they are in; what is in them is not looked at."""
+        """The folders of backups in any state, without those inside them."""
         for path, names, files in os.walk(self.root):
             at = Path(path)
             if at == self.root:
@@ -158,42 +158,42 @@ class Repository:
                 yield at
 
     def remove(self, folder: Path) -> None:
-        """Rename to trash, then delete: a kill in between leaves no half-deleted backup under its name."""
-        self.delete(self.discredit(folder))
+        """Rename to trash, then delete, so that a kill in between leaves no half-deleted backup under its name."""
+        self.delete(self.move_to_trash(folder))
 
-    def discredit(self, folder: Path) -> Path:
-        """Rename a backup to trash: from now on it is none."""
+    def move_to_trash(self, folder: Path) -> Path:
+        """Rename a backup to trash, after which it no longer counts as one. Returns the new path."""
         folder = inside(self.root, folder)
         if not _NAME.fullmatch(folder.name):
-            raise BackupError(f"{folder} has not the name of a backup: it was not removed")
+            raise BackupError(f"{folder} does not have the name of a backup and was not removed")
         trash = folder.with_name(TRASH + folder.name)
         with writing(folder):
-            if trash.exists():  # of an earlier attempt; a folder is not renamed onto one
+            if trash.exists():  # of an earlier attempt
                 self.delete(trash)
             folder.rename(trash)
             sync(folder.parent)
         return trash
 
     def delete(self, leftover: Path) -> None:
-        """Delete trash, or what an interrupted run left. Raises BackupError for anything else."""
+        """Delete trash or a leftover of an interrupted run. Raises BackupError for anything else."""
         leftover = inside(self.root, leftover)
         if not leftover.name.startswith((TRASH, PARTIAL, WORK)):
             raise BackupError(f"{leftover} is not a leftover and was not removed")
         with writing(leftover):
             shutil.rmtree(leftover)
 
-    def stand(self, folder: Path, standing: dict[str, object]) -> None:
-        """Note beside a backup what was proven of it and whether it is pinned, so that the catalog can be made again."""
+    def write_note(self, folder: Path, note: dict[str, object]) -> None:
+        """Write the verification and pin of a backup into its folder, so that the catalog can be rebuilt."""
         with writing(folder):
-            unfinished = folder / f".{STANDING}"
-            _write(unfinished, json.dumps(standing))
+            unfinished = folder / f".{NOTE}"
+            _write(unfinished, json.dumps(note))
             sync(unfinished)
-            unfinished.rename(folder / STANDING)
+            unfinished.rename(folder / NOTE)
 
-    def standing(self, folder: Path) -> dict[str, object] | None:
-        """What was noted of a backup, empty where nothing was; None for a note that cannot be read."""
+    def read_note(self, folder: Path) -> dict[str, object] | None:
+        """The note of a backup; empty if it has none, None if it cannot be read."""
         try:
-            found = json.loads((folder / STANDING).read_text(encoding="utf-8"))
+            found = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError):
@@ -202,7 +202,7 @@ class Repository:
 
 
 def begun_by(folder: Path) -> str | None:
-    """The beginning of the id of the run that an unfinished folder belongs to; None for a name that is not ours."""
+    """The beginning of the id of the run that an unfinished folder belongs to; None for any other name."""
     if folder.name.startswith(WORK):
         return folder.name.removeprefix(WORK).partition("-")[0] or None
     name = _NAME.fullmatch(folder.name.removeprefix(PARTIAL).removeprefix(TRASH))
@@ -215,7 +215,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def sha256(path: Path, cancelled: Cancelled) -> str:
-    """The SHA-256 of a file, in hexadecimal. Raises DatabaseError (cancelled) when the run was interrupted meanwhile."""
+    """The SHA-256 of a file, in hexadecimal. Raises DatabaseError (cancelled) when the run was interrupted."""
     with path.open("rb", buffering=0) as file:
         return sha256_of(file, cancelled)
 
@@ -226,26 +226,26 @@ def sha256_of(stream: BinaryIO | io.RawIOBase, cancelled: Cancelled) -> str:
     while block := stream.read(BLOCK):
         digest.update(block)
         if cancelled():
-            raise DatabaseError("the reading of a file was stopped", kind="cancelled")
+            raise DatabaseError("reading a file was stopped", kind="cancelled")
     return digest.hexdigest()
 
 
 def parts(folder: Path) -> list[Path]:
-    """The files that a backup is made of."""
+    """The files of a backup."""
     return sorted(path for path in folder.rglob("*") if is_part(folder, path))
 
 
 def is_part(folder: Path, path: Path) -> bool:
-    """Whether a file in a backup's folder is of the backup: its manifest, what was noted since and logs of programs are not.
+    """Whether a file in a backup's folder is part of the backup: its manifest, note and programs' logs are not.
 
-    Further down all is the backup's: a cluster has logs of its own.
+    In sub-folders everything is: a cluster has logs of its own.
     """
-    ours = path.name.startswith(".") or path.name in (MANIFEST, STANDING) or path.suffix == ".log"
+    ours = path.name.startswith(".") or path.name in (MANIFEST, NOTE) or path.suffix == ".log"
     return path.is_file() and not (path.parent == folder and ours)
 
 
 def files_of(folder: Path, cancelled: Cancelled) -> tuple[File, ...]:
-    """Every file of a backup with its digest, read back from where it was written; the largest are made durable meanwhile."""
+    """Every file of a backup with its digest, read back from disk; the largest are synced meanwhile."""
     paths = parts(folder)
     largest = sorted(paths, key=lambda path: path.stat().st_size)[-WRITERS:]
     with writing(folder), ThreadPoolExecutor(READERS + WRITERS, thread_name_prefix="digest") as pool:
@@ -261,29 +261,29 @@ def files_of(folder: Path, cancelled: Cancelled) -> tuple[File, ...]:
 
 
 def problems(folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> list[str]:
-    """All that differs between the files of a backup and its manifest, in words."""
+    """All differences between the files of a backup and its manifest, as texts."""
     return sorted([*misfits(folder, manifest), *damages(folder, manifest, cancelled)])
 
 
 def misfits(folder: Path, manifest: BackupManifest) -> Iterator[str]:
-    """Files that are missing, too many, of another kind or of another size, without reading any."""
+    """Files that are missing or unexpected, or of another kind or size; none is read."""
     expected = {file.path: file for file in manifest.files}
     present = {str(path.relative_to(folder)): path for path in folder.rglob("*") if is_part(folder, path)}
     for name in expected.keys() - present.keys():
         yield f"{name} is missing"
     for name in present.keys() - expected.keys():
-        yield f"{name} was not in it when it was made"
+        yield f"{name} is not in the manifest"
     for name, file in expected.items():
         if name not in present:
             continue
-        if present[name].is_symlink():  # removing the backup would leave what it leads to, and removing that the backup
-            yield f"{name} is a link in the place of the file"
+        if present[name].is_symlink():  # its content is outside the backup
+            yield f"{name} is a symbolic link instead of a file"
         elif (size := present[name].stat().st_size) != file.bytes:
             yield f"{name} has {size:,} bytes instead of {file.bytes:,}"
 
 
 def damages(folder: Path, manifest: BackupManifest, cancelled: Cancelled) -> Iterator[str]:
-    """Files of the right size and kind whose content differs."""
+    """Files of the right kind and size whose content differs."""
     files = ((folder / file.path, file) for file in manifest.files)
     fits = [file for at, file in files if at.is_file() and not at.is_symlink() and at.stat().st_size == file.bytes]
     with ThreadPoolExecutor(READERS, thread_name_prefix="check") as pool:
@@ -295,6 +295,6 @@ def _damage(folder: Path, file: File, cancelled: Cancelled) -> str | None:
     try:
         return None if sha256(path, cancelled) == file.sha256 else f"{file.path} was changed or is damaged"
     except PermissionError as error:
-        raise NotAtHandError(f"{path} may not be read by this user") from error
-    except OSError as error:  # a disk that is failing
+        raise NotAtHandError(f"{path} cannot be read: permission denied") from error
+    except OSError as error:  # a failing disk
         return f"{file.path} cannot be read: {error.strerror or error}"

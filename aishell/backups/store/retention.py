@@ -1,12 +1,11 @@
 """Which backups are kept and which may go, and by which rule. Pure.
 
-A backup counts when it is sound: verified (checksummed and fully read), as is everything that it rests on. Kept is the union of
-what the rules keep (the newest `count` full ones with their increments, those of the last `days`, and grandfather-father-son:
-the newest of each of so many days, weeks, months and years), and whatever the rules say: of each database the newest sound full
-backup, the newest that was restored and compared, the newest with a second copy, what is newer than that full one, what was
-never looked at, what is pinned, and what a kept one rests on. What is known to be damaged counts for nothing, and so pushes
-nothing out. What reads whole and did not come back as it was counts for nothing either, and stays as long as if it did; and so
-does what was made of a state that a restore in place was about to replace: nobody wants that in the place of a good one.
+A backup counts if it and all backups it depends on are verified (checksummed and fully read). The rules keep the newest
+`count` full backups with their increments, those of the last `days`, and the newest of each of so many days, weeks, months and
+years. Whatever the rules say, these are kept too: of each database the newest verified full backup, the newest that was restored
+and compared, the newest with a second copy, and those newer than that full one; those not verified yet; those that are pinned;
+and those that a kept one depends on. A damaged backup does not count, so it never displaces another. Neither does one that can
+be read but failed its restore test, nor a safety backup, but these are kept as long as if they counted.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from datetime import datetime
 from aishell.backups.store.catalog import CatalogEntry
 from aishell.backups.store.manifest import FULL
 
-#: Rule -> what names the period of a backup, in UTC; the newest of each of the last so many periods that have one is kept.
+#: Rule -> the name of a backup's period, in UTC; of each of the latest periods with backups, the newest is kept.
 PERIODS: dict[str, Callable[[datetime], str]] = {
     "daily": lambda at: at.strftime("%Y-%m-%d"),
     "weekly": lambda at: at.strftime("%G-W%V"),
@@ -32,7 +31,7 @@ _DAY = 86_400
 
 @dataclass(frozen=True)
 class RetentionRules:
-    """How many to keep, by which rule; 0 or None means that the rule keeps nothing. `at_most` may go in one run."""
+    """How many backups each rule keeps; 0 or None: none. `at_most`: the most that are removed in one run."""
 
     count: int = 0
     days: float | None = None
@@ -44,13 +43,13 @@ class RetentionRules:
 
     @property
     def empty(self) -> bool:
-        """Whether no rule keeps anything: then nothing may be removed, because nothing was asked for."""
+        """Whether no rule is set: then nothing is removed."""
         return not any((self.count, self.days, self.daily, self.weekly, self.monthly, self.yearly))
 
 
 @dataclass(frozen=True)
 class RetentionDecision:
-    """What becomes of a backup: `rules` says why it is kept, `waits` why it stays for now, `turn` when it goes (0: first)."""
+    """The decision on a backup: `rules` keep it, `waits` is why it stays for now, `turn` its turn to be removed (0: first)."""
 
     backup: CatalogEntry
     rules: tuple[str, ...] = ()
@@ -67,24 +66,24 @@ def decide(
     rules: RetentionRules,
     now: datetime,
     *,
-    asked: Callable[[CatalogEntry], bool] = lambda backup: True,
+    selected: Callable[[CatalogEntry], bool] = lambda backup: True,
     frozen: Callable[[CatalogEntry], str | None] = lambda backup: None,
 ) -> list[RetentionDecision]:
-    """A decision for every backup that is `asked` about, the newest first.
+    """A decision on every `selected` backup, the newest first.
 
-    `backups` are all that are known: one that is not asked about stays, and so does what it rests on. `frozen` says why one may
-    not go now, such as a backup that failed.
+    `backups` are all known ones: those not selected are kept, and so are those they depend on. `frozen` returns why one may not
+    be removed now, such as a failed backup.
     """
     known = {backup.backup_id: backup for backup in backups}
     newest_first = sorted(known.values(), key=_age, reverse=True)
     why: dict[str, list[str]] = {
-        backup.backup_id: [] if asked(backup) else ["not asked about"] for backup in newest_first
+        backup.backup_id: [] if selected(backup) else ["not selected"] for backup in newest_first
     }
     _keep(known, newest_first, rules, now, why)
-    _support(known, why)
+    _keep_parents(known, why)
     candidates = [backup for backup in newest_first if not why[backup.backup_id]]
     waits = {backup.backup_id: reason for backup in candidates if (reason := frozen(backup)) is not None}
-    turns = _turns(known, [backup for backup in candidates if backup.backup_id not in waits], rules.at_most)
+    turns = _removal_order(known, [backup for backup in candidates if backup.backup_id not in waits], rules.at_most)
     full_up = rules.at_most is not None and len(turns) >= rules.at_most
     later = f"no more than {rules.at_most} in one run" if full_up else "what depends on it stays for now"
     staying = {backup.backup_id: later for backup in candidates if backup.backup_id not in turns} | waits
@@ -96,7 +95,7 @@ def decide(
             turns.get(backup.backup_id),
         )
         for backup in newest_first
-        if asked(backup)
+        if selected(backup)
     ]
 
 
@@ -111,7 +110,7 @@ def _keep(
     now: datetime,
     why: Mapping[str, list[str]],
 ) -> None:
-    """Add to `why` what keeps the backups of each database."""
+    """Add to `why` the reasons for keeping backups of each database."""
     groups: dict[str, list[CatalogEntry]] = defaultdict(list)
     for backup in newest_first:
         groups[backup.group].append(backup)
@@ -126,58 +125,58 @@ def _keep(
 
 
 def _sound(known: Mapping[str, CatalogEntry], *, differing: bool = False) -> frozenset[str]:
-    """Those that can be restored: verified, and all that they rest on too; `differing`: or read in full at least."""
+    """The ids of backups that count: they and those they depend on are verified; `differing`: or at least fully read."""
     good = {name for name, one in known.items() if (one.readable if differing else one.verified)}
     children = _children(one for one in known.values() if one.backup_id in good and one.kind != FULL)
     fulls = [name for name in good if known[name].kind == FULL]
-    return frozenset(fulls).union(*(_resting_on(name, children) for name in fulls))
+    return frozenset(fulls).union(*(_descendants(name, children) for name in fulls))
 
 
 @dataclass(frozen=True)
 class _Group:
-    """The backups of one database, the newest first, and what is kept of them: reasons are added to `why`."""
+    """The backups of one database, the newest first; its methods add the reasons for keeping them to `why`."""
 
     mine: Sequence[CatalogEntry]
     rules: RetentionRules
     now: datetime
 
     def guard(self, counting: frozenset[str], why: Mapping[str, list[str]]) -> None:
-        """What stays whatever the rules say."""
+        """Add the reasons that hold whatever the rules say."""
         newest = next((backup for backup in self._counted(counting) if backup.kind == FULL), None)
         for backup in self.mine:
             reasons = {
                 "pinned": backup.pinned,
                 "no rule is set": self.rules.empty,
-                "dated in the future": backup.at > self.now,  # some clock is wrong: nothing is known of its age
+                "dated in the future": backup.at > self.now,  # a clock was wrong, so its age is unknown
                 "not verified yet": not backup.readable and backup.problem is None,
-                "no verified full backup yet": newest is None,  # without one nothing is known to be replaceable
+                "no verified full backup yet": newest is None,  # without one, none can replace another
                 "newer than the newest verified full": newest is not None and _age(backup) > _age(newest),
             }
             why[backup.backup_id].extend(reason for reason, applies in reasons.items() if applies)
 
     def keep(self, counting: frozenset[str], why: Mapping[str, list[str]]) -> None:
-        """What promises and rules keep, where these backups count."""
+        """Add the reasons of the rules, for backups that count."""
         good = self._counted(counting)
-        self._promise(good, why)
+        self._keep_newest(good, why)
         if not self.rules.empty:
             self._apply(good, why)
 
     def as_if_it_counted(
         self, backup: CatalogEntry, counting: frozenset[str], known: Mapping[str, CatalogEntry]
     ) -> list[str]:
-        """Why one that can be read, and came back otherwise than it was or was replaced by a restore, stays.
+        """The reasons for keeping a backup that failed its restore test, or a safety backup.
 
-        It stays as long as it would if it counted, and pushes nothing out.
+        It is kept as long as if it counted, and displaces no other.
         """
         alone: dict[str, list[str]] = defaultdict(list)
-        self.keep(counting | _below(backup, known), alone)
+        self.keep(counting | _with_parents(backup, known), alone)
         reasons = alone[backup.backup_id]
         if backup.replaced and reasons:
-            return [f"of what a restore replaced; kept as the others are ({', '.join(reasons)})"]
+            return [f"made before a restore; kept as if it counted ({', '.join(reasons)})"]
         return reasons
 
-    def _promise(self, good: Sequence[CatalogEntry], why: Mapping[str, list[str]]) -> None:
-        """The newest of each kind, which no rule lets go."""
+    def _keep_newest(self, good: Sequence[CatalogEntry], why: Mapping[str, list[str]]) -> None:
+        """Add reasons for the newest of each kind, which is always kept."""
         for name, kind in (
             ("newest verified full", lambda backup: backup.kind == FULL),
             ("newest restored and compared", lambda backup: backup.compared_at is not None),
@@ -188,12 +187,12 @@ class _Group:
                 why[newest.backup_id].append(name)
 
     def _apply(self, good: Sequence[CatalogEntry], why: Mapping[str, list[str]]) -> None:
-        """What the rules keep."""
+        """Add the reasons of each rule."""
         rules, fulls = self.rules, [backup for backup in good if backup.kind == FULL]
-        names, children = {backup.backup_id for backup in good}, _children(self.mine)  # one may be dated in the future
+        names, children = {backup.backup_id for backup in good}, _children(self.mine)  # not those dated in the future
         for number, full in enumerate(fulls[: rules.count], 1):
             why[full.backup_id].append(f"#{number} of the {rules.count} newest")
-            for child in names.intersection(_resting_on(full.backup_id, children)):
+            for child in names.intersection(_descendants(full.backup_id, children)):
                 why[child].append(f"needed by #{number} of the {rules.count} newest")
         for backup in good:
             if rules.days and (self.now - backup.at).total_seconds() <= rules.days * _DAY:
@@ -206,12 +205,12 @@ class _Group:
                 why[backup.backup_id].append(f"{name} {label}")
 
     def _counted(self, sound: frozenset[str]) -> list[CatalogEntry]:
-        """Those that count; one from the future would stay the newest whatever came after it."""
+        """Those that count; one dated in the future would otherwise stay the newest."""
         return [backup for backup in self.mine if backup.backup_id in sound and backup.at <= self.now]
 
 
-def _below(backup: CatalogEntry, known: Mapping[str, CatalogEntry]) -> frozenset[str]:
-    """A backup that can be read, and all that it rests on."""
+def _with_parents(backup: CatalogEntry, known: Mapping[str, CatalogEntry]) -> frozenset[str]:
+    """The ids of a backup and of all it depends on."""
     found, at = set[str](), known.get(backup.backup_id)
     while at is not None and at.backup_id not in found:
         found.add(at.backup_id)
@@ -227,8 +226,8 @@ def _children(backups: Iterable[CatalogEntry]) -> dict[str, list[str]]:
     return found
 
 
-def _resting_on(name: str, children: Mapping[str, Sequence[str]]) -> list[str]:
-    """The increments of a full backup, whatever lies between."""
+def _descendants(name: str, children: Mapping[str, Sequence[str]]) -> list[str]:
+    """All increments that depend on a backup, directly or not."""
     found, todo = dict[str, None](), [name]
     while todo:
         new = [child for child in children.get(todo.pop(), ()) if child not in found]
@@ -237,8 +236,8 @@ def _resting_on(name: str, children: Mapping[str, Sequence[str]]) -> list[str]:
     return list(found)
 
 
-def _support(known: Mapping[str, CatalogEntry], why: Mapping[str, list[str]]) -> None:
-    """What a kept one rests on is kept, and that what it rests on itself."""
+def _keep_parents(known: Mapping[str, CatalogEntry], why: Mapping[str, list[str]]) -> None:
+    """Keep all backups that a kept one depends on."""
     held: dict[str, list[str]] = defaultdict(list)
     todo = [name for name, reasons in why.items() if reasons]
     kept = set(todo)
@@ -255,8 +254,10 @@ def _support(known: Mapping[str, CatalogEntry], why: Mapping[str, list[str]]) ->
         why[parent].append(f"{by[0]} depends on it" if len(by) == 1 else f"{len(by)} others depend on it")
 
 
-def _turns(known: Mapping[str, CatalogEntry], going: Sequence[CatalogEntry], at_most: int | None) -> dict[str, int]:
-    """In which order they go: the oldest first of those that nothing rests on any more, no more than `at_most`."""
+def _removal_order(
+    known: Mapping[str, CatalogEntry], going: Sequence[CatalogEntry], at_most: int | None
+) -> dict[str, int]:
+    """Backup id -> its turn to be removed: the oldest first of those without dependents, at most `at_most`."""
     living = {name: len(children) for name, children in _children(known.values()).items()}
     names = {backup.backup_id for backup in going}
     free = [_age(backup) for backup in going if not living.get(backup.backup_id)]

@@ -1,1 +1,1 @@
-"""A backup is read from beginning to end."""
+"""Verifying that a backup is complete and readable."""

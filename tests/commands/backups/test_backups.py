@@ -159,7 +159,7 @@ def test_what_is_gone_is_forgotten_when_somebody_says_so(aishell, shop):
     assert aishell("backups", "rebuild-catalog", "--yes", "--output", "json").expect(0).json["forgotten"] == [gone]
     assert [entry["backup_id"] for entry in listed(aishell)] == [stays]
     shutil.rmtree(aishell.site / "backups")
-    assert "is its disk mounted?" in aishell("backups", "rebuild-catalog", "--yes").expect(1).err
+    assert "mount its disk" in aishell("backups", "rebuild-catalog", "--yes").expect(1).err
     assert aishell.rows("SELECT count(*) FROM backups") == [(1,)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aishell.backups.methods import METHODS, Method, keeps_elsewhere, kind_of
+from aishell.backups.methods import METHODS, Method, keeps_elsewhere, method_class
 from aishell.errors import BackupError
 from aishell.registry.programs import CLIENTS
 
@@ -18,7 +18,7 @@ ROOMS = ("backups/mariadb/", "backups/postgresql/", "backups/pgbackrest/", "back
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_has_its_name_and_starts_listed_programs(name: str) -> None:
-    kind = kind_of(name)
+    kind = method_class(name)
     assert issubclass(kind, Method)
     assert kind.name == name
     assert kind.on_increments <= kind.programs
@@ -28,8 +28,8 @@ def test_each_has_its_name_and_starts_listed_programs(name: str) -> None:
 
 
 def test_what_is_not_known_is_refused_and_can_be_removed() -> None:
-    with pytest.raises(BackupError, match="no backups by 'tape'"):
-        kind_of("tape")
+    with pytest.raises(BackupError, match="unknown backup method 'tape'"):
+        method_class("tape")
     assert not keeps_elsewhere("tape")
 
 

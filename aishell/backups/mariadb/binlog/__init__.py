@@ -1,1 +1,1 @@
-"""MariaDB's binary log: fetched, read, and brought back to a moment."""
+"""MariaDB's binary log: fetched, read and replayed."""

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from aishell.agents.log_cleanup.dates import (
     Cutoff,
     could_be_time,
-    kind_of,
     kind_of_type,
+    method_class,
     refuse_type,
     seconds_of,
     written,
@@ -90,7 +90,7 @@ def test_the_cutoff_parts_older_from_newer(kind, moment, gap):
 @given(moment=MOMENTS)
 def test_a_value_is_recognised_and_read_back(kind, moment):
     value = WAYS[kind](moment)
-    assert kind_of("sqlite", "", value, value, "it") == kind
+    assert method_class("sqlite", "", value, value, "it") == kind
     assert seconds_of(kind, value) == pytest.approx(moment.timestamp(), abs=0.001)
     assert seconds_of(kind, str(written(kind, cutoff(moment)))) == pytest.approx(moment.timestamp(), abs=4 * 3600)
 
@@ -142,8 +142,8 @@ def test_what_a_type_tells(declared, kind):
 
 
 def test_a_type_binds_everybody_but_sqlite():
-    assert kind_of("mysql", "datetime", "whatever", "it holds", "it") == "local"
-    assert kind_of("sqlite", "datetime", "1777593600", "1777593601", "it") == "epoch_s"
+    assert method_class("mysql", "datetime", "whatever", "it holds", "it") == "local"
+    assert method_class("sqlite", "datetime", "1777593600", "1777593601", "it") == "epoch_s"
 
 
 NO_TIMES = """n/a 0 -5 20260101 1.7e9 12:00 2026-01 01/02/2026 C3A9 infinity 550e8400-e29b-41d4-a716-446655440000
@@ -153,7 +153,7 @@ NO_TIMES = """n/a 0 -5 20260101 1.7e9 12:00 2026-01 01/02/2026 C3A9 infinity 550
 @pytest.mark.parametrize("value", ["", "2026-01-01 10:00 UTC", *NO_TIMES.split()])
 def test_what_is_no_time_or_has_no_order_is_refused(value):
     with pytest.raises(ParameterError, match="is not a date column"):
-        kind_of("sqlite", "", value, value, "it")
+        method_class("sqlite", "", value, value, "it")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_what_is_no_time_or_has_no_order_is_refused(value):
 )
 def test_ends_of_two_kinds_are_refused(oldest, newest):
     with pytest.raises(ParameterError, match="in more than one format"):
-        kind_of("sqlite", "", oldest, newest, "it")
+        method_class("sqlite", "", oldest, newest, "it")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.agents.log_cleanup.filters import fitted, kind_of
+from aishell.agents.log_cleanup.filters import fitted, method_class
 from aishell.cli.agent_inputs import condition
 from aishell.errors import ParameterError
 
@@ -53,7 +53,7 @@ BAD = {
 
 @pytest.mark.parametrize(("engine", "declared", "kind"), CASES)
 def test_what_the_values_of_a_type_are(engine, declared, kind):
-    assert kind_of(declared, engine) == kind
+    assert method_class(declared, engine) == kind
 
 
 @pytest.mark.parametrize(("engine", "declared", "kind"), [case for case in CASES if case[2]])

@@ -11,7 +11,7 @@ import pytest
 
 from aishell.backups.store.backup_store import BackupStore, rebuild
 from aishell.backups.store.catalog import COMPARED, GONE, OTHER_MANIFEST, VERIFICATION_LEVELS, VERIFIED, WRITTEN
-from aishell.backups.store.repository import MANIFEST, STANDING, Repository
+from aishell.backups.store.repository import MANIFEST, NOTE, Repository
 from aishell.errors import AmbiguousNameError, BackupError, ParameterError, UnknownNameError
 from tests.unit.backups.made import backup_store, manifest, put
 
@@ -54,8 +54,8 @@ def test_a_chain_is_as_good_as_its_worst_link(here):
     assert [entry.verified for entry in here.catalog.all()] == [True, True, True]
     here.catalog.failed(full.backup_id, "it has holes")
     problems = {entry.backup_id: entry.problem for entry in here.catalog.all()}
-    assert problems[one.backup_id] == f"it depends on {full.backup_id}, which is not sound"
-    assert "is not sound" in str(problems[two.backup_id])
+    assert problems[one.backup_id] == f"it depends on {full.backup_id}, which is damaged"
+    assert "is damaged" in str(problems[two.backup_id])
     assert here.newest("shop", "it") is None
     here.catalog.proven(full.backup_id, VERIFIED)
     assert [entry.verified for entry in here.catalog.all()] == [True, True, True]
@@ -111,7 +111,7 @@ def test_pins_and_copies_are_kept_beside_the_backup_too(here):
     here.catalog.copy_read(entry.backup_id, "/mnt/a")
     found = here.catalog.find(entry.backup_id)
     assert (found.pinned, found.copies) == (True, ("/mnt/a", "/mnt/b"))
-    noted = here.repository.standing(found.folder)
+    noted = here.repository.read_note(found.folder)
     assert (noted["pinned"], noted["copies"], noted["digest"]) == (True, ["/mnt/a", "/mnt/b"], found.digest)
 
 
@@ -139,10 +139,10 @@ def test_a_catalog_is_made_again_as_it_was(here):
 def test_without_a_note_beside_it_nothing_is_proven(here):
     lost, edited, odd = (put(here, day, rung=COMPARED) for day in (1, 2, 3))
     here.catalog.pin(edited.backup_id, True)
-    (lost.folder / STANDING).unlink()
-    note = json.loads((edited.folder / STANDING).read_text())
-    (edited.folder / STANDING).write_text(json.dumps({**note, "digest": "of another manifest"}))
-    (odd.folder / STANDING).write_text(json.dumps({"rung": "excellent", "digest": odd.digest, "copies": 7}))
+    (lost.folder / NOTE).unlink()
+    note = json.loads((edited.folder / NOTE).read_text())
+    (edited.folder / NOTE).write_text(json.dumps({**note, "digest": "of another manifest"}))
+    (odd.folder / NOTE).write_text(json.dumps({"rung": "excellent", "digest": odd.digest, "copies": 7}))
     wiped(here)
     rebuild(here)
     assert [entry.verification_level for entry in here.catalog.all()] == [WRITTEN] * 3
@@ -161,7 +161,7 @@ def test_what_is_damaged_or_there_twice_is_named_and_not_entered(here):
     problems = sorted(problem.partition(":")[0] for _, problem in told.damaged)
     assert len(problems) == 3
     assert any("is the same backup" in problem for problem in problems)
-    assert any("its manifest is that of" in problem for problem in problems)
+    assert any("its manifest belongs to" in problem for problem in problems)
 
 
 def test_a_manifest_that_was_exchanged_is_not_believed(here):
@@ -172,7 +172,7 @@ def test_a_manifest_that_was_exchanged_is_not_believed(here):
     told = rebuild(here)
     assert [problem for _, problem in told.damaged] == [OTHER_MANIFEST]
     assert not here.catalog.find(entry.backup_id).verified
-    with pytest.raises(BackupError, match="is not the backup that the catalog knows"):
+    with pytest.raises(BackupError, match=r"differs from the backup .* in the catalog"):
         here.chain(entry)
 
 
@@ -192,7 +192,7 @@ def test_backups_that_were_moved_are_found_again_and_those_that_are_gone_are_tol
 def test_a_disk_that_is_not_mounted_is_no_empty_folder(here):
     put(here, 1)
     here.repository.root.rename(here.repository.root.with_name("away"))
-    with pytest.raises(BackupError, match="is not there"):
+    with pytest.raises(BackupError, match="does not exist"):
         rebuild(here)
     assert len(here.catalog.all()) == 1
 
@@ -202,11 +202,11 @@ def test_a_chain_that_does_not_hang_together_is_refused(here):
     child = put(here, 2, parent=full)
     other = put(here, 3, parent=full, identity="another server")
     assert [made.backup_id for _, made in here.chain(child)] == [full.backup_id, child.backup_id]
-    with pytest.raises(BackupError, match="are of different servers"):
+    with pytest.raises(BackupError, match="were made from different servers"):
         here.chain(other)
     loose = manifest("20261109T031500Z-incremental-1a2b3c4d-backup", kind="incremental", parent=full.backup_id)
     folder = here.repository.publish(here.repository.begin(here.repository.folder("shop"), loose.backup_id), loose)
-    with pytest.raises(BackupError, match="was not made on"):
+    with pytest.raises(BackupError, match="has changed since"):
         here.chain(here.catalog.add(loose, folder))
     here.catalog.forget([full.backup_id])
     with pytest.raises(BackupError, match="which is missing"):
@@ -312,8 +312,8 @@ def test_how_a_copy_was_is_kept_beside_the_backup_too(here):
 )
 def test_a_note_of_copies_that_is_none_is_left_aside(here, noted):
     entry = put(here, 1)
-    note = json.loads((entry.folder / STANDING).read_text())
-    (entry.folder / STANDING).write_text(json.dumps({**note, "copies": ["/mnt/a"], "copies_read": noted}))
+    note = json.loads((entry.folder / NOTE).read_text())
+    (entry.folder / NOTE).write_text(json.dumps({**note, "copies": ["/mnt/a"], "copies_read": noted}))
     wiped(here)
     rebuild(here)
     assert here.catalog.find(entry.backup_id).sound_copies == ("/mnt/a",)

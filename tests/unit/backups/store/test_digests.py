@@ -33,7 +33,7 @@ def test_each_file_is_told_with_its_digest_and_nothing_of_ours(backup):
     files = {file.path: file for file in files_of(folder, never)}
     assert set(files) == {"dump/1.dat", "dump/2.dat", "globals.sql", "dump/server.log"}
     assert files["globals.sql"].sha256 == hashlib.sha256(b"-- roles").hexdigest()
-    assert problems(folder, manifest, never) == ["dump/server.log was not in it when it was made"]
+    assert problems(folder, manifest, never) == ["dump/server.log is not in the manifest"]
 
 
 def test_what_is_not_the_same_is_named(backup):

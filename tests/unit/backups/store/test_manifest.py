@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aishell.backups.store.manifest import VERSION, BackupManifest, File, Fingerprint, of_chain
+from aishell.backups.store.manifest import VERSION, BackupManifest, File, Fingerprint, chain_summary
 from aishell.errors import BackupError
 from tests.unit.backups.made import manifest
 
@@ -67,7 +67,7 @@ def test_what_is_none_is_refused_though_its_digest_is_right(body):
 
 
 def test_one_of_a_newer_aishell_is_not_guessed_at():
-    with pytest.raises(BackupError, match=f"is of version {VERSION + 1}") as caught:
+    with pytest.raises(BackupError, match=f"has unknown format version {VERSION + 1}") as caught:
         BackupManifest.of(sealed({"version": VERSION + 1}), "here")
     assert "newer aishell" in str(caught.value.hint)
 
@@ -84,7 +84,7 @@ def test_one_of_a_newer_aishell_is_not_guessed_at():
 )
 def test_what_a_restore_reads_and_needs_is_that_of_the_whole_chain(sizes, needs):
     chain = [manifest(files=(File("f", mine, "0"),), source_bytes=source) for mine, source in sizes]
-    told = of_chain(chain)
+    told = chain_summary(chain)
     assert told["chain_bytes"] == sum(mine for mine, _ in sizes)
     assert (told["needs_bytes"], told["rests_on"]) == (needs, len(sizes) - 1)
     assert told["bytes"] == sizes[-1][0], "its own, as in every list"

@@ -57,7 +57,7 @@ def test_what_goes_is_gone_from_the_folder_and_the_catalog(here):
 
 
 @pytest.mark.parametrize("done", [0, 1])
-@pytest.mark.parametrize("moment", ["discredit", "forget", "delete"])
+@pytest.mark.parametrize("moment", ["move_to_trash", "forget", "delete"])
 def test_cut_off_at_any_moment_it_is_there_whole_or_not_at_all(here, monkeypatch, moment, done):
     """The process ends before one of the things that it does to each of two backups; another one finishes it."""
     full = put(here, 1)
@@ -88,7 +88,7 @@ def test_cut_off_at_any_moment_it_is_there_whole_or_not_at_all(here, monkeypatch
 def test_finishing_leaves_the_trash_of_other_targets_to_them(here):
     mine, other = put(here, 1), put(here, 1, target="crm")
     for entry in (mine, other):
-        here.repository.discredit(entry.folder)
+        here.repository.move_to_trash(entry.folder)
     assert finish(here, "shop") == [mine.backup_id]
     assert [path.parent.name for path in here.repository.trash()] == ["crm"]
     assert here.entries() == []
@@ -100,7 +100,7 @@ def test_a_catalog_that_names_another_folder_removes_nothing(here, tmp_path):
     elsewhere = old.folder.with_name("precious")
     old.folder.rename(elsewhere)
     here.catalog.add(here.repository.manifest(elsewhere), elsewhere)
-    with pytest.raises(BackupError, match="another name"):
+    with pytest.raises(BackupError, match="is not named"):
         remove(here, chosen)
     assert elsewhere.is_dir()
 
@@ -111,7 +111,7 @@ def test_a_folder_that_holds_another_backup_is_not_removed(here):
     aside = old.folder.with_name("aside")
     for source, place in ((old.folder, aside), (new.folder, old.folder), (aside, new.folder)):
         source.rename(place)
-    with pytest.raises(BackupError, match=f"holds {new.backup_id}"):
+    with pytest.raises(BackupError, match=f"contains {new.backup_id}"):
         prune(here)
     assert (old.folder / "manifest.json").is_file()
     assert {entry.backup_id for entry in here.catalog.all()} == {old.backup_id, new.backup_id}

@@ -116,7 +116,7 @@ def test_what_was_restored_is_no_backup_whatever_is_in_it(repository):
 
 def test_a_removed_backup_has_no_name_from_the_first_moment(repository, monkeypatch):
     folder = publish(repository)
-    trash = repository.discredit(folder)
+    trash = repository.move_to_trash(folder)
     assert trash.name == TRASH + ID
     assert not folder.exists()
     assert list(repository.all()) == []
@@ -126,7 +126,7 @@ def test_a_removed_backup_has_no_name_from_the_first_moment(repository, monkeypa
 
 
 def test_a_removal_that_was_cut_off_is_finished_by_the_next_of_the_same(repository):
-    trash = repository.discredit(publish(repository))
+    trash = repository.move_to_trash(publish(repository))
     repository.remove(publish(repository))
     assert not trash.exists()
     assert repository.trash() == []
@@ -155,12 +155,12 @@ def test_a_link_in_the_place_of_a_backup_is_not_followed(repository, tmp_path):
 
 def test_a_note_beside_a_backup_is_there_whole_or_not_at_all(repository):
     folder = publish(repository)
-    assert repository.standing(folder) == {}
-    repository.stand(folder, {"rung": "readable"})
-    assert repository.standing(folder) == {"rung": "readable"}
+    assert repository.read_note(folder) == {}
+    repository.write_note(folder, {"rung": "readable"})
+    assert repository.read_note(folder) == {"rung": "readable"}
     for text in ("", "[1]", '{"rung": '):
-        (folder / module.STANDING).write_text(text)
-        assert repository.standing(folder) is None
+        (folder / module.NOTE).write_text(text)
+        assert repository.read_note(folder) is None
 
 
 @pytest.mark.parametrize(

@@ -255,10 +255,10 @@ def test_run_after_run_removes_what_one_without_a_limit_would(history, rules):
 @settings(max_examples=60)
 def test_only_what_is_asked_about_goes_and_the_rest_is_reckoned_with(history, rules):
     """Backups of one database under two names: a child under the other name still needs its parent."""
-    decisions = decide(history, rules, NOW, asked=lambda backup: backup.group == "a")
+    decisions = decide(history, rules, NOW, selected=lambda backup: backup.group == "a")
     assert {d.backup.backup_id for d in decisions} == {b.backup_id for b in history if b.group == "a"}
     across = [replace(b, group="b") if b.kind == INCREMENTAL else b for b in history]
-    gone = {d.backup.backup_id for d in decide(across, rules, NOW, asked=lambda b: b.group == "a") if d.goes}
+    gone = {d.backup.backup_id for d in decide(across, rules, NOW, selected=lambda b: b.group == "a") if d.goes}
     assert not gone & {b.parent for b in across if b.group == "b"}
 
 
@@ -293,8 +293,8 @@ def table(history: Iterable[Kept], rules: RetentionRules) -> Mapping[str, str]:
             [day(1, replaced=True), day(2), increment(1.5, "d2"), day(9, replaced=True)],
             RetentionRules(count=1),
             {
-                "d1": "newer than the newest verified full; of what a restore replaced; "
-                "kept as the others are (newest verified full, #1 of the 1 newest)",
+                "d1": "newer than the newest verified full; made before a restore; "
+                "kept as if it counted (newest verified full, #1 of the 1 newest)",
                 "i1.5": "newer than the newest verified full; needed by #1 of the 1 newest",
                 "d2": "newest verified full; #1 of the 1 newest; i1.5 depends on it",
                 "d9": "goes",

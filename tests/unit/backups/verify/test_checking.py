@@ -53,7 +53,7 @@ def test_the_damaged_link_is_the_one_that_is_marked(here, monkeypatch):
     child = put(here, 2, parent=full)
     with pytest.raises(BackupError, match="torn"):
         check(here, child, monkeypatch, **{full.backup_id: BackupError("torn")})
-    assert problems(here) == ["torn", f"it depends on {full.backup_id}, which is not sound"]
+    assert problems(here) == ["torn", f"it depends on {full.backup_id}, which is damaged"]
     assert here.newest("shop", "it") is None
     here.catalog.proven(full.backup_id, VERIFIED)
     assert problems(here) == [None, None], "what rests on it is as good again as it is"
@@ -112,7 +112,7 @@ def test_a_disk_that_takes_nothing_more_is_held_against_no_backup(here, monkeypa
     def full(*_: object) -> None:
         raise NotAtHandError("no room")
 
-    monkeypatch.setattr(here.repository, "stand", full)
+    monkeypatch.setattr(here.repository, "write_note", full)
     check(here, entry, monkeypatch)
     assert here.catalog.find(entry.backup_id).verified
     with pytest.raises(BackupError, match="torn"):
@@ -127,12 +127,12 @@ def test_what_was_put_in_and_links_are_no_part_of_it(here, monkeypatch):
     image, aside = entry.folder / "database.sqlite", here.repository.root.parent / "aside"
     (entry.folder / "extra").mkdir()
     (entry.folder / "extra" / "pg_dump.log").touch()
-    with pytest.raises(BackupError, match=r"extra/pg_dump\.log was not in it when it was made"):
+    with pytest.raises(BackupError, match=r"extra/pg_dump\.log is not in the manifest"):
         check(here, entry, monkeypatch)
     (entry.folder / "extra" / "pg_dump.log").rename(entry.folder / "pg_dump.log")  # a log of ours
     image.rename(aside)
     image.symlink_to(aside)
-    with pytest.raises(BackupError, match=r"database\.sqlite is a link"):
+    with pytest.raises(BackupError, match=r"database\.sqlite is a symbolic link"):
         check(here, entry, monkeypatch)
     image.unlink()
     aside.rename(image)
