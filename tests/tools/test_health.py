@@ -123,7 +123,7 @@ def test_what_a_replication_slot_keeps_on_postgresql(pg_engine):
         assert "dead rows" not in wal["detail"], "its xmin is NULL"
     with slot(pg_engine, "unreserved", "pg_create_physical_replication_slot(%s)") as nothing:
         assert nothing["value"] == "WAL kept: none"
-        assert "keeps nothing" in nothing["detail"]
+        assert "retains nothing" in nothing["detail"]
     with slot(pg_engine, "logical", "pg_create_logical_replication_slot(%s, 'pgoutput')") as both:
         assert "of WAL and dead rows of the system catalogs" in both["detail"]
 
@@ -131,7 +131,7 @@ def test_what_a_replication_slot_keeps_on_postgresql(pg_engine):
 def test_a_slot_that_backups_rest_on_is_not_to_be_dropped(pg_engine, tmp_path):
     with slot(pg_engine, slot_name("identity", "target", tmp_path)) as own:
         assert (own["finding"], own["severity"]) == ("backup_slot", "info")
-        assert "aishell's: the next increment" in own["detail"]
+        assert "belongs to aishell: the next increment" in own["detail"]
         assert "Do not drop it" in own["detail"]
         assert "pg_drop" not in own["detail"]
     with slot(pg_engine, "aishell_dashboard") as foreign:

@@ -17,8 +17,8 @@
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside the backup folder}
 --   expected_bytes: {type: integer, default: null, description: the expected size; the backup does not start if there is less free space}
---   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
---   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'at most so many kB a second of the dump, before it is compressed'}
+--   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare it after a restore'}
+--   max_rate: {type: integer, editable: true, default: null, minimum: 32, maximum: 1048576, description: 'maximum kB of the dump a second, before compression'}
 -- forms:
 --   plain: "COALESCE({column}, 'N')"
 --   hex: "COALESCE(HEX({column}), 'N')"
@@ -35,20 +35,21 @@
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
 --   objects: {type: [integer, "null"], description: number of objects with a fingerprint}
---   warnings: {type: array, description: 'what is not in it, or not of its moment, or not compared'}
+--   warnings: {type: array, description: 'what is missing, of another point in time, or not compared'}
 -- examples: [{params: {}}, {params: {compare: false}}]
 --
--- Dumps the database with the server's own program in one transaction, while the application goes on, and compresses the dump. Tables,
--- views, routines, triggers, events and sequences are in it; accounts and their privileges are not. Nothing is locked, and a table
--- that is altered meanwhile makes the backup fail. The fingerprints are of the moment that the dump is of, by its place in the
--- binary log; without one, only if nothing was written while it began. Rows of tables that are not transactional are of no one
--- moment: the manifest names them. Under its name when every file has been read back into the manifest.
+-- Dump the database with the server's own dump program in one transaction while the application continues, and compress the
+-- dump. It contains tables, views, routines, triggers, events and sequences, but not accounts and their privileges. Nothing is
+-- locked; a table that is altered meanwhile makes the backup fail. The fingerprints are taken at the same position of the
+-- binary log as the dump; without a binary log, only if nothing was written while it began. Rows of tables that are not
+-- transactional are not of one point in time: the manifest names them. The backup gets its name once every file has been read
+-- back and recorded in the manifest.
 
 -- include: backup_login
 
 -- include: backup_moment
 
--- gtid: what the binary log holds before a place in it; MariaDB only
+-- gtid: the GTIDs before a position of the binary log; MariaDB only
 SELECT BINLOG_GTID_POS(:file, :position) AS gtid
 
 -- include: backup_prints

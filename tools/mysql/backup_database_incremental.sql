@@ -22,9 +22,9 @@
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside the backup folder}
 --   parent: {type: string, default: null, description: 'the parent backup; default: the newest verified one'}
---   physical: {type: boolean, default: null, description: 'whether the newest one is to be by mariadb-backup; left out: either'}
---   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: files that mariadb-backup reads at a time}
---   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare a restored one with'}
+--   physical: {type: boolean, default: null, description: 'whether the parent must be a backup by mariadb-backup; default: either'}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: number of files that mariadb-backup reads in parallel}
+--   compare: {type: boolean, default: true, description: 'keep fingerprints of every table, to compare it after a restore'}
 -- forms:
 --   plain: "COALESCE({column}, 'N')"
 --   hex: "COALESCE(HEX({column}), 'N')"
@@ -41,28 +41,29 @@
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
 --   objects: {type: [integer, "null"], description: number of objects with a fingerprint}
---   warnings: {type: array, description: 'what is not in it, or not of its moment, or not compared'}
+--   warnings: {type: array, description: 'what is missing, of another point in time, or not compared'}
 -- examples: [{params: {}}]
 --
--- On a dump: copies the server's binary logs since the parent, after the one that is written to was ended (FLUSH BINARY LOGS). They
--- hold the changes of all databases of the server; of these only the target's are restored. Needs binlog_format = ROW, and RELOAD,
--- REPLICATION SLAVE and BINLOG MONITOR (MySQL: REPLICATION CLIENT). What could not be restored into a copy makes it fail at
--- once, such as a statement that was logged as such, the whole database being dropped, or changed rows of a table with FLOAT and without a key: then a full backup is
--- due. The server has to keep its logs until the next increment has them. Fingerprints read every table.
--- On a backup by mariadb-backup: copies the pages of the whole server that were changed since, for which it reads all of them, and
--- the tables that are not InnoDB's; under the conditions of `backup_cluster`.
+-- Back up what has changed since the parent backup: binary logs after a dump, changed pages after a backup by mariadb-backup.
+-- After a dump, copies the server's binary logs since the parent, after closing the current one (FLUSH BINARY LOGS). They
+-- contain the changes of all databases of the server; only the target's are restored. Needs binlog_format = ROW, and RELOAD,
+-- REPLICATION SLAVE and BINLOG MONITOR (MySQL: REPLICATION CLIENT). It fails at once on changes that could not be restored into
+-- a copy, such as a statement logged in statement format, a DROP of the whole database, or changed rows of a table with FLOAT
+-- columns and no key: a full backup is needed then. The server must keep its logs until the next increment has copied them.
+-- Fingerprints read every table. After a backup by mariadb-backup, copies the pages of the whole server that have changed
+-- since, for which it reads all of them, and the tables of engines other than InnoDB, under the conditions of `backup_cluster`.
 
 -- include: backup_login
 
 -- include: backup_moment
 
--- gtid: what the binary log holds before a place in it; MariaDB only
+-- gtid: the GTIDs before a position of the binary log; MariaDB only
 SELECT BINLOG_GTID_POS(:file, :position) AS gtid
 
--- logs: the files there are, in order
+-- logs: the binary log files, in order
 SHOW BINARY LOGS
 
--- inexact: tables with FLOAT, which a dump rounds, and without a key that has none and is never NULL
+-- inexact: tables with FLOAT, which a dump rounds, and without a key of NOT NULL columns that are not FLOAT
 SELECT DISTINCT c.TABLE_NAME AS name
   FROM information_schema.COLUMNS AS c
   LEFT JOIN (
@@ -77,7 +78,7 @@ SELECT DISTINCT c.TABLE_NAME AS name
  WHERE c.TABLE_SCHEMA = DATABASE() AND CAST(c.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND c.DATA_TYPE = 'float' AND keyed.name IS NULL
 
--- flush: end the file that is written to, so that it can be copied as a whole
+-- flush: close the current file, so that it can be copied completely
 FLUSH BINARY LOGS
 
 -- include: backup_prints

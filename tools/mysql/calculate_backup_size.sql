@@ -12,8 +12,8 @@
 --   bytes: first(size.bytes)
 -- examples: [{params: {}}]
 --
--- How large a full backup may get: the rows of all tables as the statistics have them, without indexes, which a dump does not
--- hold. Compressed it is mostly a fraction of that.
+-- Estimate the maximum size of a full backup: the rows of all tables according to the statistics, without indexes. A dump
+-- contains no indexes. Compressed, it is usually a fraction of that.
 
 -- size: rows only
 SELECT CAST(COALESCE(SUM(t.DATA_LENGTH), 0) AS SIGNED) AS bytes

@@ -17,22 +17,22 @@
 --   not_checked: rows(skipped, failed, report)
 -- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
 --
--- CHECK TABLE of each named table with its indexes. InnoDB: every page of every index is read and its entries counted,
--- reads and writes go on; EXTENDED also walks all row versions. MyISAM and Aria: reads the indexes and, unless QUICK,
--- every row; READS AND WRITES of the table wait until it is done (measured on MariaDB 10.11 with EXTENDED). QUICK
--- misses damaged rows: a data file with 3,000 bytes overwritten was "OK".
+-- Check each named table and its indexes with CHECK TABLE. InnoDB: reads every page of every index and counts its entries while
+-- reads and writes continue; EXTENDED also follows all row versions. MyISAM and Aria: reads the indexes and, unless QUICK,
+-- every row; READS AND WRITES of the table wait until it is done (measured on MariaDB 10.11 with EXTENDED). QUICK misses
+-- damaged rows: a data file with 3,000 bytes overwritten was "OK".
 --
--- It can make damage felt: a MyISAM or Aria table found damaged is marked as crashed and refuses every statement
--- afterwards, an InnoDB index found damaged is marked as corrupted and not used any more. With the damage in the
--- clustered index that means the whole table, also for queries that worked before; and a server may stop on a damaged
--- InnoDB page. So have a backup at hand.
+-- The check can make damage worse for the application: a MyISAM or Aria table found damaged is marked as crashed and from then
+-- on refuses every statement; an InnoDB index found damaged is marked as corrupted and no longer used. If the damage is in the
+-- clustered index, that is the whole table, even for queries that worked before; and the server may stop on a damaged InnoDB
+-- page. So have a backup at hand.
 --
--- A check that is cut short tells nothing: on MariaDB 10.11 a CHECK of InnoDB stopped by max_statement_time or KILL
--- QUERY answered "OK", and one of Aria answered "Corrupt" on a sound table.
+-- An interrupted check proves nothing: on MariaDB 10.11 a CHECK of InnoDB stopped by max_statement_time or KILL QUERY answered
+-- "OK", and one of Aria answered "Corrupt" for a sound table.
 --
--- Needs any privilege on the table (SELECT will do).
+-- Needs any privilege on the table (SELECT is enough).
 
--- find: the named tables whose engine can check, and those the server cannot even open; small ones first
+-- find: the named tables whose engine supports CHECK, and those that the server cannot open; small ones first
 WITH
 -- include: named
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
@@ -47,7 +47,7 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
 -- do: read it and count
 CHECK TABLE {schema}.{table} {depth}
 
--- report: what was named and cannot be checked
+-- report: named objects that cannot be checked
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
        CASE WHEN NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))) THEN 'not in the connected database'
             WHEN t.TABLE_NAME IS NULL THEN 'the table does not exist'
@@ -57,7 +57,7 @@ SELECT j.schema_name AS `schema`, j.table_name AS `table`,
                                            table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
   LEFT JOIN (SELECT DISTINCT x.TABLE_NAME, x.TABLE_TYPE, x.ENGINE, x.TABLE_COMMENT, CAST(x.TABLE_NAME AS BINARY(256)) AS name
                FROM information_schema.TABLES AS x
-               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
               WHERE x.TABLE_SCHEMA = DATABASE()) AS t
     ON t.name = CAST(j.table_name AS BINARY(256))
  WHERE t.TABLE_NAME IS NULL OR NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)))

@@ -15,14 +15,14 @@
 --   most: {type: integer, default: 10000, minimum: 0, description: stop counting at this number}
 -- returns:
 --   counted: {from: first(counted.rows), description: 'rows, at most `most`'}
---   estimated: {from: rows(estimated), description: the plan of a query for them}
+--   estimated: {from: rows(estimated), description: the optimizer's plan of a query for these rows}
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at, start: '2026-01-01', finish: '2026-02-01'}}]
 --
--- How many rows a table has between two dates: counted up to a limit, and estimated by the optimizer, which dives into the index
--- at both ends. With an index that begins with the column the count reads so many entries of it at most; without one it can read
--- the whole table, so then the limit is to be 0, and there is no estimate.
+-- Count the rows of a table between two dates up to a limit, and let the optimizer estimate their number. The estimate takes
+-- two index dives. With an index whose first column is the date, the count reads at most as many entries as the limit; without
+-- one it may read the whole table, so set the limit to 0 then, and there is no estimate.
 
--- counted: as many as the limit allows
+-- counted: rows in the range, up to the limit
 SELECT COUNT(*) AS `rows`
   FROM (SELECT 1 FROM {schema}.{table} WHERE {date_column} >= :start AND {date_column} < :finish LIMIT {most}) AS r
 

@@ -27,10 +27,10 @@
 --       relatives: {tables: [{schema: shop, table: app_log_detail, columns: [{column: log_id, form: any}], key: []}],
 --         edges: [{parent: 0, child: 1, pairs: [[log_id, id]]}]}}
 --
--- How many rows of another table refer to the rows of this one that are older than the cut-off, by any of some foreign keys: they go,
--- or are changed, with them. A row that refers to several is counted once. Reads both tables. Needs SELECT on both.
+-- Count the rows of another table that reference rows older than a cut-off date. Follows the given foreign keys: these rows are
+-- deleted or changed with the old ones. A row that references several is counted once. Reads both tables. Needs SELECT on both.
 
--- referring: the rows that depend on old ones
+-- referring: the rows that reference old ones
 WITH old AS (
     SELECT * FROM {schema}.{table}
      WHERE

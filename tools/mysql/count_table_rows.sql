@@ -15,12 +15,12 @@
 --   method: first(counted.method)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- How many rows a table has. The estimate costs nothing: InnoDB derives it from 20 sampled pages, it was right within
--- 4 % on 200,000 rows and can be far off on rows of very different width; MyISAM and Aria know the number. `exact`
--- counts: InnoDB reads the smallest index to the end, under a snapshot that holds back purge as long as it runs; the
+-- Count the rows of a table, or estimate their number. The estimate costs nothing: InnoDB derives it from 20 sampled pages; it
+-- was right within 4 % for 200,000 rows and can be far off for rows of very different widths. MyISAM and Aria know the exact
+-- number. `exact` counts: InnoDB reads the smallest index to the end, under a snapshot that holds back purge while it runs; the
 -- application is not blocked. Needs SELECT on the table.
 
--- counted: one row; none when there is no such table
+-- counted: one row; none if the table does not exist
 SELECT CASE WHEN :exact THEN e.row_count ELSE CAST(t.TABLE_ROWS AS SIGNED) END AS row_count,
        CASE WHEN :exact OR t.ENGINE IN ('MyISAM', 'Aria', 'MEMORY') THEN 'exact'
             WHEN t.TABLE_ROWS IS NULL THEN CONCAT('estimate: the server has none for ', COALESCE(t.ENGINE, t.TABLE_TYPE))

@@ -35,16 +35,16 @@
 -- examples:
 --   - params: {schema: shop, table: app_log, key: [created_at, id], date_column: created_at, cutoff: '2026-01-01 00:00:00'}
 --
--- Deletes the rows of one table whose date is before the cut-off, the oldest first, a range of the index on the date at a time:
--- for tables of which few rows are old, because the others are not even read. Like delete_old_records otherwise. Each batch
--- begins where the last one ended, not at the index's begin, which is full of deleted rows that are not yet purged. Measured on
--- 2 million rows: of which 2 % were old 0.2 s, against 1.5 s along the primary key; of which the half was old as fast as that.
+-- Delete the rows of one table older than a cut-off date, oldest first, in short batches by the index on the date. For tables
+-- in which few rows are old, because the others are not even read. Otherwise like delete_old_records. Each batch begins where
+-- the last one ended, not at the start of the index, which is full of deleted rows not yet purged. Measured on 2 million rows:
+-- with 2 % of them old 0.2 s, against 1.5 s by primary key; with half of them old as fast as by primary key.
 
 -- include: log_table
 
 -- include: same_table
 
--- next: the last date and key of the batch; no row where fewer are left
+-- next: the last date and key of the batch; no row if fewer are left
 SELECT {key} FROM {schema}.{table} WHERE {after} AND {date_column} < :cutoff ORDER BY {key} LIMIT 1 OFFSET :skip
 
 -- do: delete the old rows among these dates

@@ -33,19 +33,19 @@
 --   remaining: {from: total(batches.remaining), description: old rows that remain; null if the run stopped early}
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
--- Deletes the rows of one table whose date is before the cut-off, some thousand at a time, where there is no primary key to go
--- by, or one whose values have no order that a comparison follows (ENUM, SET, and TIMESTAMP in a time zone with a summer time).
--- Like delete_old_records otherwise. With an index on the date the server takes it, as LIMIT makes it prefer any index: 0.10
--- million rows a second, and less where purging lags behind, because each batch begins at the index's begin. Without an index
--- every batch reads the table from its begin to the last row that it deletes: as quick where the old rows were written first, and
--- slower with each batch where rows that stay lie between them.
--- With binlog_format = STATEMENT the replicas may delete others of the old rows first, as always with LIMIT.
+-- Delete the rows of one table older than a cut-off date, in short batches, without a usable primary key. For tables that have
+-- no primary key, or one whose values have no order that comparisons follow (ENUM, SET, and TIMESTAMP in a time zone with
+-- daylight saving time). Otherwise like delete_old_records. If there is an index on the date the server uses it, since LIMIT
+-- makes it prefer any index: 0.10 million rows a second, and fewer if purge lags behind, because each batch begins at the start
+-- of the index. Without an index every batch reads the table from its start to the last row that it deletes: just as fast if
+-- the old rows were written first, and slower with each batch if rows that stay lie between them. With binlog_format =
+-- STATEMENT, replicas may delete other old rows first, as always with LIMIT.
 
 -- include: log_table
 
 -- include: same_table
 
--- do: delete so many of the old rows
+-- do: delete a batch of the old rows
 DELETE FROM {schema}.{table}
  WHERE
        -- include: old_rows

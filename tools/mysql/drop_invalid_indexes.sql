@@ -14,16 +14,15 @@
 --   reported: rows(reported)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- Drops nothing and only reports. An index that fails to build leaves nothing behind on this engine: the server rolls
--- ALTER TABLE and CREATE INDEX back as a whole. Whether InnoDB has marked an index as corrupted is not shown in any
--- catalog table; check_table_corruption finds it. Reported are indexes the optimizer was told not to use (INVISIBLE,
--- on MariaDB IGNORED):
--- somebody may be trying out life without them. Needs any privilege on the table.
+-- Report the indexes that the optimizer may not use; drop nothing. An index build that fails leaves nothing behind on this
+-- engine: the server rolls ALTER TABLE and CREATE INDEX back as a whole. No catalog table shows whether InnoDB has marked an
+-- index as corrupted; check_table_corruption finds that. Indexes hidden from the optimizer (INVISIBLE, on MariaDB IGNORED) are
+-- reported: someone may be testing whether they are needed. Needs any privilege on the table.
 
--- dropped: none, ever
+-- dropped: never returns a row
 SELECT 0 AS indexes
 
--- reported [mariadb]: indexes that are kept up to date and never used
+-- reported [mariadb]: indexes that are maintained and never used
 SELECT x.TABLE_SCHEMA AS `schema`, x.TABLE_NAME AS `table`, x.INDEX_NAME AS index_name,
        'IGNORED: costs every write and serves no query; drop it, or make it NOT IGNORED again' AS reason
   FROM information_schema.STATISTICS AS x
@@ -32,7 +31,7 @@ SELECT x.TABLE_SCHEMA AS `schema`, x.TABLE_NAME AS `table`, x.INDEX_NAME AS inde
    AND x.SEQ_IN_INDEX = 1 AND x.IGNORED = 'YES'
  ORDER BY x.INDEX_NAME
 
--- reported [mysql]: indexes that are kept up to date and never used
+-- reported [mysql]: indexes that are maintained and never used
 SELECT x.TABLE_SCHEMA AS `schema`, x.TABLE_NAME AS `table`, x.INDEX_NAME AS index_name,
        'INVISIBLE: costs every write and serves no query; drop it, or make it VISIBLE again' AS reason
   FROM information_schema.STATISTICS AS x

@@ -16,9 +16,9 @@
 --   dropped: {type: integer}
 -- examples: [{params: {database: aishell_scratch_1a2b3c4d}}]
 --
--- Drops a scratch database that a restore test of ours was killed over: a copy of what a backup holds, which has no use any more. No
--- database of another name is ever dropped, nor one that a session is in. No table of any other database is locked. It is kept out of
--- the binary log where the account may decide that, as the making of it was.
+-- Drop a scratch database left by a restore test of aishell that was killed. It is a copy of a backup and no longer needed. A
+-- database of another name, or one that a session is connected to, is never dropped. No table of any other database is locked.
+-- The DROP is kept out of the binary log if the account may do that, as the CREATE was.
 
 -- include: residue_removal
 

@@ -12,10 +12,10 @@
 --   objects: rows(objects)
 -- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
 --
--- What the named objects are at this moment: an approval is bound to it. `oid` is engine and CREATE_TIME: it changes
--- when the table is dropped and made again, and also when it is rebuilt or altered; it misses a replacement within the
--- same second. `busy_sessions` is NULL: which sessions work on a table can be seen only with performance_schema's
--- metadata_locks. Needs any privilege on the tables.
+-- Identify the named objects as they are now, so that an approval can be bound to them. `oid` is the engine and CREATE_TIME: it
+-- changes when the table is dropped and created again, and also when it is rebuilt or altered; it misses a replacement within
+-- the same second. `busy_sessions` is NULL: only performance_schema's metadata_locks shows which sessions use a table. Needs
+-- any privilege on the tables.
 
 -- objects: one row per named table or view of the connected database that exists
 WITH
@@ -26,7 +26,7 @@ listed AS (
                   GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), ''), CASE WHEN x.COLLATION = 'D' THEN ' DESC' ELSE '' END
                                ORDER BY x.SEQ_IN_INDEX SEPARATOR ', '), ')') AS definition
       FROM information_schema.STATISTICS AS x
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE()
      GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.INDEX_NAME, x.NON_UNIQUE, x.INDEX_TYPE
 ), indexed AS (

@@ -16,14 +16,15 @@
 --   key: rows(key_columns)
 -- examples: [{params: {schema: shop, table: app_log}}]
 --
--- The columns of a table that an archive keeps, and the form in which their values lose nothing: `plain` where JSON has a type
--- for them, `real` for FLOAT (whose text is cut at six digits), `bits` for BIT, `hex` for bytes, `utc` for TIMESTAMP (whatever the
--- session's zone: in summer time an hour has two), `text` for texts: they are cast to the session's character set, so that a line
--- is summed up in the bytes in which it is sent (JSON_OBJECT of latin1 columns alone makes a line in latin1, and of columns in
--- two character sets often none), and JSON stands in the line as the text it is. Texts whose character set does not come back
--- from UTF-8 as it was are `hex`: sets with codes that are no character (cp1251's 98, ucs2's D800), and those with several
--- codes for one character (sjis). Generated columns are left out: they are computed again when the rows are loaded. And the key
--- by which the table is walked: the primary key, if its values compare in MySQL's order when they are sent back.
+-- List the columns of a table that an archive stores, with the form that preserves each value exactly, and the key by which to
+-- read the table. Forms: `plain` if JSON has a type for the values, `real` for FLOAT (whose text is cut to six digits), `bits`
+-- for BIT, `hex` for bytes, `utc` for TIMESTAMP (independent of the session's time zone: when daylight saving time ends, an
+-- hour occurs twice), and `text` for text, which is cast to the session's character set, so that the checksum of a line covers
+-- the bytes that are sent (JSON_OBJECT of latin1 columns alone makes a line in latin1, and of columns in two character sets
+-- often none); JSON columns are stored in the line as text. Text is `hex` if its character set does not survive conversion to
+-- UTF-8 and back: sets with codes that are not characters (cp1251's 98, ucs2's D800), and sets with several codes for one
+-- character (sjis). Generated columns are left out: they are computed again when the rows are loaded. The key is the primary
+-- key, if its values sort in MySQL's order when they are sent back.
 
 -- columns: name, type and form of each, in order
 SELECT COLUMN_NAME AS `column`, COLUMN_TYPE AS type,
@@ -40,7 +41,7 @@ FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :table AND EXTRA NOT LIKE '%GENERATED%'
 ORDER BY ORDINAL_POSITION
 
--- key_columns: the columns of the primary key, in its order
+-- key_columns: the columns of the primary key, in order
 SELECT s.COLUMN_NAME AS `column`, c.DATA_TYPE AS type
 FROM information_schema.STATISTICS AS s
 JOIN information_schema.COLUMNS AS c

@@ -10,8 +10,8 @@
 --   databases: rows(databases)
 -- examples: [{params: {}}]
 --
--- The databases of the server, for a target that is a whole server, without those of the system. The server shows an account
--- those that it has any privilege on; all of them where it has SHOW DATABASES.
+-- List the databases of the server, without system databases, for a target that is a whole server. The server shows an account
+-- the databases on which it has any privilege, and all of them if it has SHOW DATABASES.
 
 -- databases: one row per database
 SELECT s.SCHEMA_NAME AS `database` FROM information_schema.SCHEMATA AS s

@@ -14,22 +14,23 @@
 --   triggers: rows(triggers)
 -- examples: [{params: {tables: [{schema: shop, table: app_log}]}}]
 --
--- What has to be known of tables before rows are deleted from them: their columns and which of them an index begins with, the
--- foreign keys that point to them and what these do on a delete, and the triggers that a delete fires. From the catalog only
--- (3 s where the database has 10,000 tables). The server shows only what an account has privileges for: any on the
--- referring tables, in other databases too, and TRIGGER on the tables; what it does not show acts all the same.
+-- List what must be known about tables before their rows are deleted: columns, referencing foreign keys and triggers. Says
+-- which columns an index begins with, what the foreign keys that reference the tables do on a delete, and which triggers a
+-- delete fires. Reads the catalog only (3 s for a database of 10,000 tables). The server shows only what the account has
+-- privileges for: any on the referencing tables, in other databases too, and TRIGGER on the tables; what it does not show is in
+-- effect all the same.
 
--- columns: each column in order; `indexed`: a whole BTREE index begins with it; `key_position`: its place in the primary key;
--- `partition_key`: the table is divided by ranges of it
+-- columns: each column in order; `indexed`: a BTREE index begins with the whole column; `key_position`: its position in the primary
+-- key; `partition_key`: the table is partitioned by ranges of it
 WITH
 -- include: named,
 placed AS (
-    -- Put together by column here, so that the server builds a key for the join: without one 1,000 tables take 10 s.
+    -- Grouped by column here, so that the server builds a key for the join: without one 1,000 tables take 10 s.
     SELECT CAST(i.TABLE_NAME AS BINARY(256)) AS name, i.COLUMN_NAME AS column_name,
            MAX(i.SEQ_IN_INDEX = 1 AND i.INDEX_TYPE = 'BTREE' AND i.SUB_PART IS NULL) AS indexed,
            MAX(CASE WHEN i.INDEX_NAME = 'PRIMARY' THEN i.SEQ_IN_INDEX END) AS key_position
       FROM information_schema.STATISTICS AS i
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows for a key
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows for a key
      WHERE i.TABLE_SCHEMA = DATABASE()
      GROUP BY CAST(i.TABLE_NAME AS BINARY(256)), i.COLUMN_NAME
 ), divided AS (
@@ -51,12 +52,12 @@ SELECT c.TABLE_SCHEMA AS `schema`, c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `co
   LEFT JOIN divided AS d ON d.name = a.name
  ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION
 
--- children: tables whose foreign keys point here; `on_delete`: cascade | set null | no action
--- (RESTRICT, NO ACTION and SET DEFAULT are the same to InnoDB, and it lets no foreign key be without an index)
+-- children: tables whose foreign keys reference these; `on_delete`: cascade | set null | no action
+-- (RESTRICT, NO ACTION and SET DEFAULT are the same to InnoDB, and it requires an index for every foreign key)
 WITH
 -- include: named,
 ruled AS (
-    -- DISTINCT makes it a table of its own, for which the server builds a key as above.
+    -- DISTINCT materializes it, and the server builds a key for it as above.
     SELECT DISTINCT r.CONSTRAINT_SCHEMA, r.TABLE_NAME, r.CONSTRAINT_NAME, r.DELETE_RULE
       FROM information_schema.REFERENTIAL_CONSTRAINTS AS r
       JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one
@@ -76,7 +77,7 @@ SELECT k.REFERENCED_TABLE_SCHEMA AS `schema`, k.REFERENCED_TABLE_NAME AS `table`
  GROUP BY k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, r.DELETE_RULE
  ORDER BY k.REFERENCED_TABLE_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME
 
--- triggers: what else a delete sets off
+-- triggers: the triggers that a delete fires
 WITH
 -- include: named
 SELECT t.EVENT_OBJECT_SCHEMA AS `schema`, t.EVENT_OBJECT_TABLE AS `table`, t.TRIGGER_NAME AS name,

@@ -15,12 +15,12 @@
 --   partitions: rows(partitions)
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00'}}]
 --
--- Which partitions of a table hold nothing but rows before the cut-off, so that they can go as a whole, and why each other one
--- stays. A table that is not partitioned has none. From the catalog: no partition is read. Understood are RANGE over TO_DAYS(),
--- YEAR() and UNIX_TIMESTAMP() of the date column or over the column itself, and RANGE COLUMNS of it alone.
--- Rows are the engine's statistics; bytes those of the files with PROCESS, of the statistics without.
+-- List the partitions of a table that contain only rows older than a cut-off date, and the reason why each other one is kept. A
+-- table that is not partitioned has none. Reads the catalog only: no partition is read. Understands RANGE over TO_DAYS(),
+-- YEAR() and UNIX_TIMESTAMP() of the date column or over the column itself, and RANGE COLUMNS of that column alone. Row counts
+-- are the engine's statistics; bytes are file sizes with PROCESS, and statistics without.
 
--- partitions: the partitions, the oldest first; `stays`: why it must not be dropped, NULL when it may
+-- partitions: the partitions, oldest first; `stays`: why it must not be dropped, NULL if it may be
 WITH
 -- include [mariadb with process]: file_mariadb,
 -- include [mysql with process]: file_mysql,

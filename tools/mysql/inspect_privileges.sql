@@ -14,12 +14,11 @@
 --   hidden: rows(hidden)
 -- examples: [{params: {}}]
 --
--- What the connected account may do here, for `aishell doctor` and for every plan: its privileges on the server, on the
--- connected database and on single tables of it.
--- Of several entries whose pattern fits the database the server takes the most exact one, not their sum: `pattern` tells.
--- What it has by an active role, or as everybody has it (MariaDB, TO PUBLIC), stands in none of the views: `active_role` says that
--- there may be more, and `grants` has the server's own lines. Privileges on single tables are counted as tables. What a dump of
--- the database takes is asked here as the dump itself does.
+-- Report what the connected account may do, for `aishell doctor` and for every plan: its privileges on the server, the database
+-- and single tables. Of several entries whose pattern matches the database, the server applies the most specific one, not their
+-- union: `pattern` names it. Privileges by an active role, or granted to everyone (MariaDB, TO PUBLIC), are in none of the
+-- views: `active_role` says that there may be more, and `grants` has the server's own lines. Privileges on single tables are
+-- counted as tables. What a dump of the database needs is looked up in the same way as by the dump itself.
 
 -- role: one row
 SELECT CURRENT_USER() AS role_name, DATABASE() AS `database`, NULLIF(CURRENT_ROLE(), 'NONE') AS active_role
@@ -52,7 +51,7 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.PRIVILEGE_TYPE AS 
 -- grants: one row per line of SHOW GRANTS
 SHOW GRANTS
 
--- hidden: one row per routine that the account may know to be there, and not what it does
+-- hidden: one row per routine that the account can see without its definition
 SELECT LOWER(r.ROUTINE_TYPE) AS kind, r.ROUTINE_NAME AS name
   FROM information_schema.ROUTINES AS r
  WHERE r.ROUTINE_SCHEMA = DATABASE() AND r.ROUTINE_DEFINITION IS NULL

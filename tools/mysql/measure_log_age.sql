@@ -16,8 +16,8 @@
 --   rows: first(size.rows)
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at}}]
 --
--- The oldest and the newest value of the date column, as text, and about how many rows the table has. Zero dates (0000-00-00)
--- are no dates and passed by. With an index that begins with the column that is two look-ups; without one the table is read.
+-- Find the oldest and newest value of a date column, as text, and the approximate number of rows. Zero dates (0000-00-00) are
+-- ignored. Two look-ups with an index whose first column is the date; without one the table is read.
 
 -- age: the two ends
 SELECT (SELECT CAST({date_column} AS CHAR) FROM {schema}.{table}
@@ -27,7 +27,7 @@ SELECT (SELECT CAST({date_column} AS CHAR) FROM {schema}.{table}
          WHERE {date_column} IS NOT NULL AND CAST({date_column} AS CHAR) NOT LIKE '0000-00-00%'
          ORDER BY {date_column} DESC LIMIT 1) AS newest
 
--- size: rows by the statistics
+-- size: number of rows according to the statistics
 SELECT CAST(t.TABLE_ROWS AS SIGNED) AS `rows`
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)

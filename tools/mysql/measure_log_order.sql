@@ -10,16 +10,16 @@
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
 --   date_column: {type: identifier}
---   key: {type: identifier, description: 'the column that rows are numbered by; the date column where there is none'}
+--   key: {type: identifier, description: 'the column that numbers the rows; the date column if there is none'}
 -- returns:
 --   ends: object(ends)
 -- examples: [{params: {schema: shop, table: app_log, date_column: created_at, key: id}}]
 --
--- The oldest and the newest date of a table, zero dates (0000-00-00) passed by, and the dates of the rows with the least and the
--- greatest key: where these are the same, rows are only ever added at the end, as a log does. Four look-ups where both columns
--- are indexed; else the table is read.
+-- Compare the oldest and newest dates of a table with the dates of the rows with the lowest and highest keys. If they are the
+-- same, rows are only ever appended, as in a log. Zero dates (0000-00-00) are ignored. Four look-ups if both columns are
+-- indexed; otherwise the table is read.
 
--- ends: as texts
+-- ends: as text
 SELECT (SELECT CAST(t.{date_column} AS CHAR) FROM {schema}.{table} AS t
          WHERE t.{date_column} IS NOT NULL AND CAST(t.{date_column} AS CHAR) NOT LIKE '0000-00-00%'
          ORDER BY t.{date_column} LIMIT 1) AS oldest,

@@ -13,28 +13,29 @@
 --   cutoff: {type: scalar, description: rows whose date is before this are old}
 --   filters: {type: filters, default: [], description: 'further conditions, all of which must hold: {column, operator, value}'}
 --   most: {type: integer, default: 20000, minimum: 0, description: stop counting at this number}
---   key: {type: identifier, description: 'a whole number that is the primary key; any column where there is none'}
---   points: {type: integer, default: 0, minimum: 0, maximum: 900, description: 'so many places along the key are looked at, 0 where there is none'}
+--   key: {type: identifier, description: 'an integer that is the primary key; any column if there is none'}
+--   points: {type: integer, default: 0, minimum: 0, maximum: 900, description: 'number of sampled positions along the key, 0 without such a key'}
 -- returns:
 --   counted: {from: first(counted.rows), description: 'old rows, at most `most`'}
 --   sample: {from: rows(sample), description: 'the dates of rows at even distances along the key'}
 -- examples:
 --   - params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01', key: id, points: 500}
 --
--- What tells how many rows of a table are older than a cut-off, in a time that does not depend on its size: old rows counted up
--- to a limit, and the dates of rows at even distances along the primary key. With an index that begins with the date the count
--- reads so many entries of it at most; without one, or with filters, it can read the whole table, so then the limit is to be 0.
--- Each place of the sample is one look-up of an equal key: a key that is not there gives no date, which is right, since
--- where many rows are gone few are left. (The server cannot look up the next key at or behind a place of a CTE: it walks.)
+-- Measure how many rows of a table are older than a cut-off date, in a time independent of its size. Counts old rows up to a
+-- limit and samples the dates of rows at even distances along the primary key. With an index whose first column is the date,
+-- the count reads at most that many entries; without one, or with filters, it may read the whole table, so set the limit to 0
+-- then. Each sampled position is one look-up of an equal key: a key that does not exist gives no date, which is right, since
+-- where many rows are missing few are left. (The server cannot look up the next key at or after a position of a CTE without a
+-- scan.)
 
--- counted: as many as the limit allows
+-- counted: old rows, up to the limit
 SELECT COUNT(*) AS `rows`
   FROM (SELECT 1 FROM {schema}.{table}
          WHERE
                -- include: old_rows
          LIMIT {most}) AS r
 
--- sample: no row where there is nothing to go by
+-- sample: no row if no positions are to be sampled or the table is empty
 WITH RECURSIVE place(n) AS (
     SELECT 0 FROM DUAL WHERE :points > 0
     UNION ALL

@@ -12,7 +12,7 @@
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
---   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log and so off the replicas"}
+--   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log, and so off the replicas"}
 -- returns:
 --   bytes_before: sum(find.bytes)
 --   bytes_after: sum(verify.bytes)
@@ -21,17 +21,16 @@
 --   reported: rows(report)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- OPTIMIZE of one MyISAM or Aria table: closes the holes in the data file, sorts the index pages and refreshes the
--- statistics. READS AND WRITES WAIT until it is done (measured on MariaDB 10.11: a point SELECT waited for the whole
--- 1.8 seconds of a 100 MB table). MyISAM and Aria do not stop at a time limit or a KILL once they have begun. A crash
--- in the middle leaves the table marked as crashed. It needs the size of the table once more on the disk and goes to
--- the binary log unless `binlog` is LOCAL.
+-- Optimize one MyISAM or Aria table: close the holes in the data file, sort the index pages and update the statistics. READS
+-- AND WRITES WAIT until it is done (measured on MariaDB 10.11: a point SELECT waited for the whole 1.8 seconds of a 100 MB
+-- table). MyISAM and Aria do not stop at a time limit or a KILL once they have begun. A crash in the middle leaves the table
+-- marked as crashed. Needs free disk space of the size of the table, and is written to the binary log unless `binlog` is LOCAL.
 --
--- What `verify` proves: CHECK_TIME or UPDATE_TIME moved, or no hole is left in the data file (a table without holes
--- answers "Table is already up to date" and stays as it is). Aria tables with row format PAGE never show holes: there
--- the server's answer is all the evidence. Needs SELECT and INSERT on the table.
+-- What `verify` proves: CHECK_TIME or UPDATE_TIME has changed, or the data file has no hole left (a table without holes answers
+-- "Table is already up to date" and does not change). Aria tables with row format PAGE never show holes: there the server's
+-- answer is the only evidence. Needs SELECT and INSERT on the table.
 
--- find: the table as it stands; DATA_LENGTH includes the holes
+-- find: the table; DATA_LENGTH includes the holes
 SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) AS bytes,
        DATE_FORMAT(CONVERT_TZ(t.CHECK_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS checked,
        DATE_FORMAT(CONVERT_TZ(t.UPDATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS updated,
@@ -47,7 +46,7 @@ SELECT CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) 
 -- do: close the holes, sort the indexes
 OPTIMIZE {binlog} TABLE {schema}.{table}
 
--- verify: the files were touched, or there is nothing to close
+-- verify: the files have changed, or there is no hole to close
 SELECT t.ENGINE IS NOT NULL
        AND (NOT (DATE_FORMAT(CONVERT_TZ(t.CHECK_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :checked) OR NOT (DATE_FORMAT(CONVERT_TZ(t.UPDATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :updated) OR t.DATA_FREE = 0) AS ok,
        CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) AS bytes,
@@ -56,7 +55,7 @@ SELECT t.ENGINE IS NOT NULL
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
--- report: why a table of another engine was not worked on
+-- report: why a table of another engine was left alone
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
        CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no data of its own'
             WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
@@ -65,5 +64,5 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
-   AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table: its definition alone can be sound
+   AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table, since its definition alone may be sound
    AND NOT (COALESCE(t.ENGINE, '') IN ('MyISAM', 'Aria'))

@@ -18,20 +18,19 @@
 --   bytes_method: {from: first(find.bytes_method), description: "'file size', exact, or 'statistics'"}
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- ALTER TABLE … FORCE: the table and all its indexes are written anew, by the gentlest way the server has for this
--- table. For InnoDB that is as a rule INPLACE with reads and writes going on, as in rebuild_fragmented_indexes; where
--- it cannot (FULLTEXT indexes, old temporal columns, MyISAM, Aria and other engines) it copies the table, reads go on
--- and WRITES WAIT until it is done. At the end everything waits for a moment for an exclusive metadata lock. It needs
--- the size of the table once more on the disk, always goes to the binary log, and a replica that applies it lags by as
--- long as it takes.
+-- Rebuild a table and all its indexes with ALTER TABLE … FORCE, by the least blocking method that the server has for it. For
+-- InnoDB that is usually INPLACE while reads and writes continue, as in rebuild_fragmented_indexes; where that is impossible
+-- (FULLTEXT indexes, old temporal columns, MyISAM, Aria and other engines) it copies the table: reads continue, and WRITES WAIT
+-- until it is done. At the end all sessions wait for a moment for an exclusive metadata lock. Needs free disk space of the size
+-- of the table, is always written to the binary log, and a replica that applies it lags by as long as it takes.
 --
--- Use it on request: when optimize_table is not enough or not allowed, after a change of row format, or to get rid of
--- instantly added columns. Cancelled before its end it leaves the old table as it was.
+-- Use it on request: if optimize_table is not enough or not allowed, after a change of row format, or to get rid of instantly
+-- added columns. If it is cancelled, the old table stays as it was.
 --
--- What `verify` proves: CREATE_TIME is another one than before, or younger than 2 seconds (its resolution is one
--- second). Needs ALTER on the table.
+-- What `verify` proves: CREATE_TIME has changed, or is less than 2 seconds old (its resolution is one second). Needs ALTER on
+-- the table.
 
--- find: the table as it stands
+-- find: the table
 WITH
 -- include [mariadb with process]: file_mariadb
 -- include [mysql with process]: file_mysql
@@ -42,10 +41,10 @@ WITH
 
 -- include: same_name
 
--- do: a new copy takes the table's place
+-- do: a new copy replaces the table
 ALTER TABLE {schema}.{table} FORCE
 
--- verify: the table was made anew
+-- verify: the table has been rebuilt
 WITH
 -- include [mariadb with process]: file_mariadb
 -- include [mysql with process]: file_mysql

@@ -20,8 +20,8 @@
 -- idempotent: false
 -- parameters:
 --   backup_id: {type: string}
---   place: {type: string, description: 'the database to make, or for a physical backup the folder of a new data directory'}
---   until: {type: string, default: null, description: 'as of this second, with its zone, such as 2026-11-21T03:15:00+01:00; for increments'}
+--   place: {type: string, description: 'the database to create, or for a physical backup the folder of a new data directory'}
+--   until: {type: string, default: null, description: 'restore to this second, with a time zone, such as 2026-11-21T03:15:00+01:00; for increments'}
 --   only: {type: array, default: [], description: not for a dump}
 --   compare: {type: boolean, default: true}
 -- forms:
@@ -37,15 +37,16 @@
 --   identity: {type: [string, "null"], description: 'what distinguishes the restored database from a later one of the same name: on PostgreSQL its OID'}
 --   compared: {type: boolean}
 --   differences: {type: array}
---   notes: {type: array, description: 'what is to be done with it, where it is a data directory'}
+--   notes: {type: array, description: 'what remains to be done, for a data directory'}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, place: shop_restored}}]
 --
--- Restores a backup into a new database on the target's server, after every file of it and of what it rests on was checked. Never
--- into one that is there. With `until` all changes before that second are in it. No statement is sent that could touch another database:
--- names of the source are turned to the new one, but for the bodies of routines, triggers and events. Its events
--- are disabled: the manifest names those that were not (`enabled_events`); ALTER EVENT … ENABLE when it takes over. Where the account may,
--- without the binary log: then replicas do not have it. Increments need BINLOG REPLAY (MySQL: BINLOG_ADMIN). Of a backup by
--- mariadb-backup a data directory is made, on which a server of the same version can be started; none is.
+-- Restore a backup into a new database on the target's server, after checking every file of the backup and of the backups it
+-- depends on. An existing database is never overwritten. With `until`, all changes before that second are included. No
+-- statement is sent that could touch another database: names of the source are changed to the new one, except in the bodies of
+-- routines, triggers and events. Events are disabled: the manifest names those that were enabled (`enabled_events`); use ALTER
+-- EVENT … ENABLE when the new database takes over. If the account may do that, nothing is written to the binary log, so
+-- replicas do not get the database. Increments need BINLOG REPLAY (MySQL: BINLOG_ADMIN). A backup by mariadb-backup is restored
+-- into a data directory, on which a server of the same version can be started; aishell starts none.
 
 -- include: backup_definitions
 

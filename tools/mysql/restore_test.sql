@@ -39,10 +39,11 @@
 --   rung: {type: string}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup}}]
 --
--- Restores a backup into a scratch database on the target's server, with what it rests on, compares every table row by row and
--- every definition with what the backup saw, and drops the scratch database again. Fails when anything is different. Where
--- the account may, without the binary log, so that replicas have none of it. Its events are disabled. Of a backup by mariadb-backup a
--- server is started on what was restored, apart from everybody, and CHECK TABLE reads every table and index; no rows are compared.
+-- Restore a backup into a scratch database on the target's server, compare it with the backup, and drop it. Backups it depends
+-- on are included. Compares every table row by row and every definition. Fails if anything differs. If the account may do that,
+-- nothing is written to the binary log, so replicas do not get the database. Its events are disabled. For a backup by
+-- mariadb-backup, a separate server is started on the restored files and CHECK TABLE reads every table and index; rows are not
+-- compared.
 
 -- include: backup_definitions
 
@@ -52,12 +53,12 @@
 
 -- include: backup_prints
 
--- every_table: of all databases, those of the server itself included
+-- every_table: of all databases, including system databases
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS name
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema')
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE')
  ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME
 
--- check_table: its rows and indexes
+-- check_table: the rows and indexes of one table
 CHECK TABLE {schema}.{name}

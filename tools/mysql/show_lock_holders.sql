@@ -13,10 +13,11 @@
 --   holders: rows(holders)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- The sessions that may have a lock on a table: those in a transaction, and those whose statement names it. Which of them has the
--- metadata lock, MySQL tells in performance_schema.metadata_locks, MariaDB only with the plugin metadata_lock_info.
+-- List the sessions that may hold a lock on a table: those in a transaction, and those whose statement names it. Which of them
+-- holds the metadata lock is shown on MySQL by performance_schema.metadata_locks, and on MariaDB only with the plugin
+-- metadata_lock_info.
 
--- holders: one row a session, the oldest transaction first, at most three
+-- holders: one row per session, the oldest transaction first, at most three
 SELECT CAST(p.ID AS CHAR) AS session,
        CONCAT(p.USER, '@', p.HOST) AS who,
        CASE WHEN x.trx_started IS NULL THEN 'its statement' ELSE 'its transaction' END AS modes,

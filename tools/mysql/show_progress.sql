@@ -12,10 +12,10 @@
 --   progress: rows(progress)
 -- examples: [{params: {session: "42"}}]
 --
--- What another connection is doing. MariaDB: `done` is the percentage the server reports for the current stage; InnoDB reports
--- none (ALTER … INPLACE, OPTIMIZE, CHECK), then it is NULL; MyISAM and Aria do. `phase` is the state and, where the
--- statement has several stages, which one. MySQL tells the state and no percentage, unless the stage instruments of
--- performance_schema are switched on. Sees connections of the same user; those of others need PROCESS.
+-- Show what another connection is doing. MariaDB: `done` is the percentage that the server reports for the current stage;
+-- InnoDB reports none (ALTER … INPLACE, OPTIMIZE, CHECK), and then it is NULL; MyISAM and Aria do. `phase` is the state and, if
+-- the statement has several stages, the number of the stage. MySQL reports the state and no percentage, unless the stage
+-- instruments of performance_schema are enabled. Shows connections of the same user; those of others need PROCESS.
 
 -- progress [mariadb]: one row while a statement runs
 SELECT CONCAT(COALESCE(p.STATE, ''), CASE WHEN p.MAX_STAGE > 1 THEN CONCAT(' (stage ', p.STAGE, ' of ', p.MAX_STAGE, ')') ELSE '' END) AS phase,

@@ -12,9 +12,9 @@
 --   waiting: first(waiters.waiting)
 -- examples: [{params: {session: "42"}}]
 --
--- How many sessions wait for row locks of InnoDB that one session holds: batches get smaller when somebody does. Without PROCESS
--- nobody can be seen waiting, so there is no such tool then. MySQL tells in performance_schema, on which SELECT is needed;
--- MariaDB's InnoDB looks anew only when nobody has asked for a tenth of a second.
+-- Count the sessions that wait for InnoDB row locks held by one session. Batches become smaller when there are any. Without
+-- PROCESS waiting sessions are not visible, so the tool does not exist then. On MySQL it needs SELECT on performance_schema;
+-- MariaDB's InnoDB refreshes its view only when it has not been read for a tenth of a second.
 
 -- waiters [mariadb]: sessions that this one blocks
 SELECT COUNT(DISTINCT w.requesting_trx_id) AS waiting

@@ -2,7 +2,7 @@
 
 -- redundant: an index whose columns are the beginning of another one's (or all of them) serves no query of its own
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
@@ -13,7 +13,7 @@ WITH named AS (
                         COALESCE(CONCAT('(', x.SUB_PART, ')'), ''), CASE WHEN x.COLLATION = 'D' THEN ' DESC' ELSE '' END, ','
                         ORDER BY x.SEQ_IN_INDEX SEPARATOR '') AS columns
       FROM information_schema.STATISTICS AS x
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE() AND x.IGNORED <> 'YES'
      GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.TABLE_NAME, x.INDEX_NAME, x.NON_UNIQUE, x.INDEX_TYPE
 )
@@ -37,7 +37,7 @@ SELECT CASE WHEN s.columns = l.columns THEN 'duplicate_index' ELSE 'redundant_in
 
 -- unused: indexes no query has read since the server started, if userstat is on
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
@@ -50,12 +50,12 @@ WITH named AS (
     -- The first column of a foreign key needs an index, read or not.
     SELECT DISTINCT CAST(c.TABLE_NAME AS BINARY(256)) AS name, c.COLUMN_NAME
       FROM information_schema.KEY_COLUMN_USAGE AS c
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE c.TABLE_SCHEMA = DATABASE() AND c.REFERENCED_TABLE_NAME IS NOT NULL AND c.ORDINAL_POSITION = 1
 ), listed AS (
     SELECT DISTINCT CAST(x.TABLE_NAME AS BINARY(256)) AS name, x.TABLE_NAME, x.INDEX_NAME, x.COLUMN_NAME
       FROM information_schema.STATISTICS AS x
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE() AND x.NON_UNIQUE = 1 AND x.SEQ_IN_INDEX = 1 AND x.IGNORED <> 'YES' AND @@userstat
 )
 SELECT 'unused_index' AS finding, CASE WHEN up.seconds >= 2592000 THEN 'warning' ELSE 'info' END AS severity,
@@ -65,7 +65,7 @@ SELECT 'unused_index' AS finding, CASE WHEN up.seconds >= 2592000 THEN 'warning'
   FROM listed AS l
   JOIN (SELECT DISTINCT CAST(t.TABLE_NAME AS BINARY(256)) AS name, t.INDEX_LENGTH
           FROM information_schema.TABLES AS t
-          JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+          JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
          WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256)) AND @@userstat) AS t ON t.name = l.name
   JOIN (SELECT CAST(s.VARIABLE_VALUE AS SIGNED) AS seconds FROM information_schema.GLOBAL_STATUS AS s WHERE s.VARIABLE_NAME = 'Uptime') AS up
   LEFT JOIN used AS u ON u.name = l.name AND u.index_name = CAST(l.INDEX_NAME AS BINARY(256))

@@ -2,7 +2,7 @@
 
 -- redundant: an index whose columns are the beginning of another one's (or all of them) serves no query of its own
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
@@ -13,7 +13,7 @@ WITH named AS (
                         COALESCE(CONCAT('(', x.SUB_PART, ')'), ''), CASE WHEN x.COLLATION = 'D' THEN ' DESC' ELSE '' END, ','
                         ORDER BY x.SEQ_IN_INDEX SEPARATOR '') AS columns
       FROM information_schema.STATISTICS AS x
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE() AND x.IS_VISIBLE <> 'NO'
      GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.TABLE_NAME, x.INDEX_NAME, x.NON_UNIQUE, x.INDEX_TYPE
 )

@@ -2,7 +2,7 @@
 
 -- counters: AUTO_INCREMENT columns that have used up four fifths of their type
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
@@ -13,7 +13,7 @@ WITH named AS (
                                 WHEN 'int' THEN 4294967295 WHEN 'bigint' THEN 18446744073709551615 END
                / CASE WHEN c.COLUMN_TYPE LIKE '%unsigned%' THEN 1 ELSE 2 END)) AS largest
       FROM information_schema.COLUMNS AS c
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE c.TABLE_SCHEMA = DATABASE() AND c.EXTRA LIKE '%auto_increment%'
      GROUP BY CAST(c.TABLE_NAME AS BINARY(256))
 )
@@ -32,7 +32,7 @@ SELECT 'auto_increment_near_end' AS finding,
 
 -- space: what free extents alone can show of space inside the tables' files; the largest ten, and all together
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
@@ -61,7 +61,7 @@ HAVING COUNT(*) > 0
 
 -- engines: tables that a crash of the server can damage
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j

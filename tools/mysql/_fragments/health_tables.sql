@@ -9,7 +9,7 @@ SELECT CAST(COUNT(*) AS SIGNED) AS tables,
 
 -- unreadable: tables the server cannot open (damaged or missing files), and views over things that are gone
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
@@ -25,7 +25,7 @@ SELECT CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'broken_view' ELSE 'unreadable_table
   LEFT JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
  WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND (:tables IS NULL OR a.name IS NOT NULL)
-   AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table: its definition alone can be sound
+   AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table, since its definition alone may be sound
    AND ((t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND t.ENGINE IS NULL) OR (t.TABLE_TYPE = 'VIEW' AND t.TABLE_COMMENT LIKE '%references invalid%'))
  ORDER BY 2, 3
 
@@ -37,7 +37,7 @@ SELECT 'corruption_not_visible' AS finding, 'info' AS severity, NULL AS object, 
 
 -- keys: tables without a primary key or a unique key that could stand in for it
 WITH named AS (
-    -- A JSON_TABLE column without a character set takes the database's, and latin1 would lose most names.
+    -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
       FROM JSON_TABLE(COALESCE(:tables, '[]'), '$[*]' COLUMNS (schema_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.schema',
                                               table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
@@ -46,7 +46,7 @@ WITH named AS (
     SELECT DISTINCT u.name
       FROM (SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, x.INDEX_NAME
               FROM information_schema.STATISTICS AS x
-              JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+              JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
              WHERE x.TABLE_SCHEMA = DATABASE() AND x.NON_UNIQUE = 0
              GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.INDEX_NAME
             HAVING SUM(x.NULLABLE = 'YES') = 0) AS u

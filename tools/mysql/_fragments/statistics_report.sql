@@ -10,7 +10,7 @@ SELECT j.schema_name AS `schema`, j.table_name AS `table`,
                                            table_name VARCHAR(256) CHARACTER SET utf8mb4 PATH '$.table')) AS j
   LEFT JOIN (SELECT DISTINCT x.TABLE_NAME, x.TABLE_TYPE, x.ENGINE, x.TABLE_COMMENT, CAST(x.TABLE_NAME AS BINARY(256)) AS name
                FROM information_schema.TABLES AS x
-               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+               JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
               WHERE x.TABLE_SCHEMA = DATABASE()) AS t
     ON t.name = CAST(j.table_name AS BINARY(256))
  WHERE t.TABLE_NAME IS NULL OR NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256)))

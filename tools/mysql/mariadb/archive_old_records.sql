@@ -47,10 +47,10 @@
 --   - params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00', key: [id],
 --       columns: [{column: id, type: bigint, form: plain}]}
 --
--- Copies the rows of one table whose date is before the cut-off into a file of compressed JSON Lines, a range of the primary key
--- at a time, and has each range counted and summed up by the server, twice: over the lines, against which the file is checked,
--- and over the values, against which the rows are checked again before they are deleted. Times of the type TIMESTAMP are
--- written in UTC. The deletion takes the ranges of the archive one by one, each in about the time it took to archive.
+-- Copy the rows of one table older than a cut-off date into a file of compressed JSON Lines. Works through a range of the
+-- primary key at a time. The server counts the rows of each range and computes two checksums: one of the lines, against which
+-- the file is checked, and one of the values, against which the rows are checked again before they are deleted. TIMESTAMP
+-- values are written in UTC. The deletion takes the archive's ranges one by one, each in about the time that archiving it took.
 
 -- find: the table
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.DATA_LENGTH AS bytes,

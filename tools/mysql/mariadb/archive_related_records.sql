@@ -56,10 +56,10 @@
 --       relatives: {tables: [{schema: shop, table: items, columns: [{column: id, type: bigint, form: plain}], key: [id]}],
 --         edges: [{parent: 0, child: 1, pairs: [[order_id, id]]}]}}
 --
--- Copies the rows of one table whose date is before the cut-off into an archive, and with them the rows of other tables that
--- their deletion would take along or change: by foreign keys with ON DELETE CASCADE all of a row, in however many steps, by SET NULL and SET
--- DEFAULT its key and what is going to be lost. Like archive_old_records otherwise: a range of
--- the primary key at a time, counted and summed up by the server.
+-- Copy the rows of one table older than a cut-off date into an archive, with all rows of other tables that deleting them would
+-- delete or change. Rows reached by ON DELETE CASCADE, over any number of steps, are copied whole; of rows reached by SET NULL
+-- or SET DEFAULT, the key and the values that will be lost. Otherwise like archive_old_records: a range of the primary key at a
+-- time, counted and with checksums by the server.
 
 -- find: the table
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.DATA_LENGTH AS bytes, t.ENGINE AS storage,
@@ -76,8 +76,8 @@ SELECT {key} FROM {schema}.{table} WHERE {date_column} < :cutoff ORDER BY {date_
 -- next: the last key of the batch
 SELECT {key} FROM {schema}.{table} WHERE {after} ORDER BY {key} LIMIT 1 OFFSET :skip
 
--- do: the old rows of this range, a line each
--- (MariaDB 10.11 takes all memory of the machine over a recursive CTE that names itself often, so foreign keys are followed one by one)
+-- do: the old rows of this range, one line each
+-- (MariaDB 10.11 exhausts the machine's memory on a recursive CTE that references itself often, so foreign keys are followed one by one)
 SELECT f.*, MD5(f.line) AS sum
 FROM (SELECT {own_key}, JSON_OBJECT({pairs}) AS line
       FROM {schema}.{table}
@@ -85,7 +85,7 @@ FROM (SELECT {own_key}, JSON_OBJECT({pairs}) AS line
             -- include: old_rows
      ) AS f
 
--- follow: the rows of one table that refer to some rows of another
+-- follow: the rows of one table that reference given rows of another
 SELECT f.*, MD5(f.line) AS sum FROM ({followed}) AS f
 
 -- verify: the table has no more of these rows than were archived

@@ -17,7 +17,7 @@
 -- idempotent: true
 -- parameters:
 --   destination: {type: string, default: null, description: a folder inside the backup folder}
---   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: files that are read at a time}
+--   jobs: {type: integer, editable: true, default: 2, minimum: 1, maximum: 64, description: number of files read in parallel}
 -- returns:
 --   backup_id: {type: string}
 --   backup_path: {type: string}
@@ -26,18 +26,19 @@
 --   rung: {type: string}
 --   manifest: {type: string}
 --   parent: {type: [string, "null"]}
---   objects: {type: [integer, "null"], description: 'none: what a server has in memory and its log has no fingerprint'}
---   warnings: {type: array, description: what is not in it}
+--   objects: {type: [integer, "null"], description: 'null: a physical backup has no fingerprints'}
+--   warnings: {type: array, description: what is missing from it}
 -- examples: [{params: {}}]
 --
--- A physical copy of the whole server, all of its databases and accounts, by mariadb-backup, compressed as it comes, while the
--- application goes on. Has to run on the server's own host, as an account that may read its data directory. At the end commits wait for
--- a moment, as long as tables that are not InnoDB's take to be copied. It gives up when it waits for others longer than a run may wait
--- for a lock. Needs RELOAD, PROCESS, LOCK TABLES and BINLOG MONITOR. Increments can be made on it; a restore to a moment cannot.
+-- Copy the whole server, with all its databases and accounts, by mariadb-backup while the application continues. The copy is
+-- compressed as it is made. It must run on the server's own host, as an operating system account that may read the data
+-- directory. At the end commits wait for a moment, as long as copying the tables of engines other than InnoDB takes. It gives
+-- up if it has to wait for others longer than a run may wait for a lock. Needs RELOAD, PROCESS, LOCK TABLES and BINLOG MONITOR.
+-- Increments can be based on it, but no restore to a point in time.
 
 -- include: backup_login
 
 -- include: physical_backup
 
--- grants: of the account, roles included
+-- grants: of the account, including its roles
 SHOW GRANTS

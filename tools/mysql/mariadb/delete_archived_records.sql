@@ -54,9 +54,9 @@
 --   - params: {schema: shop, table: app_log, date_column: created_at, cutoff: '2026-01-01 00:00:00', archive: /var/a, key: [id],
 --       columns: [{column: id, type: bigint, form: plain}]}
 --
--- Deletes the rows that an archive has, a range of it at a time: the range is read back from the archive and checked, then its
--- rows are locked, counted and summed up once more, and go if they are what they were. A range in which a row was written,
--- changed or deleted since stays as a whole for the next run.
+-- Delete the rows that an archive contains, a range at a time. Each range is read back from the archive and checked; its rows
+-- are then locked, counted and their checksum computed again, and deleted if nothing has changed. A range in which a row has
+-- since been inserted, changed or deleted is kept whole for the next run.
 
 -- find: the table
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.DATA_LENGTH AS bytes, t.ENGINE AS storage,
@@ -80,7 +80,7 @@ DELETE FROM {schema}.{table}
 WHERE {after} AND {until} AND
       -- include: old_rows
 
--- verify: no row that the archive has is left
+-- verify: no archived row is left
 SELECT COUNT(*) = 0 AS ok, COUNT(*) AS remaining
 FROM {schema}.{table}
 WHERE {until} AND

@@ -60,11 +60,11 @@
 --       relatives: {tables: [{schema: shop, table: items, columns: [{column: id, type: bigint, form: plain}], key: [id]}],
 --         edges: [{parent: 0, child: 1, pairs: [[order_id, id]]}]}}
 --
--- Deletes the rows that an archive has, a chunk of it at a time, and lets the foreign keys take along or change the rows that the
--- archive has of other tables. In the transaction of a chunk every row that the deletion would reach is looked up first and
--- compared with the archive's own, but for what this deletion itself has set to NULL; where one came in or was changed since, the
--- chunk stays as a whole for the next run. The
--- transaction is SERIALIZABLE: who wants to add or change a row that it has seen waits until the batch is over.
+-- Delete the rows that an archive contains, a chunk at a time, and let foreign keys delete or change the related rows that it
+-- also contains. In the transaction of a chunk, every row that the deletion would reach is first looked up and compared with
+-- the archive, except for values that this deletion itself has set to NULL. If a row has been added or changed since, the chunk
+-- is kept whole for the next run. The transaction is SERIALIZABLE: a session that wants to add or change one of these rows
+-- waits until the batch is done.
 
 -- find: the table
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.DATA_LENGTH AS bytes, t.ENGINE AS storage,
@@ -84,7 +84,7 @@ FROM (SELECT {own_key}, JSON_OBJECT({pairs}) AS line
             -- include: old_rows
      ) AS f
 
--- follow: the rows of one table that refer to some rows of another
+-- follow: the rows of one table that reference given rows of another
 SELECT f.*, MD5(f.line) AS sum FROM ({followed}) AS f
 
 -- do: delete the archived rows of this range
@@ -92,7 +92,7 @@ DELETE FROM {schema}.{table}
 WHERE {after} AND {until} AND
       -- include: old_rows
 
--- verify: no row that the archive has is left
+-- verify: no archived row is left
 SELECT COUNT(*) = 0 AS ok, COUNT(*) AS remaining
 FROM {schema}.{table}
 WHERE {until} AND

@@ -12,18 +12,19 @@
 -- requires_approval: true
 -- parameters:
 --   database: {type: identifier}
---   mark: {type: string, description: 'what its comment says: which step has begun to fill it'}
+--   mark: {type: string, description: 'its comment: the step that began to fill it'}
 -- returns:
 --   dropped: {type: integer}
 -- examples: [{params: {database: shop_restored, mark: 'aishell restores 1a2b3c4d5e6f70819203a4b5c6d7e8f9:restore'}}]
 --
--- Drops a database that a restore of ours was killed over before it was whole. It has a name that a person chose, so the mark is what
--- tells that it is ours: its comment has to say, word for word, which step began to fill it. Look whether anybody has put anything else
--- into it since. One that a session is in is left. It is kept out of the binary log where the account may decide that.
+-- Drop a database left unfinished by a restore of aishell that was killed. A person chose its name, so only its mark shows that
+-- aishell created it: its comment must name, word for word, the step that began to fill it. Check first that no one has put
+-- anything else into it since. A database that a session is connected to is kept. The DROP is kept out of the binary log if the
+-- account may do that.
 
 -- include: residue_removal
 
--- mark: what its comment says
+-- mark: its comment
 SELECT s.SCHEMA_COMMENT AS mark
   FROM information_schema.SCHEMATA AS s
  WHERE CAST(s.SCHEMA_NAME AS BINARY(256)) = CAST(:database AS BINARY(256))

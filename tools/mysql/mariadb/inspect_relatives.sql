@@ -17,13 +17,13 @@
 --   effects: rows(effects)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- What has to be known of a table before rows of it are archived and deleted: which of its columns may be NULL and what they are by
--- default, its primary key, the foreign keys that point to it with what these do on a delete and to which columns, and the triggers
--- and rules that a delete or an update fires, with their text. From the catalog only.
--- The server shows only what an account has privileges for: any on the referring tables, and TRIGGER on the tables; a foreign key
--- that it does not show acts all the same. It fires no trigger for what a foreign key does.
+-- List what must be known about a table before its rows are archived and deleted with related rows: columns, primary key,
+-- referencing foreign keys and triggers. Says which columns may be NULL and their defaults, which columns each foreign key sets
+-- and what it does on a delete, and which triggers a delete or an update fires, with their text. Reads the catalog only. The
+-- server shows only what the account has privileges for: any on the referencing tables, and TRIGGER on the tables; a foreign
+-- key that it does not show acts all the same. Rows deleted or changed by a foreign key fire no triggers.
 
--- columns: each column; `key_position`: its place in the primary key; `by_itself`: a change of the row sets it to the time
+-- columns: each column; `key_position`: its position in the primary key; `by_itself`: an update of the row sets it to the current time
 SELECT c.COLUMN_NAME AS `column`, c.IS_NULLABLE = 'YES' AS nullable, COALESCE(c.GENERATION_EXPRESSION, '') <> '' AS `generated`,
        c.EXTRA LIKE '%on update%' AS by_itself, c.COLUMN_DEFAULT AS `default`, FALSE AS hidden,
        (SELECT s.SEQ_IN_INDEX FROM information_schema.STATISTICS AS s
@@ -33,10 +33,10 @@ SELECT c.COLUMN_NAME AS `column`, c.IS_NULLABLE = 'YES' AS nullable, COALESCE(c.
  WHERE c.TABLE_SCHEMA = :schema AND c.TABLE_NAME = :table
  ORDER BY c.ORDINAL_POSITION
 
--- children: foreign keys that point here; `on_delete`: cascade | set null | no action; `set_columns`: those it sets
--- (RESTRICT, NO ACTION and SET DEFAULT are the same to InnoDB, and it lets no foreign key be without an index)
+-- children: foreign keys that reference this table; `on_delete`: cascade | set null | no action; `set_columns`: the columns it sets
+-- (RESTRICT, NO ACTION and SET DEFAULT are the same to InnoDB, and it requires an index for every foreign key)
 WITH ruled AS (
-    -- DISTINCT makes it a table of its own, for which the server builds a key for the join.
+    -- DISTINCT materializes it, and the server builds a key for the join.
     SELECT DISTINCT r.CONSTRAINT_SCHEMA, r.TABLE_NAME, r.CONSTRAINT_NAME, r.DELETE_RULE
       FROM information_schema.REFERENTIAL_CONSTRAINTS AS r
       JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one
@@ -55,7 +55,7 @@ SELECT k.TABLE_SCHEMA AS child_schema, k.TABLE_NAME AS child_table, k.CONSTRAINT
  GROUP BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, r.DELETE_RULE
  ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME
 
--- effects: triggers of this table that a delete or an update of a row sets off
+-- effects: triggers of this table that a delete or an update of a row fires
 SELECT t.TRIGGER_NAME AS name, 'trigger' AS kind, t.EVENT_MANIPULATION = 'DELETE' AS on_delete,
        t.EVENT_MANIPULATION = 'UPDATE' AS on_update, t.ACTION_STATEMENT AS body
   FROM information_schema.TRIGGERS AS t

@@ -10,12 +10,12 @@
 --   residue: rows(databases, marks, kept)
 -- examples: [{params: {}}]
 --
--- What runs of aishell that were killed can have left on this server, by the names and marks that aishell gives: scratch databases,
--- databases that a restore has only begun to fill, the mark of a restored one (its comment), and where a restore in place keeps what it
--- replaces. A database that a session is in is left out, as far as the account sees other sessions (PROCESS). Whose run it was, and
--- whether that can still be resumed, is not known here.
+-- List what killed runs of aishell may have left on this server, by the names and marks that aishell gives. These are scratch
+-- databases, databases that a restore has only begun to fill, the mark of a restored database (its comment), and databases in
+-- which an in-place restore keeps what it replaces. A database with a connected session is left out, as far as the account sees
+-- other sessions (PROCESS). The tool does not know which run left something, or whether that run can still be resumed.
 
--- databases: scratch databases that nobody is in
+-- databases: scratch databases without a connected session
 SELECT 'scratch database' AS kind, s.SCHEMA_NAME AS name, SUM(t.DATA_LENGTH + t.INDEX_LENGTH) AS bytes,
        CAST(MIN(t.CREATE_TIME) AS CHAR) AS since, MAX(s.SCHEMA_COMMENT) AS mark
   FROM information_schema.SCHEMATA AS s
@@ -25,7 +25,7 @@ SELECT 'scratch database' AS kind, s.SCHEMA_NAME AS name, SUM(t.DATA_LENGTH + t.
  GROUP BY s.SCHEMA_NAME
  ORDER BY s.SCHEMA_NAME
 
--- marks: databases whose comment tells which step restores or has restored them
+-- marks: databases whose comment names the step that is restoring or has restored them
 SELECT IF(s.SCHEMA_COMMENT LIKE 'aishell restores %', 'unfinished restore', 'restore mark') AS kind, s.SCHEMA_NAME AS name,
        NULL AS bytes, NULL AS since, s.SCHEMA_COMMENT AS mark
   FROM information_schema.SCHEMATA AS s
@@ -34,7 +34,7 @@ SELECT IF(s.SCHEMA_COMMENT LIKE 'aishell restores %', 'unfinished restore', 'res
    AND NOT EXISTS (SELECT 1 FROM information_schema.PROCESSLIST AS p WHERE p.DB = s.SCHEMA_NAME AND p.ID <> CONNECTION_ID())
  ORDER BY s.SCHEMA_NAME
 
--- kept: databases that hold what a restore in place replaced, or was to
+-- kept: databases that contain what an in-place restore replaced or was about to replace
 SELECT 'kept database' AS kind, t.TABLE_SCHEMA AS name, NULL AS bytes, CAST(t.CREATE_TIME AS CHAR) AS since, NULL AS mark
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_NAME = 'aishell_definitions' AND t.TABLE_TYPE = 'BASE TABLE'

@@ -40,13 +40,13 @@
 --   - params: {schema: shop, table: app_log, archive: 20261121T030000Z-1a2b3c4d-archive_app_log,
 --       columns: [{column: id, type: bigint, form: plain}]}
 --
--- Puts the rows of an archive into a table, a range of it a transaction. Rows whose key is there already stay as they are. Into
--- a table without such a key all rows go in one transaction; without transactions it is refused. The archive is checked as it
--- is read.
--- Rows that the archive's run did not delete are left out. Where the table refers to itself, a row goes in after the one that
--- it refers to, and rows that do so in a circle without what they refer to.
+-- Load the rows of an archive back into a table, one transaction per chunk. Rows whose key already exists are left alone. If
+-- the table has no suitable key, all rows are loaded in one transaction; a table that has no transactions either is refused.
+-- The archive is checked as it is read. Rows that the archive's run did not delete are left out. If the table references
+-- itself, a row is inserted after the row it references; rows that reference each other in a circle are inserted without these
+-- references.
 
--- find: the table, and whether no key of archived columns would tell a row that is sent twice
+-- find: the table; `whole` if it has no key of archived columns by which a row sent twice would be recognized
 WITH tables AS (
   SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, t.CREATE_TIME, e.TRANSACTIONS,
          NOT EXISTS (SELECT 1 FROM information_schema.STATISTICS AS s
@@ -65,8 +65,8 @@ WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 
 -- include: same_table
 
--- do: insert a range's rows; one whose key is there already is refused, and then passed over
--- (ON DUPLICATE KEY UPDATE would fire triggers for UPDATE, and IGNORE would hide more than that)
+-- do: insert a chunk's rows; one whose key already exists is refused, and then skipped
+-- (ON DUPLICATE KEY UPDATE would fire triggers for UPDATE, and IGNORE would hide other errors too)
 SET STATEMENT time_zone = '+00:00' FOR
 INSERT INTO {schema}.{table} ({names}) VALUES ({row})
 

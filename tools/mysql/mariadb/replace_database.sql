@@ -11,13 +11,13 @@
 -- max_execution_time: 86400
 -- idempotent: true
 -- parameters:
---   backup_id: {type: string, description: what was restored}
+--   backup_id: {type: string, description: the backup that was restored}
 --   database: {type: identifier, description: the database whose content is replaced}
---   place: {type: identifier, description: the database that was restored; it is dropped when it is empty}
---   kept: {type: identifier, description: the database that the replaced tables are moved to}
---   safety: {type: string, default: null, description: 'the verified backup of what is replaced; null where a person did without'}
---   compare: {type: boolean, default: true, description: 'look once more whether the place is what the backup saw'}
---   back: {type: boolean, default: false, description: 'the exchange back: the place has the tables and definitions that were replaced'}
+--   place: {type: identifier, description: the restored database; it is dropped once it is empty}
+--   kept: {type: identifier, description: the database to which the replaced tables are moved}
+--   safety: {type: string, default: null, description: 'the verified backup of the replaced content; null if a person chose to do without'}
+--   compare: {type: boolean, default: true, description: 'check again that the restored database matches the backup'}
+--   back: {type: boolean, default: false, description: 'undo an exchange: the place has the tables and definitions that were replaced'}
 -- forms:
 --   plain: "COALESCE({column}, 'N')"
 --   hex: "COALESCE(HEX({column}), 'N')"
@@ -28,50 +28,50 @@
 -- returns:
 --   backup_id: {type: string}
 --   database: {type: string}
---   kept: {type: [string, "null"], description: where what was replaced is}
---   removal: {type: [string, "null"], description: 'what removes that, once nobody wants it any more'}
+--   kept: {type: [string, "null"], description: where the replaced content is}
+--   removal: {type: [string, "null"], description: 'the statement that drops it once it is no longer wanted'}
 --   compared: {type: boolean}
 --   ended: {type: array, description: sessions that were ended; none}
 --   notes: {type: array}
 -- undo:
 --   tool: replace_database
---   how: tables and definitions are exchanged back; what was written since then stays in the tables that were restored
+--   how: tables and definitions are exchanged back; what was written since then stays in the restored tables
 --   params: {backup_id: '${params.backup_id}', database: '${params.database}', place: '${params.kept}', kept: '${params.place}',
 --     compare: false, back: true}
 -- examples: [{params: {backup_id: 20261121T031500Z-full-1a2b3c4d-backup, database: shop, place: shop_restored, kept: shop_replaced}}]
 --
--- Puts the content of a restored database in the place of another's, which is kept: one RENAME TABLE moves all tables of the one out
--- and all of the other in, at once or not at all. What cannot be moved is made again from the server's own text: views, routines,
--- triggers and events, which are missing for that moment; those that are replaced are written down in `aishell_definitions` beside the
--- tables that are kept. It waits for transactions that have a table open, 5 s. It is written to the binary log, and no increment
--- goes on across it: make a full backup afterwards. Refused while replicas are connected, or where foreign keys of other databases
--- lead here. Privileges on the database stay as they are.
+-- Replace the content of a database with that of a restored one; the old content is kept. One RENAME TABLE moves all tables of
+-- the one out and all of the other in, atomically. Objects that cannot be moved are created again from the server's own
+-- definitions: views, routines, triggers and events, which are missing for that moment; the replaced definitions are recorded
+-- in `aishell_definitions` beside the kept tables. It waits up to 5 s for transactions that have a table open. It is written to
+-- the binary log, and no increment can continue across it: make a full backup afterwards. Refused while replicas are connected,
+-- or if foreign keys of other databases reference this one. Privileges on the database do not change.
 
--- do_move: the tables of the one out, those of the other in
+-- do_move: move the tables of the one out, those of the other in
 RENAME TABLE {moves}
 
--- do_adopt: what new tables take over, as the backup had it
+-- do_adopt: the defaults for new tables, as in the backup
 ALTER DATABASE {database} CHARACTER SET {charset} COLLATE {collation}
 
--- do_drop_place: nothing is in it any more
+-- do_drop_place: drop the restored database, which is empty by now
 DROP DATABASE IF EXISTS {place}
 
--- back_drop_kept: the same, once what was moved there was moved back
+-- back_drop_kept: drop the kept database, once its content was moved back
 DROP DATABASE IF EXISTS {kept}
 
--- obstacles: what would be lost or broken by it
+-- obstacles: what the exchange would lose or break
 SELECT CONCAT('a replica is connected: ', p.USER, '@', p.HOST) AS why
   FROM information_schema.PROCESSLIST AS p
  WHERE p.COMMAND LIKE 'Binlog Dump%'
 UNION ALL
-SELECT DISTINCT CONCAT('the foreign key ', k.CONSTRAINT_NAME, ' of ', k.TABLE_SCHEMA, '.', k.TABLE_NAME, ' leads to ', k.REFERENCED_TABLE_NAME)
+SELECT DISTINCT CONCAT('the foreign key ', k.CONSTRAINT_NAME, ' of ', k.TABLE_SCHEMA, '.', k.TABLE_NAME, ' references ', k.REFERENCED_TABLE_NAME)
   FROM information_schema.KEY_COLUMN_USAGE AS k
  WHERE k.REFERENCED_TABLE_SCHEMA = :database AND k.TABLE_SCHEMA <> :database
 
--- keep: where what is replaced is moved to
+-- keep: the database to which the replaced content is moved
 CREATE DATABASE IF NOT EXISTS {kept} CHARACTER SET {charset} COLLATE {collation}
 
--- notebook: what has to be made again, written down before anything is taken away
+-- notebook: a table of the definitions to create again, recorded before anything is dropped
 CREATE TABLE IF NOT EXISTS {kept}.aishell_definitions (
   `number` int NOT NULL AUTO_INCREMENT PRIMARY KEY,
   origin varchar(8) NOT NULL COMMENT 'replaced, restored, or about: what was counted',
@@ -84,22 +84,22 @@ CREATE TABLE IF NOT EXISTS {kept}.aishell_definitions (
   statement longtext NOT NULL
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 
--- note: one of them
+-- note: record one definition
 INSERT INTO {kept}.aishell_definitions (origin, kind, name, sql_mode, charset, collation, zone, statement)
 VALUES (:origin, :kind, :name, :sql_mode, :charset, :collation, :zone, :statement)
 
--- notebooks: whether there is one
+-- notebooks: whether the table exists
 SELECT t.TABLE_NAME AS name
   FROM information_schema.TABLES AS t
  WHERE CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:kept AS BINARY(256)) AND t.TABLE_NAME = 'aishell_definitions'
 
--- noted: them all
+-- noted: all recorded definitions
 SELECT d.origin AS origin, d.kind AS kind, d.name AS name, d.sql_mode AS sql_mode, d.charset AS charset, d.collation AS collation,
        d.zone AS zone, d.statement AS statement
   FROM {kept}.aishell_definitions AS d
  ORDER BY d.`number`
 
--- tables_in: what can be moved, and what cannot: tables, sequences, views
+-- tables_in: tables, sequences and views, and which of them can be moved
 SELECT t.TABLE_NAME AS name, t.TABLE_TYPE AS type
   FROM information_schema.TABLES AS t
  WHERE CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:name AS BINARY(256))
@@ -108,7 +108,7 @@ SELECT t.TABLE_NAME AS name, t.TABLE_TYPE AS type
                  OR :back AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:place AS BINARY(256))))
  ORDER BY t.TABLE_NAME
 
--- triggers_shown: the triggers of the session's database, in the order they are fired in, without the database's name
+-- triggers_shown: the triggers of the session's database, in firing order, without the name of the database
 SELECT t.TRIGGER_NAME AS name, t.SQL_MODE AS sql_mode, t.CHARACTER_SET_CLIENT AS charset, t.COLLATION_CONNECTION AS collation,
        CONCAT('CREATE DEFINER=`',
               REPLACE(LEFT(t.DEFINER, CHAR_LENGTH(t.DEFINER) - CHAR_LENGTH(SUBSTRING_INDEX(t.DEFINER, '@', -1)) - 1), '`', '``'), '`@`',
@@ -128,7 +128,7 @@ SHOW CREATE FUNCTION {name}
 -- show_package: one package
 SHOW CREATE PACKAGE {name}
 
--- show_package_body: what is in it
+-- show_package_body: the body of one package
 SHOW CREATE PACKAGE BODY {name}
 
 -- show_event: one event
@@ -143,13 +143,13 @@ DROP PROCEDURE IF EXISTS {name}
 -- drop_function: one function
 DROP FUNCTION IF EXISTS {name}
 
--- oracle: statements about packages are understood
+-- oracle: the SQL mode in which statements about packages are understood
 SET @aishell_mode = @@SESSION.sql_mode, SESSION sql_mode = 'ORACLE'
 
--- usual: as it was before
+-- usual: the previous SQL mode
 SET SESSION sql_mode = @aishell_mode
 
--- drop_package: one package, with what is in it
+-- drop_package: one package with its body
 DROP PACKAGE IF EXISTS {name}
 
 -- drop_event: one event
@@ -158,13 +158,13 @@ DROP EVENT IF EXISTS {name}
 -- drop_trigger: one trigger
 DROP TRIGGER IF EXISTS {name}
 
--- enable: one event, which was enabled when the backup was made
+-- enable: one event that was enabled when the backup was made
 ALTER EVENT {name} ENABLE
 
--- zone: when an event is due
+-- zone: the time zone of an event's schedule
 SET SESSION time_zone = :zone
 
--- borrowing: the columns whose defaults are taken from a sequence of the place
+-- borrowing: the columns whose defaults use a sequence of the restored database
 SELECT c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `column`, c.COLUMN_DEFAULT AS `default`
   FROM information_schema.COLUMNS AS c
  WHERE CAST(c.TABLE_SCHEMA AS BINARY(256)) = CAST(:database AS BINARY(256))
@@ -172,10 +172,10 @@ SELECT c.TABLE_NAME AS `table`, c.COLUMN_NAME AS `column`, c.COLUMN_DEFAULT AS `
    AND NOT EXISTS (SELECT 1 FROM information_schema.VIEWS AS v
                     WHERE v.TABLE_NAME = c.TABLE_NAME AND CAST(v.TABLE_SCHEMA AS BINARY(256)) = CAST(:database AS BINARY(256)))
 
--- lend: from the sequence that was moved with the table
+-- lend: use the sequence that was moved with the table
 ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT nextval({sequence})
 
--- removal: what a person sends, once the old one is not wanted any more; it is shown and never sent
+-- removal: the statement by which a person drops the old database; shown and never sent
 DROP DATABASE {kept}
 
 -- include: backup_definitions

@@ -15,7 +15,7 @@
 --   table: {type: identifier}
 --   archive: {type: string, description: id or folder of the archive}
 --   part: {type: integer, default: 0, description: the file of the archive that contains them}
---   columns: {type: columns, description: 'columns of the archive with the role of each: key, changed or same; what they have since as `left`'}
+--   columns: {type: columns, description: 'columns of the archive with their roles, key, changed or same; `left` is the value they had after the deletion'}
 --   sleep: {type: number, editable: true, default: 0, minimum: 0, description: seconds between two batches}
 -- forms:
 --   plain: ':value'
@@ -38,10 +38,10 @@
 --   - params: {schema: shop, table: notes, archive: 20261121T030000Z-1a2b3c4d-archive_orders, part: 2,
 --       columns: [{column: id, form: plain, role: key}, {column: order_id, form: plain, role: changed}]}
 --
--- Puts back what rows referred to before the rows they referred to were deleted, a chunk of an archive a transaction. A row that
--- refers to something else meanwhile stays as it is, and so does one that has what it had, so that no trigger fires for it: it may
--- be done again after an interruption. Columns with ON UPDATE
--- CURRENT_TIMESTAMP keep their times.
+-- Restore references that were set to NULL or to a default when the referenced rows were deleted, one transaction per chunk of
+-- the archive. A row that holds another value by now stays as it is. A row that already has its old value is not updated, so
+-- that no trigger fires for it: the tool may be run again after an interruption. Columns with ON UPDATE CURRENT_TIMESTAMP keep
+-- their times.
 
 -- find: the table
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, 0 AS position, FALSE AS whole,
@@ -52,7 +52,7 @@ WHERE t.TABLE_SCHEMA = :schema AND t.TABLE_NAME = :table AND t.TABLE_TYPE IN ('B
 
 -- include: same_table
 
--- do: give a row back what it held
+-- do: restore a row's old values
 SET STATEMENT time_zone = '+00:00' FOR
 UPDATE {schema}.{table} SET {assigned}{steady} WHERE {matched} AND {unset} AND ({differing})
 

@@ -10,11 +10,11 @@
 --   residue: rows(databases)
 -- examples: [{params: {}}]
 --
--- What runs of aishell that were killed can have left on this server, by the names that aishell gives: scratch databases. A database
--- that a session is in is left out, as far as the account sees other sessions (PROCESS). Whose run it was, and whether that can
--- still be resumed, is not known here. MySQL's databases have no comment that could be a mark.
+-- List the scratch databases that killed runs of aishell may have left on this server, by the names that aishell gives. A
+-- database with a connected session is left out, as far as the account sees other sessions (PROCESS). The tool does not know
+-- which run left it, or whether that run can still be resumed. MySQL's databases have no comment that could serve as a mark.
 
--- databases: scratch databases that nobody is in
+-- databases: scratch databases without a connected session
 SELECT 'scratch database' AS kind, s.SCHEMA_NAME AS name, SUM(t.DATA_LENGTH + t.INDEX_LENGTH) AS bytes,
        CAST(MIN(t.CREATE_TIME) AS CHAR) AS since, NULL AS mark
   FROM information_schema.SCHEMATA AS s

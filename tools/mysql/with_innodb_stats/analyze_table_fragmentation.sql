@@ -18,23 +18,22 @@
 --   table_stats: object(figures)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- How much of one table a rewrite would give back, from statistics; the table itself is not read. Needs SELECT on the
+-- Estimate the share of one table that a rewrite would free, from statistics; the table itself is not read. Needs SELECT on the
 -- tables (any privilege makes them visible) and on mysql.innodb_table_stats and mysql.innodb_index_stats.
 --
--- Where the figure comes from: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but
--- still reserved for their index. DATA_FREE counts whole free extents only and does not see them; DATA_LENGTH counts
--- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
--- sides: `size` (reserved) and `n_leaf_pages` (in use). Measured on MariaDB 10.11 (88 MB, 300,000 rows of 200 bytes,
--- two indexes), forecast against what OPTIMIZE then gave back: 90 % deleted at random places 83 against 88 %
--- (DATA_FREE alone: below 5 %), 80 % 72 against 78, every second row 42 against 50, the older half 42 against 50, all
--- rows made short 47 against 59; 30 % at random, which empties no page, 0 against 32, rows inserted in random order 0
--- against 19, four partitions 51 against 79, freshly loaded 0 against 4. Never above the truth in 16 cases. What it
--- cannot see is free space inside pages more than half full (random deletes of less than half the rows, random keys),
--- so the true gain may be larger, never much smaller; and rows deleted but not yet purged (a delete of the last
--- minutes, a long transaction). 4 MB of free extents per tablespace, by which InnoDB extends a file, count as room to
--- grow and not as fragmentation.
+-- Source of the figure: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but still reserved for
+-- their index. DATA_FREE counts only whole free extents and misses them; DATA_LENGTH counts them as data; AVG_ROW_LENGTH is
+-- DATA_LENGTH divided by the rows and says nothing. mysql.innodb_index_stats has both sides: `size` (reserved) and
+-- `n_leaf_pages` (in use). Measured on MariaDB 10.11 (88 MB, 300,000 rows of 200 bytes, two indexes), forecast against what
+-- OPTIMIZE then freed: 90 % deleted at random 83 against 88 % (DATA_FREE alone: below 5 %), 80 % 72 against 78, every second
+-- row 42 against 50, the older half 42 against 50, all rows shortened 47 against 59; 30 % at random, which empties no page, 0
+-- against 32, rows inserted in random order 0 against 19, four partitions 51 against 79, freshly loaded 0 against 4. Never
+-- above the actual value in 16 cases. It misses free space inside pages more than half full (random deletes of less than half
+-- the rows, random keys), so the actual gain may be larger, but never much smaller, and rows deleted but not yet purged (a
+-- delete of the last minutes, a long transaction). 4 MB of free extents per tablespace, by which InnoDB extends a file, count
+-- as room to grow and not as fragmentation.
 
--- figures: one row; none when there is no such table
+-- figures: one row; none if the table does not exist
 WITH
 -- include: table_segments,
 -- include: rebuilt,

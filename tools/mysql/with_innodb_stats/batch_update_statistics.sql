@@ -12,33 +12,32 @@
 -- group: 100
 -- parameters:
 --   tables: {type: identifier_list}
---   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log and so off the replicas"}
+--   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log, and so off the replicas"}
 -- returns:
 --   statistics_updated: count(ok)
 --   skipped: rows(skipped, report)
 --   failed: rows(failed)
 -- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
 --
--- ANALYZE of the named tables, a hundred in a statement (2,000 tables in about half a second). A table that is missing
--- or locked fails alone, the server goes on with the next.
+-- Update the statistics of the named tables with ANALYZE TABLE, a hundred tables per statement. 2,000 tables take about half a
+-- second. A table that is missing or locked fails alone; the server continues with the next.
 --
--- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever
--- the size, and reads and writes go on; MyISAM and Aria read every index to the end and writes wait. It commits
--- implicitly, and goes to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table
--- may queue up behind a long query that was running when ANALYZE came. Histograms (MySQL) and engine-independent
--- statistics (MariaDB) are left as they are.
+-- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever the
+-- size, and reads and writes continue; MyISAM and Aria read every index to the end, and writes wait. It commits implicitly, and
+-- is written to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table may queue behind a
+-- long query that was running when ANALYZE began. Histograms (MySQL) and engine-independent statistics (MariaDB) are not
+-- updated.
 --
--- What `verify` proves, table by table: mysql.innodb_table_stats.last_update is another one than before, or at most 2
--- seconds old. MyISAM, Aria and tables with STATS_PERSISTENT=0 leave no trace in the catalog; there the server's
--- answer is all the evidence.
+-- What `verify` proves, table by table: mysql.innodb_table_stats.last_update has changed, or is at most 2 seconds old. MyISAM,
+-- Aria and tables with STATS_PERSISTENT=0 leave no trace in the catalog; there the server's answer is the only evidence.
 --
 -- Needs SELECT and INSERT on the tables, and SELECT on mysql.innodb_table_stats.
 
--- find: the named tables whose engine keeps statistics, the oldest first
+-- find: the named tables whose engine keeps statistics, the oldest statistics first
 WITH
 -- include: named,
 held AS (
-    -- Where the table's statistics are: under its own name, or under that of its first partition.
+    -- The table's statistics are under its own name, or under that of its first partition.
     SELECT CAST(CASE WHEN LOCATE('#P#', REPLACE(n.table_name, '#p#', '#P#')) > 0
                 THEN CONCAT(SUBSTRING_INDEX(REPLACE(n.table_name, '#p#', '#P#'), '#P#', 1), '#P#') ELSE n.table_name END AS BINARY(256)) AS name,
            MIN(n.table_name) AS statistics_name
@@ -63,7 +62,7 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
 -- do: row counts and cardinalities of up to a hundred tables
 ANALYZE {binlog} TABLE {group}
 
--- verify: one row per table of the group: its statistics were written anew
+-- verify: one row per table of the group: its statistics have been written again
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
        CASE WHEN j.statistics_name IS NULL THEN 1
             ELSE n.last_update IS NOT NULL
@@ -76,5 +75,5 @@ SELECT j.schema_name AS `schema`, j.table_name AS `table`,
   LEFT JOIN mysql.innodb_table_stats AS n ON n.database_name = CONVERT(j.schema_name USING utf8mb3) COLLATE utf8mb3_bin
        AND n.table_name = CONVERT(j.statistics_name USING utf8mb3) COLLATE utf8mb3_bin
 
--- report: what was named and has no statistics to refresh
+-- report: named objects without statistics to update
 -- include: statistics_report

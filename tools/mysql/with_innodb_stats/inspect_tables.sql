@@ -10,33 +10,32 @@
 --   tables: rows(tables)
 -- examples: [{params: {}}]
 --
--- The tables and views of the connected database: one pass over the catalog and over the persistent InnoDB statistics,
--- no table is read. The catalog opens each table once, so on a freshly started server with 10,000 tables it takes a
--- second or two, afterwards a few tenths.
+-- List the tables and views of the connected database with their size, rows, age of statistics and fragmentation. Makes one
+-- pass over the catalog and InnoDB's persistent statistics; no table is read. The catalog opens each table once, so on a
+-- freshly started server 10,000 tables take a second or two, and a few tenths afterwards.
 --
--- `rows` is the engine's estimate (InnoDB) or exact (MyISAM, Aria). `modified_rows` is the difference between the row
--- count in memory and the one of the last ANALYZE, so it misses updates, and deletes made up for by inserts: at least.
--- `oid` is engine and CREATE_TIME: it changes when the table is dropped and made again, and also when it is rebuilt
--- (OPTIMIZE, ALTER … FORCE) or altered; it misses a replacement within the same second. Sequences and the session's
--- temporary tables are left out. Needs SELECT on the tables (any privilege makes them visible) and on
--- mysql.innodb_table_stats and mysql.innodb_index_stats.
+-- `rows` is the engine's estimate (InnoDB) or exact (MyISAM, Aria). `modified_rows` is the difference between the row count in
+-- memory and that of the last ANALYZE, so it misses updates, and deletes balanced by inserts: it is a lower bound. `oid` is the
+-- engine and CREATE_TIME: it changes when the table is dropped and created again, and also when it is rebuilt (OPTIMIZE, ALTER
+-- … FORCE) or altered; it misses a replacement within the same second. Sequences and the session's temporary tables are left
+-- out. Needs SELECT on the tables (any privilege makes them visible) and on mysql.innodb_table_stats and
+-- mysql.innodb_index_stats.
 --
--- Where the figure comes from: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but
--- still reserved for their index. DATA_FREE counts whole free extents only and does not see them; DATA_LENGTH counts
--- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
--- sides: `size` (reserved) and `n_leaf_pages` (in use). Measured on MariaDB 10.11 (88 MB, 300,000 rows of 200 bytes,
--- two indexes), forecast against what OPTIMIZE then gave back: 90 % deleted at random places 83 against 88 %
--- (DATA_FREE alone: below 5 %), 80 % 72 against 78, every second row 42 against 50, the older half 42 against 50, all
--- rows made short 47 against 59; 30 % at random, which empties no page, 0 against 32, rows inserted in random order 0
--- against 19, four partitions 51 against 79, freshly loaded 0 against 4. Never above the truth in 16 cases. What it
--- cannot see is free space inside pages more than half full (random deletes of less than half the rows, random keys),
--- so the true gain may be larger, never much smaller; and rows deleted but not yet purged (a delete of the last
--- minutes, a long transaction). 4 MB of free extents per tablespace, by which InnoDB extends a file, count as room to
--- grow and not as fragmentation.
+-- Source of the figure: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but still reserved for
+-- their index. DATA_FREE counts only whole free extents and misses them; DATA_LENGTH counts them as data; AVG_ROW_LENGTH is
+-- DATA_LENGTH divided by the rows and says nothing. mysql.innodb_index_stats has both sides: `size` (reserved) and
+-- `n_leaf_pages` (in use). Measured on MariaDB 10.11 (88 MB, 300,000 rows of 200 bytes, two indexes), forecast against what
+-- OPTIMIZE then freed: 90 % deleted at random 83 against 88 % (DATA_FREE alone: below 5 %), 80 % 72 against 78, every second
+-- row 42 against 50, the older half 42 against 50, all rows shortened 47 against 59; 30 % at random, which empties no page, 0
+-- against 32, rows inserted in random order 0 against 19, four partitions 51 against 79, freshly loaded 0 against 4. Never
+-- above the actual value in 16 cases. It misses free space inside pages more than half full (random deletes of less than half
+-- the rows, random keys), so the actual gain may be larger, but never much smaller, and rows deleted but not yet purged (a
+-- delete of the last minutes, a long transaction). 4 MB of free extents per tablespace, by which InnoDB extends a file, count
+-- as room to grow and not as fragmentation.
 --
 -- On MySQL 8 rows and sizes may be a day old (information_schema_stats_expiry).
 
--- tables: one row per base table and view; a partitioned table is one row with its partitions summed up
+-- tables: one row per base table and view; a partitioned table is one row with its partitions added up
 WITH
 -- include: database_segments,
 -- include: rebuilt,
@@ -51,7 +50,7 @@ figure AS (
 ), keyed AS (
     SELECT DISTINCT CAST(x.TABLE_NAME AS BINARY(256)) AS name
       FROM information_schema.STATISTICS AS x
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE() AND x.INDEX_NAME = 'PRIMARY'
 )
 SELECT f.TABLE_SCHEMA AS `schema`,

@@ -12,8 +12,8 @@
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
---   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: "percent of their pages the secondary indexes must give back"}
---   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: "bytes; when all secondary indexes together are smaller the table is left alone"}
+--   fragmentation_threshold: {type: number, editable: true, default: 30, minimum: 0, maximum: 100, description: "rebuild the indexes if at least this percentage of their pages would be freed"}
+--   min_index_size: {type: integer, editable: true, default: 1048576, minimum: 0, description: "bytes; if all secondary indexes together are smaller the table is left alone"}
 -- returns:
 --   indexes_rebuilt: sum(verify.index_count)
 --   bytes_before: sum(find.bytes)
@@ -23,37 +23,35 @@
 --   reported: rows(report)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- Rebuilds the secondary indexes of one table, and with them the table, when they hold too many empty pages.
+-- Rebuild the secondary indexes of one table, and with them the table, if they have too many empty pages.
 --
--- InnoDB cannot rebuild one secondary index alone while the application works: the table and all its indexes are built
--- anew beside the old one (ALTER TABLE … FORCE, INPLACE, LOCK=NONE). Reads and writes go on; only at the start and at
--- the end everything waits for an exclusive metadata lock, and behind a long transaction on the table that wait is
--- bounded by the lock timeout. It needs the size of the table once more on the disk, plus a log of the changes made
--- meanwhile (innodb_online_alter_log_max_size, 128 MB by default: a busier table makes it fail and nothing is
--- changed). It always goes to the binary log, and a replica that applies it lags by as long as it takes.
+-- InnoDB cannot rebuild a single secondary index while the application works: the table and all its indexes are built again
+-- beside the old one (ALTER TABLE … FORCE, INPLACE, LOCK=NONE). Reads and writes continue; only at the start and at the end do
+-- other sessions wait for an exclusive metadata lock, and behind a long transaction on the table that wait is limited by the
+-- lock timeout. Needs free disk space of the size of the table, plus a log of the changes made meanwhile
+-- (innodb_online_alter_log_max_size, 128 MB by default: on a busier table it fails and nothing changes). It is always written
+-- to the binary log, and a replica that applies it lags by as long as it takes.
 --
--- Tables with FULLTEXT indexes cannot be rebuilt like this on all versions: they are skipped with the server's reason.
--- MyISAM and Aria tables are never worked on here: optimize_offline_table sorts their index pages, and blocks them
--- meanwhile.
+-- Tables with FULLTEXT indexes cannot be rebuilt like this on all versions: they are skipped with the server's reason. MyISAM
+-- and Aria tables are left alone: optimize_offline_table sorts their index pages, and blocks them meanwhile.
 --
--- What `verify` proves: CREATE_TIME is another one than before, or younger than 2 seconds (its resolution is one
--- second); only a rebuild sets it.
+-- What `verify` proves: CREATE_TIME has changed, or is less than 2 seconds old (its resolution is one second); only a rebuild
+-- sets it.
 --
--- Where the figure comes from: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but
--- still reserved for their index. DATA_FREE counts whole free extents only and does not see them; DATA_LENGTH counts
--- them as data; AVG_ROW_LENGTH is DATA_LENGTH divided by the rows and tells nothing. mysql.innodb_index_stats has both
--- sides: `size` (reserved) and `n_leaf_pages` (in use). Measured on MariaDB 10.11 (88 MB, 300,000 rows of 200 bytes,
--- two indexes), forecast against what OPTIMIZE then gave back: 90 % deleted at random places 83 against 88 %
--- (DATA_FREE alone: below 5 %), 80 % 72 against 78, every second row 42 against 50, the older half 42 against 50, all
--- rows made short 47 against 59; 30 % at random, which empties no page, 0 against 32, rows inserted in random order 0
--- against 19, four partitions 51 against 79, freshly loaded 0 against 4. Never above the truth in 16 cases. What it
--- cannot see is free space inside pages more than half full (random deletes of less than half the rows, random keys),
--- so the true gain may be larger, never much smaller; and rows deleted but not yet purged (a delete of the last
--- minutes, a long transaction). 4 MB of free extents per tablespace, by which InnoDB extends a file, count as room to
--- grow and not as fragmentation.
+-- Source of the figure: InnoDB merges half-empty pages, so scattered deletes leave pages that are empty but still reserved for
+-- their index. DATA_FREE counts only whole free extents and misses them; DATA_LENGTH counts them as data; AVG_ROW_LENGTH is
+-- DATA_LENGTH divided by the rows and says nothing. mysql.innodb_index_stats has both sides: `size` (reserved) and
+-- `n_leaf_pages` (in use). Measured on MariaDB 10.11 (88 MB, 300,000 rows of 200 bytes, two indexes), forecast against what
+-- OPTIMIZE then freed: 90 % deleted at random 83 against 88 % (DATA_FREE alone: below 5 %), 80 % 72 against 78, every second
+-- row 42 against 50, the older half 42 against 50, all rows shortened 47 against 59; 30 % at random, which empties no page, 0
+-- against 32, rows inserted in random order 0 against 19, four partitions 51 against 79, freshly loaded 0 against 4. Never
+-- above the actual value in 16 cases. It misses free space inside pages more than half full (random deletes of less than half
+-- the rows, random keys), so the actual gain may be larger, but never much smaller, and rows deleted but not yet purged (a
+-- delete of the last minutes, a long transaction). 4 MB of free extents per tablespace, by which InnoDB extends a file, count
+-- as room to grow and not as fragmentation.
 --
--- Needs SELECT on the tables (any privilege makes them visible) and on mysql.innodb_table_stats and
--- mysql.innodb_index_stats. Altering needs ALTER on the table.
+-- Needs SELECT on the tables (any privilege makes them visible) and on mysql.innodb_table_stats and mysql.innodb_index_stats.
+-- Altering needs ALTER on the table.
 
 -- find: the table, if its secondary indexes together are above the threshold
 WITH
@@ -92,7 +90,7 @@ secondary AS (
                    GROUP_CONCAT(COALESCE(x.COLUMN_NAME, 'expression'), COALESCE(CONCAT('(', x.SUB_PART, ')'), '')
                                 ORDER BY x.SEQ_IN_INDEX SEPARATOR ', ') AS columns
               FROM information_schema.STATISTICS AS x
-              JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+              JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
              WHERE x.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND x.TABLE_NAME = CONVERT(:table USING utf8mb3)
              GROUP BY CAST(x.TABLE_NAME AS BINARY(256)), x.INDEX_NAME) AS l
      GROUP BY l.name
@@ -112,10 +110,10 @@ SELECT CONCAT('all indexes of ', j.table_name) AS index_name,
 
 -- include: same_name
 
--- do: the table with all its indexes, without blocking reads and writes
+-- do: rebuild the table with all its indexes, without blocking reads and writes
 ALTER TABLE {schema}.{table} FORCE, ALGORITHM=INPLACE, LOCK=NONE
 
--- verify: the table was made anew; sizes as the new statistics have them
+-- verify: the table has been rebuilt; sizes according to the new statistics
 WITH
 -- include: table_segments,
 -- include: rebuilt,
@@ -135,7 +133,7 @@ SELECT t.CREATE_TIME IS NOT NULL
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
 
--- report: why a table of another engine was not worked on
+-- report: why a table of another engine was left alone
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
        CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'a view has no data of its own'
             WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
@@ -144,5 +142,5 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`,
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)
    AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(:schema AS BINARY(256)) AND CAST(t.TABLE_NAME AS BINARY(256)) = CAST(:table AS BINARY(256))
-   AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table: its definition alone can be sound
+   AND COALESCE(t.TABLE_ROWS, 0) >= 0  -- makes the server open the table, since its definition alone may be sound
    AND NOT (t.ENGINE <=> 'InnoDB')

@@ -12,23 +12,23 @@
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
---   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log and so off the replicas"}
+--   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log, and so off the replicas"}
 -- returns:
 --   statistics_updated: count(ok)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- ANALYZE of one table: gives the query planner current row counts and index cardinalities.
+-- Update the statistics of one table with ANALYZE TABLE: row counts and index cardinalities for the optimizer.
 --
--- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever
--- the size, and reads and writes go on; MyISAM and Aria read every index to the end and writes wait. It commits
--- implicitly, and goes to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table
--- may queue up behind a long query that was running when ANALYZE came. Histograms (MySQL) and engine-independent
--- statistics (MariaDB) are left as they are.
+-- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever the
+-- size, and reads and writes continue; MyISAM and Aria read every index to the end, and writes wait. It commits implicitly, and
+-- is written to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table may queue behind a
+-- long query that was running when ANALYZE began. Histograms (MySQL) and engine-independent statistics (MariaDB) are not
+-- updated.
 --
--- What `verify` proves: mysql.innodb_table_stats.last_update is another one than before, or at most 2 seconds old (its
--- resolution is one second). That matters: on a damaged InnoDB table ANALYZE answered "OK" and wrote nothing (MariaDB
--- 10.11). MyISAM, Aria and tables with STATS_PERSISTENT=0 leave no trace in the catalog; there the server's answer is
--- all the evidence, and the column `evidence` says so.
+-- What `verify` proves: mysql.innodb_table_stats.last_update has changed, or is at most 2 seconds old (its resolution is one
+-- second). That matters: on a damaged InnoDB table ANALYZE answered "OK" and wrote nothing (MariaDB 10.11). MyISAM, Aria and
+-- tables with STATS_PERSISTENT=0 leave no trace in the catalog; there the server's answer is the only evidence, and the column
+-- `evidence` says so.
 --
 -- Needs SELECT and INSERT on the table, and SELECT on mysql.innodb_table_stats.
 
@@ -54,7 +54,7 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
 -- do: row counts and cardinalities
 ANALYZE {binlog} TABLE {schema}.{table}
 
--- verify: the statistics were written anew
+-- verify: the statistics have been written again
 WITH held AS (
     -- The oldest of the table's partitions; a table with STATS_PERSISTENT=0 has no row.
     SELECT MIN(UNIX_TIMESTAMP(n.last_update)) AS analyzed

@@ -13,8 +13,8 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- The indexes of one table, without figures: information_schema knows only the sum of their sizes, and this role may
--- not read mysql.innodb_index_stats.
+-- List the indexes of one table without figures. information_schema knows only the sum of their sizes, and this role may not
+-- read mysql.innodb_index_stats.
 
 -- indexes: one row per index, without figures
 SELECT DISTINCT x.INDEX_NAME AS `index`,

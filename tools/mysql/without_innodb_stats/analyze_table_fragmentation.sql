@@ -18,15 +18,14 @@
 --   table_stats: object(figures)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- How much of one table a rewrite would give back, from statistics; the table itself is not read. Needs SELECT on the
+-- Estimate the share of one table that a rewrite would free, from statistics; the table itself is not read. Needs SELECT on the
 -- tables (any privilege makes them visible).
 --
--- Without SELECT on mysql.innodb_index_stats only DATA_FREE is left, and it counts whole free extents: it stayed at
--- 7-9 MB when 90 % of the rows were deleted and OPTIMIZE shrank the file from 64 to 7 MB (MariaDB 10.11). So there is
--- a figure only when free extents beyond the usual 8 MB make up a tenth of the table, and it is a lower bound; else
--- the figure is withheld.
+-- Without SELECT on mysql.innodb_index_stats only DATA_FREE is available, and it counts whole free extents: it stayed at 7-9 MB
+-- when 90 % of the rows were deleted and OPTIMIZE shrank the file from 64 to 7 MB (MariaDB 10.11). So there is a figure only if
+-- free extents beyond the usual 8 MB make up a tenth of the table, and it is a lower bound; otherwise the figure is withheld.
 
--- figures: one row; none when there is no such table
+-- figures: one row; none if the table does not exist
 WITH figure AS (
     -- include: figure_columns_extents
       FROM information_schema.TABLES AS t

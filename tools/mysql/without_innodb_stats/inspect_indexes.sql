@@ -10,10 +10,10 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {}}]
 --
--- The secondary indexes of the connected database, the indexes of a table as one row, without figures: this role may
--- not read mysql.innodb_index_stats. InnoDB rebuilds the secondary indexes of a table only all together, so they are
--- one row, with the columns that rebuild_fragmented_indexes works with; analyze_index_fragmentation has the single
--- indexes. Needs SELECT on the tables (any privilege makes them visible).
+-- List the secondary indexes of the connected database without figures, one row per table. This role may not read
+-- mysql.innodb_index_stats. InnoDB can rebuild the secondary indexes of a table only all together, so they are one row, with
+-- the columns that rebuild_fragmented_indexes uses; analyze_index_fragmentation lists the single indexes. Needs SELECT on the
+-- tables (any privilege makes them visible).
 
 -- indexes: one row per InnoDB table that has secondary indexes
 SELECT t.TABLE_SCHEMA AS `schema`,
@@ -24,7 +24,7 @@ SELECT t.TABLE_SCHEMA AS `schema`,
        NULL AS fragmentation_percent,
        NULL AS method,
        NULL AS reclaimable_bytes,
-       'how worn the indexes are is only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
+       'the fragmentation of indexes is only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.ENGINE = 'InnoDB'

@@ -10,23 +10,22 @@
 --   tables: rows(tables)
 -- examples: [{params: {}}]
 --
--- The tables and views of the connected database: one pass over the catalog, no table is read. The catalog opens each
--- table once, so on a freshly started server with 10,000 tables it takes a second or two, afterwards a few tenths.
+-- List the tables and views of the connected database with their size, rows and free extents. Makes one pass over the catalog;
+-- no table is read. The catalog opens each table once, so on a freshly started server 10,000 tables take a second or two, and a
+-- few tenths afterwards.
 --
--- `rows` is the engine's estimate (InnoDB) or exact (MyISAM, Aria). `modified_rows` and `last_analyze` are not known
--- without mysql.innodb_table_stats. `oid` is engine and CREATE_TIME: it changes when the table is dropped and made
--- again, and also when it is rebuilt (OPTIMIZE, ALTER … FORCE) or altered; it misses a replacement within the same
--- second. Sequences and the session's temporary tables are left out. Needs SELECT on the tables (any privilege makes
--- them visible).
+-- `rows` is the engine's estimate (InnoDB) or exact (MyISAM, Aria). `modified_rows` and `last_analyze` are not known without
+-- mysql.innodb_table_stats. `oid` is the engine and CREATE_TIME: it changes when the table is dropped and created again, and
+-- also when it is rebuilt (OPTIMIZE, ALTER … FORCE) or altered; it misses a replacement within the same second. Sequences and
+-- the session's temporary tables are left out. Needs SELECT on the tables (any privilege makes them visible).
 --
--- Without SELECT on mysql.innodb_index_stats only DATA_FREE is left, and it counts whole free extents: it stayed at
--- 7-9 MB when 90 % of the rows were deleted and OPTIMIZE shrank the file from 64 to 7 MB (MariaDB 10.11). So there is
--- a figure only when free extents beyond the usual 8 MB make up a tenth of the table, and it is a lower bound; else
--- the figure is withheld.
+-- Without SELECT on mysql.innodb_index_stats only DATA_FREE is available, and it counts whole free extents: it stayed at 7-9 MB
+-- when 90 % of the rows were deleted and OPTIMIZE shrank the file from 64 to 7 MB (MariaDB 10.11). So there is a figure only if
+-- free extents beyond the usual 8 MB make up a tenth of the table, and it is a lower bound; otherwise the figure is withheld.
 --
 -- On MySQL 8 rows and sizes may be a day old (information_schema_stats_expiry).
 
--- tables: one row per base table and view; a partitioned table is one row with its partitions summed up
+-- tables: one row per base table and view; a partitioned table is one row with its partitions added up
 WITH figure AS (
     -- include: figure_columns_extents
       FROM information_schema.TABLES AS t
@@ -35,7 +34,7 @@ WITH figure AS (
 ), keyed AS (
     SELECT DISTINCT CAST(x.TABLE_NAME AS BINARY(256)) AS name
       FROM information_schema.STATISTICS AS x
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE() AND x.INDEX_NAME = 'PRIMARY'
 )
 SELECT f.TABLE_SCHEMA AS `schema`,

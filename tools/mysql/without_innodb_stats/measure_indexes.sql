@@ -12,10 +12,10 @@
 --   indexes: rows(indexes)
 -- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
 --
--- The secondary indexes of the named tables, without figures: this role may not read mysql.innodb_index_stats, and
--- nothing else tells how worn an index is. InnoDB rebuilds the secondary indexes of a table only all together, so they
--- are one row, with the columns that rebuild_fragmented_indexes works with; analyze_index_fragmentation has the single
--- indexes. Needs SELECT on the tables (any privilege makes them visible).
+-- List the secondary indexes of the named tables without figures, one row per table. This role may not read
+-- mysql.innodb_index_stats, and nothing else shows how fragmented an index is. InnoDB can rebuild the secondary indexes of a
+-- table only all together, so they are one row, with the columns that rebuild_fragmented_indexes uses;
+-- analyze_index_fragmentation lists the single indexes. Needs SELECT on the tables (any privilege makes them visible).
 
 -- indexes: one row per named InnoDB table that has secondary indexes
 WITH
@@ -23,7 +23,7 @@ WITH
 listed AS (
     SELECT CAST(x.TABLE_NAME AS BINARY(256)) AS name, COUNT(DISTINCT x.INDEX_NAME) AS indexes
       FROM information_schema.STATISTICS AS x
-      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row; with it MariaDB expects enough rows to build a key for the join
+      JOIN JSON_TABLE('[1]', '$[*]' COLUMNS (n INT PATH '$')) AS one  -- one row, which makes MariaDB expect enough rows to build a key for the join
      WHERE x.TABLE_SCHEMA = DATABASE() AND x.INDEX_NAME <> 'PRIMARY'
      GROUP BY CAST(x.TABLE_NAME AS BINARY(256))
 )
@@ -39,7 +39,7 @@ SELECT t.TABLE_SCHEMA AS `schema`,
        NULL AS fragmentation_percent,
        NULL AS method,
        NULL AS reclaimable_bytes,
-       'how worn the indexes are is only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
+       'the fragmentation of indexes is only in mysql.innodb_index_stats: grant SELECT on it' AS withheld
   FROM information_schema.TABLES AS t
   JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
   JOIN listed AS l ON l.name = CAST(t.TABLE_NAME AS BINARY(256))

@@ -8,21 +8,19 @@
 -- idempotent: true
 -- parameters:
 --   tables: {type: identifier_list}
---   max_bytes: {type: integer, default: null, minimum: 0, description: "of no effect: nothing is read"}
+--   max_bytes: {type: integer, default: null, minimum: 0, description: "has no effect: nothing is read"}
 -- returns:
 --   tables: rows(tables)
 -- examples: [{params: {tables: [{schema: shop, table: orders}]}}]
 --
--- The reclaimable share of the named tables, from statistics: no table is read, so a measurement costs the same
--- whatever their size, and `max_bytes` limits nothing here. The statistics are as old as the last ANALYZE or automatic
--- recalculation; when the row count has moved away from them by more than a fifth the figure is withheld.
--- `error_points` says how far the true share may lie BELOW the figure. Needs SELECT on the tables (any privilege makes
--- them visible).
+-- Estimate the share of the named tables that a rewrite would free, from statistics. No table is read, so it takes the same
+-- time whatever their size, and `max_bytes` has no effect. The statistics are as old as the last ANALYZE or automatic
+-- recalculation; if the row count has moved away from them by more than a fifth, the figure is withheld. `error_points` says
+-- how far the true share may lie BELOW the figure. Needs SELECT on the tables (any privilege makes them visible).
 --
--- Without SELECT on mysql.innodb_index_stats only DATA_FREE is left, and it counts whole free extents: it stayed at
--- 7-9 MB when 90 % of the rows were deleted and OPTIMIZE shrank the file from 64 to 7 MB (MariaDB 10.11). So there is
--- a figure only when free extents beyond the usual 8 MB make up a tenth of the table, and it is a lower bound; else
--- the figure is withheld.
+-- Without SELECT on mysql.innodb_index_stats only DATA_FREE is available, and it counts whole free extents: it stayed at 7-9 MB
+-- when 90 % of the rows were deleted and OPTIMIZE shrank the file from 64 to 7 MB (MariaDB 10.11). So there is a figure only if
+-- free extents beyond the usual 8 MB make up a tenth of the table, and it is a lower bound; otherwise the figure is withheld.
 
 -- tables: one row per named table that exists
 WITH

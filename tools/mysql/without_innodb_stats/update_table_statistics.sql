@@ -12,21 +12,21 @@
 -- parameters:
 --   schema: {type: identifier, description: "the name of the database"}
 --   table: {type: identifier}
---   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log and so off the replicas"}
+--   binlog: {type: keyword, enum: ["", LOCAL], default: "", description: "LOCAL keeps the statement out of the binary log, and so off the replicas"}
 -- returns:
 --   statistics_updated: count(ok)
 -- examples: [{params: {schema: shop, table: orders}}]
 --
--- ANALYZE of one table: gives the query planner current row counts and index cardinalities.
+-- Update the statistics of one table with ANALYZE TABLE: row counts and index cardinalities for the optimizer.
 --
--- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever
--- the size, and reads and writes go on; MyISAM and Aria read every index to the end and writes wait. It commits
--- implicitly, and goes to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table
--- may queue up behind a long query that was running when ANALYZE came. Histograms (MySQL) and engine-independent
--- statistics (MariaDB) are left as they are.
+-- InnoDB reads 20 random pages of each index (innodb_stats_persistent_sample_pages), so it takes milliseconds whatever the
+-- size, and reads and writes continue; MyISAM and Aria read every index to the end, and writes wait. It commits implicitly, and
+-- is written to the binary log unless `binlog` is LOCAL. On MySQL before 8.0.24 new statements on the table may queue behind a
+-- long query that was running when ANALYZE began. Histograms (MySQL) and engine-independent statistics (MariaDB) are not
+-- updated.
 --
--- What `verify` proves: only that the table is there and readable. This role may not read mysql.innodb_table_stats, so
--- the server's answer, whose rows are read, is all the evidence.
+-- What `verify` proves: only that the table exists and is readable. This role may not read mysql.innodb_table_stats, so the
+-- server's answer, whose rows are read, is the only evidence.
 --
 -- Needs SELECT and INSERT on the table.
 
@@ -44,7 +44,7 @@ SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, t.ENGINE AS storage,
 -- do: row counts and cardinalities
 ANALYZE {binlog} TABLE {schema}.{table}
 
--- verify: the table is there; nothing more can be seen
+-- verify: the table exists; nothing more can be verified
 SELECT 1 AS ok, 'the server''s answer only' AS evidence, CAST(t.TABLE_ROWS AS SIGNED) AS `rows`
   FROM information_schema.TABLES AS t
  WHERE t.TABLE_SCHEMA = CONVERT(:schema USING utf8mb3) AND t.TABLE_NAME = CONVERT(:table USING utf8mb3)

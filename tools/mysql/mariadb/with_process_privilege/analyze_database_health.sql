@@ -15,15 +15,15 @@
 --   database_bytes: sum(size.bytes)
 -- examples: [{params: {}}]
 --
--- Looks at the whole database in 12 catalog queries and reports what a DBA should know: unreadable tables and broken
--- views, tables without a primary key, duplicate and redundant and unused indexes, counters near their end, space
--- inside the files, settings that make maintenance useless, purge that lags, long and orphaned transactions. Reads no
--- table. With `tables` the findings about objects are limited to these.
+-- Report the problems of the whole database from 12 catalog queries. Looks for unreadable tables and broken views, tables
+-- without a primary key, duplicate, redundant and unused indexes, counters near their end, free space inside files, settings
+-- that defeat maintenance, lagging purge, and long and orphaned transactions. Reads no table. `tables` limits findings about
+-- objects to these tables.
 --
--- Unused indexes are told only with userstat=ON and a week of uptime; statistics begin with the server's start.
--- MariaDB sequences have to be asked one by one and are not. Thresholds (80 % of a counter, 64 MB and a fifth of a
--- file, 300 s, history of 100,000) are judgement, not measurement. InnoDB has no wraparound: transaction ids have 48
--- bits.
+-- Unused indexes are reported only with userstat=ON and after a week of uptime; the statistics begin when the server starts.
+-- MariaDB sequences would have to be queried one by one and are not reported. The thresholds (80 % of a counter, 64 MB and a
+-- fifth of a file, 300 s, a history of 100,000) are judgement, not measurement. InnoDB has no wraparound: transaction ids have
+-- 48 bits.
 
 -- include: health_tables
 

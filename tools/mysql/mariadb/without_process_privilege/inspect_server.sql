@@ -10,15 +10,14 @@
 --   server: object(server)
 -- examples: [{params: {}}]
 --
--- The server and the connected database, from catalog and status: no table is read. `database_bytes` opens each table
+-- Describe the server and the connected database, from catalog and status. No table is read. `database_bytes` opens each table
 -- once.
 --
--- `identity` is made of server_uid (10.6.19, 10.11.9 and later; a hash over the network card's address and the port,
--- the same after a restart), host name, port, server_id, data directory and database. `standby` is true on a replica
--- that is read_only: nothing can be written there, ANALYZE and LOCAL included. `replica` is true while it applies
--- another server's changes, writable or not. `replica_lag_seconds` is NULL: only SHOW REPLICA STATUS knows it, which
--- is no query over tables. `oldest_transaction_seconds` is NULL: other sessions' transactions need PROCESS, which this
--- role lacks.
+-- `identity` consists of server_uid (10.6.19, 10.11.9 and later; a hash of the network card's address and the port, the same
+-- after a restart), host name, port, server_id, data directory and database. `standby` is true on a replica that is read_only:
+-- nothing can be written there, not even by ANALYZE or LOCAL statements. `replica` is true while the server applies another
+-- server's changes, writable or not. `replica_lag_seconds` is NULL: only SHOW REPLICA STATUS knows it, which is not a query
+-- over tables. `oldest_transaction_seconds` is NULL: other sessions' transactions need PROCESS, which this role lacks.
 
 -- server: one row
 WITH size AS (

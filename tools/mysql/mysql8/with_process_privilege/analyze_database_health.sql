@@ -15,14 +15,14 @@
 --   database_bytes: sum(size.bytes)
 -- examples: [{params: {}}]
 --
--- Looks at the whole database in 10 catalog queries and reports what a DBA should know: unreadable tables and broken
--- views, tables without a primary key, duplicate and redundant indexes, counters near their end, space inside the
--- files, settings that make maintenance useless, long and orphaned transactions. Reads no table. With `tables` the
--- findings about objects are limited to these.
+-- Report the problems of the whole database from 10 catalog queries. Looks for unreadable tables and broken views, tables
+-- without a primary key, duplicate and redundant indexes, counters near their end, free space inside files, settings that
+-- defeat maintenance, and long and orphaned transactions. Reads no table. `tables` limits findings about objects to these
+-- tables.
 --
--- Unused indexes are not told: performance_schema.table_io_waits_summary_by_index_usage needs privileges of its own;
--- see sys.schema_unused_indexes. MariaDB sequences have to be asked one by one and are not. Thresholds (80 % of a
--- counter, 64 MB and a fifth of a file, 300 s, history of 100,000) are judgement, not measurement. InnoDB has no
+-- Unused indexes are not reported: performance_schema.table_io_waits_summary_by_index_usage needs privileges of its own; see
+-- sys.schema_unused_indexes. MariaDB sequences would have to be queried one by one and are not reported. The thresholds (80 %
+-- of a counter, 64 MB and a fifth of a file, 300 s, a history of 100,000) are judgement, not measurement. InnoDB has no
 -- wraparound: transaction ids have 48 bits.
 
 -- include: health_tables

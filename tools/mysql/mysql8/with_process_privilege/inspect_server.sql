@@ -10,17 +10,17 @@
 --   server: object(server)
 -- examples: [{params: {}}]
 --
--- The server and the connected database, from catalog and status: no table is read. `database_bytes` opens each table
+-- Describe the server and the connected database, from catalog and status. No table is read. `database_bytes` opens each table
 -- once.
 --
--- `identity` is made of server_uuid (in auto.cnf of the data directory: a file copy of the server has the same one),
--- host name, port, server_id, data directory and database. `standby` is true on a server with super_read_only: whether
--- it replicates cannot be seen without privileges: nothing can be written there, ANALYZE and LOCAL included.
--- `replica_lag_seconds` is NULL: only SHOW REPLICA STATUS knows it, which is no query over tables.
+-- `identity` consists of server_uuid (in auto.cnf of the data directory: a file copy of the server has the same one), host
+-- name, port, server_id, data directory and database. `standby` is true on a server with super_read_only, where nothing can be
+-- written, not even by ANALYZE or LOCAL statements; whether the server replicates is not visible without privileges.
+-- `replica_lag_seconds` is NULL: only SHOW REPLICA STATUS knows it, which is not a query over tables.
 
 -- server: one row
 WITH size AS (
-    -- InnoDB's files, and what the other engines say of theirs, which is exact; with a single tablespace for all the statistics.
+    -- The sizes of InnoDB's files, and the other engines' own figures, which are exact; with one shared tablespace the statistics.
     SELECT CAST(COALESCE(SUM(CASE WHEN t.ENGINE <> 'InnoDB' OR NOT @@innodb_file_per_table
                                   THEN COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) ELSE 0 END), 0)
                 + COALESCE((SELECT SUM(s.FILE_SIZE) FROM information_schema.INNODB_TABLESPACES AS s
@@ -35,7 +35,7 @@ WITH size AS (
      WHERE s.VARIABLE_NAME IN ('Threads_running', 'Uptime')
 ),
      trx AS (
-    -- A transaction without a thread is a prepared XA transaction nobody owns any more.
+    -- A transaction without a thread is a prepared XA transaction without an owner.
     SELECT x.trx_started, x.trx_mysql_thread_id, p.USER, p.HOST, p.COMMAND,
            ROW_NUMBER() OVER (ORDER BY x.trx_started, x.trx_id) AS place
       FROM information_schema.INNODB_TRX AS x

@@ -10,13 +10,13 @@
 --   server: object(server)
 -- examples: [{params: {}}]
 --
--- The server and the connected database, from catalog and status: no table is read. `database_bytes` opens each table
+-- Describe the server and the connected database, from catalog and status. No table is read. `database_bytes` opens each table
 -- once.
 --
--- `identity` is made of server_uuid (in auto.cnf of the data directory: a file copy of the server has the same one),
--- host name, port, server_id, data directory and database. `standby` is true on a server with super_read_only: whether
--- it replicates cannot be seen without privileges: nothing can be written there, ANALYZE and LOCAL included.
--- `replica_lag_seconds` is NULL: only SHOW REPLICA STATUS knows it, which is no query over tables.
+-- `identity` consists of server_uuid (in auto.cnf of the data directory: a file copy of the server has the same one), host
+-- name, port, server_id, data directory and database. `standby` is true on a server with super_read_only, where nothing can be
+-- written, not even by ANALYZE or LOCAL statements; whether the server replicates is not visible without privileges.
+-- `replica_lag_seconds` is NULL: only SHOW REPLICA STATUS knows it, which is not a query over tables.
 -- `oldest_transaction_seconds` is NULL: other sessions' transactions need PROCESS, which this role lacks.
 
 -- server: one row
