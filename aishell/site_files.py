@@ -71,8 +71,8 @@ class SiteFiles:
         self.policy_stamp: Stamp | None = None  # of the file that `policy` was read from
         #: Called with the store before anything is written to it.
         self.at_opening: Callable[[Store], None] | None = None
-        #: Called with the store and events of the audit log that were committed (`Store.hears`).
-        self.hears: Callable[[Store, Sequence[AuditEvent]], None] | None = None
+        #: Called with the store and each committed batch of audit events.
+        self.event_listener: Callable[[Store, Sequence[AuditEvent]], None] | None = None
         self._check()
 
     @classmethod
@@ -100,7 +100,7 @@ class SiteFiles:
         fresh = type(self)(self.places, state=self.state_path, trust=trust)
         if "store" in self.__dict__:
             fresh.store = self.store
-        fresh.hears = self.hears
+        fresh.event_listener = self.event_listener
         return fresh
 
     def _check(self) -> None:
@@ -270,8 +270,8 @@ class SiteFiles:
         from aishell.state.store import Store
 
         store = Store.open(self.state_path)
-        if self.hears is not None:
-            store.hears = partial(self.hears, store)
+        if self.event_listener is not None:
+            store.hears = partial(self.event_listener, store)
         if self.at_opening is not None:
             self.at_opening(store)
         return store

@@ -10,16 +10,16 @@ import click
 from aishell.agents.base import COMMON_INPUTS, Agent, Option
 from aishell.errors import UnknownNameError, UsageError
 
-#: Prefix of the parameter names of inputs: an input may have the name of an option of every agent.
+#: Prefix of the parameter names of inputs, since an input may share its name with an option of every agent.
 _OWN = "input_"
-#: What stands between column and value of a condition, longest first, and the filter's operator.
+#: The operators of a condition, longest first.
 _SIGNS = ("!=", "<=", ">=", "=", "<", ">")
 #: A greater maximum than this is not shown in `--help`; the schema still applies.
-_TELLING = 1 << 31
+_MAX_SHOWN = 1 << 31
 
 
 def options(agent: Agent, taken: set[str]) -> list[click.Option]:
-    """An option for each input whose values fit into one, except for flags that are `taken`. The others are given by `--set`."""
+    """An option for each input whose values fit into one, except for flags already `taken`. `--set` gives the others."""
     made = (
         _option(name, rule, agent.options.get(name, Option()))
         for name, rule in {**agent.inputs, **COMMON_INPUTS}.items()
@@ -28,7 +28,7 @@ def options(agent: Agent, taken: set[str]) -> list[click.Option]:
 
 
 def given(agent: Agent, options: dict[str, Any], pairs: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs of the agent: those given by its options, which are taken out of `options`, before those of `--set`, `pairs`."""
+    """The agent's inputs. Its own options, which are removed from `options`, take precedence over the `pairs` of `--set`."""
     found = {name.removeprefix(_OWN): options.pop(name) for name in list(options) if name.startswith(_OWN)}
     inputs = dict(pairs)
     for name, value in found.items():
@@ -48,7 +48,7 @@ def given(agent: Agent, options: dict[str, Any], pairs: Mapping[str, Any]) -> di
 
 
 class _OneOf(click.Choice[str]):
-    """A choice of words whose error names the nearest one. `title`: what such a word is called."""
+    """A choice of words whose error names the nearest one. `title`: the noun for such a word."""
 
     def __init__(self, choices: Collection[str], title: str) -> None:
         super().__init__(list(choices))
@@ -61,7 +61,7 @@ class _OneOf(click.Choice[str]):
 
 
 def _option(name: str, rule: Mapping[str, Any], how: Option) -> click.Option | None:
-    """None where its values do not fit into one."""
+    """The option of an input, or None if its values do not fit into one."""
     flag = f"--{name.replace('_', '-')}" if how.flag is None else how.flag
     kind = rule.get("type")
     made: dict[str, Any] = {"help": rule.get("description"), "default": None}
@@ -81,9 +81,9 @@ def _option(name: str, rule: Mapping[str, Any], how: Option) -> click.Option | N
 
 
 def _range(rule: Mapping[str, Any]) -> Iterator[Any]:
-    """The minimum and the maximum to show; None for none."""
+    """The minimum and the maximum to show, or None."""
     yield rule.get("minimum")
-    yield rule["maximum"] if rule.get("maximum", _TELLING) < _TELLING else None
+    yield rule["maximum"] if rule.get("maximum", _MAX_SHOWN) < _MAX_SHOWN else None
 
 
 _TYPES: Mapping[Any, Any] = {
@@ -106,7 +106,7 @@ def condition(text: str) -> dict[str, Any]:
         return {"column": column, "operator": {"=": "is null", "!=": "is not null"}.get(sign, sign)}
     written = text[at + len(sign) :].strip()
     if isinstance(value, (int, float)) and not isinstance(value, bool) and str(value) != written:
-        value = written  # 007 and 12:30 are numbers to YAML, and may be texts to the column
+        value = written  # YAML reads 007 and 12:30 as numbers; the column may hold text
     if isinstance(value, list):
         return {"column": column, "operator": {"=": "in", "!=": "not in"}.get(sign, sign), "value": value}
     return {"column": column, "operator": sign, "value": value}

@@ -23,7 +23,7 @@ from aishell.moments import at, nominal
 from aishell.reporting import step_requests as words
 from aishell.reporting.units import printable
 
-#: The keys of a request, from the site or from a daemon.
+#: The keys of an approval request, from the site or from a daemon.
 _TEXTS = ("id", "run_id", "status", "level", "digest", "tool", "risk", "server", "step", "target", "requested_by")
 _REQUEST: dict[str, Kind] = {
     **dict.fromkeys(_TEXTS, str),
@@ -31,20 +31,20 @@ _REQUEST: dict[str, Kind] = {
     **dict.fromkeys(("until", "window_ends"), datetime | None),
     **dict.fromkeys(("statements", "reasons", "risks", "approved_by"), list),
 }
-#: In addition, of a step; and what there is in its place of a stage that is reviewed.
+#: Further keys of a step's request, and those of a stage review instead.
 _STEP: dict[str, Kind] = {"params": dict}
 _REVIEW: dict[str, Kind] = {
     **dict.fromkeys(("stage", "workflow", "workflow_id", "status", "reasoning"), str),
     "referred": list,
     "output_data": dict,
 }
-#: The same of one that waits.
-_WAITS: dict[str, Kind] = {"id": str, "asked_at": datetime, "until": datetime}
+#: The keys of a pending request in the list.
+_PENDING: dict[str, Kind] = {"id": str, "asked_at": datetime, "until": datetime}
 
 
 @click.group(cls=LazyGroup)
 def approvals() -> None:
-    """Steps, and results of workflow stages with `review: true`, that wait for a person."""
+    """Steps, and results of workflow stages with `review: true`, that need a person's approval."""
 
 
 @approvals.command(
@@ -55,10 +55,10 @@ def approvals() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, socket_: str | None, output: str) -> None:
-    """List what is pending."""
+    """List pending approvals."""
     from aishell.serving.answers import waiting
 
-    found = documents(socket_, "approvals", keys=_WAITS) if socket_ else waiting(open_files(ctx))
+    found = documents(socket_, "approvals", keys=_PENDING) if socket_ else waiting(open_files(ctx))
     left = () if output == "json" else ("run_id", "server", "people", "expires_at")
     rows = [{key: value for key, value in row.items() if key not in left} for row in found]
     show_rows(rows, output, empty="nothing is pending", least=("step", "asked_at"), moments=("asked_at", "until"))
@@ -102,7 +102,7 @@ def approve(ctx: click.Context, /, approval: str, reason: str, confirm_target: s
             raise UsageError("a review requires the target's name", hint=hint)
         confirm_target = confirm_target or ask(f"review: type the target's name ({printable(target)}): ")
         if confirm_target != target:
-            raise DeniedError("that is not the target's name, and nothing was approved")
+            raise DeniedError("that is not the target's name; nothing was approved")
     answer = {"reason": reason, "digest": asked["digest"], "target": confirm_target}
     outcome = _answered(ctx, socket_, asked["id"], "approve", answer)
     pending = outcome["status"] == "pending"
@@ -149,7 +149,7 @@ def _show_review(asked: Mapping[str, Any]) -> None:
         say(printable(f"  {name} = {review['output_data'].get(name)!r}  (goes to later stages, and can be edited)"))
     say(f"every step: {command('runs', 'report', asked['run_id'][:8])}")
     since, until = at(asked["requested_at"]), at(asked["expires_at"])
-    say(f"workflow run {review['workflow_id'][:8]}; asked {since}, expires {until}")
+    say(f"workflow run {review['workflow_id'][:8]}; requested {since}, expires {until}")
     say(f"digest {asked['digest']}")
 
 
@@ -169,7 +169,7 @@ def _asked(ctx: click.Context, socket_: str | None, approval: str) -> dict[str, 
 def _answered(
     ctx: click.Context, socket_: str | None, approval: str, verb: str, answer: dict[str, Any]
 ) -> Mapping[str, Any]:
-    """`approve`, `edit` or `reject` at a daemon's socket, else in the site; what became of the request."""
+    """Send `approve`, `edit` or `reject` to a daemon's socket, else decide it in the site; the request's new status."""
     from aishell.serving import answers
 
     if socket_:
@@ -185,7 +185,7 @@ def _say_outcome(answer: str, outcome: Mapping[str, Any]) -> None:
 
 
 def _lines(asked: Mapping[str, Any]) -> Iterator[str]:
-    """What would run, on what, why it needs approval, who changed it, and until when it can be answered."""
+    """What would run, on what, why it needs approval, who edited it, and when it expires."""
     environment = f" ({printable(asked['environment'])})" if asked.get("environment") else ""
     yield f"on {printable(asked['target'])}{environment}: {printable(asked['server'])}"
     if asked.get("rationale"):
@@ -196,8 +196,8 @@ def _lines(asked: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {line}" for line in sql_lines(sent))
         yield f"    lock {printable(sent.lock)}  [{printable(sent.source)}]"
     if asked["statements"]:
-        yield "  (a value with `:` is bound when it is sent; of those without one, each batch has its own)"
-    given = asked.get("parameters")  # not in what an older aishell asked
+        yield "  (a value after `:` is bound when the statement is sent; each batch has its own values for the others)"
+    given = asked.get("parameters")  # absent from requests of an older aishell
     if given is None:
         given = {} if asked["statements"] else asked["params"]
     yield from words.parameters(given)
@@ -207,7 +207,7 @@ def _lines(asked: Mapping[str, Any]) -> Iterator[str]:
         yield f"in use by {asked['busy_sessions']} other session(s)"
     if (takes := words.duration(asked)) is not None:
         yield f"takes {printable(takes)}"
-    if "undo" in asked:  # not in what an older aishell asked
+    if "undo" in asked:  # absent from requests of an older aishell
         yield printable(asked["undo"])
     yield from _why(asked)
     yield from _who_and_when(asked)
@@ -224,15 +224,15 @@ def _why(asked: Mapping[str, Any]) -> Iterator[str]:
 
 def _who_and_when(asked: Mapping[str, Any]) -> Iterator[str]:
     if asked.get("people", 1) > 1:
-        before = f"; {printable(asked['approved_by'][0])} has" if asked["approved_by"] else ""
+        before = f"; {printable(asked['approved_by'][0])} already has" if asked["approved_by"] else ""
         editors = ", ".join(sorted({edit["by"] for edit in asked.get("edits") or ()}))
-        nor = f", nor {printable(editors)}, who edited it" if editors else ""
-        yield f"two people must approve, neither of them {printable(asked['requested_by'])}{nor}{before}"
+        nor = f" and {printable(editors)}, who edited it" if editors else ""
+        yield f"two people must approve, other than {printable(asked['requested_by'])}{nor}{before}"
     if asked.get("schedule"):
         window = (
             f", whose window closes at {printable(nominal(asked['window_ends']))}" if asked.get("window_ends") else ""
         )
-        yield f"of the schedule {printable(asked['schedule'])}{window}"
+        yield f"schedule {printable(asked['schedule'])}{window}"
     since, until = at(asked["requested_at"]), at(asked.get("until") or asked["expires_at"])
-    yield f"run {asked['run_id'][:8]}, step {printable(asked['step'])}; asked {since}, to be answered until {until}"
+    yield f"run {asked['run_id'][:8]}, step {printable(asked['step'])}; requested {since}, answer by {until}"
     yield f"digest {asked['digest']}"

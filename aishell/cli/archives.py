@@ -1,4 +1,4 @@
-"""`aishell archives`: what log clean-ups kept of the rows they deleted."""
+"""`aishell archives`: the rows that log clean-ups archived before they deleted them."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
 def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) -> None:
     """Load the rows of an archive into the table they came from, or another with the same columns.
 
-    What went or changed with them is put back too, unless --table names another table. Without --target or --url into the
-    database they came from. Rows whose key is there already stay as they are, and rows that the
-    clean-up did not delete are left out. The archive is verified while it is read. Previews and asks like `run`.
+    Dependent rows that were deleted or changed with them are restored too, unless --table names another table. The default
+    target is the database they came from. Rows whose key already exists are left unchanged, and rows that the
+    clean-up did not delete are left out. The archive is verified while it is read. Previews and asks for approval like `run`.
     """
     from aishell.archives import fates, shelf
 
@@ -134,9 +134,9 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
     }
     newer = shelf.newer(site.archives, manifest)
     if newer and inputs["table"] == own:
-        what = f"the archive {newer[-1]} has" if len(newer) == 1 else f"{len(newer)} archives, up to {newer[-1]}, have"
+        later = f"the archive {newer[-1]} has" if len(newer) == 1 else f"{len(newer)} archives, up to {newer[-1]}, have"
         notes.append(
-            f"{what} rows of {own} that were deleted later: where both have a row, the one that is loaded first stays; load the "
+            f"{later} rows of {own} that were deleted later: if both have a row, the one loaded first is kept; load the "
             "newest archive first"
         )
     if manifest.relatives:
@@ -152,7 +152,7 @@ def load(ctx: click.Context, /, name: str, table: str | None, **options: Any) ->
 def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     """Remove unfinished archives of runs that have ended, after asking.
 
-    Finished archives are kept, and so are those that a run can still resume: cancel the run first to give them up.
+    Finished archives are kept, and so are those of a run that can still be resumed: cancel the run first to remove them.
     """
     from aishell.backups.leftovers import ARCHIVE, leftovers
 
@@ -165,7 +165,7 @@ def prune(ctx: click.Context, /, yes: bool, output: str) -> None:
     going = [row for row in rows if row["kept"] is None]
     if going and not yes:
         if not interactive(False, output):
-            raise UsageError(f"{len(going)} unfinished archive(s) can be removed", hint="say so with --yes")
+            raise UsageError(f"{len(going)} unfinished archive(s) can be removed", hint="confirm with --yes")
         for row in going:
             say(printable(row["path"]))
         yes = confirm(f"remove {len(going)} unfinished archive(s)?")
@@ -183,7 +183,7 @@ def _say_verified(result: Mapping[str, Any]) -> None:
 
 
 def _counts(found: Sequence[Share], noted: bool) -> Mapping[str, int | None]:
-    """Rows of all tables that the clean-up did not delete, and those that it may not have deleted; None: it is not noted."""
+    """Counts over all tables of the rows not deleted and those possibly not deleted; None: not recorded."""
     from aishell.archives.fates import summed
 
     return summed(found) if noted else _UNKNOWN
@@ -206,11 +206,13 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _deletion(counts: Mapping[str, Any]) -> str:
-    """Behind a number of rows: how many of them are not known to be deleted."""
+    """A note for a number of rows: how many of them are not known to be deleted."""
     left, doubt = counts["rows_left_out"], counts["rows_in_doubt"]
     if left is None or doubt is None:
-        return " (deletion not noted)"
-    parts = ", ".join(f"{count:,} {what}" for what, count in (("not to be loaded", left), ("in doubt", doubt)) if count)
+        return " (deletion not recorded)"
+    parts = ", ".join(
+        f"{count:,} {label}" for label, count in (("not to be loaded", left), ("in doubt", doubt)) if count
+    )
     return f" ({parts})" if parts else ""
 
 
@@ -220,20 +222,20 @@ def _notes(found: Sequence[Share] | None) -> list[str]:
     from aishell.archives.fates import summed
 
     if found is None:
-        return ["which rows the clean-up deleted is not written down in this archive: all of them are loaded"]
+        return ["this archive does not record which rows the clean-up deleted: all of them are loaded"]
     counts = summed(found)
     notes = []
     if left := counts["rows_left_out"]:
         notes.append(f"{left:,} row(s) are left out: {LEFT_OUT}")
     if doubt := counts["rows_in_doubt"]:
         notes.append(
-            f"{doubt:,} row(s) are loaded that the clean-up may not have deleted: it was interrupted at their chunks"
+            f"{doubt:,} row(s) are loaded that may not have been deleted: the clean-up was interrupted at their chunks"
         )
     return notes
 
 
 def _remove(site: Site, row: dict[str, Any]) -> None:
-    """Remove a folder, and say so in the audit log. Raises ArchiveError."""
+    """Remove a folder and record that in the audit log. Raises ArchiveError."""
     import shutil
 
     try:

@@ -9,13 +9,13 @@ import click
 
 from aishell.cli.common import (
     chosen_targets,
-    hear_sigterm,
     interactive,
     notifying,
     on_each,
     open_site,
     run_options,
     target_options,
+    treat_sigterm_as_interrupt,
 )
 from aishell.cli.main import ShowsExamples
 from aishell.cli.run import failure, planner_option, run_one
@@ -50,7 +50,7 @@ def ask(ctx: click.Context, /, text: tuple[str, ...], planner: str | None, **opt
     from aishell.asking.reader import read_request
 
     site = open_site(ctx)
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     given = any((options["targets"], options["every"], options["label"], options["url"]))
     reading = read_request(site, " ".join(text), options["targets"], planner)
     if reading.request.unclear and interactive(options["non_interactive"], options["output"]):

@@ -1,4 +1,4 @@
-"""`aishell audit`: is the log whole, and what does it say."""
+"""`aishell audit`: verify and export the audit log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aishell.state.audit import Problem, Seal
 
 
-#: Events that are older are sealed by default; days.
+#: Default age from which events are sealed; days.
 SEALED_AFTER = 90
 _HEAD = re.compile(r"[0-9a-f]{16,64}")
 
@@ -97,7 +97,7 @@ def _say_whole(number: int, head: str, seal: Seal, files_checked: bool) -> None:
 
 
 def _heads(given: list[str]) -> list[str]:
-    """The same. Raises UsageError for a text that is not a head."""
+    """`given`, checked. Raises UsageError for a text that is not a head."""
     for one in given:
         if not _HEAD.fullmatch(one):
             raise UsageError(
@@ -150,14 +150,14 @@ def _copies(paths: Iterable[Path]) -> tuple[list[list[dict[str, Any]]], list[Anc
 def export(ctx: click.Context, /, run_id: str | None, path: Path | None, days: float | None) -> None:
     """Export every event as a line of JSON, with its hash.
 
-    With --seal the older part, whole runs that are over, is moved into FILE; the log stays whole, and FILE can be checked
-    against it with `audit verify --against FILE`.
+    With --seal the older part (whole runs that have ended) is moved into FILE. The log stays complete, and
+    `audit verify --against FILE` checks FILE against it.
     """
     if path is None and days is not None:
-        raise UsageError("--older-than says what --seal moves", hint="add --seal FILE")
+        raise UsageError("--older-than applies only to --seal", hint="add --seal FILE")
     if path is not None and run_id is not None:
         raise UsageError(
-            "--run and --seal exclude each other", hint="whole runs are sealed, and all that are old enough"
+            "--run and --seal exclude each other", hint="leave one out; --seal moves every run that is old enough"
         )
     site = open_files(ctx)
     if path is not None:
@@ -178,8 +178,8 @@ def _seal(site: SiteFiles, path: Path, days: float) -> None:
     before = datetime.now(UTC) - timedelta(days=days)
     cut, part = seal(site.store, path, before.isoformat(timespec="microseconds"))
     if part is None:
-        say(f"nothing is sealed: no whole run that is over ended before {at(before)}")
+        say(f"nothing was sealed: no run ended completely before {at(before)}")
     else:
-        say(f"{cut.count} events, {part.first} to {part.through}, are in {printable(path)} now; head {part.head}")
+        say(f"{cut.count} events, {part.first} to {part.through}, were moved to {printable(path)}; head {part.head}")
     if cut.held is not None:
         say(printable(cut.held))

@@ -1,4 +1,4 @@
-"""`aishell backlog`: what windows left undone."""
+"""`aishell backlog`: work that did not fit into a window."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def backlog() -> None:
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, agent: str | None, output: str) -> None:
-    """List every item: since when and why it waits, how many runs left it, and how long it should take."""
+    """List every item with its age, its reason, the number of runs that left it undone, and its expected duration."""
     site = open_files(ctx)
     found = site.backlog.rows(target, agent.replace("-", "_") if agent else None) if site.state_path.exists() else []
     rows = [_row(row, output) for row in found]
-    show_rows(rows, output, empty="nothing is left over", least=("left_by", "agent", "age"))
+    show_rows(rows, output, empty="the backlog is empty", least=("left_by", "agent", "age"))
     if output != "json" and rows:
         title(f"{len(found)} item(s), {_together([row.seconds for row in found])}")
 
@@ -65,7 +65,7 @@ def _together(forecasts: Sequence[float | None]) -> str:
 @click.option("--reason", default="", metavar="TEXT", help="Reason, for the audit log.")
 @click.pass_context
 def drop(ctx: click.Context, /, numbers: tuple[int, ...], reason: str) -> None:
-    """Forget items. They come back if a later plan calls for them and its window leaves them undone."""
+    """Remove items. They return if a later plan includes them and its window leaves them undone."""
     for row in open_files(ctx).backlog.drop(numbers, who(), reason):
         name = row.object or "the database"
         say(f"dropped: {printable(row.tool)} of {printable(name)} on {printable(row.target)}")

@@ -1,4 +1,4 @@
-"""`aishell backups prune`: what no retention rule keeps goes, and what interrupted runs have left."""
+"""`aishell backups prune`: remove what no retention rule keeps, and the remains of interrupted runs."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def prune(
 ) -> None:
     """Remove backups that no rule of `retention` in config/agents/backup.yaml keeps. Shows why each is kept, and asks first.
 
-    Always kept, whatever the rules say: of each database the newest verified full backup, the newest that was restored and
-    compared, all that is newer, what was never verified, what is pinned, and what a kept one depends on. Nothing is removed
-    after a failed backup.
+    Always kept, whatever the rules say: each database's newest verified full backup, its newest backup that was restored and
+    compared, all newer ones, unverified and pinned ones, and those that a kept one depends on. Nothing is removed after a
+    failed backup.
     """
     from aishell.backups.store.pruning import decisions
 
@@ -89,7 +89,7 @@ def _counted(backups: int, unfinished: int) -> str:
 def _agreed(
     site: Site, going: Sequence[CatalogEntry], clearing: int, rules: Mapping[str, Any], *, yes: bool, output: str
 ) -> bool:
-    """Whether there is anything to remove, and it may be. `clearing`: how many unfinished ones."""
+    """Whether there is anything to remove, and a person or --yes agrees. `clearing`: number of unfinished backups."""
     if not going and not clearing:
         return False
     params = {"retention": dict(rules)}
@@ -98,7 +98,7 @@ def _agreed(
 
 
 def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[RetentionRules, Mapping[str, Any]]:
-    """The rules that are configured, or given instead of those. Raises UsageError where there is none."""
+    """The configured rules, overridden by `pairs`. Raises UsageError if there is none."""
     from aishell.backups.store.pruning import rules_of
 
     configured = keeper(site).config.own.get("retention")
@@ -107,14 +107,14 @@ def _rules(site: Site, pairs: tuple[str, ...]) -> tuple[RetentionRules, Mapping[
     if rules.empty:
         place = site.places.config / "agents" / "backup.yaml"
         raise UsageError(
-            "no retention rule is set: nothing may be removed",
+            "no retention rule is set, so nothing can be removed",
             hint=f"write `retention: {{count: 7}}` in {place}, or give --set count=7",
         )
     return rules, given
 
 
 def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *, despite_failure: bool) -> list[str]:
-    """Remove what was shown and may still go, with the targets' locks held: nobody builds on one meanwhile."""
+    """Remove what was shown and may still be removed. The targets' locks are held, so that no new backup depends on one."""
     from aishell.backups.store.pruning import decisions, finish, remove
     from aishell.execution.locking import holding_files, target_file
 
@@ -138,13 +138,13 @@ def _remove(site: Site, going: Sequence[CatalogEntry], rules: RetentionRules, *,
 
 
 def _file(entry: CatalogEntry) -> Path | None:
-    """The SQLite file beside which a run of its target would hold its lock; None where there is no such place any more."""
+    """The SQLite file beside which a run on the target holds its lock; None if its folder no longer exists."""
     path = Path(entry.database)
     return path if profile(entry.engine).is_file and path.is_absolute() and path.parent.is_dir() else None
 
 
 def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
-    """What interrupted runs have left, and why it has to stay; None when its run is over for good."""
+    """The remains of interrupted runs. `kept`: why one has to stay; None if its run can no longer be resumed."""
     from aishell.backups.leftovers import BACKUP, DELETED, WORKED, leftovers
 
     return [
@@ -155,7 +155,7 @@ def _unfinished(site: Site, target: str | None) -> list[dict[str, Any]]:
 
 
 def _clear(site: Site, rows: Sequence[dict[str, Any]]) -> None:
-    """Remove what runs have left, and end programs that may still write there."""
+    """Remove the remains of runs, and end programs that may still write there."""
     from aishell.backups.store.pruning import finish_removal
     from aishell.backups.store.repository import TRASH
     from aishell.clients.clients import end_leftover
@@ -163,7 +163,7 @@ def _clear(site: Site, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         path = Path(row["path"])
         end_leftover(path)
-        if not path.exists():  # removed above, with another backup of its target
+        if not path.exists():  # already removed with another backup of its target
             site.backup_store.catalog.forget([path.name.removeprefix(TRASH)])
         elif path.name.startswith(TRASH):
             finish_removal(site.backup_store, path, keeper(site).removing)
@@ -174,7 +174,7 @@ def _clear(site: Site, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _document(decision: RetentionDecision, entry: CatalogEntry) -> dict[str, Any]:
-    """What becomes of a backup, and why."""
+    """The decision on a backup, with its reasons, as JSON."""
     from aishell.backups.store.pruning import reasons
 
     return {
@@ -189,7 +189,7 @@ def _document(decision: RetentionDecision, entry: CatalogEntry) -> dict[str, Any
 
 
 def _show(backups: Sequence[Mapping[str, Any]], left: Sequence[Mapping[str, Any]], site: Site) -> None:
-    """The table of what stays and what goes, with the reason of each."""
+    """Print each backup with the decision on it and the reasons."""
     rows = [
         {
             "backup": backup["backup_id"],

@@ -1,4 +1,4 @@
-"""`aishell backups restore`: a backup into a new place, and with `--in-place` into that of the database."""
+"""`aishell backups restore`: restore a backup to a new place or, with `--in-place`, over the database."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aishell.backups.store.manifest import BackupManifest
     from aishell.site import Site
 
-#: Bytes of a database's name that a generated one begins with; servers take 63 or 64, `_restored_` and the time take 29.
+#: Bytes of the database's name at the start of a generated one; servers allow 63 or 64, `_restored_` and the time take 29.
 _CUT = 34
 
 
@@ -90,11 +90,11 @@ def restore(
     url: str | None,
     **options: Any,
 ) -> None:
-    """Put a backup back into a new place, which is printed, and compare it with the backup. Nothing that exists is overwritten.
+    """Restore a backup to a new place, which is printed, and compare it with the backup. Nothing existing is overwritten.
 
-    With --in-place the restored copy, once compared, takes the place of the database; that step is reviewed even with --yes.
-    Every file of the backup, and of those it depends on, is checked first. It previews and asks as `run` does. A SQLite file
-    or a data directory can be restored even where the target can no longer be reached.
+    With --in-place the restored copy replaces the database after the comparison; that step is reviewed even with --yes.
+    Every file of the backup, and of those it depends on, is checked first. Previews and asks for approval like `run`. A SQLite
+    file or a data directory can be restored even if the target can no longer be reached.
     """
     from aishell.backups.store.manifest import chain_summary
 
@@ -140,7 +140,7 @@ def _check_place(in_place: bool, place: str | None, exchange: dict[str, bool]) -
 
 
 def _chain(site: Site, entry: CatalogEntry) -> list[BackupManifest]:
-    """The manifests of all that it depends on, and its own; none where one is missing or differs: the restore reports that."""
+    """Its manifest after those of all that it depends on; empty if one is missing or differs, which the restore reports."""
     try:
         return [manifest for _, manifest in site.backup_store.chain(entry)]
     except BackupError:
@@ -148,14 +148,14 @@ def _chain(site: Site, entry: CatalogEntry) -> list[BackupManifest]:
 
 
 def _proof_text(entry: CatalogEntry) -> str:
-    """How far a backup was proven, in a word, or what is wrong with it."""
+    """The verification level of a backup, or what is wrong with it."""
     if entry.problem is not None:
         return f"damaged: {entry.problem}"
     return f"restore test failed: {entry.differs}" if entry.differs is not None else entry.verification_level
 
 
 def _place(site: Site, entry: CatalogEntry, given: str | None, *, word: str = "restored") -> str:
-    """Where to: as given, else a new name with this word in it. A path is made absolute, so that a resumed run means the same."""
+    """The place as given, else a new name that contains `word`. Paths are made absolute for a run resumed elsewhere."""
     stamp = datetime.now(UTC)
     suffix = method_class(entry.method).path_suffix
     if suffix is not None:
@@ -168,7 +168,7 @@ def _place(site: Site, entry: CatalogEntry, given: str | None, *, word: str = "r
 
 
 def _moment(site: Site, entry: CatalogEntry, manifest: BackupManifest, text: str) -> str:
-    """A moment in UTC; one without a zone is meant in the target's. Raises UsageError for one the backup does not reach."""
+    """A time in UTC; without a zone it is in the target's. Raises UsageError for a time that the backup does not cover."""
     known = site.settings.targets.get(entry.target)
     moment = given(text, known.zone if known else UTC, of="--point-in-time")
     chain = site.backup_store.chain(entry)
@@ -176,19 +176,19 @@ def _moment(site: Site, entry: CatalogEntry, manifest: BackupManifest, text: str
     if not datetime.fromisoformat(first) <= moment <= datetime.fromisoformat(last):
         ends = [at(one, seconds=True) for one in (first, last, moment)]
         raise UsageError(
-            f"{entry.backup_id} reaches from {ends[0]} to {ends[1]}, not to {ends[2]}",
-            hint=f"`{command('backups', 'list')}` shows the others; a later increment reaches further",
+            f"{entry.backup_id} covers {ends[0]} to {ends[1]}, not {ends[2]}",
+            hint=f"`{command('backups', 'list')}` lists the others; a later incremental backup covers later times",
         )
     return moment.isoformat(timespec="microseconds")
 
 
 def _by_hand(site: Site, entry: CatalogEntry, inputs: dict[str, Any], *, yes: bool, output: str) -> int:
-    """Without a run: the database that one would be about is gone, which is when a backup is needed."""
+    """Restore without a run, as its database cannot be reached; the exit code."""
     compare = inputs["compare"] and inputs["manifest"]["compared"] and "until" not in inputs
     params = {"backup_id": entry.backup_id, "place": inputs["place"], "compare": compare}
     params |= {name: inputs[name] for name in ("until", "only") if name in inputs} | inputs.get("options", {})
     mine = keeper(site)
-    say("its database cannot be reached, so it is restored without a run", err=True)
+    say("the database cannot be reached: the backup is restored without a run", err=True)
     _, verdict = mine.judge("restore_backup", params, entry)
     question = f"restore {entry.backup_id} into {inputs['place']}?"
     if not agree(site, {entry.target: verdict}, question, yes=yes, output=output):

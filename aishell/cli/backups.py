@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 
 #: Columns of the list that are left out on a narrow terminal, in this order.
 LEAST = ("depends_on", "copies", "size")
-#: By whether a backup is sound; None: unknown.
+#: Mark and colour by whether a backup is sound; None: unknown.
 _MARKS = {True: ("✓", None), False: ("✗", "red"), None: ("?", "yellow")}
 #: The commands in modules of their own, as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
-    "restore": ("aishell.cli.backup_restore", "Put a backup back into a new place, never over what is there."),
-    "prune": ("aishell.cli.backup_prune", "Remove what no retention rule keeps. Shows it and asks before."),
+    "restore": ("aishell.cli.backup_restore", "Restore a backup to a new place; nothing existing is overwritten."),
+    "prune": (
+        "aishell.cli.backup_prune",
+        "Remove backups that no retention rule keeps, after showing them and asking.",
+    ),
 }
 
 
@@ -47,11 +50,11 @@ def backups() -> None:
     "list",
     epilog="Examples:  aishell backups list   ·   aishell backups list --target shop --output json",
 )
-@click.option("--target", metavar="T", help="Only of this target.")
+@click.option("--target", metavar="T", help="Only backups of this target.")
 @OUTPUT
 @click.pass_context
 def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
-    """List every backup in the catalog, oldest first, with what is unfinished or damaged.
+    """List every backup in the catalog, oldest first, then unfinished and damaged ones.
 
     Exit 1 if a manifest is damaged or a backup is missing.
     """
@@ -64,7 +67,7 @@ def list_(ctx: click.Context, /, target: str | None, output: str) -> None:
 
 
 def _report_folder(site: Site, target: str | None) -> bool:
-    """Print what else is in the folder of backups: damaged, unknown, unfinished. Whether anything is damaged."""
+    """Print damaged, unknown and unfinished backups of the backup folder; whether any is damaged."""
     from aishell.files import folder_name
 
     known = {entry.backup_id: entry for entry in site.backup_store.entries()}
@@ -109,7 +112,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         write_json(document)
         return
     title(f"{entry.backup_id}  {entry.kind} of {entry.target}")
-    proven = f"{_proven(entry)}, looked at {at(entry.verification_level_at)}"
+    proven = f"{_proven(entry)}, verified {at(entry.verification_level_at)}"
     lines = {
         "database": f"{entry.database} ({entry.engine}, {entry.identity})",
         "taken": f"{at(entry.started_at)} to {at(entry.finished_at)}",
@@ -117,7 +120,7 @@ def show(ctx: click.Context, /, backup: str, output: str) -> None:
         "method": entry.method,
         "proven": proven + (f", compared {at(entry.compared_at)}" if entry.compared_at else ""),
         "place": entry.path,
-        "copies": ", ".join(_copy(entry, name) for name in entry.copies) or "none: it is only as safe as its disk",
+        "copies": ", ".join(_copy(entry, name) for name in entry.copies) or "none: the backup is lost if its disk is",
         "depends on": ", ".join(document["rests_on"]) or "nothing",
         "basis of": ", ".join(document["basis_of"]) or "nothing",
         "pinned": "yes: retention does not apply" if entry.pinned else "no",
@@ -176,11 +179,11 @@ def _pin(site: Site, names: tuple[str, ...], pinned: bool) -> None:
 @OUTPUT
 @click.pass_context
 def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: str) -> None:
-    """Enter every backup of the folder into the catalog: after state.db was lost, or backups were moved or brought back.
+    """Enter every backup in the folder into the catalog, after state.db was lost or backups were moved or copied back.
 
-    What was proven stands beside each backup; of one without such a note nothing is proven: `aishell backups verify`.
-    One whose note cannot be read is pinned, as it may have been. Where none of those that are known is there, the disk may not be
-    mounted: that is refused. Exit 1 when a manifest is damaged.
+    Verification levels are read from a note beside each backup; verify those without one with `aishell backups verify`. A backup
+    with an unreadable note is pinned, as it may have been before. If none of the known backups is there, the disk may not be
+    mounted, and the command refuses. Exit 1 if a manifest is damaged.
     """
     from dataclasses import asdict
 
@@ -203,15 +206,15 @@ def rebuild_catalog(ctx: click.Context, /, yes: bool, all_gone: bool, output: st
         say(f"✗ {printable(folder)}: {printable(problem)}", style="red")
     for name in rebuilt.unnoted:
         unpin = command("backups", "unpin", name)
-        say(f"! {name} is pinned: its note cannot be read, and it may have been; `{unpin}`")
+        say(f"! {name} was pinned: its note cannot be read, and it may have been pinned before; `{unpin}`")
     kept = len(rebuilt.gone) - len(forgotten)
-    left = f"; {kept} missing from the folder stay: --yes forgets them" if kept else ""
+    left = f"; {kept} missing from the folder are kept: --yes forgets them" if kept else ""
     say(f"{len(rebuilt.added)} entered, {len(rebuilt.known)} known, {len(forgotten)} forgotten{left}")
     ctx.exit(1 if rebuilt.damaged else 0)
 
 
 def _may_forget(gone: Sequence[str], output: str) -> bool:
-    """Whether a person says that backups which are missing are to be forgotten."""
+    """Whether a person agrees to forget missing backups."""
     if not gone:
         return False
     say(f"missing from the folder: {few_names(gone)}", err=True)
@@ -241,7 +244,7 @@ def _line(entry: CatalogEntry) -> dict[str, Any]:
 
 
 def _copy(entry: CatalogEntry, place: str) -> str:
-    """A second place, and how the copy there was when it was last read."""
+    """A second place, with the state of the copy there when it was last read."""
     read = entry.copies_read.get(place)
     if read is None:
         return place
@@ -266,12 +269,12 @@ def _proven(entry: CatalogEntry) -> str:
 def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, copies: bool, output: str) -> None:
     """Read backups, and those they depend on, in full: all of them, those of a target, or those named.
 
-    Every file is compared with the manifest and then read by the engine's own programs. Asks nothing of the database, which
-    may be gone. What is damaged counts for nothing from then on: exit 1, naming what is wrong. With --copies the same is done to
-    what lies in second places, and a copy that is damaged counts as none; the next backup makes it anew.
+    Every file is compared with the manifest and then read by the engine's own programs. The database is not contacted.
+    A damaged backup no longer counts as one; it is reported with what is wrong, exit 1. With --copies, the copies in second
+    places are read instead; a damaged copy no longer counts, and the next backup replaces it.
     """
     if names and target is not None:
-        raise UsageError("backups are named, or chosen by --target")
+        raise UsageError("backup names and --target exclude each other")
     site = open_site(ctx)
     chosen = [site.backup_store.catalog.find(name) for name in names] if names else entries_of(site, target)
     results: list[dict[str, Any]] = []
@@ -288,7 +291,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...], target: str | None, co
 
 
 def _seen(result: Mapping[str, Any]) -> str:
-    """How far a backup is proven, or its copies, or what is wrong with it."""
+    """The verification level of a backup, or the places of its copies, or what is wrong with it."""
     if not result["sound"]:
         return str(result["problem"])
     proven = f"copied to {', '.join(result['places'])}" if "places" in result else result["rung"].replace("-", " ")
@@ -300,14 +303,14 @@ def _verified(
 ) -> Iterator[dict[str, Any]]:
     """The result for each backup, or for the copies of those that have any.
 
-    A backup that others depend on is read with them: so those come first, and it is not read twice. `sound` is None where nothing
-    was learnt of one, for want of a program, a key or a place: that is reported, and not held against it.
+    A backup that others depend on is read with them, so those come first and it is not read twice. `sound` is None for one that
+    could not be read for lack of a program, a key or a place; that is reported, but does not count as damage.
     """
     read: set[str] = set()
     for entry in reversed([one for one in chosen if one.copies] if copies else chosen):
-        sound, problem = (True, None) if entry.backup_id in read else _tried(keeper, entry, copies, read)
+        sound, problem = (True, None) if entry.backup_id in read else _read_once(keeper, entry, copies, read)
         if problem is not None and entry.backup_id not in {one.backup_id for one in site.backup_store.entries()}:
-            continue  # it was removed meanwhile, as by `prune`
+            continue  # removed meanwhile, e.g. by `prune`
         event = {"backup_id": entry.backup_id, "sound": sound, "problem": problem, "by": who()}
         site.runs.event("copies_verified" if copies else "backup_verified", event)
         known = site.backup_store.catalog.find(entry.backup_id)
@@ -322,8 +325,8 @@ def _verified(
         }
 
 
-def _tried(keeper: Keeper, entry: CatalogEntry, copies: bool, read: set[str]) -> tuple[bool | None, str | None]:
-    """Whether a backup is sound, and why not; all that was read goes into `read`."""
+def _read_once(keeper: Keeper, entry: CatalogEntry, copies: bool, read: set[str]) -> tuple[bool | None, str | None]:
+    """Whether a backup is sound, else why not. Adds the ids of all that was read to `read`."""
     try:
         _read(keeper, entry, copies)
         if not copies:
@@ -337,10 +340,10 @@ def _tried(keeper: Keeper, entry: CatalogEntry, copies: bool, read: set[str]) ->
 
 
 def _read(keeper: Keeper, entry: CatalogEntry, copies: bool) -> None:
-    """Read a backup in full, or its copies. Raises BackupError for damage, DeniedError where policy wants a question."""
+    """Read a backup in full, or its copies. Raises BackupError for damage, DeniedError if policy requires approval."""
     params, tool = {"backup_id": entry.backup_id}, "verify_copies" if copies else "validate_backup"
     verdict = keeper.judge(tool, params, entry)[1]
     if verdict.requires_approval or not verdict.safe:
-        raise DeniedError(f"policy requires approval for {tool}: run it as a tool of a run")
+        raise DeniedError(f"policy requires approval for {tool}", hint=f"run it with `{command('tools', 'run', tool)}`")
     with Screen("table").working(f"reading {entry.backup_id}"):
         keeper.call(tool, params, entry)

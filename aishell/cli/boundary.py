@@ -1,4 +1,4 @@
-"""The one boundary: whatever a command raises, a person gets one sentence, a script one document and an exit code."""
+"""The boundary of every command: an error becomes one sentence for people, or one document for scripts, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def leave(command: Callable[[], Any]) -> NoReturn:
     try:
         open_streams()
         code = command()
-        sys.stdout.flush()  # fails here where it cannot be written: at exit, Python would print a trace
+        sys.stdout.flush()  # a write error is reported here; at exit, Python would print a traceback
     except (click.Abort, KeyboardInterrupt):
         _interrupted()
-    except (Exception, SystemExit) as error:  # SystemExit: from somebody's hook or agent
-        # The reader has gone: click and rich turn that into a SystemExit.
+    except (Exception, SystemExit) as error:  # SystemExit: raised by a hook or a site's agent
+        # If the reader has closed the pipe, click and rich raise SystemExit.
         code = _silenced(1) if Output.closed_behind else _reported(error)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything is done: a Ctrl-C comes too late
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything is done: ignore a late Ctrl-C
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -39,11 +39,11 @@ def _interrupted() -> NoReturn:
 
     clients.end_running()
     hook_programs.end_running()
-    os._exit(130)  # a second Ctrl-C leaves at once: a worker may still wait for its server
+    os._exit(130)  # end at once: a worker may still wait for its server
 
 
 def _reported(error: BaseException) -> int:
-    """Say what went wrong: on standard error, and with `--output json` on standard output. The exit code."""
+    """Report an error on standard error and, with `--output json`, on standard output; the exit code."""
     known = _known(error)
     if not isinstance(error, click.exceptions.Exit):
         log_failure(error, known)
@@ -65,7 +65,7 @@ def _reported(error: BaseException) -> int:
 
 
 def _known(error: BaseException) -> AishellError:
-    """The error as one of aishell's own."""
+    """The error as an AishellError."""
     if isinstance(error, AishellError):
         return error
     if isinstance(error, click.ClickException):
@@ -76,7 +76,7 @@ def _known(error: BaseException) -> AishellError:
 
 
 def _show(error: click.ClickException) -> None:
-    """What click refuses, as every other error, with how the command is used; a group without a command is its help."""
+    """Print an error of click like every other, with the command's usage; for a group without a command, its help."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         say_lines(error.format_message(), err=True)
@@ -84,12 +84,12 @@ def _show(error: click.ClickException) -> None:
     hint = None
     if context is not None:
         usage = " ".join(context.get_usage().split()).removeprefix("Usage: ")
-        hint = f"usage: {usage}; `{context.command_path} --help` says more"
+        hint = f"usage: {usage}; see `{context.command_path} --help`"
     say_error(UsageError(error.format_message(), hint=hint))
 
 
 def say_error(error: AishellError) -> None:
-    """One sentence on standard error, and what to do."""
+    """Print an error and its hint on standard error."""
     from aishell.reporting.units import printable
 
     say(f"aishell: {printable(error.message)}", style="red", err=True)
@@ -98,14 +98,14 @@ def say_error(error: AishellError) -> None:
 
 
 def write_error(error: AishellError, **more: Any) -> None:
-    """One document on standard output."""
+    """Print an error as one JSON document on standard output."""
     from aishell.cli.console import error_document, write_json
 
     write_json({"run_id": None, "status": "failure", "error": error_document(error), **more})
 
 
 def _silenced(code: int) -> int:
-    """Standard output and error are closed: drop what is left in the buffers, so that Python ends without an error."""
+    """Redirect standard output and error to /dev/null, so that Python exits without a write error; returns `code`."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(nowhere, number)

@@ -12,7 +12,7 @@ import click
 
 from aishell.cli.ask import Outcome, answer_or_run, asked_which
 from aishell.cli.boundary import say_error, write_error
-from aishell.cli.common import OUTPUT, hear_sigterm, interactive, open_files, open_site, run_options
+from aishell.cli.common import OUTPUT, interactive, open_files, open_site, run_options, treat_sigterm_as_interrupt
 from aishell.cli.console import write_json
 from aishell.cli.logs import log_failure
 from aishell.cli.main import LazyGroup, ShowsExamples
@@ -65,7 +65,7 @@ def chat(ctx: click.Context, /, target: str | None, resume: str | None, planner:
     from aishell.state.runs import who
 
     site = open_site(ctx)
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     if resume is not None and target is not None:
         raise UsageError("--target is for a new conversation", hint="name the target in a line of this one")
     if target is not None:

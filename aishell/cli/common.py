@@ -1,4 +1,4 @@
-"""What several commands share: opening the site, common options, inputs."""
+"""Shared by several commands: opening the site, common options, inputs."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def clock_time(_: click.Context, __: click.Parameter, value: str | None) -> cloc
 
 
 def open_site(ctx: click.Context) -> Site:
-    """The site that the options before the command name; closed with the command."""
+    """Open the site named by the options before the command; it is closed with the command."""
     from aishell.site import Site
 
     return _opened(ctx, Site)
 
 
 def open_files(ctx: click.Context) -> SiteFiles:
-    """The configuration and state of that site, for commands that work on nothing else."""
+    """Open only the configuration and state of that site, for commands that contact no database."""
     from aishell.site_files import SiteFiles
 
     return _opened(ctx, SiteFiles)
@@ -68,14 +68,14 @@ def _opened(ctx: click.Context, kind: type[S]) -> S:
 
 
 def _send_spans(site: SiteFiles) -> None:
-    """Send the spans that are left, after everything else."""
+    """Send the remaining spans, after everything else."""
     lost = site.spans.close() if "spans" in site.__dict__ else None
     if lost is not None:
         say(lost, style="yellow", err=True)
 
 
 def before_command(ctx: click.Context, site: SiteFiles) -> list[str]:
-    """The options before the command that make another process of aishell work on the same site."""
+    """The options before the command with which another process works on the same site."""
     given = ctx.find_root().obj or {}
     root = site.places.root
     options = [] if root is None else ["--site", str(root.absolute())]
@@ -125,7 +125,7 @@ MAX_DURATION = click.option(
     "--max-duration",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Start no step expected to run longer than is left of this.",
+    help="Start no step expected to run longer than the rest of this time.",
 )
 JOBS = click.option(
     "--jobs", type=click.IntRange(1, 64), metavar="N", help="Steps to run at once; never two on one table."
@@ -135,7 +135,7 @@ SAFETY_LEVEL = click.option(
 )
 VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show every step in full.")
 
-#: Which databases.
+#: The databases to work on.
 target_options = _adds(TARGETS, ALL, LABEL, URL, ENVIRONMENT)
 #: How a plan is executed.
 execution_options = _adds(YES, NON_INTERACTIVE, UNTIL, MAX_DURATION, JOBS)
@@ -144,9 +144,9 @@ run_options = _adds(DRY_RUN, execution_options, SAFETY_LEVEL, OUTPUT, VERBOSE)
 
 
 def chosen_targets(site: Site, options: dict[str, Any]) -> list[str | None]:
-    """The targets that `target_options` name, which are taken out of `options`; [None] is the site's default.
+    """The targets named by `target_options`, which are removed from `options`; [None] is the site's default.
 
-    Raises UsageError for two ways at once.
+    Raises UsageError for options that exclude each other.
     """
     targets, every, label, url = (options.pop(name) for name in ("targets", "every", "label", "url"))
     ways = [bool(targets), every, label is not None, url is not None]
@@ -170,7 +170,7 @@ def _labelled(site: Site, label: str) -> list[str]:
 
 
 def require_url(text: str) -> None:
-    """Raises UsageError for a value of `--url` that is none."""
+    """Raises UsageError for a value of `--url` that is not a URL."""
     if "://" not in text:
         raise UsageError(
             "--url is not a URL", hint="write e.g. sqlite:///shop.db; for a configured target use --target"
@@ -178,13 +178,13 @@ def require_url(text: str) -> None:
 
 
 def own_target(options: dict[str, Any], target: str) -> None:
-    """Make `options` choose this target, by its name or URL, where they choose none."""
+    """Make `options` choose this target, by name or URL, if they choose none."""
     if options["targets"] or options["every"] or options["label"] is not None or options["url"] is not None:
         return
     if "://" not in target:
         options["targets"] = (target,)
         return
-    options["url"] = target  # refused where it is shown without its password
+    options["url"] = target  # a URL stored without its password is refused later
 
 
 def on_each(
@@ -196,8 +196,8 @@ def on_each(
 ) -> list[int]:
     """Do `work` on one target after the other and print what it returns as JSON; the exit codes.
 
-    An error on one of several targets is printed, and described by `failed`; the others go on. With a single target it is
-    raised.
+    An error on one of several targets is printed and becomes the document that `failed` returns; the others continue. With a
+    single target it is raised.
     """
     documents: list[Any] = []
     codes = [0]  # --all of a site without targets: nothing to do
@@ -217,9 +217,9 @@ def on_each(
 
 
 def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextManager[None]:
-    """A block at whose end notifications about it are sent. `scheduled`: heartbeats too.
+    """A block after which notifications are sent. `scheduled`: heartbeats too.
 
-    Raises SettingsError, before the block, for notifications that are configured wrongly.
+    Raises SettingsError before the block if notifications are misconfigured.
     """
     from aishell.notifying.telling import told_at_end
 
@@ -227,7 +227,7 @@ def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextMan
 
 
 def assigned(option: str, pairs: tuple[str, ...]) -> dict[str, Any]:
-    """The `key=value` of an option, each value read as YAML. Raises UsageError."""
+    """The `key=value` pairs of an option, each value read as YAML. Raises UsageError."""
     from aishell.settings.yamlfile import parse
 
     found = {}
@@ -236,13 +236,13 @@ def assigned(option: str, pairs: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise UsageError(f"{option} {pair!r} is not an assignment", hint=f"write {option} key=value")
         read = parse(value, f"{option} {key}").data
-        found[key] = value.strip() if isinstance(read, date) else read  # JSON has no dates: tools take them as texts
+        found[key] = value.strip() if isinstance(read, date) else read  # JSON has no dates: tools take them as text
     return found
 
 
 def ends(until: clock | None, max_duration: float | None, zone: tzinfo | None) -> dict[str, Any]:
-    """`--max-duration` and `--until` (today, or tomorrow when it has passed; of the host where `zone` is None) as `Site.run`
-    takes them: `deadline` of the monotonic clock and `until` of the wall clock."""
+    """`--max-duration` and `--until` as arguments of `Site.run`: `deadline`, monotonic clock, and `until`, wall clock.
+    A time of day that has passed means tomorrow; it is in `zone`, None: the host's."""
     deadline = time.monotonic() + max_duration if max_duration is not None else None
     if until is None:
         return {"deadline": deadline, "until": None}
@@ -257,8 +257,8 @@ def interactive(non_interactive: bool, output: str) -> bool:
     return not non_interactive and output != "json" and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def hear_sigterm() -> None:
-    """SIGTERM, and SIGHUP of a terminal that closes, are a Ctrl-C: cancel on the server, record, leave with 130."""
+def treat_sigterm_as_interrupt() -> None:
+    """Treat SIGTERM and SIGHUP like Ctrl-C: cancel the statement on the server, record, and exit with 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, signal.default_int_handler)

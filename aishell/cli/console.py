@@ -1,4 +1,4 @@
-"""What is printed beyond a line: one JSON document, and what rich lays out; plain when piped."""
+"""Output of more than a line: JSON documents, and text laid out by rich; plain when piped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_json(document: Any, *, indent: int | None = 2) -> None:
-    """A document on standard output; in letters that every encoding has where the terminal's is not Unicode."""
+    """Print a document on standard output, in ASCII where its encoding is not Unicode."""
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     passing(sys.stdout)(visible_json(json.dumps(plain(document), ensure_ascii=not unicode, indent=indent)) + "\n")
 
@@ -28,16 +28,16 @@ def error_document(error: AishellError) -> dict[str, Any]:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that keeps to NO_COLOR, and to 110 columns when nobody sees it."""
+    """A console that honours NO_COLOR, and has 110 columns when it is not a terminal."""
     from aishell.cli.styled import Console
 
     return Console(sys.stderr if stderr else sys.stdout)
 
 
 def sql_lines(sent: Sent) -> list[str]:
-    """A statement as it can be printed: the lines of the tool's file, with every name and value exactly as it is.
+    """A statement for printing: the lines of the tool's file, with every name and value unchanged.
 
-    What is to be known of it stands before it, as a comment.
+    Its note comes before it as a comment.
     """
     lines = (sent.shown or printable(sent.sql)).split("\n")
     return [f"-- {printable(sent.note)}:", *lines] if sent.note else lines

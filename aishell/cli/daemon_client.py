@@ -1,4 +1,4 @@
-"""Ask a daemon at its socket, for users who cannot read the site: no site is opened."""
+"""The client of a daemon's socket, for users who cannot read the site: no site is opened."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from aishell.errors import AishellError, UsageError
 SOCKET = click.option(
     "--socket", "socket_", metavar="PATH", help="Go through a daemon's socket as the current user; no site is opened."
 )
-#: What a value of an answer has to be.
+#: The type of a value in an answer.
 Kind = type | UnionType
-#: Seconds that an answer is waited for.
-_PATIENCE = 15.0
+#: Seconds to wait for an answer.
+_TIMEOUT = 15.0
 
 
 class _Connection(http.client.HTTPConnection):
     """HTTP over a unix socket, whose path may be longer than the 107 bytes of an address."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("aishell", timeout=_PATIENCE)
+        super().__init__("aishell", timeout=_TIMEOUT)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_PATIENCE)
+        self.sock.settimeout(_TIMEOUT)
         folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
@@ -46,9 +46,9 @@ class _Connection(http.client.HTTPConnection):
 
 
 def call(path: str, *names: str, body: dict[str, Any] | None = None) -> Any:
-    """What a daemon answers. `names`: the parts of the address; `body`: what is posted, else the answer is only read.
+    """Send a request to a daemon; its answer. `names`: the parts of the path; `body`: posted as JSON, None: a GET.
 
-    Raises UsageError where none is there, and what the daemon refuses, with its exit code.
+    Raises UsageError if no daemon answers, AishellError with the daemon's exit code if it refuses.
     """
     where = "/".join(["", *(quote(name, safe="") for name in names)])
     connection = _Connection(Path(path).absolute())
@@ -58,15 +58,15 @@ def call(path: str, *names: str, body: dict[str, Any] | None = None) -> Any:
         document = json.loads(response.read())
     except TimeoutError as error:
         raise UsageError(
-            f"the daemon at {path} has not answered within {_PATIENCE:.0f} s",
-            hint="it may have received the request: ask it again"
+            f"the daemon at {path} did not answer within {_TIMEOUT:.0f} s",
+            hint="it may have received the request: send it again"
             if body is not None
-            else "it is stopped, or very busy",
+            else "check whether it is stopped or very busy",
         ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UsageError(
             f"no daemon answers at {path}: {error}",
-            hint=f"it runs as `{command('schedule', 'start')}`, and its log names the socket; its group may use it",
+            hint=f"start it with `{command('schedule', 'start')}`; its log names the socket, which its group may use",
         ) from error
     finally:
         connection.close()
@@ -83,7 +83,7 @@ def call(path: str, *names: str, body: dict[str, Any] | None = None) -> Any:
 
 
 def document(path: str, *names: str, keys: Mapping[str, Kind], body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """An answer that is one object, with these keys of these types. Raises UsageError as `call`, and for any other."""
+    """An answer that is an object with these keys of these types. Raises UsageError like `call`, and for any other."""
     return fitting(path, call(path, *names, body=body), keys)
 
 
@@ -91,19 +91,19 @@ def documents(path: str, *names: str, keys: Mapping[str, Kind]) -> list[dict[str
     """An answer that is a list of such objects."""
     found = call(path, *names)
     if not isinstance(found, list):
-        raise _strange(path)
+        raise _not_a_daemon(path)
     return [fitting(path, one, keys) for one in found]
 
 
 def fitting(path: str, found: Any, keys: Mapping[str, Kind]) -> dict[str, Any]:
     """A part of an answer, with these keys of these types. Raises UsageError for any other."""
     if not isinstance(found, dict) or not all(_fits(found.get(key), kind) for key, kind in keys.items()):
-        raise _strange(path)
+        raise _not_a_daemon(path)
     return found
 
 
 def _fits(value: Any, kind: Kind) -> bool:
-    """Whether a value is of a type; `datetime` is a moment as a text."""
+    """Whether a value is of a type; `datetime` means ISO 8601 text."""
     if kind not in (datetime, datetime | None) or value is None:
         return isinstance(value, kind)
     try:
@@ -113,8 +113,8 @@ def _fits(value: Any, kind: Kind) -> bool:
     return True
 
 
-def _strange(path: str) -> UsageError:
+def _not_a_daemon(path: str) -> UsageError:
     return UsageError(
-        f"what answers at {path} does not speak as a daemon of aishell does",
-        hint="look whose socket it is, and whether the daemon is of another version",
+        f"the answer at {path} is not that of an aishell daemon",
+        hint="check whose socket it is, and whether the daemon has another version",
     )

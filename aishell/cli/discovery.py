@@ -1,4 +1,4 @@
-"""`aishell run log-cleanup --discover`: the tables that look like logs, for people and as JSON. Changes nothing."""
+"""`aishell run log-cleanup --discover`: list the tables that look like logs, for people or as JSON. Changes nothing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from aishell.services.log_discovery import Discovery
     from aishell.site import Site
 
-#: The inputs of the agent that say where to look, or go into the suggested command.
-MEANT = ("table", "tables", "date_column", "retention_days")
-#: Levels of the histogram's bars: for terminals that can draw, and for the others.
+#: The agent's inputs that choose tables or go into the suggested command.
+USED = ("table", "tables", "date_column", "retention_days")
+#: Levels of the histogram's bars, for Unicode and for other terminals.
 BARS, PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
 
@@ -45,7 +45,7 @@ def add(command: AgentCommand) -> None:
     def callback(ctx: click.Context, /, discover: bool, **options: Any) -> None:
         if discover:
             ctx.exit(discover_all(ctx, command.taken(options), **options))
-        ctx.invoke(run, **options)  # type: ignore[arg-type]  # a command that was made has one
+        ctx.invoke(run, **options)  # type: ignore[arg-type]  # a command that is built has one
 
     command.callback = callback
 
@@ -53,12 +53,10 @@ def add(command: AgentCommand) -> None:
 def discover_all(
     ctx: click.Context, inputs: dict[str, Any], *, environment: str | None, output: str, **options: Any
 ) -> int:
-    """Look at every chosen target; the exit code. Raises UsageError for an input that only a clean-up could use."""
-    unused = [name for name in inputs if name not in MEANT]
+    """Search every chosen target; the exit code. Raises UsageError for an input that only a clean-up uses."""
+    unused = [name for name in inputs if name not in USED]
     if unused:
-        raise UsageError(
-            f"--discover only looks: {unused[0]} has no meaning with it", hint="leave it out, or leave --discover out"
-        )
+        raise UsageError(f"{unused[0]} has no effect with --discover", hint=f"leave out {unused[0]} or --discover")
     site = open_site(ctx)
 
     def work(name: str) -> tuple[Any, int]:
@@ -78,7 +76,7 @@ def _discovered(site: Site, name: str, inputs: dict[str, Any], environment: str 
     from aishell.services.log_discovery import discover
 
     with site.job(Task("log_cleanup", name, input_data=inputs), environment=environment, look_only=True) as job:
-        # Without its password, and without the stars that stand for it: the driver's own files and variables may have it.
+        # Without the password and the stars that mask it: the driver's own files and variables may hold it.
         url = str(replace(job.database.credentials.url, password=None))
         place = on(url if "://" in name else job.target.name)
         return discover(
@@ -100,7 +98,7 @@ def show(out: Console, found: Discovery) -> None:
         _candidate(out, candidate, draws)
     if found.not_measured:
         out.print()
-        out.print(f"{found.not_measured} more table(s) may be logs; the likeliest of them:", style="dim")
+        out.print(f"{found.not_measured} more table(s) may be logs; the likeliest:", style="dim")
         out.print(f"  {printable(found.next_command)}", style="green", soft_wrap=True)
     disk = found.disk
     free = f"{size(disk.free_bytes)} free" if disk.free_bytes is not None else f"unknown: {disk.unknown}"
@@ -111,12 +109,12 @@ def show(out: Console, found: Discovery) -> None:
 
 
 def _grown(growth: float, tables: int, unknown: int) -> str:
-    """How fast all of them grow together; a table of which that is unknown is no table that does not grow."""
+    """The growth of all tables together, and how many of them have an unknown growth."""
     if not tables:
-        return "there is no table"
+        return "no table was found"
     if unknown == tables:
-        return "how fast these tables grow is unknown"
-    without = f", without {unknown} of which that is unknown" if unknown else ""
+        return "growth of these tables unknown"
+    without = f", without {unknown} of unknown growth" if unknown else ""
     return (f"these tables grow by {size(growth)} a day" if growth else "these tables do not grow") + without
 
 
@@ -133,8 +131,8 @@ def _candidate(out: Console, one: Candidate, draws: bool) -> None:
     if one.rows_per_day is not None:
         out.print(f"  growth {_growth(one, one.rows_per_day)}")
     for why in dict.fromkeys(one.unknown.values()):
-        what = ", ".join(name.replace("_", " ") for name, reason in one.unknown.items() if reason == why)
-        out.print(f"  unknown: {what}: {printable(why)}", style="yellow")
+        names = ", ".join(name.replace("_", " ") for name, reason in one.unknown.items() if reason == why)
+        out.print(f"  unknown: {names}: {printable(why)}", style="yellow")
     if one.command:
         out.print(f"  {printable(one.command)}", style="green", soft_wrap=True)
 
@@ -147,7 +145,7 @@ def _growth(one: Candidate, rows: float) -> str:
 
 
 def histogram(buckets: Sequence[Bucket], draws: bool) -> str:
-    """A bar for each stretch of time, as high as it has rows; any row at all is seen."""
+    """A bar for each interval, its height by the number of rows; a single row is visible."""
     levels = BARS if draws else PLAIN_BARS
     most = max((bucket.rows or 0 for bucket in buckets), default=0)
     top = len(levels) - 1
@@ -155,7 +153,7 @@ def histogram(buckets: Sequence[Bucket], draws: bool) -> str:
 
 
 def _draws() -> bool:
-    """Whether standard output takes the bars' characters."""
+    """Whether standard output can encode the bars."""
     try:
         BARS.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

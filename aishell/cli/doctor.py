@@ -1,4 +1,4 @@
-"""`aishell doctor`: is everything there that maintenance needs, and if not, what to do."""
+"""`aishell doctor`: check the prerequisites of maintenance, with a remedy for each problem."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | None, output: str) -> None:
     """Check state store, configuration, tools, connection, version, privileges, extensions, client programs, disk, backups.
 
-    And the language model, where one is configured, and what killed runs have left. Each finding comes with its remedy; for
-    roles and grants, the SQL to copy. Nothing is changed. Exit 1 with a problem. Without --target, --url and --all the
-    default target is connected to, and the backups of every target are looked at.
+    Also the language model, if one is configured, and the residue of killed runs. Each finding comes with a remedy; for
+    roles and grants, with SQL to copy. Nothing is changed. Exit 1 if there is a problem. Without --target, --url and --all,
+    the default target is checked, and the backups of every target.
     """
     if (target is not None) + (url is not None) + every > 1:
         raise UsageError("--target, --url and --all exclude each other")
@@ -60,7 +60,7 @@ def doctor(ctx: click.Context, /, target: str | None, every: bool, url: str | No
 
 
 def _site(site: Site) -> Iterator[Finding]:
-    """What has nothing to do with a target."""
+    """Findings that concern no target."""
     for look in (_state, _hold, _config, _policy, _schedules, _workflows, _notifications, _hooks, _tools):
         try:
             yield look(site)
@@ -73,14 +73,14 @@ def _state(site: Site) -> Finding:
     if not path.exists():
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not os.access(above, os.W_OK):
-            remedy = "name a writable place with --site, --state or AISHELL_SITE"
-            return Finding(PROBLEM, "state", f"{path} does not exist and cannot be made", remedy)
-        return Finding(OK, "state", f"{path} does not exist yet; the first run makes it")
+            remedy = "choose a writable place with --site, --state or AISHELL_SITE"
+            return Finding(PROBLEM, "state", f"{path} does not exist and cannot be created", remedy)
+        return Finding(OK, "state", f"{path} does not exist yet; the first run creates it")
     waiting = site.approvals.pending()
     text = f"{path}: {site.runs.count()} run(s), {len(waiting)} waiting for an approval"
     if path.stat().st_mode & 0o077:
         return Finding(
-            WARNING, "state", f"{text}; others can read it", "it may hold sensitive names and figures: chmod 600"
+            WARNING, "state", f"{text}; others can read it", "chmod 600: it may hold sensitive names and figures"
         )
     return Finding(OK, "state", text)
 
@@ -96,8 +96,8 @@ def _config(site: Site) -> Finding:
     settings = site.settings
     folder = site.places.config
     if not folder.is_dir():
-        remedy = f"`{command('init')}` makes a site"
-        return Finding(WARNING, "config", f"there is no {folder}: built-in defaults, no targets", remedy)
+        remedy = f"make a site with `{command('init')}`"
+        return Finding(WARNING, "config", f"{folder} does not exist: built-in defaults, no targets", remedy)
     default = f", default {settings.default_target}" if settings.default_target else ""
     return Finding(OK, "config", f"{folder}: {len(settings.targets)} target(s){default}, {settings.safety_level}")
 
@@ -135,9 +135,9 @@ def _notifications(site: Site) -> Finding:
         [row for row in site.outbox.recent(limit=1000, waiting=True) if row.reason] if site.state_path.exists() else []
     )
     if late:
-        why = f"{len(late)} could not be delivered yet; the last: {late[0].service}: {late[0].reason}"
+        why = f"{len(late)} could not be delivered yet; the latest: {late[0].service}: {late[0].reason}"
         return Finding(WARNING, "notifications", f"{text}; {why}", f"see `{command('notify', 'list', '--waiting')}`")
-    return Finding(OK, "notifications", f"{text}; `{command('notify', 'test')}` tries them")
+    return Finding(OK, "notifications", f"{text}; test them with `{command('notify', 'test')}`")
 
 
 def _hooks(site: Site) -> Finding:
@@ -155,7 +155,7 @@ def _tools(site: Site) -> Finding:
 
 
 def _models(site: Site) -> Iterator[Finding]:
-    """The language models that are configured, each once; nobody is asked where none is."""
+    """Findings on each configured language model."""
     from aishell.agents.configuration import configured
     from aishell.agents.loading import agent_types, load_agent
     from aishell.settings.language_models import ModelSettings
@@ -179,25 +179,28 @@ def _models(site: Site) -> Iterator[Finding]:
 
 
 def _every(site: Site) -> Iterator[Finding]:
-    """Each configured target by itself. Raises SettingsError where the configuration cannot be read."""
+    """Findings on each configured target. Raises SettingsError if the configuration cannot be read."""
     seen: dict[str, str] = {}
     for name in site.target_names:
         yield from (replace(finding, target=name) for finding in _target(site, name, seen))
 
 
 def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) -> Iterator[Finding]:
-    """What concerns the target that is wanted, else the default one. `seen`: databases that were looked at, and their targets."""
+    """Findings on the `wanted` target, else the default one. `seen`: identity of each checked database -> its target."""
     from aishell.services.doctor import examine, inspector
 
     target = _chosen(site, wanted)
     if target is None:
         yield Finding(
-            WARNING, "target", "no database was looked at", "--target, --url, or default_target in aishell.yaml"
+            WARNING,
+            "target",
+            "no database was checked",
+            "give --target or --url, or set default_target in aishell.yaml",
         )
         yield from _backups(site, None, None)
         yield from _others(site, None)
         return
-    alone = wanted is not None  # who names one asks about that one
+    alone = wanted is not None
     identity: str | None = None
     try:
         with site.look(target) as job:
@@ -213,7 +216,7 @@ def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) 
     except AishellError as error:
         yield failed("connection", error)
     if identity and seen is not None and seen.setdefault(identity, target.name) != target.name:
-        text = f"the target {seen[identity]} is the same database: work scheduled for both is done twice"
+        text = f"the target {seen[identity]} is the same database: work scheduled for both runs twice"
         yield Finding(WARNING, "same database", text, "remove one of the two from config/targets.yaml")
     yield from _backups(site, target, identity, alone=alone)
     if not alone:
@@ -221,7 +224,7 @@ def _target(site: Site, wanted: str | None, seen: dict[str, str] | None = None) 
 
 
 def _agents(site: Site, job: Job) -> Iterator[Finding]:
-    """What each agent has to say of a target that answers, as it is configured."""
+    """Findings of each configured agent on a target that answers."""
     from aishell.agents.configuration import configured
     from aishell.agents.loading import agent_types, load_agent
 
@@ -235,7 +238,7 @@ def _agents(site: Site, job: Job) -> Iterator[Finding]:
 
 
 def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
-    """What killed runs have left of a target: of one that does not answer, or was not asked, in files alone."""
+    """The residue of killed runs on a target; only that in files without a `job`."""
     from aishell.backups.leftovers import leftovers
     from aishell.execution.residue import residue
 
@@ -251,7 +254,7 @@ def _residue(site: Site, target: Target, job: Job | None) -> Iterator[Finding]:
 
 
 def _others(site: Site, target: Target | None) -> Iterator[Finding]:
-    """What killed runs have left of the other targets, as far as that can be seen without asking them."""
+    """The residue of killed runs of the other targets, without contacting them."""
     try:
         targets = [site.settings.targets[name] for name in site.target_names]
         others = [one for one in targets if target is None or one.name != target.name]
@@ -262,7 +265,7 @@ def _others(site: Site, target: Target | None) -> Iterator[Finding]:
 
 
 def _programs(site: Site) -> Path | None:
-    """The folder of the client programs, where one is configured in a file that can be read."""
+    """The configured folder of client programs, if any."""
     try:
         return site.backup_store.programs
     except UsageError:
@@ -270,7 +273,7 @@ def _programs(site: Site) -> Path | None:
 
 
 def _backups(site: Site, target: Target | None, identity: str | None, *, alone: bool = False) -> Iterator[Finding]:
-    """The last verified backup of the one that was looked at, where `identity` answered, and of every other but `alone`."""
+    """The last verified backup of the target, whose server has this `identity`, and of all others unless `alone`."""
     from datetime import UTC, datetime
 
     try:
@@ -288,9 +291,9 @@ def _backups(site: Site, target: Target | None, identity: str | None, *, alone: 
 
 
 def _chosen(site: Site, wanted: str | None) -> Target | None:
-    """The target to look at; None when none is named, or the configuration that would say cannot be read.
+    """The target to check; None if none is named, or if the configuration cannot be read.
 
-    Of a broken configuration nobody knows which target a URL leads to: its database is looked at all the same.
+    A URL is checked even then, although the target that it belongs to is unknown.
     """
     from aishell.databases.urls import read_url
     from aishell.settings.targets import PRODUCTION, Target
@@ -323,5 +326,5 @@ def _print(findings: Sequence[Finding]) -> None:
         if finding.remedy:
             words = "dim" if finding.level == OK else ""
             entry(out, "", f"→ {printable(finding.remedy)}", width + 2, words=words)
-        for line in finding.sql:  # never folded: it is there to be copied
+        for line in finding.sql:  # never wrapped: it is meant to be copied
             out.print(f"    {printable(line)}", style="dim" if line.startswith("--") else "cyan", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`aishell hold` and `aishell release`: the emergency stop, and its end."""
+"""`aishell hold` and `aishell release`: the emergency stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aishell.state.runs import who
 if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
 
-#: What a hold is made of, whoever answers.
+#: The keys of a hold.
 _HOLD: dict[str, Kind] = {"reason": str, "by": str, "since": datetime}
 
 
@@ -33,7 +33,9 @@ _HOLD: dict[str, Kind] = {"reason": str, "by": str, "since": datetime}
 )
 @click.option("--target", metavar="T", help="A target of config/targets.yaml (default: every target).")
 @click.option(
-    "--reason", metavar="TEXT", help="Reason, shown to whoever meets the hold. Without it, list the holds in force."
+    "--reason",
+    metavar="TEXT",
+    help="Reason, shown wherever the hold stops something. Without it, list the holds in force.",
 )
 @SOCKET
 @OUTPUT
@@ -58,7 +60,11 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
     if output == "json":
         write_json(control.told(placed))
         return
-    say(printable(placed.text if new else f"{placed.text}; that hold stays, and the reason given now is not recorded"))
+    say(
+        printable(
+            placed.text if new else f"{placed.text}; that hold stays in force, and the new reason is not recorded"
+        )
+    )
     if not socket_:
         _working(site, target)
     say(f"`{placed.way_out}` lifts the hold")
@@ -68,7 +74,7 @@ def _list_holds(ctx: click.Context, target: str | None, socket_: str | None, out
     from aishell.serving import control
 
     if target is not None:
-        raise UsageError("a hold needs a reason", hint="--reason TEXT says it to whoever meets the hold")
+        raise UsageError("a hold needs a reason", hint="add --reason TEXT")
     rows = documents(socket_, "hold", keys=_HOLD) if socket_ else control.held(open_files(ctx))
     if output != "json":
         rows = [{**row, "target": row["target"] or "(every target)"} for row in rows]
@@ -76,12 +82,12 @@ def _list_holds(ctx: click.Context, target: str | None, socket_: str | None, out
 
 
 def _working(site: SiteFiles, target: str | None) -> None:
-    """The runs whose step comes to its end first."""
+    """Print the runs that finish their current step first."""
     for row in site.runs.recent(limit=100, states=[RunState.EXECUTING]):
         if target not in (None, row.target, server_of(row.target)):
             continue
-        say(printable(f"run {row.id[:8]} ({row.agent} on {row.target}) stops after the step it is in"))
-        say(f"  → {command('runs', 'pause', row.id[:8])} stops a step in batches after the batch, too")
+        say(printable(f"run {row.id[:8]} ({row.agent} on {row.target}) stops after its current step"))
+        say(f"  → {command('runs', 'pause', row.id[:8])} also stops a batched step after its current batch")
 
 
 @click.command(
@@ -106,7 +112,7 @@ def release(ctx: click.Context, /, target: str | None, socket_: str | None) -> N
     say(printable(f"released: {lifted.lifted}"))
     left = site.held()
     for one in left:
-        say(printable(f"still: {one.text}"))
+        say(printable(f"still in force: {one.text}"))
     for row in site.runs.recent(limit=100, states=[RunState.PAUSED]):
         mine = target in (None, row.target, server_of(row.target))
         if mine and stopped(row) and not any(one.covers(row.target) for one in left):

@@ -1,4 +1,4 @@
-"""`aishell init`: a folder with commented configuration, room for own tools, and a database to try things on."""
+"""`aishell init`: a folder with commented configuration, a place for your own tools, and a sample database."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aishell.reporting.units import printable
 
 README = """# An aishell site
 
-`config/` says which databases there are and what may be done to them, `tools/` takes operations of your own, `state.db` (made
-at the first run, not to be committed) remembers runs, approvals and the audit log. Begin with `aishell doctor`.
+`config/` lists the databases and says what may be done to them. `tools/` holds your own operations. `state.db` is created by
+the first run and keeps runs, approvals and the audit log; do not commit it. Begin with `aishell doctor`.
 """
 TOOLS_README = """# Operations of this site
 
-One operation per file, `<engine>/<name>.sql` with engine `postgresql`, `mysql`, `sqlite` or `common`: the contract in the
-leading comment, then named blocks of SQL. `aishell tools show update_table_statistics` prints one that came with aishell;
-`aishell tools check` names file and line of what is wrong here. A file here is loaded beside those; it replaces none of them.
+One operation per file, `<engine>/<name>.sql`; the engine is `postgresql`, `mysql`, `sqlite` or `common`. A leading comment holds
+the contract; named blocks of SQL follow. `aishell tools show update_table_statistics` prints a built-in tool, and
+`aishell tools check` reports errors with file and line. Files here are added to the built-in tools; they replace none.
 """
 IGNORED = """\
 state.db*
@@ -39,9 +39,9 @@ workflow-logs/
 @click.command(cls=ShowsExamples, epilog="Examples:  aishell init   ·   aishell init /srv/shop")
 @click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), default=Path())
 def init(folder: Path) -> None:
-    """Make a site: commented configuration, a folder for own tools, and a sample database that needs maintenance.
+    """Make a site: commented configuration, a folder for your own tools, and a sample database that needs maintenance.
 
-    Existing files are kept as they are.
+    Existing files are left unchanged.
     """
     from aishell.sample import make
 
@@ -59,13 +59,13 @@ def init(folder: Path) -> None:
             else:
                 made.append(name)
     except OSError as error:
-        raise UsageError(f"no site can be made in {folder}: {error.strerror or error}") from error
+        raise UsageError(f"a site cannot be created in {folder}: {error.strerror or error}") from error
     if (folder / "sample.db").exists():
         kept.append("sample.db")
     else:
         make(folder / "sample.db")
         made.append("sample.db")
-    for title, names in (("made", made), ("kept as it was", kept)):
+    for title, names in (("created", made), ("already exists, unchanged", kept)):
         for name in names:
             say(f"{title}: {printable(folder / name)}")
     before(*(() if folder.resolve() == Path.cwd() else ("--site", str(folder))))

@@ -1,4 +1,4 @@
-"""What the commands on backups share: the gates without a run, and the question before anything is done."""
+"""Shared by the commands on backups: the safety gates outside of a run, and the confirmation before changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def keeper(site: Site) -> Keeper:
-    """Verifies, restores and removes the backups of a site without their databases."""
+    """The Keeper, which verifies, restores and removes the backups of a site without their databases."""
     from aishell.agents.backup.agent import BackupAgent
     from aishell.agents.configuration import configured
     from aishell.safety.policy import tighter
@@ -40,7 +40,7 @@ def keeper(site: Site) -> Keeper:
 
 
 def entries_of(site: Site, target: str | None) -> list[CatalogEntry]:
-    """The backups of a target, or all. Raises UnknownNameError for a target that neither has one nor is configured."""
+    """The backups of a target, or all. Raises UnknownNameError for a target that has no backup and is not configured."""
     entries = site.backup_store.entries()
     known = {entry.target for entry in entries} | set(site.settings.targets)
     if target is not None and target not in known:
@@ -49,9 +49,9 @@ def entries_of(site: Site, target: str | None) -> list[CatalogEntry]:
 
 
 def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bool, output: str) -> bool:
-    """Whether to go on, by the verdict on each target. `--yes` answers as far as policy allows; a review requires the name.
+    """Whether to proceed, by the verdict on each target. `--yes` answers as far as policy allows; a review requires the name.
 
-    Raises DeniedError for what policy refuses, UsageError when there is no one to ask.
+    Raises DeniedError if policy refuses, UsageError if there is no one to ask.
     """
     from aishell.safety.gates import preapproved
 
@@ -63,7 +63,7 @@ def agree(site: Site, verdicts: Mapping[str, Verdict], question: str, *, yes: bo
     if yes and all(not v.requires_approval or preapproved(v, yes, site.policy) for v in verdicts.values()):
         return True
     if not interactive(False, output):
-        hint = "policy does not let --yes answer for this: ask at a terminal" if yes else "say so with --yes"
+        hint = "run it at a terminal: policy does not accept --yes here" if yes else "confirm with --yes"
         why = f" ({asks})" if asks else ""
         raise UsageError(f"{question.rstrip('?')}: there is no one to ask{why}", hint=hint)
     if asks:

@@ -1,4 +1,4 @@
-"""What a plan leaves out since the role may not do it, and what an administrator runs to allow it: as people read it."""
+"""Print the steps left out of a plan for lack of privileges, with the grants that would allow them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from aishell.reporting.units import printable
 if TYPE_CHECKING:
     from aishell.cli.styled import Console
 
-#: How many objects, and how many statements, are shown without `--verbose`.
+#: Number of objects, and of statements, shown without `--verbose`.
 SHOWN = 5
 
 
 def show(out: Console, left: Sequence[Any], *, verbose: bool = False) -> None:
-    """Print `left` (LeftOut, or what it is in JSON): by object, with the reason; then the grants, to be copied."""
+    """Print `left` (LeftOut, or its JSON) by object, with the reason; then the grants to copy."""
     items: list[Mapping[str, Any]] = plain(list(left))
     by_reason: dict[str, list[str]] = {}
     for item in items:

@@ -1,4 +1,4 @@
-"""Rows for people: a table where it fits into the terminal, else a block a row; aligned text when piped; a JSON list."""
+"""Rows as a table if it fits the terminal, else as one block per row; aligned text when piped; or a JSON list."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aishell.reporting.units import cells, holds_command, printable
 if TYPE_CHECKING:
     from aishell.cli.styled import Console
 
-#: Between two columns.
+#: Blanks between two columns.
 GAP = 2
-#: A column of sentences is wrapped at its words down to this; narrower, and blocks are easier to read.
+#: A column is wrapped to this width at the least; below it, blocks are easier to read.
 NARROWEST = 24
 
 Row = Mapping[str, str]
@@ -32,10 +32,10 @@ def show_rows(
     moments: Sequence[str] = (),
     limit: int | None = None,
 ) -> None:
-    """Print rows of the same columns. No word is ever broken: an id or a name is copied whole.
+    """Print rows that have the same columns. Words are never broken, so that ids and names can be copied whole.
 
-    On a terminal, columns that say nothing are left out; where the rest is too wide, those in `least` go, the first one first.
-    `moments`: columns of moments. `limit`: how many were looked for; where there are so many, standard error says so.
+    On a terminal, empty columns are left out; if the rest is too wide, those in `least` are dropped, in order.
+    `moments`: columns that hold timestamps. `limit`: the maximum queried; a note is printed if it was reached.
     """
     if output == "json":
         write_json(list(rows))
@@ -54,7 +54,7 @@ def show_rows(
 
 
 def _fitted_table(out: Console, rows: Sequence[Row], least: Sequence[str]) -> None:
-    """A table without the columns that say nothing, and without as many of `least` as it takes; else blocks."""
+    """Print a table without empty columns and as many of `least` as necessary; else blocks."""
     first, *others = rows[0]
     filled = [first, *(name for name in others if any(row[name] for row in rows))]
     for left in range(len(least) + 1):
@@ -78,14 +78,14 @@ def _cell(value: Any, moment: bool) -> str:
 
 
 def title(text: str) -> None:
-    """A line above or below a table."""
+    """Print a line above or below a table."""
     console().print(printable(text), style="bold")
 
 
 def fitted(rows: Sequence[Row], width: int) -> dict[str, int] | None:
-    """How wide each column is, so that all fit into `width` and no word is broken; None where that cannot be.
+    """The width of each column with which all fit into `width` and no word is broken; None if that is impossible.
 
-    What is too wide is wrapped at its words, the widest column first; of a row with a command nothing is.
+    The widest columns are wrapped first; rows with a command are not wrapped.
     """
     widths = _natural(rows)
     least = {name: min(most, max(NARROWEST, _longest_word(rows, name))) for name, most in widths.items()}
@@ -103,7 +103,7 @@ def fitted(rows: Sequence[Row], width: int) -> dict[str, int] | None:
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:
-    """A text in lines of at most `width` cells; a word that is longer stays whole on a line of its own."""
+    """A text in lines of at most `width` cells; a longer word has a line of its own."""
     line = ""
     for blank, word in re.findall(r"(^ *| +)([^ ]*)", text):
         longer = f"{line}{blank}{word}"
@@ -116,7 +116,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
 
 
 def _natural(rows: Sequence[Row]) -> dict[str, int]:
-    """The width of each column as it is."""
+    """The width of each column without wrapping."""
     return {name: max(cells(name), *(cells(row[name]) for row in rows)) for name in rows[0]}
 
 
@@ -133,14 +133,14 @@ def _table(out: Console, rows: Sequence[Row], widths: Mapping[str, int]) -> None
 
 
 def _line(out: Console, row: Row, widths: Mapping[str, int], *, style: str = "") -> None:
-    """A row, in as many lines as its longest cell takes."""
+    """Print a row, in as many lines as its longest cell takes."""
     for line in zip_longest(*(wrapped(row[name], width) for name, width in widths.items()), fillvalue=""):
         padded = (f"{cell}{' ' * (width - cells(cell))}" for cell, width in zip(line, widths.values(), strict=True))
         out.print((" " * GAP).join(padded).rstrip(), style=style, soft_wrap=True)
 
 
 def _blocks(out: Console, rows: Sequence[Row]) -> None:
-    """A block a row: its first column, and below it what the others say, if anything."""
+    """Print one block per row: the first column, and below it the others that are not empty."""
     first, *others = rows[0]
     width = max(map(cells, others), default=0) + 2 * GAP
     for number, row in enumerate(rows):
@@ -153,9 +153,9 @@ def _blocks(out: Console, rows: Sequence[Row]) -> None:
 
 
 def entry(out: Console, name: str, text: str, indent: int, *, style: str = "dim", words: str = "") -> None:
-    """A name, and its text from column `indent` on; below it where a word does not fit beside it.
+    """Print a name and its text from column `indent` on, or below it if a word does not fit.
 
-    A command is left to the terminal to wrap, and so is everything that is piped.
+    Commands, and everything that is piped, are left to the terminal to wrap.
     """
     from rich.text import Text
 

@@ -1,8 +1,8 @@
-"""The log as lines of JSON: an event of the audit log each, when it is committed, and what libraries log, through structlog.
+"""The log as lines of JSON, through structlog: committed events of the audit log, and messages of libraries.
 
-A line leaves the host, the audit log does not: it has no statement's text and no values, no password, and of a URL no more than
-host and path of a database's. Libraries are heard from WARNING on, with `debug` from INFO: below, some of them tell
-URLs and what they send.
+Lines may leave the host, unlike the audit log. They hold no text or values of statements and no passwords, and of a database's
+URL only host and path. Libraries log from WARNING on, with `debug` from INFO: at lower levels, some of them log URLs and
+requests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from aishell.state.store import Store
 from aishell.telemetry.logs import LOGGER, current_context
 
 OURS = "aishell"
-#: Events that are not `info`.
+#: Levels of events, if not `info`.
 _LEVELS = {
     logging.ERROR: "step_failed step_in_doubt audit_broken configuration_refused command_failed",
     logging.WARNING: "error_occurred step_retried step_timeout approval_requested notification_failed incident_opened "
@@ -38,11 +38,11 @@ _LEVELS = {
     logging.DEBUG: "statement_sent statement_repeated statements_read batch_committed program_started",
 }
 _LEVEL_OF = {event: level for level, events in _LEVELS.items() for event in events.split()}
-#: What an event decided: a run's state, a stage, a nominal time.
-_BECAME = {"failed": logging.ERROR, "missed": logging.WARNING}
-#: What stands in the audit log alone: texts and values of statements, and what its rows are sealed by.
-_KEPT = {"sql", "values", "params", "modifications", "seal", "made", "subject"}
-#: What an event is about stands beside its name, where its data tells it.
+#: Levels by the outcome in an event's data: of a run, a stage, a nominal time.
+_LEVEL_OF_OUTCOME = {"failed": logging.ERROR, "missed": logging.WARNING}
+#: Keys that stay in the audit log: texts and values of statements, and the seals of its rows.
+_WITHHELD = {"sql", "values", "params", "modifications", "seal", "made", "subject"}
+#: Keys that are moved from an event's data to the line itself.
 _ABOUT = ("run_id", "agent", "target", "schedule", "workflow", "workflow_id", "stage")
 _FIRST = ("at", "level", "event", "number", *_ABOUT, "step_index", "step_id", "tool")
 
@@ -81,7 +81,7 @@ class LogLines:
 
     @classmethod
     def open(cls, level: str, file: str | None) -> Self:
-        """The log in a file, or on standard error, where then each line for people is a line of it, too, unless they see it.
+        """The log in a file, or on standard error, where lines for people become log lines too unless it is a terminal.
 
         Raises SettingsError for a file that cannot be written.
         """
@@ -91,8 +91,8 @@ class LogLines:
             Notices.by_line = made.notice
         return made
 
-    def hear(self, store: Store, events: Sequence[AuditEvent]) -> None:
-        """Events were committed to the audit log."""
+    def log_events(self, store: Store, events: Sequence[AuditEvent]) -> None:
+        """Log events that were committed to the audit log."""
         known = self._known.setdefault(store.path, RunNames(store))
         for one in events:
             data = json.loads(one.data)
@@ -101,42 +101,42 @@ class LogLines:
                 continue
             try:
                 whose = known.of(one.run_id, one.step_index)
-            except AishellError:  # state.db is gone, which the run itself tells of
+            except AishellError:  # state.db is gone; the run itself reports that
                 whose = {"run_id": one.run_id, "step_index": one.step_index}
             about = {name: data.pop(name) for name in _ABOUT if isinstance(data.get(name), str) and name not in whose}
-            rest = {name: value for name, value in data.items() if name not in _KEPT and value not in (None, "")}
+            rest = {name: value for name, value in data.items() if name not in _WITHHELD and value not in (None, "")}
             self._logger.log(level, one.type, at=one.at, number=one.number, **whose, **about, data=rest)
 
     def notice(self, text: str) -> None:
-        """A line for people."""
+        """Log a line that was printed for people."""
         self._logger.info("said", text=text)
 
     def failed(self, error: BaseException, known: AishellError) -> None:
-        """A command ends by an error; with its trace where nobody foresaw it."""
+        """Log the error that ends a command, with a traceback if it is unexpected."""
         data = {
             "type": type(known).__name__,
             "message": known.message,
             "hint": known.hint,
             "exit_code": known.exit_code,
         }
-        unforeseen = None if isinstance(error, AishellError) or known.exit_code == 2 else error
-        self._logger.error("command_failed", data=data, exc_info=unforeseen)
+        unexpected = None if isinstance(error, AishellError) or known.exit_code == 2 else error
+        self._logger.error("command_failed", data=data, exc_info=unexpected)
 
 
 def _level(kind: str, data: Mapping[str, Any]) -> int:
-    became = str(data.get("decision") or data.get("to"))
-    return _LEVEL_OF.get(kind) or _BECAME.get(became, logging.INFO)
+    outcome = str(data.get("decision") or data.get("to"))
+    return _LEVEL_OF.get(kind) or _LEVEL_OF_OUTCOME.get(outcome, logging.INFO)
 
 
 def _foreign(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """What a library logs, as an event of one name with its text, so that names of events are ours alone; and our details."""
+    """A library's message as the event `logged`, so that only aishell names events; aishell's own details unchanged."""
     if event["logger"] == LOGGER:
         return {name: value for name, value in event.items() if name != "logger"}
     return {"text": event.pop("event"), "event": "logged", **event}
 
 
 def _placed(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """When, where, and in which run: of what has no event of its own, as far as the thread knows."""
+    """Add time, host, process and, as far as this thread knows, the run."""
     event.setdefault("at", now())
     return {**current_context(), **event, "host": socket.gethostname(), "pid": os.getpid()}
 
@@ -152,13 +152,13 @@ def _without(value: Any) -> Any:
 
 
 def _ordered(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """What is known, without secrets, in the order of _FIRST."""
+    """The fields that are set, without secrets, in the order of _FIRST."""
     clean = {name: _without(redact(event[name])) for name in dict.fromkeys((*_FIRST, *event)) if name in event}
     return {name: value for name, value in clean.items() if value is not None}
 
 
 class _Handler(logging.Handler):
-    """Writes whole lines: processes that log into one file do not mix them. What cannot be written is event once."""
+    """Writes whole lines, so that several processes can log into one file. A write error is reported once."""
 
     def __init__(self, file: Path | None) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class _Handler(logging.Handler):
             except OSError as error:
                 raise SettingsError(
                     f"the log file {file} cannot be written: {error.strerror}",
-                    hint="make its folder, or name another file: --log-file, AISHELL_LOG_FILE, or `logging:` in aishell.yaml",
+                    hint="create its folder, or set another file: --log-file, AISHELL_LOG_FILE, or `logging:` in aishell.yaml",
                 ) from error
 
     def _opened(self, file: Path) -> int:
@@ -179,7 +179,7 @@ class _Handler(logging.Handler):
         return os.open(file, flags, 0o600)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Libraries are not heard below INFO, whatever a logger of theirs was set to."""
+        """Drop messages of libraries below INFO, whatever level their loggers have."""
         return (record.name in (OURS, LOGGER) or record.levelno >= logging.INFO) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -188,11 +188,11 @@ class _Handler(logging.Handler):
             self._reopen_moved()
             while line:
                 line = line[os.write(self._number, line) :]
-        except Exception as error:  # whatever it is, the work goes on
-            self._say(error)
+        except Exception as error:  # a failing log must not stop the work
+            self._report(error)
 
     def _reopen_moved(self) -> None:
-        """Go on in a new file where a rotation has moved the old one away."""
+        """Open a new file if rotation has moved the old one."""
         if self._file is None:
             return
         try:
@@ -203,7 +203,7 @@ class _Handler(logging.Handler):
             old, self._number = self._number, self._opened(self._file)
             os.close(old)
 
-    def _say(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         if not self._reported and self._file is not None:
             self._reported = True
             say(f"the log {self._file} cannot be written: {error}", err=True)

@@ -1,6 +1,6 @@
-"""Whether this process logs in lines of JSON, as `--log-…`, AISHELL_LOG_… or `logging:` of aishell.yaml say.
+"""Start the JSON log of this process if `--log-…`, AISHELL_LOG_… or `logging:` in aishell.yaml asks for it.
 
-Where it does not, nothing of that is imported: commands must not get slower for it.
+Otherwise nothing is imported for it, so that commands do not become slower.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from aishell.settings.settings import Logging
     from aishell.site_files import SiteFiles
 
-#: What begins the names of environment variables that go before `logging:`.
+#: Prefix of the environment variables, which override `logging:`.
 _PREFIX = "AISHELL_LOG_"
-#: A line that may name `logging:`, and is no comment.
+#: A line that may name `logging:` and is not a comment.
 _NAMED = re.compile(rb"^[^#\n]*\blogging\b", re.MULTILINE)
 
 
@@ -34,11 +34,11 @@ class _Open:
 
 
 def begin(site: SiteFiles, given: Mapping[str, str | None]) -> None:
-    """Log what happens in a site from here on. `given`: the `format`, `level` and `file` of the command line.
+    """Start logging a site's events. `given`: the `format`, `level` and `file` of the command line.
 
     Raises UnknownNameError for a variable with an unknown value, SettingsError for a `--log-file` that cannot be written.
-    A wrong `logging:` is only a warning here: commands that need the configuration fail by themselves, and an emergency stop
-    needs none.
+    An invalid `logging:` is only a warning here: commands that need the configuration fail by themselves, and an emergency
+    stop needs none.
     """
     try:
         wanted = _chosen(site.places.config, given)
@@ -53,17 +53,17 @@ def begin(site: SiteFiles, given: Mapping[str, str | None]) -> None:
             raise
         say(printable(f"nothing is logged: {error.message}"), err=True)
         return
-    site.hears = _Open.lines.hear
+    site.event_listener = _Open.lines.log_events
 
 
 def log_failure(error: BaseException, known: AishellError) -> None:
-    """A command ends by an error: an event of its own, where anything is logged."""
+    """Log the error that ends a command, if there is a log."""
     if _Open.lines is not None:
         _Open.lines.failed(error, known)
 
 
 def _chosen(config: Path, given: Mapping[str, str | None]) -> Logging | None:
-    """The settings in force; None where nothing names any. Who names a level or a file wants lines."""
+    """The settings in force, None if there are none. A level or a file alone implies JSON."""
     named = {
         name: given.get(name) or os.environ.get(f"{_PREFIX}{name.upper()}") or None
         for name in ("format", "level", "file")
@@ -85,8 +85,8 @@ def _chosen(config: Path, given: Mapping[str, str | None]) -> Logging | None:
 
 
 def _mentions(file: Path) -> bool:
-    """Whether a file may name `logging:`: to read it as YAML takes longer than most commands do."""
+    """Whether a file may name `logging:`. Parsing it as YAML would take longer than most commands do."""
     try:
         return _NAMED.search(file.read_bytes()) is not None
     except OSError:
-        return False  # reported by what needs the file
+        return False  # reported by commands that need the file

@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from aishell.cli import run as runs
-from aishell.cli.common import ENVIRONMENT, chosen_targets, hear_sigterm, notifying, on_each, open_site, run_options
+from aishell.cli.common import (
+    ENVIRONMENT,
+    chosen_targets,
+    notifying,
+    on_each,
+    open_site,
+    run_options,
+    treat_sigterm_as_interrupt,
+)
 from aishell.cli.console import write_json
 from aishell.cli.main import ShowsExamples
 from aishell.cli.output import Screen
@@ -136,7 +144,7 @@ def apply(
     from aishell.execution.result import contract
 
     site = open_site(ctx)
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     site.trust.check(file)  # a plan says what is run, as a site does
     plan = saved_plan.read(file)
     screen = Screen(output, verbose=verbose)

@@ -16,7 +16,6 @@ from aishell.cli.common import (
     assigned,
     chosen_targets,
     ends,
-    hear_sigterm,
     interactive,
     notifying,
     on_each,
@@ -24,6 +23,7 @@ from aishell.cli.common import (
     open_site,
     run_options,
     target_options,
+    treat_sigterm_as_interrupt,
 )
 from aishell.cli.console import error_document
 from aishell.cli.main import LazyGroup, ShowsExamples
@@ -151,7 +151,7 @@ def run_all(
 ) -> int:
     """Run a task on every chosen target, one after the other; the exit code. `then`: shows what else there is for people."""
     site = open_site(ctx)
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     names = site.servers.expand(chosen_targets(site, options))
 
     def work(name: str) -> tuple[dict[str, Any], int]:

@@ -13,13 +13,13 @@ from aishell.cli.common import (
     OUTPUT,
     VERBOSE,
     execution_options,
-    hear_sigterm,
     notifying,
     open_files,
     open_site,
     own_target,
     run_options,
     target_options,
+    treat_sigterm_as_interrupt,
 )
 from aishell.cli.console import console, write_json
 from aishell.cli.listing import show_rows, title
@@ -157,7 +157,7 @@ def resume(
     from aishell.execution.result import contract
 
     site = open_site(ctx)
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     screen = Screen(output, verbose=verbose)
     row = site.runs.find(run_id)
     zone = site.settings.targets[row.target].zone if row.target in site.settings.targets else None

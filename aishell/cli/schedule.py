@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aishell.cli.common import OUTPUT, before_command, hear_sigterm, notifying, open_files, open_site
+from aishell.cli.common import OUTPUT, before_command, notifying, open_files, open_site, treat_sigterm_as_interrupt
 from aishell.cli.listing import show_rows
 from aishell.cli.main import LazyGroup
 from aishell.cli.output import Screen
@@ -227,7 +227,7 @@ def run_due(ctx: click.Context, /) -> None:
     from aishell.scheduling.starting import remove_old_logs, settle_all
 
     site = open_files(ctx)
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     codes = [0]
     with notifying(site, scheduled=True):
         for row in settle_all(site, datetime.now(UTC)):
@@ -247,7 +247,7 @@ def work(ctx: click.Context, /, number: int) -> None:
     from aishell.cli import workflow
     from aishell.scheduling import working
 
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     site, screen = open_site(ctx), Screen("table")
     with screen.progress() as observer:
         result = working.work(site, number, observer, options=before_command(ctx, site))

@@ -21,10 +21,10 @@ from aishell.cli.common import (
     chosen_targets,
     clock_time,
     ends,
-    hear_sigterm,
     notifying,
     open_files,
     open_site,
+    treat_sigterm_as_interrupt,
 )
 from aishell.cli.console import error_document, write_json
 from aishell.cli.listing import show_rows, title
@@ -75,7 +75,7 @@ def workflow(
     Each stage on a target is a run and a process of its own; a step needing approval waits for `aishell approvals` (exit 3).
     Killed at any moment, it resumes where it stopped with --resume, each stage once.
     """
-    hear_sigterm()
+    treat_sigterm_as_interrupt()
     if number is not None:
         ctx.exit(_work(open_site(ctx), number))
     if (name is None) == (again is None):

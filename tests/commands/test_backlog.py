@@ -134,7 +134,7 @@ def test_what_a_window_of_nothing_left_is_shown_and_done_first_and_goes_when_it_
     assert all(steps[name]["rationale"].startswith("Left over from an earlier window") for name in told)
     done = aishell.maintenance("full").expect(0).json
     assert listed(aishell) == []
-    assert aishell("backlog", "list").expect(0).out == "nothing is left over\n"
+    assert aishell("backlog", "list").expect(0).out == "the backlog is empty\n"
     report = next(a["output"]["report"] for a in done["actions_taken"] if a["step_id"] == "report")
     assert "## Backlog" in report
     assert "The backlog is empty again" in report

@@ -187,8 +187,8 @@ def test_people_see_bars(db: Any, aishell: Aishell) -> None:
     ("more", "said"),
     [
         (("--table", "ap_log"), "unknown table 'ap_log'"),
-        (("--max-rows", "5"), "max_rows has no meaning with it"),
-        (("--where", "id=5"), "filters has no meaning with it"),
+        (("--max-rows", "5"), "max_rows has no effect with --discover"),
+        (("--where", "id=5"), "filters has no effect with --discover"),
         (("--retention-days", "0"), "0 is not in the range 1<=x<=36525"),
     ],
 )
@@ -281,8 +281,8 @@ def test_growth_that_is_unknown_is_not_called_none(sqlite: Any, aishell: Aishell
     make(sqlite, "app_log")
     sqlite.execute("CREATE TABLE undated_log (id integer PRIMARY KEY, note text)")
     both = look(aishell, sqlite, "--table", "app_log", "--table", "undated_log", output="table").expect(0)
-    assert "a day, without 1 of which that is unknown" in both.out
+    assert "a day, without 1 of unknown growth" in both.out
     one = look(aishell, sqlite, "--table", "undated_log", output="table").expect(0)
-    assert "how fast these tables grow is unknown" in one.out
+    assert "growth of these tables unknown" in one.out
     assert "do not grow" not in one.out
     assert look(aishell, sqlite, "--table", "undated_log").expect(0).json["disk"]["growth_unknown"] == 1

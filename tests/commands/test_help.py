@@ -79,4 +79,4 @@ def test_what_is_called_wrongly_is_told_as_every_other_error(aishell: Aishell):
     said = aishell("run", "maintenance", "--tpye", "quick").expect(2)
     first, second = said.err.splitlines()
     assert first.startswith("aishell: No such option '--tpye'")
-    assert second == "  → usage: aishell run maintenance [OPTIONS]; `aishell run maintenance --help` says more"
+    assert second == "  → usage: aishell run maintenance [OPTIONS]; see `aishell run maintenance --help`"

@@ -116,7 +116,7 @@ def test_what_an_older_aishell_archived_is_loaded_whole_and_said_to_be_unknown(a
     (archive,) = archives_of(aishell)
     assert archive["rows_left_out"] is archive["rows_in_doubt"] is None
     for told in ("list", "verify"):
-        assert "(deletion not noted)" in aishell("archives", told).expect(0).out
+        assert "(deletion not recorded)" in aishell("archives", told).expect(0).out
     loaded = load(aishell, db, archive)
     assert any("is not written down" in warning for warning in loaded["output_data"]["warnings"])
     assert seen() == before

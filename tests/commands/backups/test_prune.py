@@ -38,7 +38,7 @@ def test_what_goes_and_stays_is_shown_with_the_rule(aishell, shop):
         old: "goes", full: "stays", increment: "stays",
     }  # fmt: skip
     assert len(listed(aishell)) == 3
-    assert "say so with --yes" in aishell("backups", "prune").expect(2).err
+    assert "confirm with --yes" in aishell("backups", "prune").expect(2).err
     document = prune(aishell, "--yes")
     assert document["removed"] == [old]
     assert document["removed_bytes"] > 0
@@ -153,7 +153,7 @@ def test_what_runs_have_left_goes_when_they_are_over(aishell, shop):
     assert f"runs cancel {run[:8]}" in kept[str(mine)]
     assert "this site knows no such run" in kept[str(alien)]
     set_state(aishell, "cancelled")
-    assert "say so with --yes" in aishell("backups", "prune", "--set", "count=1").expect(2).err
+    assert "confirm with --yes" in aishell("backups", "prune", "--set", "count=1").expect(2).err
     gone = {row["path"]: row["removed"] for row in prune(aishell, *arguments)["unfinished"]}
     assert gone == {str(mine): True, str(alien): False}
     assert (mine.exists(), alien.exists()) == (False, True)

@@ -178,7 +178,7 @@ def test_runs_without_an_end_measure_no_window(store):
 
 
 def test_what_was_no_longer_needed_did_not_become_less_by_work(store):
-    """Each night ten come, six are done, and four become needless: nothing is left over, and the window is too small."""
+    """Each night ten come, six are done, and four become needless: the backlog is empty, and the window is too small."""
     standing: list[str] = []
     short: list = []
     for night in range(5):
