@@ -328,11 +328,11 @@ def odd(place: Path) -> Iterator[Callable[[str | None], str]]:
 @pytest.mark.parametrize("text", ["[]", '{"id": 5}', '"x"', "null", "{}"])
 @pytest.mark.parametrize("words", [("approvals", "show", "1b2c"), ("hold", "--reason", "x")], ids=["show", "hold"])
 def test_an_answer_of_another_shape_is_none_of_a_daemons(aishell: Aishell, odd, text: str, words: tuple[str, ...]):
-    assert "does not speak as a daemon" in aishell(*words, "--socket", odd(text)).expect(2).err
+    assert "is not that of an aishell daemon" in aishell(*words, "--socket", odd(text)).expect(2).err
 
 
 def test_a_daemon_that_is_stopped_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, odd):
-    monkeypatch.setattr("aishell.cli.daemon_client._PATIENCE", 0.2)
+    monkeypatch.setattr("aishell.cli.daemon_client._TIMEOUT", 0.2)
     with pytest.raises(AishellError, match="did not answer within"):
         call(odd(None), "approvals")
 
