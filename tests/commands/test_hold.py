@@ -83,7 +83,7 @@ def test_it_is_on_one_target_or_on_all_and_each_is_lifted_by_itself(shop: Aishel
     run(shop, target="crm").expect(0)
     shop("hold", "--reason", "everything").expect(0)
     run(shop, target="crm").expect(5)
-    assert "still: shop is on hold" in shop("release").expect(0).out
+    assert "still in force: shop is on hold" in shop("release").expect(0).out
     run(shop).expect(5)
     assert "release --target shop" in shop("release").expect(2).err
     shop("release", "--target", "shop").expect(0)

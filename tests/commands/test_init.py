@@ -42,8 +42,8 @@ def test_what_is_there_is_kept_and_named(aishell, tmp_path):
     said = aishell("init", str(folder)).expect(0)
     for path, text in mine.items():
         assert path.read_text() == text
-        assert f"kept as it was: {path}" in said.out
-    assert f"made: {folder / 'config' / 'policy.yaml'}" in said.out
+        assert f"already exists, unchanged: {path}" in said.out
+    assert f"created: {folder / 'config' / 'policy.yaml'}" in said.out
 
 
 def test_twice_changes_nothing(aishell, tmp_path):
@@ -63,4 +63,4 @@ def test_the_current_folder_needs_no_site_option(aishell):
 def test_a_place_where_nothing_can_be_made(aishell, tmp_path):
     (tmp_path / "file").write_text("x")
     said = aishell("init", str(tmp_path / "file" / "site")).expect(2)
-    assert "no site can be made" in said.err
+    assert "a site cannot be created" in said.err
