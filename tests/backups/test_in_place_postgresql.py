@@ -112,7 +112,7 @@ def test_it_refuses_while_sessions_are_there_unless_they_are_to_be_ended(shop: I
         waiting = shop.restore(backup).expect(3)
         refused = shop.approved(waiting).expect(1)
         message = refused.json["error"]["message"]
-        assert "1 session(s) are in" in message
+        assert "is used by 1 session(s)" in message
         assert "application the shop" in message
         assert "user postgres" in message
         assert application.execute(ORDERS).fetchall() == [(0, None)]

@@ -306,7 +306,7 @@ def test_without_a_binary_log_there_are_no_increments(mariadb: MariadbDatabase, 
 
 
 def test_an_increment_on_nothing_and_on_another_database(tried: Tried, shop: MariadbDatabase, logging_server) -> None:
-    with pytest.raises(BackupError, match="no verified backup"):
+    with pytest.raises(BackupError, match="no verified mariadb-dump backup"):
         tried.call("backup_database_incremental")
     tried.backed_up()
     entry = tried.backed_up("incremental")  # nothing happened since

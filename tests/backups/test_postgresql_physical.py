@@ -167,12 +167,12 @@ def test_a_new_tablespace_needs_a_new_full_backup(physical: Physical) -> None:
         database.server.own(place)
     database.execute(f"CREATE TABLESPACE later LOCATION '{place}'")
     try:
-        with pytest.raises(BackupError, match="a tablespace was made"):
+        with pytest.raises(BackupError, match="a tablespace was created"):
             physical.increment()
     finally:
         database.execute("DROP TABLESPACE later")
         shutil.rmtree(place)
-    with pytest.raises(BackupError, match="a tablespace was made"):  # gone again, but recovery would make it
+    with pytest.raises(BackupError, match="a tablespace was created"):  # gone again, but recovery would make it
         physical.increment()
 
 

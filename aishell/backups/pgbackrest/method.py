@@ -1,4 +1,4 @@
-"""PostgreSQL by pgbackrest: the files lie in its repository, what it says of them and our manifest in the folder of backups."""
+"""PostgreSQL by pgbackrest: the data is in its repository; our manifest and its own info are in the backup folder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 
 from aishell.backups.create.making import Work, Written, full_needed, make, parent_of, total
 from aishell.backups.methods import Chain, Physical
-from aishell.backups.pgbackrest.reach import (
+from aishell.backups.pgbackrest.stanza import (
     EMPTY,
     OK,
-    Reach,
+    Access,
     Set,
     Stanza,
     account_of,
     damage,
-    missing,
+    missing_segments,
     percent,
     version_of,
     warnings,
@@ -43,63 +43,63 @@ from aishell.running.context import Context
 NAME = "pgbackrest"
 #: Our kinds of backup -> pgbackrest's.
 TYPES = {FULL: "full", INCREMENTAL: "incr"}
-#: What a backup has of all databases, as for pg_basebackup.
+#: The database in the manifest of a backup of all databases, as for pg_basebackup.
 CLUSTER = "(the whole cluster)"
 INFO = "info.json"
-#: What a set is annotated with: the step that made it, and the transaction by which a restore to a moment finds its end.
+#: Annotations of a set: the step that made it, and the time and LSN of the transaction that a restore to a moment ends at.
 STEP, AT, LSN = "aishell", "aishell-at", "aishell-lsn"
-#: Bytes of its log that are looked at for how far it has come.
+#: Bytes at the end of its log that are searched for the progress.
 _TAIL = 4096
 
 
 def backup(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`backup_pgbackrest`. Raises BackupError before anything is written where it could not be made, or not of this server."""
+    """`backup_pgbackrest`. Raises BackupError, before anything is written, if it cannot be made or is of another server."""
     kind = next(kind for kind, type_ in TYPES.items() if type_ == params["type"])
     with working(tool, params, context) as work:
-        stanza = ready(work)
+        stanza = require_ready(work)
         parent = parent_in(work, stanza) if kind == INCREMENTAL else None
-    plain = replace(store_of(context), recipients=())  # the rows are not in what we write: pgbackrest encrypts them
+    plain = replace(store_of(context), recipients=())  # our folder has no rows; pgbackrest encrypts them
     return make(tool, params, replace(context, backups=plain), PgBackRestMethod(), kind=kind, parent=parent)
 
 
 class PgBackRestMethod(Physical):
-    """Sets in a repository of pgbackrest's, which each backup names by its label."""
+    """Backup sets in a pgbackrest repository, each identified by its label."""
 
     name = NAME
     programs = frozenset({"pgbackrest", "postgres", "pg_amcheck"})
     keeps_elsewhere = True
 
     def write(self, work: Work) -> Written:
-        return made(work, FULL)
+        return make_set(work, FULL)
 
     def increment(self, work: Work) -> Written:
-        return made(work, INCREMENTAL)
+        return make_set(work, INCREMENTAL)
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
-        """The set is there, as it was, and pgbackrest has read every file of it and its WAL back from the repository."""
-        reach, label = Reach.of(manifest.details), manifest.position["label"]
-        stanza, _ = reach.read(work)
+        """Check that the set is unchanged, and let pgbackrest read all of its files and WAL in the repository."""
+        access, label = Access.of(manifest.details), manifest.position["label"]
+        stanza, _ = access.read(work)
         found = stanza.find(label)
         if found is None:
-            how = f"pgbackrest expires by rules of its own, such as repo{reach.repo}-retention-full"
-            raise BackupError(f"{label} is no longer in {reach.named}: {stanza.message}", hint=how)
+            how = f"check pgbackrest's own retention, such as repo{access.repo}-retention-full"
+            raise BackupError(f"{label} is no longer in {access.named}: {stanza.message}", hint=how)
         if stanza.systems[found.database] != manifest.details["system"] or found.lsn[1] != manifest.position["lsn"]:
-            raise BackupError(f"{label} in {reach.named} differs from the one that was made")
+            raise BackupError(f"{label} in {access.named} differs from the backup that was made")
         if found.error:
             raise BackupError(f"{label} has pages with wrong checksums: the server's own files are damaged")
         segments = segments_of(manifest)
-        listed, _ = reach.ask(
+        listed, _ = access.ask(
             work,
             "segments",
-            folder=f"archive/{reach.stanza}/{stanza.archives.get(found.database)}",
-            names=f"^({'|'.join(sorted({name[:16] for name in segments}))})/.*-",  # the folders that hold them
+            folder=f"archive/{access.stanza}/{stanza.archives.get(found.database)}",
+            names=f"^({'|'.join(sorted({name[:16] for name in segments}))})/.*-",  # their folders
         )
-        damaged = [*missing(listed, segments), *damage(_verified(work, reach), found, segments)]
+        damaged = [*missing_segments(listed, segments), *damage(_verified(work, access), found, segments)]
         if damaged:
-            raise BackupError(f"{label} in {reach.named} is damaged: {few(damaged)}")
+            raise BackupError(f"{label} in {access.named} is damaged: {few(damaged)}")
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
-        """Into a new folder, which a server of the same version is then started on; it fetches WAL from the repository."""
+        """Restore into a new folder; a server of the same version started there fetches WAL from the repository."""
         if tables:
             raise BackupError("a physical backup is restored as a whole")
         restore(work, chain, place, until)
@@ -108,54 +108,54 @@ class PgBackRestMethod(Physical):
         return recovery.prove(work, place)
 
     def release(self, work: Work, manifest: BackupManifest, *, check_only: bool) -> None:
-        """Let pgbackrest expire the set. Raises BackupError where others rest on it, that would go with it."""
-        reach, label = Reach.of(manifest.details), manifest.position["label"]
-        stanza, _ = reach.read(work)
+        """Let pgbackrest expire the set. Raises BackupError if others depend on it, which would be removed too."""
+        access, label = Access.of(manifest.details), manifest.position["label"]
+        stanza, _ = access.read(work)
         if stanza.find(label) is None:
             return
         if [one.label for one in stanza.sets if one.kind == FULL] == [label]:
-            why = f"pgbackrest keeps {label}, the only full one in {reach.named}"
-            raise BackupError(f"{manifest.backup_id} stays: {why}")
+            why = f"{label} is the only full backup in {access.named}"
+            raise BackupError(f"{manifest.backup_id} cannot be removed: {why}")
         if others := stanza.dependents(label):
-            why = f"{manifest.backup_id} stays: {few(others)} in {reach.named} cannot be restored without {label}"
-            raise BackupError(why, hint="pgbackrest's own retention removes them together")
+            why = f"{manifest.backup_id} cannot be removed: {few(others)} in {access.named} depend on {label}"
+            raise BackupError(why, hint="let pgbackrest's own retention remove them together")
         if not check_only:
-            reach.run(work, "expire", label=label)
+            access.run(work, "expire", label=label)
 
 
 def segments_of(manifest: BackupManifest) -> list[str]:
-    """The WAL segments without which the set is not consistent."""
+    """The WAL segments that make the set consistent."""
     begin, end = (wal.number_of(manifest.position[name]) for name in ("start_lsn", "lsn"))
     size = manifest.details["segment_bytes"]
     return wal.Segments(manifest.position["timeline"], begin // size * size, -(-end // size) * size, size).names
 
 
-def _verified(work: Work, reach: Reach) -> str:
-    """What `verify` says of the whole repository, which it reads once for all the links of a chain."""
-    kept = work.folder / f".verified-{reach.repo}-{reach.stanza}"
+def _verified(work: Work, access: Access) -> str:
+    """The output of `verify`, which reads the whole repository once for all backups of a chain."""
+    kept = work.folder / f".verified-{access.repo}-{access.stanza}"
     if not kept.exists():
-        output, said = reach.ask(work, "verify")
+        output, messages = access.ask(work, "verify")
         with writing(kept):
-            kept.write_text(f"{output}\n{said}", encoding="utf-8")
+            kept.write_text(f"{output}\n{messages}", encoding="utf-8")
     return kept.read_text(encoding="utf-8")
 
 
 def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
-    """A new data directory, under its name when it is whole; a server of the same version recovers at its first start.
+    """Make a new data directory; a server of the same version recovers when it is first started there.
 
-    Nothing of the source is touched: tablespaces go beside the data, links inside it become folders. The restored server goes
-    on fetching WAL from the repository, and archives nothing.
+    The source is not touched: tablespaces are restored beside the data, and links in it become folders. The restored server
+    fetches WAL from the repository and archives nothing.
     """
     new = NewCluster.of(work, named)
     manifest, moment = _chosen(chain, until)
-    reach = Reach.of(manifest.details)
-    if new.is_there():
+    access = Access.of(manifest.details)
+    if new.already_made():
         return
     with new.made(manifest.source_bytes or 0):
         for folder in (new.unfinished, new.waiting):
             folder.mkdir(mode=0o700)
-            scratch_server.own(folder, reach.user())
-        reach.run(
+            scratch_server.own(folder, access.user())
+        access.run(
             work,
             "fetch_set",
             label=manifest.position["label"],
@@ -163,20 +163,20 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
             spaces=new.waiting,
             type="immediate" if moment is None else "time",
             moment=moment,
-            fetch=_fetch(work, reach, new.place),
+            fetch=_restore_command(work, access, new.place),
             size=lambda: total(new.unfinished.rglob("*")),
             expected=manifest.source_bytes or 0,
         )
-        # The one target comes last: a server refuses even an empty other one behind it.
+        # The recovery target comes last: a server rejects even an empty other one after it.
         name, value = ("recovery_target", "immediate") if moment is None else ("recovery_target_time", moment)
         settings = {other: text for other, text in recovery.QUIET.items() if other != name} | {name: value}
         recovery.configure(new, settings, False)
         _relink(new)
-        scratch_server.own(new.unfinished, reach.user())
+        scratch_server.own(new.unfinished, access.user())
 
 
 def _chosen(chain: Chain, until: str | None) -> tuple[BackupManifest, str | None]:
-    """The set to begin with, and the moment as PostgreSQL takes it. Raises BackupError for one that these backups do not hold."""
+    """The set to restore and the moment as PostgreSQL reads it. Raises BackupError for a moment that the chain does not cover."""
     links = [manifest for _, manifest in chain]
     if until is None:
         return links[-1], None
@@ -184,23 +184,23 @@ def _chosen(chain: Chain, until: str | None) -> tuple[BackupManifest, str | None
     first, last = links[0].details["ended_at"], links[-1].details["reaches"]
     begun = [one for one in links if datetime.fromisoformat(one.details["ended_at"]) <= moment]
     if not begun or moment > datetime.fromisoformat(last):
-        why = f"{until} cannot be restored from {links[-1].backup_id}, which reaches from {first} to {last}"
-        raise BackupError(why, hint="a later increment reaches further")
+        why = f"{until} cannot be restored from {links[-1].backup_id}, which covers {first} to {last}"
+        raise BackupError(why, hint="choose a moment in that range, or a later increment")
     later = links[links.index(begun[-1]) + 1 :]
     new = {space for one in later for space in one.details["tablespaces"]} - set(begun[-1].details["tablespaces"])
-    if new:  # recovery makes it where it was: on the source's own machine, over the source's files
-        why = f"a tablespace was made between {begun[-1].backup_id} and {until}"
+    if new:  # recovery recreates it at its old path: on the source's own host, over the source's files
+        why = f"a tablespace was created between {begun[-1].backup_id} and {until}"
         raise BackupError(why, hint="restore to another moment")
     return begun[-1], moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")
 
 
-def _fetch(work: Work, reach: Reach, place: Path) -> str:
-    """What the restored server gets its WAL with: pgbackrest would name the folder that it was restored into."""
+def _restore_command(work: Work, access: Access, place: Path) -> str:
+    """The restore_command of the restored server: pgbackrest's own would name the unfinished folder."""
     words = [
         work.clients.path("fetch_set"),
-        *([f"--config={reach.config}"] if reach.config else []),
-        f"--stanza={reach.stanza}",
-        f"--repo={reach.repo}",
+        *([f"--config={access.config}"] if access.config else []),
+        f"--stanza={access.stanza}",
+        f"--repo={access.repo}",
         f"--pg1-path={place}",
         "archive-get",
     ]
@@ -217,67 +217,67 @@ def _relink(new: NewCluster) -> None:
         new.waiting.rmdir()
 
 
-def ready(work: Work) -> Stanza:
-    """What is in the repository. Raises BackupError where a backup would fail, or would be one of another server."""
+def require_ready(work: Work) -> Stanza:
+    """The stanza in the repository. Raises BackupError if a backup would fail, or would be of another server."""
     state = work.query("cluster")[0]
-    reach = _reach(work, state)
-    version_of(reach, work)
+    access = _access(work, state)
+    version_of(access, work)
     if state["standby"]:
         raise BackupError("the server is a standby", hint="make the backup on the primary")
-    stanza, _ = reach.read(work)
+    stanza, _ = access.read(work)
     if stanza.code not in (OK, EMPTY):
-        how = f"pgbackrest --stanza={reach.stanza} stanza-create makes it"
-        raise BackupError(f"{reach.named}: {stanza.message}", hint=how)
+        how = f"create it with pgbackrest --stanza={access.stanza} stanza-create"
+        raise BackupError(f"{access.named}: {stanza.message}", hint=how)
     if stanza.system != state["system"]:
-        why = f"{reach.named} belongs to the system {stanza.system}, and the target is the system {state['system']}"
+        why = f"{access.named} belongs to the system {stanza.system}, but the target is {state['system']}"
         raise BackupError(why, hint="name the stanza of this server in `pgbackrest:` of the target")
     if work.backup_store.recipients and stanza.cipher == "none":
-        how = f"set repo{reach.repo}-cipher-type in pgbackrest's configuration"
-        raise BackupError(f"backups are to be encrypted (`backup_recipients`), and {reach.named} is not", hint=how)
-    reach.run(work, "check")
+        how = f"set repo{access.repo}-cipher-type in pgbackrest's configuration"
+        raise BackupError(f"backups must be encrypted (`backup_recipients`), but {access.named} is not", hint=how)
+    access.run(work, "check")
     return stanza
 
 
 def parent_in(work: Work, stanza: Stanza) -> tuple[CatalogEntry, BackupManifest]:
-    """The catalog's entry of the set that pgbackrest will go on from. Raises BackupError where it has none that is verified."""
-    newest, reach = stanza.newest, _reach(work, work.query("cluster")[0])
+    """The catalog's entry of the set that pgbackrest will build on. Raises BackupError if it has none that is verified."""
+    newest, access = stanza.newest, _access(work, work.query("cluster")[0])
     if newest is None:
-        raise full_needed(work.context, f"there is no backup in {reach.named} to build on")
+        raise full_needed(work.context, f"there is no backup in {access.named} to build on")
     for entry, manifest in _known(work):
         there = manifest.position["label"], manifest.details["stanza"], manifest.details["repo"]
-        if there == (newest.label, reach.stanza, reach.repo):
+        if there == (newest.label, access.stanza, access.repo):
             named = {**work.params, "parent": entry.backup_id}
             return parent_of(work.tool, named, work.context, NAME)
-    why = f"the newest set in {reach.named}, {newest.label}, was not made by aishell, and pgbackrest would build on it"
+    why = f"the newest set in {access.named}, {newest.label}, which pgbackrest would build on, was not made by aishell"
     raise full_needed(work.context, why)
 
 
 def _known(work: Work) -> Iterator[tuple[CatalogEntry, BackupManifest]]:
-    """What pgbackrest has made of this target, the newest first, as far as it can be read."""
+    """The readable pgbackrest backups of this target, the newest first."""
     for entry in reversed(work.backup_store.entries(work.context.target)):
         if entry.method == NAME:
             with suppress(BackupError):
                 yield entry, work.backup_store.manifest(entry)
 
 
-def made(work: Work, kind: str) -> Written:
-    """The set of this step, which an earlier process of it may have made before it was killed."""
+def make_set(work: Work, kind: str) -> Written:
+    """Make the set of this step, unless an earlier process of the step has."""
     state = work.query("cluster")[0]
-    reach, step = _reach(work, state), str(work.context.claim)
-    found = reach.read(work)[0].made_by(STEP, step)
+    access, step = _access(work, state), str(work.context.claim)
+    found = access.read(work)[0].made_by(STEP, step)
     if found is None:
-        _run(work, reach, kind, step, state)
-        found = reach.read(work)[0].made_by(STEP, step)
+        _run(work, access, kind, step, state)
+        found = access.read(work)[0].made_by(STEP, step)
     if found is None:
-        raise BackupError(f"pgbackrest succeeded, but its backup is not in {reach.named}")
+        raise BackupError(f"pgbackrest succeeded, but its backup is not in {access.named}")
     after = work.query("cluster")[0]
-    stanza, text = reach.read(work, found.label)  # of one set it tells the tablespaces too
+    stanza, text = access.read(work, found.label)  # the info on one set includes its tablespaces
     _require_ours(work, kind, stanza.find(found.label) or found, after)
     with writing(work.folder):
         (work.folder / INFO).write_text(text, encoding="utf-8")
     position = {"label": found.label, "start_lsn": found.lsn[0], "lsn": found.lsn[1], "timeline": found.timeline}
     details = {
-        **asdict(reach),
+        **asdict(access),
         "system": state["system"],
         "superuser": state["superuser"],
         "segment_bytes": state["segment_bytes"],
@@ -286,18 +286,18 @@ def made(work: Work, kind: str) -> Written:
         "reaches": found.marks[AT],
         "tablespaces": dict(after["tablespaces"] or {}),
         "warnings": warnings(_log(work)),
-        "client": version_of(reach, work),
+        "client": version_of(access, work),
     }
     return Written(CLUSTER, found.size, position, details)
 
 
-def _run(work: Work, reach: Reach, kind: str, step: str, state: Row) -> None:
-    """Run pgbackrest; its progress is in its log."""
+def _run(work: Work, access: Access, kind: str, step: str, state: Row) -> None:
+    """Run pgbackrest, with the progress from its log."""
     expected = state["bytes"] or 0
     with work.context.reading() as session:
         mark = work.query("mark", session, marker=step)[0]
     annotations = [f"--annotation={name}={text}" for name, text in ((STEP, step), (AT, mark["at"]), (LSN, mark["lsn"]))]
-    reach.run(
+    access.run(
         work,
         "backup",
         type=TYPES[kind],
@@ -308,7 +308,7 @@ def _run(work: Work, reach: Reach, kind: str, step: str, state: Row) -> None:
 
 
 def _log(work: Work, last: int = sys.maxsize) -> str:
-    """What pgbackrest printed during a backup, or the last bytes of it; empty where an earlier process made it."""
+    """The messages of pgbackrest during a backup, or the last bytes of them; empty if an earlier process made it."""
     try:
         return log_tail(work.folder / "backup.log", last)
     except FileNotFoundError:
@@ -316,19 +316,19 @@ def _log(work: Work, last: int = sys.maxsize) -> str:
 
 
 def _require_ours(work: Work, kind: str, made: Set, after: Row) -> None:
-    """Raises BackupError for a set that is not what was asked for: of another parent, or of a clone of this server."""
+    """Raises BackupError if the set has another parent than expected, or was made from a clone of this server."""
     first, last, now = (wal.number_of(lsn) for lsn in (made.marks[LSN], made.lsn[0], after["lsn"]))
     if not first <= last <= wal.number_of(made.lsn[1]) <= now:
-        raise BackupError(f"{made.label} is from {made.lsn[0]} to {made.lsn[1]}, which this server's WAL was not at")
+        raise BackupError(f"{made.label} covers {made.lsn[0]} to {made.lsn[1]}, which is not this server's WAL")
     prior = work.parent[1].position["label"] if work.parent else None
     if (made.kind, made.prior) != (TYPES[kind], prior):
-        why = f"pgbackrest made {made.label} on {made.prior or 'nothing'}, not on {prior}: there was another backup meanwhile"
+        why = f"pgbackrest made {made.label} on {made.prior or 'nothing'}, not on {prior}: another backup was made meanwhile"
         raise full_needed(work.context, why)
-    made_since = set(after["tablespaces"] or {}) - made.tablespaces
-    if made_since:
-        why = f"a tablespace was made while {made.label} was: {', '.join(sorted(made_since))}"
+    created = set(after["tablespaces"] or {}) - made.tablespaces
+    if created:
+        why = f"tablespaces were created during {made.label}: {', '.join(sorted(created))}"
         raise full_needed(work.context, why)
 
 
-def _reach(work: Work, state: Row) -> Reach:
-    return Reach.of(work.params, account_of(state["data_directory"]))
+def _access(work: Work, state: Row) -> Access:
+    return Access.of(work.params, account_of(state["data_directory"]))

@@ -1,4 +1,4 @@
-"""PostgreSQL, physically: the whole cluster by pg_basebackup, and on it increments of WAL or, from 17 on, of changed pages."""
+"""PostgreSQL physical backups: the whole cluster by pg_basebackup; increments of WAL or, from version 17 on, changed pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aishell.backups.create import making
 from aishell.backups.create.making import PHYSICAL, Work, Written, full_needed
 from aishell.backups.methods import Chain, Physical
 from aishell.backups.postgresql import recovery, wal
-from aishell.backups.postgresql.libpq import reached, use_programs
+from aishell.backups.postgresql.libpq import connection, use_programs
 from aishell.backups.postgresql.recovery import BASE
 from aishell.backups.store.encryption import decrypted
 from aishell.backups.store.manifest import INCREMENTAL, BackupManifest
@@ -25,7 +25,7 @@ from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
 LOG, PAGES, NONE = "wal", "pages", "none"
-#: What a manifest calls the database of a backup that has all of them.
+#: The database in the manifest of a backup of all databases.
 CLUSTER = "(the whole cluster)"
 
 
@@ -38,33 +38,33 @@ def cluster(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
     try:
         made = making.make(tool, params, context, PgBasebackup(), expected=state["bytes"] or 0)
     except BaseException:
-        # A slot that no backup needs would keep WAL until the disk is full. If the server is gone the next backup takes it over.
-        if not _known(work):
+        # A slot that no backup needs keeps WAL until the disk is full. If the server is down, the next backup reuses it.
+        if not _has_physical_backups(work):
             with suppress(DatabaseError):
                 wal.drop(work, slot)
         raise
     manifest = work.backup_store.repository.manifest(Path(made["backup_path"]))
     if earlier and not earlier.details["slot"] and not manifest.details["slot"]:
-        wal.drop(work, slot)  # of a time when increments were WAL
+        wal.drop(work, slot)  # from when increments were WAL
     elif earlier:
         wal.advance(work, slot, earlier.position["lsn"])
     return made
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`backup_database_incremental`: onto the parent named, else the newest verified physical backup of this server."""
+    """`backup_database_incremental`, based on the named parent, else on the newest verified physical backup of this server."""
     work = Work(tool, params, context)
     _state(work)
     parent = making.parent_of(tool, params, context, PgBasebackup.name, PHYSICAL)
     made = making.make(tool, params, context, PgBasebackup(), kind=INCREMENTAL, parent=parent)
-    # Not up to the new one: should that turn out to be damaged, it can be made again from the same parent, which is verified.
+    # Only to the parent, which is verified: if the new increment is damaged, it can be made again from the parent.
     if parent[1].details["slot"]:
         wal.advance(work, parent[1].details["slot"], parent[1].position["lsn"])
     return made
 
 
 class PgBasebackup(Physical):
-    """The files of a cluster as the server sends them, and the WAL that makes them one moment's."""
+    """The files of a cluster as the server sends them, with the WAL that makes them consistent."""
 
     name = "pg_basebackup"
     programs = frozenset({"pg_verifybackup", "pg_waldump", "pg_combinebackup", "postgres", "pg_amcheck"})
@@ -80,7 +80,7 @@ class PgBasebackup(Physical):
             if slot and session:
                 wal.keep(work, session, holder, slot)
         unlimited = (
-            f"max_slot_wal_keep_size is unlimited: without increments the slot {slot} keeps WAL until the disk is full"
+            f"max_slot_wal_keep_size is unlimited: without increments, slot {slot} keeps WAL until the disk is full"
         )
         details = {
             "increments": kind,
@@ -106,10 +106,10 @@ class PgBasebackup(Physical):
         return self._written(work, state, {**kept, "ended_at": ended})
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
-        """Every file of a base as the server sent it, by its own checksum, and WAL record by record.
+        """Verify every file of a base backup by the server's checksum, and read every record of its WAL.
 
-        Raises NotAtHandError where the programs of the server's own version are not here: newer ones cannot read its WAL, and a
-        segment that arrived damaged has the digest of what arrived.
+        Raises NotAtHandError without programs of the server's own version: others cannot read its WAL, and digests do not show
+        damage from before the transfer.
         """
         major = int(manifest.server_version.split(".")[0])
         if (folder / BASE).is_dir():
@@ -117,12 +117,12 @@ class PgBasebackup(Physical):
             work.clients.run("verifybackup", {"folder": folder / BASE})
             return
         segments = wal.segments_of(manifest)
-        wal.refuse_gaps(folder / wal.WAL, segments)
+        wal.require_complete(folder / wal.WAL, segments)
         use_programs(work, "waldump", major, exactly=True)
         wal.read(work, folder / wal.WAL, segments)
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
-        """Into a new folder, which a server of the same version is then started on; at its first start it recovers."""
+        """Restore into a new folder; a server of the same version recovers when it is first started there."""
         if tables:
             raise BackupError("a physical backup is restored as a whole")
         recovery.restore(work, chain, place, until)
@@ -131,14 +131,14 @@ class PgBasebackup(Physical):
         return recovery.prove(work, place)
 
     def _base(self, work: Work, state: Row, parent: Path | None) -> str:
-        """Copy the files; the moment they are as of."""
+        """Copy the files; returns the time of their state."""
         folder = work.folder.resolve()
         spaces = [
             f"--tablespace-mapping={_mapped(old)}={_mapped(str(folder / '.spaces' / oid))}"
             for oid, old in (state["tablespaces"] or {}).items()
         ]
         values = {"folder": folder / BASE, "old_manifest": parent, "label": folder.name, "tablespaces": spaces}
-        with reached(work.context.database.here) as (dbname, descriptors):
+        with connection(work.context.database.here) as (dbname, descriptors):
             work.clients.run(
                 "basebackup",
                 {"max_rate": work.params.get("max_rate"), **values, "dbname": dbname},
@@ -148,11 +148,11 @@ class PgBasebackup(Physical):
             )
         ended = str(work.query("cluster")[0]["now"])
         with writing(folder):
-            _settle(folder)
+            _move_tablespaces(folder)
         return ended
 
     def _written(self, work: Work, state: Row, details: dict[str, Any]) -> Written:
-        """A base with where it ends, as the server's own manifest has it, and what no file of it tells."""
+        """The result for a base backup: its end, from the server's own manifest, and details that its files do not have."""
         base = work.folder / BASE
         last = json.loads((base / recovery.MANIFEST).read_text(encoding="utf-8"))["WAL-Ranges"][-1]
         empty = [path for path in base.rglob("*") if path.is_dir() and not any(path.iterdir())]
@@ -167,24 +167,24 @@ class PgBasebackup(Physical):
         """The WAL since the parent."""
         begin = wal.number_of(parent.position["lsn"])
         if state["standby"]:
-            raise BackupError("a standby cannot end a segment of WAL", hint="make the increment on the primary")
+            raise BackupError("a standby cannot switch WAL segments", hint="make the increment on the primary")
         if state["timeline"] != parent.position["timeline"]:
-            why = f"the server is on timeline {state['timeline']} and {parent.backup_id} is of {parent.position['timeline']}"
+            why = f"the server is on timeline {state['timeline']}, but {parent.backup_id} is on {parent.position['timeline']}"
             raise full_needed(work.context, why, PHYSICAL)
         wal.require_kept(work, kept["slot"], begin, parent.backup_id)
-        with reached(work.context.database.here) as (dbname, descriptors):
-            segments, at = wal.received(work, state["timeline"], begin, state["segment_bytes"], dbname, descriptors)
-        # Recovery makes a tablespace again where it was: on the source's own machine, over the source's files.
+        with connection(work.context.database.here) as (dbname, descriptors):
+            segments, at = wal.receive(work, state["timeline"], begin, state["segment_bytes"], dbname, descriptors)
+        # Recovery recreates a tablespace at its old path: on the source's own host, over the source's files.
         new = _spaces(state)["tablespaces"].items() - parent.details["tablespaces"].items()
         if new or wal.makes_tablespace(work, segments):
-            raise full_needed(work.context, f"a tablespace was made since {parent.backup_id}", PHYSICAL)
+            raise full_needed(work.context, f"a tablespace was created after {parent.backup_id}", PHYSICAL)
         position = {"lsn": wal.text_of(segments.end), "timeline": segments.timeline}
         details = {"from": wal.text_of(segments.begin), "segments": len(segments.names), "ended_at": at}
         return Written(CLUSTER, state["bytes"], position, {**kept, **details, **_spaces(state)})
 
 
 def _state(work: Work) -> Row:
-    """What the server is like, and programs that fit it. Raises BackupError for what would make a backup fail later."""
+    """The state of the cluster, after choosing programs. Raises BackupError for anything that would make the backup fail."""
     use_programs(work, "basebackup", work.context.database.version[0])
     state = work.query("cluster")[0]
     making.require(of_replicating(state["role"], may=state["may_replicate"]))
@@ -199,14 +199,14 @@ def _slot(work: Work) -> str:
 
 
 def _increments(work: Work, state: Row) -> str:
-    """What increments on this backup will be made of. An encrypted one cannot be looked into for its pages without the key."""
-    asked = work.params.get("increments")
-    if asked == PAGES and not state["summarizes"]:
+    """How increments on this backup will be made: not of pages if it is encrypted, since they need the parent's manifest."""
+    requested = work.params.get("increments")
+    if requested == PAGES and not state["summarizes"]:
         raise BackupError("the server does not summarize its WAL", hint="set summarize_wal = on (version 17 and newer)")
-    if asked == LOG and state["standby"]:
-        raise BackupError("a standby cannot end a segment of WAL", hint="make the backup on the primary")
-    if asked:
-        return str(asked)
+    if requested == LOG and state["standby"]:
+        raise BackupError("a standby cannot switch WAL segments", hint="make the backup on the primary")
+    if requested:
+        return str(requested)
     if state["summarizes"] and not work.backup_store.recipients:
         return PAGES
     return NONE if state["standby"] else LOG
@@ -221,8 +221,8 @@ def _mapped(path: str) -> str:
     return path.replace("=", "\\=")
 
 
-def _settle(folder: Path) -> None:
-    """Put tablespaces where links to them stand: a link would point into the unfinished backup's folder."""
+def _move_tablespaces(folder: Path) -> None:
+    """Replace the links to tablespaces, which lead into the unfinished backup's folder, by the tablespaces themselves."""
     spaces = folder / ".spaces"
     for space in spaces.iterdir() if spaces.is_dir() else ():
         link = folder / BASE / recovery.SPACES / space.name
@@ -232,7 +232,7 @@ def _settle(folder: Path) -> None:
         spaces.rmdir()
 
 
-def _known(work: Work) -> bool:
-    """Whether there is any physical backup of this target, verified or not."""
+def _has_physical_backups(work: Work) -> bool:
+    """Whether this target has any physical backup, verified or not."""
     entries = work.backup_store.catalog.all(work.context.target)
     return any(one.method == PgBasebackup.name and one.identity == work.server.identity for one in entries)

@@ -1,4 +1,4 @@
-"""The fingerprints of a PostgreSQL database: every table row by row, and the definition of everything else."""
+"""The fingerprints of a PostgreSQL database: of every table's rows, and of all definitions."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from aishell.databases.base import Session
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
-#: Seconds between two looks at whether to go on.
-LOOK = 0.5
-#: The block, and the kinds of its prints, that only a superuser can bring back all of: who owns what and may do what with it, and
-#: settings of the database.
+#: Seconds between two checks for cancellation.
+POLL = 0.5
+#: The block and kinds of fingerprints that only a superuser can restore fully: owners and privileges, database settings.
 PRIVILEGES, GRANTED = "privileges", frozenset({"privileges", "setting"})
 _DEFINED = ("definitions", PRIVILEGES, "comments")
-#: The kinds of prints that are of data.
+#: Kinds of fingerprints of data.
 ROWS, VALUE, LARGE_OBJECTS = "rows", "value", "large objects"
 
-#: Schema and name of a sequence -> its value, and whether that was given out.
+#: Schema and name of a sequence -> its value, and whether it was called (see setval).
 Values = Mapping[tuple[str, str], tuple[int, bool]]
 _Task = Callable[[Session], Sequence[Fingerprint]]
 
 
 @contextmanager
 def snapshot(work: Work, session: Session, *, workers: int = 0) -> Iterator[None]:
-    """A transaction in which every statement sees the same moment, and writes every value the same way.
+    """A transaction with one snapshot for all statements, and fixed output formats.
 
-    `workers`: processes of the server that may help it.
+    `workers`: its parallel workers on the server.
     """
     with session.transaction():
         session.execute(work.statement("isolation"))
@@ -48,10 +47,10 @@ def fingerprint(
     stopped: Callable[[], bool],
     values: Values | None = None,
 ) -> tuple[Fingerprint, ...]:
-    """The prints of what `sessions`, each within a `snapshot` of its own or of one moment, see; shared out among them.
+    """The fingerprints of a database, computed by `sessions` in parallel, each within a `snapshot`.
 
-    `values`: where the sequences stand, if that is known from elsewhere: they belong to no snapshot. Raises DatabaseError,
-    `cancelled` once `stopped` says so.
+    `values`: the sequences' values, if known, since they are not part of a snapshot. Raises DatabaseError (cancelled) when
+    `stopped` returns true.
     """
     for session in sessions:
         session.execute(work.statement("savepoint"))
@@ -65,17 +64,17 @@ def fingerprint(
             except IndexError:
                 return
             prints.extend(task(session))
-            # It releases the locks: those of 10,000 tables do not fit into the server's lock table.
+            # This releases locks: those of 10,000 tables do not fit into the server's lock table.
             session.execute(work.statement("rollback"))
 
-    with ThreadPoolExecutor(len(sessions), thread_name_prefix="print") as pool:
+    with ThreadPoolExecutor(len(sessions), thread_name_prefix="fingerprint") as pool:
         futures = [pool.submit(drain, session) for session in sessions]
         _await(work, futures, sessions, tasks, total, stopped)
     return tuple(sorted(prints, key=lambda one: (one.kind, one.name)))
 
 
 def set_values(work: Work, session: Session, values: Values) -> tuple[Fingerprint, ...]:
-    """The prints of sequences, by the values that a dump sets; of those that it does not dump there is none."""
+    """The fingerprints of the sequences in a dump, from the values that it sets."""
     known = {(row["schema"], row["sequence"]): row["name"] for row in work.query("sequences", session)}
     return tuple(_value(known[key], *value) for key, value in values.items() if key in known)
 
@@ -127,10 +126,10 @@ def _await(
     total: int,
     stopped: Callable[[], bool],
 ) -> None:
-    """Until all is done, or has to stop: then nothing more is begun, and what runs is cancelled on the server."""
+    """Wait until all tasks are done; to stop, no more are started and running queries are cancelled on the server."""
     left: set[Future[None]] = set(futures)
     while left:
-        done, left = wait(left, LOOK, FIRST_EXCEPTION)
+        done, left = wait(left, POLL, FIRST_EXCEPTION)
         failed = any(future.exception() for future in done)
         if left and (failed or stopped() or work.context.cancelled()):
             tasks.clear()

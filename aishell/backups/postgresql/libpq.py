@@ -1,4 +1,4 @@
-"""How PostgreSQL's client programs reach a target: the connection, its password in a file in memory, and which programs."""
+"""Connections of PostgreSQL's client programs, with the password in a file in memory, and the choice of the programs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from aishell.databases.connections import CONNECT_TIMEOUT, Credentials
 from aishell.databases.libpq import keywords
 from aishell.registry.programs import environment
 
-#: Where distributions put the programs of one version; `/usr/bin` has wrappers that choose one themselves, and not all of them.
+#: Where distributions install the programs of a version; `/usr/bin` has wrappers that choose one, for some programs.
 _PLACES = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")
-#: The newest version that is looked for there.
+#: The newest version searched for.
 _NEWEST = 30
 
 
 @contextmanager
-def reached(credentials: Credentials) -> Iterator[tuple[str, list[int]]]:
-    """The connection string for `--dbname`, without a password in it, and the descriptors that a program has to inherit."""
-    password = credentials.password() or os.environ.get("PGPASSWORD")  # which aishell's own connections would take too
+def connection(credentials: Credentials) -> Iterator[tuple[str, list[int]]]:
+    """The connection string for `--dbname`, without a password, and the descriptors that a program must inherit."""
+    password = credentials.password() or os.environ.get("PGPASSWORD")  # which aishell's own connections use too
     if not password:
         yield conninfo(credentials), []
         return
@@ -34,7 +34,7 @@ def reached(credentials: Credentials) -> Iterator[tuple[str, list[int]]]:
 
 
 def conninfo(credentials: Credentials, **more: str) -> str:
-    """A target as `key='value'` words, the password left out."""
+    """A target as `key='value'` words, without the password."""
     usual = {"connect_timeout": str(CONNECT_TIMEOUT), "application_name": "aishell"}
     words = {**usual, **keywords(credentials.url), **more}
     return " ".join(f"{key}={quoted(value)}" for key, value in words.items())
@@ -47,16 +47,16 @@ def quoted(value: str) -> str:
 
 
 def password_line(password: str) -> str:
-    """The one line of a password file, for whatever the program connects to."""
+    """The line of a password file, for any connection."""
     escaped = re.sub(r"([\\:])", r"\\\1", password)
     return f"*:*:*:*:{escaped}\n"
 
 
 def use_programs(work: Work, program: str, major: int, *, exactly: bool = False) -> None:
-    """Let `work` run the programs of a PostgreSQL that fits a server of version `major`: that one, else the next newer one.
+    """Let `work` run the programs of PostgreSQL version `major`, else of the next newer one.
 
-    `exactly`: no newer one will do, as for what reads a server's own files. Raises BackupError, naming what was found, where
-    there is none that fits. Where `programs:` is set that folder is used and no other.
+    `exactly`: not of a newer one, for programs that read a server's own files. If `programs:` is set, only that folder is used.
+    Raises NotAtHandError, naming what was found, where none fits.
     """
     needed, programs = f"{major}" if exactly else f"{major} or newer", work.backup_store.programs
     work.clients.choose(
@@ -69,13 +69,12 @@ def use_programs(work: Work, program: str, major: int, *, exactly: bool = False)
 
 
 def program_folders(major: int) -> list[Path | None]:
-    """Where the programs may be, those of this very version first; None stands for the path."""
+    """The folders to search for programs, those of this version first; None stands for the search path."""
     known: list[Path | None] = [Path(place.format(major)) for place in _PLACES]
     config = shutil.which("pg_config")
     if config is not None:
-        asked = [config, "--bindir"]
-        told = subprocess.run(asked, capture_output=True, text=True, check=False, env=environment(os.environ))
-        said = told.stdout.strip()
-        known += [Path(said)] if said else []
+        words = [config, "--bindir"]
+        ended = subprocess.run(words, capture_output=True, text=True, check=False, env=environment(os.environ))
+        known += [Path(ended.stdout.strip())] if ended.stdout.strip() else []
     newer = [Path(place.format(number)) for number in range(major + 1, _NEWEST) for place in _PLACES]
     return [*known, *newer, None]

@@ -1,4 +1,4 @@
-"""The databases that backups are restored into: made under a scratch name, given their own when they are whole, and dropped."""
+"""Databases that backups are restored into: created under a scratch name, renamed when complete, and dropped."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from aishell.errors import BackupError
 
 #: The setting of a restored database that holds the claim of the step that made it.
 CLAIMED = "aishell.restored_by"
-#: From this version on a session can be without event triggers: one at its login would else write into what is compared.
+#: The first version in which a session can disable event triggers: a login trigger could write to the compared database.
 _WITHOUT_SINCE, _WITHOUT = 17, "-c event_triggers=off"
-#: A locale's provider, as pg_database has it -> the block that makes a database of it, from version 15 on.
+#: Locale provider, as in pg_database -> the block that creates a database with it, from version 15 on.
 _CREATE = {"c": "create_libc", "i": "create_icu", "b": "create_builtin"}
 
 
 def credentials_of(work: Work, place: str) -> Credentials:
-    """How to reach another database of the same server; no event trigger of that fires for us, where that can be said."""
+    """Credentials for another database of the same server, without its event triggers where that can be set."""
     credentials = work.context.database.here
-    # A database that is read-only by default is so again once it has its settings, and has to get its name yet.
+    # A restored database may be read-only by default before it is renamed.
     settings = [credentials.url.options.get("options", ""), "-c default_transaction_read_only=off"]
     if work.context.database.version[0] >= _WITHOUT_SINCE and work.server.superuser:
         settings.append(_WITHOUT)
@@ -36,22 +36,22 @@ def credentials_of(work: Work, place: str) -> Credentials:
 
 @contextmanager
 def opened(work: Work, place: str) -> Iterator[Database]:
-    """Another database of the same server. Raises BackupError where the connection leads somewhere else, as a pooler's can."""
+    """Another database of the same server. Raises BackupError if the connection leads elsewhere, as through a pooler."""
     database = open_beside(work.context.database, credentials_of(work, place))
     try:
         with work.session_in(database) as session:
             here = work.query("here", session)[0]["database"]
         if here != place:
-            raise BackupError(f"the connection for {place!r} reaches {here!r}", hint="give the server's own address")
+            raise BackupError(f"the connection to {place!r} leads to {here!r}", hint="use the server's own address")
         yield database
     finally:
         database.close()
 
 
 def is_made(work: Work, place: str) -> bool:
-    """Whether this very step has made the database and was killed before it could say so.
+    """Whether an earlier process of this step made the database.
 
-    Raises BackupError where a database of this name is there that it has not made.
+    Raises BackupError if another database has this name.
     """
     found = work.query("place_found", place=place, mark=f"{CLAIMED}={work.context.claim}")[0]
     if found["found"] and not found["ours"]:
@@ -60,15 +60,17 @@ def is_made(work: Work, place: str) -> bool:
 
 
 def require_roles(work: Work, roles: Sequence[str]) -> None:
-    """Raises BackupError naming the roles that are not on the server."""
+    """Raises BackupError naming the roles that do not exist on the server."""
     missing = [row["name"] for row in work.query("missing_roles", roles=list(roles))]
     if missing:
-        why = f"the roles that own what is in the backup, or may use it, are not on this server: {', '.join(missing)}"
-        raise BackupError(why, hint="make them from globals.sql in the backup's folder, or restore with owners: false")
+        why = f"roles with objects or privileges in the backup do not exist on this server: {', '.join(missing)}"
+        raise BackupError(
+            why, hint="create them from globals.sql in the backup's folder, or restore with owners: false"
+        )
 
 
 def create(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
-    """An empty database with the encoding and the locale that the backup tells of its own."""
+    """Create an empty database with the encoding and the locale in the backup's details."""
     version, provider = work.context.database.version[0], details["provider"]
     block = "create_plain" if version < 15 and provider == "c" else _CREATE[provider]
     if details["rules"]:
@@ -87,7 +89,7 @@ def has_nested_partitions(work: Work, place: str) -> bool:
 
 
 def settle(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
-    """What belongs to the database itself, which no dump brings back under another name: its settings and its owner."""
+    """Restore what a dump does not restore under another name: the database's settings and its owner."""
     with opened(work, scratch) as database:
         for one in details["settings"]:
             for text in one["settings"] or ():
@@ -100,7 +102,7 @@ def settle(work: Work, scratch: str, details: Mapping[str, Any]) -> None:
 
 
 def endow(work: Work, database: Database, place: str, itself: Mapping[str, Any]) -> None:
-    """Give a database the connection limit, the comment and the grants of another; `database` is one of its server."""
+    """Give a database the connection limit, comment and grants in `itself`; `database` is any on its server."""
     with work.session_in(database) as session, session.transaction():
         for setting, value in (("aishell.itself", json.dumps(itself)), ("aishell.place", place)):
             session.query(work.statement("chosen", database, setting=setting, value=value))
@@ -108,21 +110,21 @@ def endow(work: Work, database: Database, place: str, itself: Mapping[str, Any])
 
 
 def rename(work: Work, scratch: str, place: str) -> None:
-    """Give a database that is whole its name, and a mark by which `is_made` knows it."""
+    """Give a complete database its name, and the mark that `is_made` looks for."""
     with opened(work, scratch) as database:
         _set(work, database, scratch=scratch, role=None, setting=CLAIMED, value=str(work.context.claim))
     _send(work, "rename", scratch=scratch, place=place)
 
 
 def drop(work: Work, scratch: str) -> None:
-    """Drop a database of ours if it is there. Raises BackupError for any other."""
+    """Drop a scratch database if it exists. Raises BackupError for any other."""
     if not scratch.startswith(SCRATCH):
-        raise BackupError(f"{scratch!r} is not a scratch database of aishell: it was not dropped")
+        raise BackupError(f"{scratch!r} is not a scratch database of aishell and was not dropped")
     _send(work, "drop" if work.context.database.version[0] >= 13 else "drop_plain", scratch=scratch)
 
 
 def _set(work: Work, database: Database, *, role: str | None, **values: Any) -> None:
-    """A setting of a database, or of a role in it. Its value cannot be bound, but taken from the session's own."""
+    """Change a setting of a database, or of a role in it, to that of the session, since a value cannot be bound."""
     block = "set_database" if role is None else "set_role"
     with database.session(work.context.options) as session, session.transaction():
         session.query(work.statement("chosen", database, **values))
@@ -130,6 +132,6 @@ def _set(work: Work, database: Database, *, role: str | None, **values: Any) -> 
 
 
 def _send(work: Work, block: str, **values: Any) -> None:
-    """A statement of the tool on the target's own database, noted before it is sent."""
+    """Send a statement of the tool to the target's own database."""
     with work.context.writing() as session:
         work.send(block, session, **values)

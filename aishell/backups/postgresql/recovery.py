@@ -1,4 +1,4 @@
-"""A PostgreSQL data directory made of physical backups: files put together, WAL laid beside them, and how far to recover."""
+"""Restores physical backups to a PostgreSQL data directory: its files, its WAL and its recovery settings."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from aishell.errors import BackupError
 from aishell.files import sync, sync_all
 from aishell.moments import given
 
-#: The settings that a server is given by statements, and what stands there before the step that has restored it.
+#: The file of ALTER SYSTEM, and the comment in it that names the step that restored the data directory.
 AUTO, CLAIMED = "postgresql.auto.conf", "# by aishell "
 BASE, MANIFEST, SPACES = "base", "backup_manifest", "pg_tblspc"
-#: What a restored server must not do: archive into the real repository, follow a primary, take changes from publishers; nor
-#: recover as a standby, which gives up where its settings (max_connections) are smaller than those of the source, which may lie
-#: elsewhere.
+#: Settings that keep a restored server from archiving into the real repository, following a primary, subscribing to publishers,
+#: and recovering in hot standby, which fails if settings such as max_connections are smaller than the source's.
 QUIET: Mapping[str, str] = {
     "archive_mode": "off",
     "archive_command": "",
@@ -40,21 +39,21 @@ QUIET: Mapping[str, str] = {
     **dict.fromkeys(("recovery_target", "recovery_target_name", "recovery_target_lsn", "recovery_target_xid"), ""),
     "recovery_target_time": "",
 }
-#: Where a server wants its settings, and what stands there when those of the source lie elsewhere (as on Debian).
+#: Configuration files, with their content when the source's are outside its data directory (as on Debian).
 CONFIGURATION = {
-    "postgresql.conf": "# Those of the source lay outside its data directory: none is in the backup.\n",
-    "pg_hba.conf": "# As above: only the server's own account may connect.\nlocal all all peer\n",
+    "postgresql.conf": "# The source's file was outside its data directory and is not in the backup.\n",
+    "pg_hba.conf": "# The source's file is not in the backup: only the server's own account may connect.\nlocal all all peer\n",
     "pg_ident.conf": "",
 }
-#: Who runs a server that root may not run.
+#: Accounts to run a server as, in place of root.
 ACCOUNTS = ("postgres", "nobody")
-#: The files that put a scratch server's settings in the place of the source's.
+#: Configuration files of a scratch server, used instead of the source's.
 _TRUSTED = {"postgresql.conf": "", "pg_hba.conf": "local all all trust\n", "pg_ident.conf": ""}
 
 
 @dataclass(frozen=True)
 class NewCluster:
-    """Its place, the claim of the step that makes it, and whether it is made to stay."""
+    """A data directory to be restored: its place, the claim of the step that makes it, and whether it is permanent."""
 
     place: Path
     claim: Claim
@@ -67,21 +66,21 @@ class NewCluster:
 
     @property
     def spaces(self) -> Path:
-        """Where its tablespaces will be."""
+        """The folder of its tablespaces."""
         return self.place.with_name(f"{self.place.name}.tablespaces")
 
     @property
     def unfinished(self) -> Path:
-        """The data directory while it is made."""
+        """The data directory until it is complete."""
         return self.place.with_name(f".{self.place.name}.restoring")
 
     @property
     def waiting(self) -> Path:
-        """The tablespaces until the data directory has its name."""
+        """The folder of tablespaces until the data directory has its name."""
         return self.place.with_name(f".{self.place.name}.tablespaces")
 
-    def is_there(self) -> bool:
-        """Whether this very step has made it, and was killed before it could say so. Raises BackupError for anything else."""
+    def already_made(self) -> bool:
+        """Whether an earlier process of this step made it. Raises BackupError if anything else has its place."""
         try:
             made = f"{CLAIMED}{self.claim}\n" in (self.place / AUTO).read_text(encoding="utf-8")
         except OSError:
@@ -96,15 +95,15 @@ class NewCluster:
 
     @contextmanager
     def made(self, needed: int) -> Iterator[None]:
-        """What the block makes gets its name when it is whole, and durable if it stays; nothing of it stays where it fails.
+        """Rename what the block makes to its place when complete, synced if permanent; removed if the block fails.
 
-        Raises BackupError where there is no folder for it, NotAtHandError where `needed` bytes have no room in that.
+        Raises BackupError if the parent folder does not exist, NotAtHandError if it has less than `needed` bytes free.
         """
         if not self.place.parent.is_dir():
             raise BackupError(f"{self.place.parent} does not exist")
         require_room(self.place.parent, needed, "restore it")
         with writing(self.place):
-            self._discard()  # of an attempt that was killed
+            self._discard()  # of a killed attempt
             try:
                 yield
                 for folder in (self.unfinished, self.waiting) if self.stays else ():
@@ -121,21 +120,21 @@ class NewCluster:
             shutil.rmtree(left, ignore_errors=True)
 
     def _settle(self) -> None:
-        """Tablespaces get their name after the data directory that leads to them: that one tells whose they are."""
+        """Rename the tablespaces after the data directory, which identifies the step that made them."""
         with writing(self.spaces):
             if self.waiting.is_dir():
                 self.waiting.rename(self.spaces)
 
 
 def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
-    """A new data directory, under its name when it is whole; a server of the same version recovers at its first start."""
+    """Make a new data directory; a server of the same version recovers when it is first started there."""
     bases = [link for link in chain if (link[0] / BASE).is_dir()]
     logs = [link for link in chain if not (link[0] / BASE).is_dir()]
     if list(chain) != [*bases, *logs] or not bases:
         raise BackupError(f"{chain[-1][1].backup_id} does not depend on a base backup")
     settings = _settings(bases[-1][1], [manifest for _, manifest in logs], until)
     new = NewCluster.of(work, named)
-    if new.is_there():
+    if new.already_made():
         return
     largest = max(base.source_bytes or 0 for _, base in bases)
     with new.made(largest + sum(manifest.bytes for _, manifest in logs)):
@@ -147,11 +146,11 @@ def restore(work: Work, chain: Chain, named: str, until: str | None) -> None:
 
 
 def _settings(base: BackupManifest, logs: Sequence[BackupManifest], until: str | None) -> dict[str, str]:
-    """What the restored server is told. Raises BackupError for a moment that these backups do not hold."""
+    """The settings of the restored server. Raises BackupError for a moment that these backups do not cover."""
     major = int(base.server_version.split(".")[0])
     settings = dict(QUIET) | ({"archive_library": ""} if major >= 15 else {})
     if logs:
-        # All of the WAL lies in pg_wal, where recovery looks when the archive has none.
+        # All WAL is in pg_wal, which recovery reads when the archive has none.
         settings |= {
             "restore_command": "false",
             "recovery_target_timeline": "current",
@@ -163,15 +162,15 @@ def _settings(base: BackupManifest, logs: Sequence[BackupManifest], until: str |
     first = datetime.fromisoformat(base.details["ended_at"])
     last = datetime.fromisoformat(logs[-1].details["ended_at"]) if logs else first
     if not first <= moment <= last:
-        why = f"{until} cannot be restored from {(logs or [base])[-1].backup_id}, which reaches from {first} to {last}"
-        raise BackupError(why, hint=None if logs else "only increments of WAL can be restored to any moment")
+        why = f"{until} cannot be restored from {(logs or [base])[-1].backup_id}, which covers {first} to {last}"
+        raise BackupError(why, hint=None if logs else "only WAL increments can be restored to any moment")
     return settings | {"recovery_target_time": moment.strftime("%Y-%m-%d %H:%M:%S.%f+00")}
 
 
 def _files(work: Work, bases: Chain, into: Path) -> None:
-    """The files of a cluster as its last base backup saw them."""
+    """Write the files of a cluster as of its last base backup."""
     last = bases[-1][1]
-    for folder, manifest in bases:  # a copy of a backup, or one that was decrypted, has none of them
+    for folder, manifest in bases:  # copies of backups, and decrypted ones, have no empty folders
         _make_empty(folder / BASE, manifest)
     if len(bases) == 1:
         shutil.copytree(bases[0][0] / BASE, into, symlinks=True)
@@ -190,30 +189,30 @@ def _make_empty(base: Path, manifest: BackupManifest) -> None:
 
 
 def _logs(logs: Chain, base: BackupManifest, into: Path) -> None:
-    """The WAL of the increments where a server looks for it. Raises BackupError for a gap."""
-    reached, timeline = wal.number_of(base.position["lsn"]), base.position["timeline"]
+    """Copy the WAL of the increments into pg_wal. Raises BackupError for a gap."""
+    end, timeline = wal.number_of(base.position["lsn"]), base.position["timeline"]
     for folder, manifest in logs:
         segments = wal.segments_of(manifest)
-        wal.refuse_gaps(folder / wal.WAL, segments)
-        if segments.begin > reached or segments.timeline != timeline:
+        wal.require_complete(folder / wal.WAL, segments)
+        if segments.begin > end or segments.timeline != timeline:
             raise BackupError(
                 f"WAL is missing before {manifest.backup_id}, which begins at {wal.text_of(segments.begin)}"
             )
         for name in segments.names:
             shutil.copyfile(folder / wal.WAL / name, into / "pg_wal" / name)
             (into / "pg_wal" / name).chmod(0o600)
-        reached = segments.end
+        end = segments.end
 
 
 def configure(new: NewCluster, settings: Mapping[str, str], archive: bool) -> None:
-    """What a restored server is told, and which step has restored it. `archive`: it recovers from WAL."""
+    """Write the settings of a restored server, and the step that restored it. `archive`: it recovers from WAL."""
     data = new.unfinished
     for name, text in CONFIGURATION.items():
         if not (data / name).exists():
             (data / name).write_text(text, encoding="utf-8")
             (data / name).chmod(0o600)
     with (data / AUTO).open("a", encoding="utf-8") as file:
-        file.write(f"\n{CLAIMED}{new.claim}\n# for the restore; take out what this server is to do again\n")
+        file.write(f"\n{CLAIMED}{new.claim}\n# set by the restore; remove what this server should do again\n")
         for name, value in settings.items():
             file.write(f"{name} = '{value}'\n")
     if archive:
@@ -221,7 +220,7 @@ def configure(new: NewCluster, settings: Mapping[str, str], archive: bool) -> No
 
 
 def _place_spaces(new: NewCluster) -> None:
-    """Tablespaces beside the data directory, with the links that every version knows to where they will be."""
+    """Move tablespaces beside the data directory, and link to their final places."""
     links = new.unfinished / SPACES
     for space in sorted(links.iterdir()) if links.is_dir() else ():
         if space.is_dir() and not space.is_symlink():
@@ -231,7 +230,7 @@ def _place_spaces(new: NewCluster) -> None:
 
 
 def _own(parent: Path, *made: Path) -> None:
-    """A server refuses to run as root: what root restores belongs to whom the folder does that it lies in."""
+    """If we are root, give the files to the owner of the parent folder, since a server refuses to run as root."""
     owner = parent.stat()
     for folder in made if os.geteuid() == 0 else ():
         for path in [folder, *folder.rglob("*")] if folder.exists() else ():
@@ -239,10 +238,10 @@ def _own(parent: Path, *made: Path) -> None:
 
 
 def prove(work: Work, place: str) -> bool:
-    """Start a server, wait until it has recovered as far as the backup goes, and let it read every table and index.
+    """Start a server, let it recover to the end of the backup and read every table and index; whether they were read.
 
-    Whether it did: that takes pg_amcheck, which there is from version 14 on. Raises BackupError where it does not come up, ends
-    too early, or finds something damaged.
+    Reading takes pg_amcheck, from version 14 on. Raises BackupError if the server does not start, recovery ends too early, or
+    damage is found.
     """
     data = scratch_server.place_of(work, place, ACCOUNTS)
     entry = work.backup_store.catalog.find(work.params["backup_id"])
@@ -258,7 +257,7 @@ def prove(work: Work, place: str) -> bool:
 
 @contextmanager
 def _running(work: Work, place: str, data: Path, manifest: BackupManifest) -> Iterator[Path]:
-    """A server on a unix socket that only we and its own account can open. It ends with the block."""
+    """Run a server during the block, on a unix socket that only we and its own account can open."""
     use_programs(work, "postgres", int(manifest.server_version.split(".")[0]), exactly=True)
     control, account = scratch_server.control_of(place), scratch_server.account_of(ACCOUNTS)
     with writing(control):
@@ -271,7 +270,7 @@ def _running(work: Work, place: str, data: Path, manifest: BackupManifest) -> It
 
 
 def _ready(data: Path) -> bool:
-    """Whether the server says so: without hot standby it does when recovery is over."""
+    """Whether the server reports it is ready, which without hot standby is when recovery has ended."""
     try:
         lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -280,10 +279,12 @@ def _ready(data: Path) -> bool:
 
 
 def _refuse_early(data: Path, manifest: BackupManifest) -> None:
-    """Raises BackupError when recovery ended before the backup's WAL did: the new timeline tells where it left the old one."""
+    """Raises BackupError if recovery ended before the end of the backup, as the history of the new timeline shows."""
     if "from" not in manifest.details:
-        return  # a base: a server does not start without all of its WAL
+        return  # a base backup: a server does not start without all of its WAL
     history = data / "pg_wal" / f"{manifest.position['timeline'] + 1:08X}.history"
     left = history.read_text(encoding="utf-8").splitlines()[-1].split("\t")[1]
     if wal.number_of(left) < wal.number_of(manifest.position["lsn"]):
-        raise BackupError(f"recovery ended at {left}, before {manifest.backup_id} ends at {manifest.position['lsn']}")
+        raise BackupError(
+            f"recovery ended at {left}, before the end of {manifest.backup_id} at {manifest.position['lsn']}"
+        )

@@ -1,4 +1,4 @@
-"""A restored PostgreSQL database in the place of the one it is a backup of: two renames in one transaction."""
+"""Replaces a PostgreSQL database by a restored one: two renames in one transaction."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from aishell.models import Row
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
-#: Databases to rename from, the first that can be entered: nobody renames the one that they are in.
+#: Databases to rename from, since a session cannot rename its own; the first that accepts a connection is used.
 DOORS = ("postgres", "template1")
-#: So often the renames are tried: whoever was ended may come back just before they are sent.
+#: Attempts at the renames: terminated sessions may reconnect just before.
 TRIES = 5
 IN_USE = "55006"  # SQLSTATE
 
 
 def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`replace_database`: the place under the name of the database, which stays under another.
+    """`replace_database`: the restored database gets the name of the live one, which is kept under another.
 
-    Raises BackupError, and nothing has changed, where somebody is in the database or the place is not what the backup saw.
+    Raises BackupError, and changes nothing, if the database is in use or the restored one differs from the backup.
     """
     with working(tool, params, context) as work, restoring.nothing_replaced(), _door(work) as door:
         compared, ended = bool(params["compare"]), list[str]()
         if not _is_done(work, door):
-            if not params["back"]:  # what was replaced has all that it had
+            if not params["back"]:  # a replaced database is complete
                 method, _, manifest = restoring.restored(work)
                 restoring.require_safety(work)
                 _refuse_sessions(work, door)
@@ -50,7 +50,7 @@ def replace(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str
 
 @contextmanager
 def _door(work: Work) -> Iterator[Database]:
-    """A database of the server that is none of the three. Raises BackupError where none can be entered."""
+    """A database of the server other than the three. Raises BackupError if none accepts a connection."""
     names, failed = {work.params[name] for name in ("database", "place", "kept")}, ""
     with ExitStack() as stack:
         for name in (name for name in DOORS if name not in names):
@@ -60,13 +60,15 @@ def _door(work: Work) -> Iterator[Database]:
             except (BackupError, DatabaseError) as error:
                 failed = f": {error.message}"
         else:
-            why = f"a database is renamed from another one, and none of {', '.join(DOORS)} can be entered{failed}"
+            why = (
+                f"renaming a database takes a connection to another, but none of {', '.join(DOORS)} accepts one{failed}"
+            )
             raise BackupError(why, hint=f"let the role connect to {DOORS[0]}")
         yield door
 
 
 def _is_done(work: Work, door: Database) -> bool:
-    """Whether an earlier attempt has done it. Raises BackupError where the names stand for neither before nor after."""
+    """Whether an earlier attempt renamed them. Raises BackupError if the names are as neither before nor after."""
     found = {row["name"]: row["oid"] for row in _query(work, door, "names")}
     database, place, kept, oid = (work.params[name] for name in ("database", "place", "kept", "oid"))
     if found.get(database) == oid and kept in found:
@@ -74,23 +76,21 @@ def _is_done(work: Work, door: Database) -> bool:
     if database in found and found.get(place) == oid and kept not in found:
         return False
     there = ", ".join(f"{name} ({number})" for name, number in sorted(found.items())) or "none of them"
-    why = (
-        f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; there are: {there}"
-    )
-    raise BackupError(why, hint=f"look which database is which; {restoring.restart_hint(work)}")
+    why = f"{place} is not the database {oid} that was restored, or {database} was renamed meanwhile; found: {there}"
+    raise BackupError(why, hint=f"find out which database is which; {restoring.restart_hint(work)}")
 
 
 def _refuse_sessions(work: Work, door: Database) -> list[str]:
-    """Who else is in the database; they are to be ended, else BackupError names them."""
+    """The other sessions in the database, which are to be terminated. Raises BackupError naming them if they are not."""
     sessions = [str(row["who"]) for row in _query(work, door, "sessions", ours=_ours(work))]
     if sessions and not work.params["terminate"]:
-        how = f"{restoring.stop_hint(work)}; or begin anew with --terminate, which ends them"
-        raise BackupError(f"{len(sessions)} session(s) are in {work.params['database']}: {few(sessions)}", hint=how)
+        how = f"{restoring.stop_hint(work)}; or start again with --terminate, which ends the sessions"
+        raise BackupError(f"{work.params['database']} is used by {len(sessions)} session(s): {few(sessions)}", hint=how)
     return sessions
 
 
 def _prepare(work: Work, door: Database, manifest: BackupManifest) -> None:
-    """What the place lacks: statistics, and what did not come back of the database itself is taken from today's."""
+    """Complete the restored database: statistics, and properties of the database itself, if not restored, from the live one."""
     place = work.params["place"]
     if "itself" not in manifest.details or not with_owners(work):
         (today,) = _query(work, door, "itself")
@@ -100,7 +100,7 @@ def _prepare(work: Work, door: Database, manifest: BackupManifest) -> None:
 
 
 def _rename(work: Work, door: Database) -> None:
-    """Both or none. The lock in the target goes with our sessions there: the locks on this host are held on."""
+    """Rename both or none. The advisory lock in the target ends with our sessions there; locks on this host stay."""
     work.context.database.close()
     with work.session_in(door) as session:
         for left in reversed(range(TRIES)):
@@ -112,7 +112,7 @@ def _rename(work: Work, door: Database) -> None:
                     raise
                 _refuse_sessions(work, door)
                 if not left:
-                    why = f"{work.params['database']} is connected to again and again: {error.message}"
+                    why = f"new sessions keep connecting to {work.params['database']}: {error.message}"
                     raise BackupError(why, hint=restoring.stop_hint(work)) from error
 
 
@@ -126,7 +126,7 @@ def _exchange(work: Work, door: Database, session: Session) -> None:
 
 
 def _ours(work: Work) -> str:
-    """What the names of this run's sessions begin with."""
+    """The prefix of the names of this run's sessions."""
     return work.context.marker.rpartition(":")[0] + ":"
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's write-ahead log: places in it, the segments of an increment, and the slot that keeps them on the server."""
+"""PostgreSQL's write-ahead log: positions, the segments of an increment, and the slot that keeps them on the server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HALF = 1 << 32
 
 @dataclass(frozen=True)
 class Segments:
-    """The segments from the place where a parent ends up to `end`, where one begins: all of them are whole."""
+    """Whole segments from `begin`, at or before the end of the parent, to `end`, both on segment boundaries."""
 
     timeline: int
     begin: int
@@ -60,26 +60,26 @@ def name(timeline: int, number: int, size: int) -> str:
 
 
 def slot_name(identity: str, target: str, root: Path) -> str:
-    """The slot of a target in one folder of backups: two of them must not advance each other's."""
+    """The name of a target's slot, which depends on the backup folder too: two folders must not share a slot."""
     return f"aishell_{hashlib.sha256(repr((identity, target, str(root.resolve()))).encode()).hexdigest()[:8]}"
 
 
 @contextmanager
 def held(work: Work, holder: str) -> Iterator[Session]:
-    """WAL stays on the server from now on, by a temporary slot: it goes with its session, whatever becomes of us."""
+    """Keep WAL on the server by a temporary slot, which is dropped with its session even if we are killed."""
     with work.context.reading() as session:
         work.query("hold", session, holder=holder)
         try:
             yield session
         except BaseException:
-            with suppress(DatabaseError):  # the server may be why; what went wrong is told by the other error
+            with suppress(DatabaseError):  # the first error is the one to report
                 work.query("drop_slot", session, slot=holder)
             raise
         work.query("drop_slot", session, slot=holder)
 
 
 def keep(work: Work, session: Session, holder: str, slot: str) -> None:
-    """Make the lasting slot of a temporary one. One that is there stays: it keeps what earlier backups need."""
+    """Create the permanent slot from a temporary one. An existing slot stays: it keeps WAL for earlier backups."""
     known = found(work, slot, session)
     if known is not None and not lost(known):
         return
@@ -94,12 +94,12 @@ def found(work: Work, slot: str, session: Session | None = None) -> Row | None:
 
 
 def lost(slot: Row) -> bool:
-    """Whether the server has removed what the slot was to keep."""
+    """Whether the server has removed WAL that the slot should have kept."""
     return slot["wal_status"] == "lost" or slot["restart_lsn"] is None
 
 
 def advance(work: Work, slot: str, lsn: str) -> None:
-    """Let the server remove what lies before a verified backup's end."""
+    """Let the server remove WAL from before `lsn`, the end of a verified backup."""
     known = found(work, slot)
     if known is not None and not lost(known) and number_of(known["restart_lsn"]) < number_of(lsn):
         with work.context.reading() as session:
@@ -114,27 +114,26 @@ def drop(work: Work, slot: str) -> None:
 
 
 def require_kept(work: Work, slot: str | None, begin: int, parent: str) -> None:
-    """Raises BackupError where the server may have removed WAL since the parent."""
+    """Raises BackupError if the server may have removed WAL written since the parent."""
     known = None if slot is None else found(work, slot)
     if known is None:
-        why = f"no replication slot keeps the WAL since {parent} on the server"
+        why = f"no replication slot keeps the WAL written since {parent}"
     elif lost(known):
-        why = f"the server has removed WAL since {parent}: its slot {slot} had more to keep than max_slot_wal_keep_size"
+        why = f"the server has removed WAL written since {parent}: slot {slot} exceeded max_slot_wal_keep_size"
     elif number_of(known["restart_lsn"]) > begin:
-        why = f"the slot {slot} keeps WAL from {known['restart_lsn']} on only, and {parent} ends at {text_of(begin)}"
+        why = f"slot {slot} keeps WAL only from {known['restart_lsn']} on, but {parent} ends at {text_of(begin)}"
     else:
         return
     raise full_needed(work.context, why, PHYSICAL)
 
 
-def received(
+def receive(
     work: Work, timeline: int, begin: int, size: int, dbname: str, secrets: Sequence[int]
 ) -> tuple[Segments, str]:
-    """All WAL from the segment that `begin` lies in up to now, into the folder `wal`; and the moment it reaches to.
+    """Receive all WAL from the segment of `begin` up to now, into the folder `wal`; also returns the time it reaches to.
 
-    The server is made to end its segment, so that nothing stays in one that is not whole. A segment before the first, which is
-    all that the program looks at to know where to go on, stands there meanwhile: by a slot it would let the WAL go before we
-    are done.
+    The server is made to switch segments, so that all are whole. A dummy of the segment before the first tells the program
+    where to start: by a slot, it would let the server remove the WAL before the backup is complete.
     """
     with work.context.reading() as session:
         marked = work.query("mark", session, marker=str(work.context.claim))[0]
@@ -147,7 +146,7 @@ def received(
             before.truncate(size)
     work.clients.run(
         "receivewal",
-        # It ends when it is beyond this: at the last byte of a segment that is when the segment is whole and has its name.
+        # It ends when it is past this position, the last byte of a segment: the segment is whole and has its name then.
         {"folder": folder, "endpos": text_of(segments.end - 1), "dbname": dbname},
         secrets=secrets,
         size=lambda: sum(1 for _ in folder.iterdir()) * size,
@@ -158,30 +157,30 @@ def received(
         for path in folder.iterdir():
             if path.name.endswith(".partial"):
                 path.unlink()
-    refuse_gaps(folder, segments)
+    require_complete(folder, segments)
     return segments, marked["at"]
 
 
-def refuse_gaps(folder: Path, segments: Segments) -> None:
-    """Raises BackupError unless every segment is there, whole, and nothing else is."""
+def require_complete(folder: Path, segments: Segments) -> None:
+    """Raises BackupError unless the folder has exactly these segments, and each is whole."""
     names = set(segments.names)
     there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else {}
     problems = [f"{one} is missing" for one in sorted(names - there.keys())]
-    problems += [f"{one} is not a segment of it" for one in sorted(there.keys() - names)]
+    problems += [f"{one} is not one of its segments" for one in sorted(there.keys() - names)]
     problems += [
         f"{one} has {size:,} bytes" for one, size in sorted(there.items()) if one in names and size != segments.bytes
     ]
     if problems:
-        raise BackupError(f"the WAL in {folder} is not whole: {'; '.join(problems[:5])}")
+        raise BackupError(f"the WAL in {folder} is incomplete: {'; '.join(problems[:5])}")
 
 
 def read(work: Work, folder: Path, segments: Segments) -> None:
-    """Read every record from the first to the last."""
+    """Read every WAL record."""
     work.clients.run("waldump", {"folder": folder, **_range(segments)})
 
 
 def makes_tablespace(work: Work, segments: Segments) -> bool:
-    """Whether this WAL does, as far as there is a program that can read it: one may be gone again since."""
+    """Whether this WAL creates a tablespace, which may no longer exist; false without a program that can read it."""
     try:
         use_programs(work, "tablespaces", work.context.database.version[0], exactly=True)
     except BackupError:
@@ -194,7 +193,7 @@ def _range(segments: Segments) -> dict[str, object]:
 
 
 def segments_of(manifest: BackupManifest) -> Segments:
-    """The segments of an increment, as its manifest tells them."""
+    """The segments of an increment, from its manifest."""
     details, position = manifest.details, manifest.position
     begin, end = number_of(details["from"]), number_of(position["lsn"])
     return Segments(position["timeline"], begin, end, details["segment_bytes"])

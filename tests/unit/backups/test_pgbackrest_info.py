@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from aishell.backups.pgbackrest import reach as pgbackrest_reach
-from aishell.backups.pgbackrest.reach import EMPTY, account_of, damage, missing, percent, stanza_of, warnings
+from aishell.backups.pgbackrest import stanza as pgbackrest_stanza
+from aishell.backups.pgbackrest.stanza import EMPTY, account_of, damage, missing_segments, percent, stanza_of, warnings
 from aishell.errors import BackupError, NotAtHandError
 
 FULL, INCR = "20261122-000323F", "20261122-000323F_20261122-000326I"
@@ -63,8 +63,8 @@ def test_a_stanza_that_is_not_there_or_cannot_be_looked_at():
     assert stanza_of(info(EMPTY, "no valid backups", []), "main", 1).newest is None
     for text, said in (
         (info(99, "permission denied"), "permission denied"),
-        ("", "nothing readable"),
-        ('[{"name": "main"}]', "nothing readable"),
+        ("", "unreadable output"),
+        ('[{"name": "main"}]', "unreadable output"),
     ):
         with pytest.raises(NotAtHandError, match=said):
             stanza_of(text, "main", 1)
@@ -95,8 +95,16 @@ SOUND = ((FULL, "valid", 964, 964), (INCR, "valid", 965, 965))
             [f"invalid checksum: {FULL}/pg_data/a b"],
             [f"invalid checksum: {FULL}/pg_data/a b"],
         ),
-        (verified(SOUND[0], said=f"INFO: file missing '{INCR}/x'"), [], [f"file missing: {INCR}/x", "finds none"]),
-        (verified(SOUND[0], (INCR, "manifest missing", 0, 0)), [], ["0 of its files are not valid (manifest missing)"]),
+        (
+            verified(SOUND[0], said=f"INFO: file missing '{INCR}/x'"),
+            [],
+            [f"file missing: {INCR}/x", "finds none"],
+        ),
+        (
+            verified(SOUND[0], (INCR, "manifest missing", 0, 0)),
+            [],
+            ["0 of its files are not valid (manifest missing)"],
+        ),
         (verified((FULL, "invalid", 9, 7), SOUND[1]), ["2 of its files are not valid (invalid)"], []),
         (
             verified(*SOUND, said="INFO: invalid result 15-1/0001/000000010000000000000003-6280.lz4: [29] lz4 error"),
@@ -116,8 +124,8 @@ def test_what_verify_finds_is_held_against_the_sets_that_need_it(text, of_full, 
 
 def test_segments_that_are_missing_which_verify_says_nothing_of():
     text = "0000000100000000/000000010000000000000002-8f01af.lz4\n"
-    assert missing(text, ["000000010000000000000002"]) == []
-    (problem,) = missing(text, ["000000010000000000000002", "000000010000000000000003"])
+    assert missing_segments(text, ["000000010000000000000002"]) == []
+    (problem,) = missing_segments(text, ["000000010000000000000002", "000000010000000000000003"])
     assert "000000010000000000000003" in problem
 
 
@@ -135,10 +143,10 @@ def test_how_far_it_has_come_and_what_it_warns_of():
 def test_who_has_to_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     owner = tmp_path.owner()
     assert account_of(str(tmp_path)) == owner
-    with pytest.raises(BackupError, match="may not see where"):
+    with pytest.raises(BackupError, match="not permitted to see"):
         account_of(None)
-    monkeypatch.setattr(pgbackrest_reach.os, "geteuid", lambda: 1)
-    monkeypatch.setattr(pgbackrest_reach.os, "access", lambda path, mode: False)
-    with pytest.raises(BackupError, match=f"has to read {tmp_path}, which {owner} owns") as caught:
+    monkeypatch.setattr(pgbackrest_stanza.os, "geteuid", lambda: 1)
+    monkeypatch.setattr(pgbackrest_stanza.os, "access", lambda path, mode: False)
+    with pytest.raises(BackupError, match=f"must read {tmp_path}, which {owner} owns") as caught:
         account_of(str(tmp_path))
     assert "sudo -u" in str(caught.value.hint)

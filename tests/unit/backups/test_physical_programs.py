@@ -33,7 +33,7 @@ def test_without_the_programs_nothing_is_said_to_be_read(
 
     monkeypatch.setattr(pg_basebackup, "use_programs", use)
     monkeypatch.setattr(wal, "segments_of", lambda manifest: [])
-    monkeypatch.setattr(wal, "refuse_gaps", lambda place, segments: None)
+    monkeypatch.setattr(wal, "require_complete", lambda place, segments: None)
     with pytest.raises(NotAtHandError):
         PgBasebackup().read(cast("Any", None), tmp_path, cast("BackupManifest", Made()))
     assert asked == [(program, 15, True)]
