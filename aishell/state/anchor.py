@@ -1,7 +1,6 @@
-"""The head of the audit log in a file beside the store: what is later cut off the store, or out of it, shows against it.
+"""The head of the audit log in a file beside the store, against which events removed from the store show.
 
-It is written before the first run and when a run ends, and looked at when the next begins, never in between:
-a step costs nothing by it.
+It is written before the first run and when a run ends, and checked when the next begins; steps do not touch it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from aishell.models import now
 
 @dataclass(frozen=True)
 class Anchor:
-    """What the log was when a run ended: how many events, and the hash of the newest."""
+    """The log when a run ended: the number of events, and the hash of the newest."""
 
     events: int
     head: str
@@ -30,7 +29,7 @@ def path_of(store: Path) -> Path:
 
 
 def read(path: Path) -> Anchor | None:
-    """The anchor in a file, None where there is no file. Raises StateError for one that is no anchor."""
+    """The anchor in a file, None where there is no file. Raises StateError for a file that is not an anchor."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return Anchor(int(data["events"]), str(data["head"]), str(data["at"]))
@@ -44,7 +43,7 @@ def read(path: Path) -> Anchor | None:
 
 
 def write(path: Path, events: int, head: str) -> None:
-    """Put an anchor in the place of the one before, whole or not at all. Raises StateError."""
+    """Replace the anchor in a file, atomically. Raises StateError."""
     try:
         write_whole(path, json.dumps(asdict(Anchor(events, head, now()))) + "\n", durable=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Answers of language models, kept for a while: the same question to the same model asks nobody."""
+"""A cache of language models' answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from aishell.state.store import Store
 
-#: Only what is whole, and neither too old nor, by a clock that was put back, of the future.
+#: Neither too old nor, where the clock was set back, from the future.
 _FIND = "SELECT * FROM model_answers WHERE key = :key AND made_at > :oldest AND made_at <= :now"
 _REMOVE_OLD = "DELETE FROM model_answers WHERE made_at <= :oldest OR made_at > :now"
-#: A model that was pulled anew answers otherwise.
+#: A model that was pulled again may answer differently.
 _REMOVE_OTHERS = """DELETE FROM model_answers WHERE provider = :provider AND model = :model
     AND model_digest <> :digest AND model_digest <> '' AND :digest <> ''"""
 _REMOVE_UNUSED = """DELETE FROM model_answers WHERE key NOT IN
@@ -20,7 +20,7 @@ _REMOVE_UNUSED = """DELETE FROM model_answers WHERE key NOT IN
 
 @dataclass(frozen=True)
 class KeptAnswer:
-    """An answer as it is kept. `seconds`: that the model took."""
+    """A cached answer. `seconds`: the time that the model took."""
 
     provider: str
     model: str
@@ -34,26 +34,26 @@ class KeptAnswer:
 
 
 class Answers:
-    """The answers in a store. None is used that is older than `ttl` seconds, and `entries` are kept, those used last."""
+    """The cached answers in a store: at most `entries`, the least recently used going first, valid for `ttl` seconds."""
 
     def __init__(self, store: Store, *, ttl: float, entries: int) -> None:
         self._store, self._ttl, self._entries = store, timedelta(seconds=ttl), entries
 
     def find(self, key: str) -> KeptAnswer | None:
-        """The answer that is kept under a key; None where there is none that may be used."""
+        """The answer under a key; None where there is none or it is no longer valid."""
         now = datetime.now(UTC)
         row = self._store.first(_FIND, {"key": key, "now": _stamp(now), "oldest": _stamp(now - self._ttl)})
         if row is None:
             return None
         found = KeptAnswer(**{name: getattr(row, name) for name in KeptAnswer.__dataclass_fields__})
         if hashlib.sha256(found.text.encode()).hexdigest() != found.answer_digest:
-            return None  # somebody changed it; the next answer takes its place
+            return None  # it was changed in the store; the next answer replaces it
         with self._store.write() as connection:
             connection.update("model_answers", "key = :key", {"key": key}, {"used_at": _stamp(now)})
         return found
 
     def keep(self, key: str, answer: KeptAnswer) -> None:
-        """Keep an answer; what is too old, of the model as it was before, or beyond the number that is kept goes."""
+        """Store an answer, and remove those that are too old, of an earlier version of the model, or too many."""
         now = datetime.now(UTC)
         stamps = {"now": _stamp(now), "oldest": _stamp(now - self._ttl)}
         row = {"key": key, **asdict(answer), "made_at": stamps["now"], "used_at": stamps["now"]}

@@ -1,4 +1,4 @@
-"""Approvals: asked, decided, consumed once, expired, or void when what they were bound to has changed."""
+"""Approvals: requested, decided, consumed once, expired, or void when the step or its objects have changed."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from aishell.state.connection import Connection, Record, find_by_beginning
 from aishell.state.runs import who
 from aishell.state.store import Store
 
-#: Who has decided what nobody did.
+#: The `decided_by` of an expired request.
 NOBODY = "nobody"
-#: The level of what asks for no step but for what a stage of a workflow came to, and what stands there for the step's index.
+#: The level of a review of a workflow stage's result, and the step index stored for it.
 STAGE, WHOLE = "stage", -1
-#: Whether the step of a request has not gone by: `--yes` may have answered it, or the run have ended without it.
+#: Whether the step of a request is still open: `--yes` may have answered it, or the run may have ended.
 _WAITS = """NOT EXISTS (SELECT 1 FROM steps AS t WHERE t.run_id = a.run_id AND t.step_index = a.step_index
     AND t.status NOT IN ('pending', 'started'))"""
-#: What became of a request that cannot be answered any more.
+#: The outcome of a request that can no longer be answered.
 _BECAME = {
     "approved": "was approved",
     "rejected": "was rejected",
     "modified": "was edited",
-    "consumed": "was answered, and the answer was used",
-    "void": "is void: what it was bound to has changed",
+    "consumed": "was already used",
+    "void": "is void: the step or its objects have changed",
 }
 
 
@@ -54,9 +54,9 @@ class Approvals:
         *,
         subject: Subject | None = None,
     ) -> str:
-        """Record a pending request (or find the one that already waits under this digest); its id.
+        """Record a pending request, or find the pending one with this digest; its id.
 
-        `subject`: what the step is of, by which an answer is counted (`state.autonomy`).
+        `subject`: the subject of the step, by which answers are counted (`state.autonomy`).
         """
         with self.store.write() as connection:
             found = connection.value(
@@ -67,7 +67,7 @@ class Approvals:
             if found is not None:
                 return str(found)
             approval = new_id()[:12]
-            asked = {
+            row = {
                 "id": approval,
                 "run_id": run_id,
                 "step_index": step_index,
@@ -80,8 +80,8 @@ class Approvals:
                 "requested_at": now(),
                 "expires_at": timestamp(datetime.now(UTC) + timedelta(hours=hours)),
             }
-            connection.insert("approvals", asked)
-            data = {"approval": approval, "digest": digest, "level": level, "seal": audit.seal_request(asked)}
+            connection.insert("approvals", row)
+            data = {"approval": approval, "digest": digest, "level": level, "seal": audit.seal_request(row)}
             if subject is not None:
                 data["subject"] = plain(subject)
             audit.append(connection, "approval_requested", data, run_id=run_id, step_index=step_index)
@@ -98,11 +98,11 @@ class Approvals:
         modifications: Mapping[str, Any] | None = None,
         place: str | None = None,
     ) -> str:
-        """Record a person's answer: `approved`, `modified` or `rejected`; the status that the request has then.
+        """Record a person's answer, `approved`, `modified` or `rejected`; the status of the request after it.
 
-        `uid`: who it is, as the kernel says; `place`: where it was said, when not at the terminal of this process. Where two have
-        to approve, the first leaves it `pending`. Raises StateError when it is no longer asked, or is not what was asked, and
-        DeniedError where this person may not approve it.
+        `uid`: the user, as the kernel reports it; `place`: where the answer was given, if not at this process's terminal. Where
+        two people have to approve, the first leaves it `pending`. Raises StateError when the request is no longer open or was
+        changed in the store, and DeniedError where this person may not approve it.
         """
         row = self.find_unchanged(approval)
         lost = self._lost(row, by) if status == "rejected" else []
@@ -131,12 +131,12 @@ class Approvals:
         return status
 
     def first_answers(self, row: Record) -> list[dict[str, Any]]:
-        """Who has approved a request that waits for another person too."""
+        """The first approvals of a request that needs a second person."""
         with self.store.read() as connection:
             return _first_answers(connection, row)
 
     def _keep_head(self) -> None:
-        """Leave the head of the log beside the store, so that a rejection cannot be cut off it; not over one that shows a cut."""
+        """Write the head of the log beside the store, so that a rejection cannot be cut off; not over one that shows a cut."""
         path = anchor.path_of(self.store.path)
         with self.store.read() as connection:
             whole = not audit.verify_anchor(connection, anchor.read(path))
@@ -145,7 +145,7 @@ class Approvals:
             anchor.write(path, number, newest)
 
     def _lost(self, row: Record, by: str) -> list[tuple[str, dict[str, Any]]]:
-        """What a rejection takes away of earned autonomy, as events; nothing where no rule of the policy asks for it."""
+        """The events of the earned autonomy that a rejection takes away; none where no rule of the policy grants any."""
         if not shown(row).get("earned"):
             return []
         with self.store.read() as connection:
@@ -156,11 +156,9 @@ class Approvals:
         return [reset(one, tally, f"rejected by {by}") for one, tally in stakes]
 
     def decided(self, run_id: str, step_index: int) -> Record | None:
-        """The newest answer for a step that has not been used yet; an expired yes is none. Where nobody has answered its newest
-        request in time, that request, which is `expired` from now on.
+        """The newest unused answer for a step, an expired approval not counting; else its newest request, if that has expired.
 
-        Raises StateError for an answer that the audit log does not tell of: nobody gave it. So it does for one whose question
-        was changed: it was another that was answered, or it would have expired.
+        Raises StateError for an answer that is not in the audit log, and for a request that was changed in the store.
         """
         self._expire(run_id, step_index)
         with self.store.read() as connection:
@@ -174,12 +172,12 @@ class Approvals:
             )
             if row is not None and not _is_logged(connection, row):
                 raise _unlogged(row)
-            if row is not None and row.status != "expired":  # that lets nothing run, whatever was asked
+            if row is not None and row.status != "expired":  # an expired one lets nothing run
                 _require_unchanged(connection, row)
             return row
 
     def _expire(self, run_id: str, step_index: int) -> None:
-        """Close what was asked of a step and not answered in time. An answer that was given by then stands: see `decide`."""
+        """Close the requests for a step that were not answered in time."""
         late = "SELECT * FROM approvals WHERE run_id = :run AND step_index = :step AND status = 'pending' AND expires_at < :now"
         place = {"run": run_id, "step": step_index, "now": now()}
         if self.store.first(late, place) is None:
@@ -187,15 +185,15 @@ class Approvals:
         with self.store.write() as connection:
             for row in connection.all(late, place):
                 before = [one["by"] for one in _first_answers(connection, row)]
-                who_did = f"only {before[0]} had approved" if before else "nobody had answered"
-                closed = {"status": "expired", "reason": f"{who_did} until {until(row)}"}
+                answers = f"only {before[0]} had approved" if before else "nobody had answered"
+                closed = {"status": "expired", "reason": f"{answers} until {until(row)}"}
                 values = {**closed, "decided_by": NOBODY, "decided_at": now()}
                 connection.update("approvals", "id = :asked", {"asked": row.id}, values)
                 data = {"approval": row.id, **closed, "by": NOBODY, "digest": row.digest, "modifications": None}
                 audit.append(connection, "approval_decided", data, run_id=run_id, step_index=step_index)
 
     def latest(self, run_id: str, step_index: int, digest: str | None = None) -> Record | None:
-        """The newest request (of this digest), and what became of it, used or not. Raises StateError as `decided`."""
+        """The newest request for a step, or the newest with this digest. Raises StateError as `decided`."""
         self._expire(run_id, step_index)
         with self.store.read() as connection:
             row = connection.first(
@@ -214,8 +212,8 @@ class Approvals:
             return row
 
     def edits(self, run_id: str, step_index: int) -> list[dict[str, Any]]:
-        """What persons gave a step instead of the parameters of the plan, the newest last: `by`, `uid`, `reason` and all of the
-        `params`. Raises StateError as `decided`."""
+        """People's edits of a step's parameters, the newest last: `by`, `uid`, `reason` and all `params`. Raises StateError as
+        `decided`."""
         with self.store.read() as connection:
             rows = connection.all(
                 """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step
@@ -225,7 +223,7 @@ class Approvals:
             return [_edit(connection, row) for row in rows]
 
     def close(self, approval: str, status: str) -> None:
-        """`consumed` or `void`. Raises StateError for one that is closed already: it is used once."""
+        """Set an approval to `consumed` or `void`. Raises StateError for one that is already closed: an answer is used once."""
         with self.store.write() as connection:
             row = connection.first(
                 """UPDATE approvals SET status = :status
@@ -234,12 +232,12 @@ class Approvals:
                 {"asked": approval, "status": status},
             )
             if row is None:
-                raise StateError(f"the approval {approval} was used or closed before")
+                raise StateError(f"approval {approval} has already been used or closed")
             data = {"approval": approval, "status": status}
             audit.append(connection, "approval_decided", data, run_id=row.run_id, step_index=row.step_index)
 
     def find(self, approval: str) -> Record:
-        """An approval by id or the beginning of one. Raises UnknownNameError and AmbiguousNameError."""
+        """An approval by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
             row = find_by_beginning(connection, "approvals", "approval", approval)
             if row is None:
@@ -247,55 +245,53 @@ class Approvals:
             return row
 
     def find_unchanged(self, approval: str) -> Record:
-        """An approval as `find` finds it. Raises StateError for one that is not what the audit log has the digest of."""
+        """As `find`. Raises StateError for an approval whose request differs from its digest in the audit log."""
         row = self.find(approval)
         with self.store.read() as connection:
             _require_unchanged(connection, row)
         return row
 
     def next_expiry(self) -> datetime | None:
-        """When the first of those expires that can still be answered or used."""
+        """When the next approval expires that can still be answered or used."""
         sql = "SELECT min(expires_at) FROM approvals WHERE status IN ('pending', 'approved', 'modified') AND expires_at >= :now"
         first = self.store.value(sql, {"now": now()})
         return None if first is None else datetime.fromisoformat(first)
 
     def pending(self) -> list[Record]:
-        """What waits for a person now."""
+        """The requests that wait for a person now."""
         with self.store.read() as connection:
             return _pending(connection)
 
 
 def _require_open(connection: Connection, approval: str) -> None:
-    """Raises StateError where a request waits for no answer any more, as the store knows it now."""
+    """Raises StateError for a request that can no longer be answered."""
     row = connection.first("SELECT * FROM approvals WHERE id = :asked", {"asked": approval})
     if row is None or row.status not in ("pending", "expired"):
-        became = "is no longer there" if row is None else _BECAME.get(row.status, row.status)
-        raise StateError(
-            f"the approval {approval} {became}; it cannot be decided any more", hint=_newer(connection, row)
-        )
+        outcome = "no longer exists" if row is None else _BECAME.get(row.status, row.status)
+        raise StateError(f"approval {approval} {outcome}; it can no longer be decided", hint=_newer(connection, row))
     if connection.first(f"SELECT 1 FROM approvals AS a WHERE id = :asked AND {_WAITS}", {"asked": approval}) is None:  # noqa: S608
         raise StateError(
-            f"the step of the approval {approval} is over; it cannot be decided any more",
+            f"the step of approval {approval} has ended; it can no longer be decided",
             hint=f"see `{command('runs', 'show', row.run_id[:8])}`",
         )
     if expired(row):
         raise StateError(
-            f"the approval {approval} has expired: it could be decided until {until(row)}",
-            hint="the step is rejected when the run goes on "
-            f"(`{command('runs', 'resume', row.run_id[:8])}`); the next run asks anew",
+            f"approval {approval} has expired: it could be answered until {until(row)}",
+            hint="the step is rejected when the run is resumed "
+            f"(`{command('runs', 'resume', row.run_id[:8])}`); the next run asks again",
         )
 
 
 def _newer(connection: Connection, row: Record | None) -> str | None:
-    """The request that has come in the place of another."""
+    """A hint on the request that has replaced another."""
     if row is None:
         return None
     newer = next((one for one in _pending(connection) if (one.run_id, one.step_id) == (row.run_id, row.step_id)), None)
-    return f"the step asks again: `{command('approvals', 'show', newer.id)}`" if newer is not None else None
+    return f"see the newer request: `{command('approvals', 'show', newer.id)}`" if newer is not None else None
 
 
 def expired(row: Record) -> bool:
-    """Whether nobody has answered a request in time."""
+    """Whether a request was not answered in time."""
     return bool(row.status == "expired" or (row.status == "pending" and row.expires_at < now()))
 
 
@@ -305,19 +301,19 @@ def until(row: Record) -> str:
 
 
 def _require_unchanged(connection: Connection, row: Record) -> None:
-    """Raises StateError where what is asked, its level, or until when, is not what it was when the log told of it."""
-    asked = next(iter(_events(connection, row, "approval_requested")), None)
-    if asked is None or asked.get("seal", audit.seal_request(row)) != audit.seal_request(row):
-        raise _changed(row, "is not what was asked: it was changed in the state store")
+    """Raises StateError where a request, its level or its expiry differs from its digest in the audit log."""
+    logged = next(iter(_events(connection, row, "approval_requested")), None)
+    if logged is None or logged.get("seal", audit.seal_request(row)) != audit.seal_request(row):
+        raise _changed(row, "was changed in the state store after it was requested")
 
 
 def _unlogged(row: Record) -> StateError:
-    return _changed(row, f"is {row.status}, and the audit log does not tell who answered so")
+    return _changed(row, f"is {row.status}, but the audit log has no such answer")
 
 
 def _changed(row: Record, how: str) -> StateError:
     return StateError(
-        f"the approval {row.id} {how}",
+        f"approval {row.id} {how}",
         hint=f"see `{command('audit', 'verify')}`; `{command('runs', 'cancel', row.run_id[:8])}` ends the run",
     )
 
@@ -327,19 +323,19 @@ def _first_answers(connection: Connection, row: Record) -> list[dict[str, Any]]:
 
 
 def _require_another(connection: Connection, row: Record, uid: int | None) -> list[dict[str, Any]]:
-    """The first answer of two, if there is one. Raises DeniedError for who asked for the step, and for who gave that answer."""
+    """The first answer of two, if there is one. Raises DeniedError for the requester, and for whoever gave that answer."""
     others = command("approvals", "approve", row.id, "--socket", "PATH")
-    hint = f"others approve through the daemon's socket: `{others}`"
+    hint = f"another person can approve through the daemon's socket: `{others}`"
     if uid is None or uid in shown(row).get("requesters", ()):
-        raise DeniedError("two people have to approve this, and neither may be who asked for it", hint=hint)
+        raise DeniedError("this needs the approval of two people other than the requester", hint=hint)
     before = _first_answers(connection, row)
     if any(answer["uid"] == uid for answer in before):
-        raise DeniedError("you have approved this; a second person has to", hint=hint)
+        raise DeniedError("you have already approved this; a second person has to", hint=hint)
     return before
 
 
 def _events(connection: Connection, row: Record, kind: str) -> list[dict[str, Any]]:
-    """What the log tells of an approval, in order: `approval_requested` or `approval_decided`."""
+    """The events of an approval in the log, in order: `approval_requested` or `approval_decided`."""
     sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = :kind ORDER BY id"
     place = {"run": row.run_id, "step": row.step_index, "kind": kind}
     events = [audit.read(event.data) for event in connection.execute(sql, place)]
@@ -347,7 +343,7 @@ def _events(connection: Connection, row: Record, kind: str) -> list[dict[str, An
 
 
 def _edit(connection: Connection, row: Record) -> dict[str, Any]:
-    """An edit as the log tells it. Raises StateError where it does not."""
+    """An edit by its event in the log. Raises StateError where there is none."""
     for one in _events(connection, row, "approval_decided"):
         if _fits(row, one, status="modified"):
             params = json.loads(row.modifications)
@@ -356,13 +352,13 @@ def _edit(connection: Connection, row: Record) -> dict[str, Any]:
 
 
 def _is_logged(connection: Connection, row: Record) -> bool:
-    """Whether the newest event of an approval is this very answer."""
+    """Whether the newest event of an approval is the answer in its row."""
     answers = _events(connection, row, "approval_decided")
     return bool(answers) and _fits(row, answers[-1], status=row.status)
 
 
 def _fits(row: Record, event: Mapping[str, Any], *, status: str) -> bool:
-    """Whether an event tells of the answer that an approval has."""
+    """Whether an event has the answer of an approval's row."""
     kept = json.loads(row.modifications) if row.modifications else None
     answer = {"status": status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
     return all(event.get(name) == value for name, value in answer.items())

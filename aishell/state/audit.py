@@ -219,10 +219,8 @@ def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Proble
     """That the file is gone which the first run left before it began: whether the tail was cut off cannot be told without it."""
     if anchor is not None or not tells_of_runs(connection):
         return []
-    text = "the head that the last run left in a file beside the state store is not there"
-    return [
-        Problem(0, f"{text}: whether the tail was cut off is not known; give --against a head or a copy of your own")
-    ]
+    text = "the file with the head of the log is missing beside the state store"
+    return [Problem(0, f"{text}: a cut tail would not show; give --against a head or a copy of your own")]
 
 
 def tells_of_runs(connection: Connection) -> bool:
@@ -260,7 +258,9 @@ def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> li
     if not gone:
         return []
     return [
-        Problem(gone[0], f"{len(gone)} of the {len(copy)} events of the copy are not in the log, or are others there")
+        Problem(
+            gone[0], f"{len(gone)} of the {len(copy)} events of the copy are missing from the log or differ from it"
+        )
     ]
 
 

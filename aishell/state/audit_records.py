@@ -1,4 +1,4 @@
-"""Whether the audit log tells of every run, step and approval what their tables say: the last event of each against its row."""
+"""Compares the tables of runs, steps and approvals with the audit log: the row of each with its last event."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def verify_records(connection: Connection, sealed: Sequence[Mapping[str, Any]] =
     states = {row.id: row.state for row in connection.execute("SELECT id, state FROM runs")}
     asked = {row.id: row for row in connection.execute("SELECT * FROM approvals")}
     gone = (
-        f"the approval {name} of the run {one.run[:8]} is no longer there"
+        f"approval {name} of run {one.run[:8]} is missing"
         for name, one in logged.approvals.items()
         if name not in asked and one.run in states
     )
@@ -133,12 +133,12 @@ def _runs(connection: Connection, logged: _Logged) -> Iterator[str]:
         run, name = logged.runs.get(row.id, _Run()), row.id[:8]
         asked_for = audit.seal(row) if run.plan is None else run.plan
         if (asked_for, run.made or audit.seal_made(row)) != (audit.seal(row), audit.seal_made(row)):
-            yield f"what the run {name} was asked for, or its plan or tools, was changed"
+            yield f"the request, the plan or the tools of run {name} were changed"
         if run.result and digest(row.result) != run.result:
-            yield f"the result of the run {name} differs from its digest in the log"
+            yield f"the result of run {name} differs from its digest in the log"
         there = connection.value("SELECT count(*) FROM steps WHERE run_id = :run", {"run": row.id})
         if row.steps is not None and there != row.steps:
-            yield f"the run {name} has {there} steps, its plan {row.steps}"
+            yield f"run {name} has {there} steps, its plan {row.steps}"
 
 
 def _approvals(rows: Iterable[Record], logged: _Logged) -> Iterator[str]:
@@ -148,14 +148,14 @@ def _approvals(rows: Iterable[Record], logged: _Logged) -> Iterator[str]:
             continue
         one = logged.approvals.get(row.id, _Approval(""))
         if one.status != row.status:
-            said = f"the log says {one.status}" if one.status else "no event tells of it"
-            yield f"the approval {row.id} is {row.status}, and {said}"
+            recorded = f"{one.status} in the log" if one.status else "not in the log"
+            yield f"approval {row.id} is {row.status}, but {recorded}"
         elif one.by != (row.decided_by or ""):
-            yield f"the approval {row.id} was answered by {one.by or 'nobody'}, not by {row.decided_by}"
+            yield f"approval {row.id} was answered by {one.by or 'nobody'}, not by {row.decided_by}"
         elif one.request and one.request != audit.seal_request(row):
-            yield f"the request of the approval {row.id} differs from its digest in the log"
+            yield f"the request of approval {row.id} differs from its digest in the log"
         elif _answered(row) != (one.reason, one.modifications):
-            yield f"the answer to the approval {row.id} differs from the log"
+            yield f"the answer to approval {row.id} differs from the log"
 
 
 def _answered(row: Record) -> tuple[Any, Any]:
@@ -168,9 +168,9 @@ def _states(states: Mapping[str, str], logged: _Logged) -> Iterator[str]:
             continue
         state = logged.runs.get(run, _Run()).state
         if run not in logged.known:
-            yield f"the run {run[:8]} is {there}, and no event tells of it"
+            yield f"run {run[:8]} is {there}, but not in the log"
         elif state != there:
-            yield f"the run {run[:8]} is {there}, the log says {state}"
+            yield f"run {run[:8]} is {there}, but {state} in the log"
 
 
 def _steps(connection: Connection, logged: _Logged) -> Iterator[str]:
@@ -180,7 +180,7 @@ def _steps(connection: Connection, logged: _Logged) -> Iterator[str]:
         step = logged.steps.get((row.run_id, row.step_index), _Step(StepStatus.PENDING, ""))
         which = f"step {row.step_index} of run {row.run_id[:8]}"
         if row.run_id in logged.known and step.status != row.status:
-            yield f"{which} is {row.status}, the log says {step.status}"
+            yield f"{which} is {row.status}, but {step.status} in the log"
         elif step.seal and step.seal != audit.seal_step(row):
             yield f"{which} differs from its digest in the log"
 
@@ -188,7 +188,7 @@ def _steps(connection: Connection, logged: _Logged) -> Iterator[str]:
 def _missing(states: Mapping[str, str], logged: _Logged) -> Iterator[str]:
     missing = len(logged.known - states.keys()) + logged.missing
     if missing > logged.pruned:
-        yield f"{missing} run(s) of the log are no longer there, and {logged.pruned} were pruned"
+        yield f"{missing} run(s) of the log are missing, but only {logged.pruned} were pruned"
 
 
 def _as_row(event: Mapping[str, Any]) -> SimpleNamespace:

@@ -73,7 +73,7 @@ class Book:
         if not whole:
             self._break(number, "was changed, or events before it are missing")
         elif kind == audit.BROKEN:
-            self._break(number, "tells that the log was cut")
+            self._break(number, "reports that the log was cut")
         elif kind in _COUNTING and run_id is not None:
             _COUNTING[kind](self, (run_id, step_index), audit.read(data), number)
 
@@ -82,7 +82,7 @@ class Book:
         for (other, _), begun in self._began.items():
             if other != run_id and _concerns(subject, begun):
                 return Tally(
-                    problem=f"{begun.tool} has begun in the run {other[:8]} and not ended: resume or cancel that run"
+                    problem=f"{begun.tool} has begun in run {other[:8]} and not ended: resume or cancel that run"
                 )
         if subject.identity:
             runs = self.counted.get(subject, [])
@@ -92,8 +92,8 @@ class Book:
         return Tally(tuple(one.event for one in runs), self.broken if not runs else None)
 
     def _break(self, number: int, why: str) -> None:
-        """Whatever was counted rests on a log that is not whole."""
-        self.broken = f"what was counted before event {number} of the audit log does not count: the event {why}"
+        """Discard all counts made from the part of the log before a break."""
+        self.broken = f"runs before event {number} of the audit log do not count: the event {why}"
         for kept in (self.counted, self._began, self._pending, self._approved):
             kept.clear()
 
@@ -149,7 +149,7 @@ class Book:
             self._approved.discard(place)
 
     def _used(self, place: Place, data: Mapping[str, Any], number: int) -> None:
-        self._approved.discard(place)  # it runs unasked now, whatever was said of an attempt before
+        self._approved.discard(place)  # it runs without approval now, even if an earlier attempt was approved
 
 
 _COUNTING = {

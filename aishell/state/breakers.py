@@ -78,8 +78,9 @@ class Breaker:
     def text(self) -> str:
         """One sentence."""
         since = at(self.opened_at, seconds=True) if self.opened_at else ""
-        failed = f"{self.failures} connections in a row had failed"
-        return f"{self.target} is not connected to since {since}, when {failed}: {self.reason}"
+        return (
+            f"connections to {self.target} are suspended since {since}, after {self.failures} failures: {self.reason}"
+        )
 
 
 class Breakers:
@@ -181,7 +182,7 @@ class Watch:
             raise BreakerOpenError(
                 known.text,
                 kind="connect",
-                hint=f"one is tried after {known.tried_after}; check the server",
+                hint=f"check the server; the next connection is tried after {known.tried_after}",
             )
         return True
 

@@ -1,4 +1,4 @@
-"""Calls of the tools whose files say how often they may be called, counted over all runs of a site."""
+"""The calls of tools with a rate limit, counted over all runs of a site."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SPAN = timedelta(minutes=1)
 
 
 class TooManyCallsError(StepError):
-    """Others have called the tool as often as may be within a minute."""
+    """The tool's rate limit is used up."""
 
 
 def take(connection: Connection, tool: str, limit: int) -> None:
     """Count one more call, in the transaction that begins it. Raises TooManyCallsError after `limit` within a minute."""
     minute = _minute()
-    # Those of the future are of a clock that was put back.
+    # Calls in the future are from before the clock was set back.
     connection.execute("DELETE FROM tool_calls WHERE at <= :since OR at > :now", minute)
     if connection.value("SELECT count(*) FROM tool_calls WHERE tool = :tool", {"tool": tool}) >= limit:
         raise TooManyCallsError(f"{tool} ran {limit} times within a minute")

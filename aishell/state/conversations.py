@@ -74,7 +74,9 @@ class Conversations:
                 row = find_by_beginning(connection, "conversations", "conversation", beginning)
         if row is None:
             message = (
-                "there is no conversation" if beginning is None else f"conversation {beginning[:100]!r} does not exist"
+                "there are no conversations"
+                if beginning is None
+                else f"conversation {beginning[:100]!r} does not exist"
             )
             raise UsageError(message, hint=f"`{command('chat', 'list')}` lists them")
         return _conversation(row)
@@ -106,7 +108,7 @@ class Conversations:
         with self.store.write() as connection:
             known = connection.update("conversations", "id = :id", {"id": conversation}, {"used_at": at})
             if not known:
-                raise UsageError("this conversation was deleted", hint=f"begin another with `{command('chat')}`")
+                raise UsageError("this conversation was deleted", hint=f"start another with `{command('chat')}`")
             last = connection.value(
                 "SELECT max(number) FROM conversation_turns WHERE conversation_id = :id", {"id": conversation}
             )

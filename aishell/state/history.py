@@ -1,4 +1,4 @@
-"""What tools cost and gained on each object before: the agents' memory, and the basis of estimates."""
+"""The costs and gains of tools on each object in earlier runs: the agents' memory, and the basis of estimates."""
 
 from __future__ import annotations
 

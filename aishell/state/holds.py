@@ -1,4 +1,4 @@
-"""Holds, the emergency stop: where one is, no step begins. Looked up inside the transaction that would begin a step."""
+"""Holds, the emergency stop: no step begins on a target on hold. Checked inside the transaction that would begin a step."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Hold:
 
     def refusal(self) -> HeldError:
         """The error of what must not begin."""
-        return HeldError(self.text, hint=f"`{self.way_out}` lifts the hold; dry runs go on")
+        return HeldError(self.text, hint=f"`{self.way_out}` lifts the hold; dry runs still work")
 
 
 def of_run(connection: Connection, run_id: str) -> Hold | None:
@@ -94,8 +94,8 @@ class Holds:
             if gone is None:
                 others = [f"`{_made(row).way_out}`" for row in connection.all(_IN_FORCE)]
                 if not others:
-                    raise StateError("no hold is in force: there is nothing to release")
-                what = f"the target {target!r} is not on hold" if target else "there is no hold on every target"
+                    raise StateError("nothing is on hold")
+                what = f"the target {target!r} is not on hold" if target else "there is no hold on all targets"
                 raise StateError(what, hint=" or ".join(others))
             hold = _made(gone)
             data = {"target": target or None, "by": by, "placed_by": hold.by, "placed_at": hold.at}

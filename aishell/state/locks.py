@@ -45,10 +45,10 @@ class FileLock:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise StateError(
-                f"no lock file can be made at {path}: {error.strerror or error}",
+                f"the lock file {path} cannot be written: {error.strerror or error}",
                 hint="free some disk space there"
                 if full
-                else "give this user write permission on the folder; the lock keeps a second run away",
+                else "give this user write permission on the folder; the lock prevents concurrent runs",
             ) from error
 
     def release(self) -> None:

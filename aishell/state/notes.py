@@ -70,7 +70,9 @@ class Notes:
         """Write one down. Raises UsageError for a text that is empty, too long or not printable."""
         text = " ".join(text.split())
         if not text or len(text) > LONGEST or not text.isprintable():
-            raise UsageError(f"a note is 1 to {LONGEST} printable characters", hint="write what a plan has to know")
+            raise UsageError(
+                f"a note must have 1 to {LONGEST} printable characters", hint="write what a plan has to know"
+            )
         row = {
             "target": target,
             "table_name": table,
@@ -91,9 +93,7 @@ class Notes:
         with self.store.write() as connection:
             row = connection.first("SELECT * FROM notes WHERE id = :id", {"id": number})
             if row is None:
-                raise UsageError(
-                    f"note {number} does not exist", hint=f"`{command('notes', 'list')}` shows those there are"
-                )
+                raise UsageError(f"note {number} does not exist", hint=f"`{command('notes', 'list')}` lists the notes")
             connection.execute("DELETE FROM notes WHERE id = :id", {"id": number})
             audit.append(connection, "note_removed", {"note": number, "removed_by": by, "text": row.text})
         return _note(row)

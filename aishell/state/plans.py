@@ -18,15 +18,15 @@ def dump_plan(plan: Plan) -> str:
 
 
 def read_plan(text: str, where: str) -> Plan:
-    """A plan from a file's text. Raises UsageError when it is none or was edited."""
+    """A plan from a file's text. Raises UsageError when the text is not a plan or was edited."""
     try:
         data = json.loads(text)
         if data["format"] != FORMAT:
-            raise ValueError(f"its format is {data['format']!r}, this aishell reads {FORMAT}")
+            raise ValueError(f"it has format {data['format']!r}, and this aishell reads {FORMAT}")
         plan, saved = _plan(data["plan"]), data["digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{where} is not a saved plan: {error}", hint="the command `plan` makes one, with --out FILE"
+            f"{where} is not a saved plan: {error}", hint="save one with the command `plan` and --out FILE"
         ) from error
     if plan.digest != saved:
         raise UsageError(

@@ -65,7 +65,7 @@ class Progress:
             with self._store.write() as connection:
                 connection.execute(_WRITE, values)
         except StateError:
-            return  # whoever has to write what counts is written_at; this is written again by and by
+            return  # what matters is written elsewhere and raises there; progress is written again soon
 
 
 def _left(count: _Count, at: float) -> float | None:

@@ -106,7 +106,7 @@ def maintain(store: Store, *, compact: bool = False) -> Maintained:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise StateError(
             f"{store.path} is damaged: {problems[0]}{more}",
-            hint=f"restore it from a copy; {command('audit', 'verify')} tells what of the log is whole",
+            hint=f"restore it from a copy; `{command('audit', 'verify')}` checks the audit log",
         )
     with store.read() as connection:
         size, pages, free = (

@@ -10,7 +10,7 @@ from aishell.state.full_text import best
 from aishell.state.notes import Note, Notes
 from aishell.state.runs import Runs
 
-#: Runs that are looked through, the newest; and of what they say, and of these, so much is summaries.
+#: The newest runs to search; the most to return; and the characters of each summary.
 LOOKED_AT, MOST_RUNS, LONGEST = 100, 8, 400
 
 

@@ -1,4 +1,4 @@
-"""What became of the runs that something was left by: whether one still runs, can be resumed, or is over for good."""
+"""The fates of runs that have left something behind: still running, resumable, or over for good."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class KnownRun:
         if self.fate is RunFate.OVER:
             return None
         if self.run is None:
-            return "this site knows no such run: another one's, or pruned; if nobody uses it, remove it by hand"
+            return "its run was pruned or belongs to another site; if nobody uses it, remove it by hand"
         begun = self.run.id[:8]
-        return f"its run is {self.run.state}: resume it, or give it up with `{command('runs', 'cancel', begun)}`"
+        return f"its run is {self.run.state}: resume it, or cancel it with `{command('runs', 'cancel', begun)}`"
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ ENDED = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
 def check_transition(old: RunState, new: RunState) -> None:
     """Raises StateError when a run in state `old` may not become `new`."""
     if new not in TRANSITIONS[old]:
-        raise StateError(f"a run that is {old.value} cannot become {new.value}")
+        raise StateError(f"a run cannot change from {old.value} to {new.value}")
 
 
 class Runs:
@@ -180,10 +180,10 @@ class Runs:
         subject: Subject | None = None,
         before: Callable[[Connection], Iterable[tuple[str, Mapping[str, Any]]]] = lambda connection: (),
     ) -> None:
-        """The intent to run a step, durable before anything is sent.
+        """Record the intent to run a step, durably, before anything is sent.
 
-        `subject`: what it is of, by which it is counted. `before` is asked inside of the transaction what else there is to tell;
-        where it raises, the step has not begun. Raises HeldError where a hold keeps it from beginning.
+        `subject`: the subject of the step, by which it is counted. `before`: called inside the transaction for further events;
+        where it raises, the step has not begun. Raises HeldError where the target is on hold.
         """
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)
@@ -218,15 +218,14 @@ class Runs:
         shift: tuple[backlog.PlannedWork, Shift] | None = None,
         subject: Subject | None = None,
     ) -> str | None:
-        """Outcome, checkpoint, history and audit events in one transaction; what another process asks of the run.
+        """Record outcome, checkpoint, history and audit events in one transaction; the stop request of another process, if any.
 
-        `cost`: what the step took, as `history.remember` takes it; `shift`: what it makes of the backlog; `subject`: what a step
-        that failed is of.
+        `cost`: a row for `history.remember`; `shift`: the change of the backlog; `subject`: of a step that failed.
         """
         status = values["status"]
         name = {StepStatus.DONE: "completed", StepStatus.FAILED: "failed"}.get(status, "skipped")
         with self.store.write() as connection:
-            asked = self._claim(connection, run_id, owner)
+            stop_request = self._claim(connection, run_id, owner)
             seal = self._set_step(connection, run_id, index, {"ended_at": now(), **values})
             connection.insert("table_history", *objects)
             if cost is not None:
@@ -244,7 +243,7 @@ class Runs:
             if subject is not None:
                 data["subject"] = plain(subject)
             audit.append(connection, f"step_{name}", data, run_id=run_id, step_index=index)
-        return asked
+        return stop_request
 
     def checkpoint_step(
         self,
@@ -254,12 +253,12 @@ class Runs:
         checkpoint: str,
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
     ) -> str | None:
-        """How far a step in batches has come, and what was sent; what another process asks of the run."""
+        """Record how far a batched step has come, and what was sent; the stop request of another process, if any."""
         with self.store.write() as connection:
-            asked = self._claim(connection, run_id, owner)
+            stop_request = self._claim(connection, run_id, owner)
             self._set_step(connection, run_id, index, {"reached": checkpoint})
             audit.append_all(connection, happened, run_id=run_id, step_index=index)
-        return asked
+        return stop_request
 
     def add_events(
         self,
@@ -268,7 +267,7 @@ class Runs:
         happened: Iterable[tuple[str, Mapping[str, Any]]],
         objects: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Audit events of a step, and the history of its objects that are through, in one transaction."""
+        """Record audit events of a step, and the history of its finished objects, in one transaction."""
         with self.store.write() as connection:
             connection.insert("table_history", *objects)
             audit.append_all(connection, happened, run_id=run_id, step_index=index)
@@ -276,7 +275,7 @@ class Runs:
     def event(
         self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
     ) -> None:
-        """An audit event on its own."""
+        """Record an audit event on its own."""
         with self.store.write() as connection:
             audit.append(connection, kind, data, run_id=run_id, step_index=step_index)
 
@@ -304,7 +303,7 @@ class Runs:
             audit.append(connection, "state_changed", {"from": old, "to": new, "by": who()}, run_id=run_id)
 
     def requested(self, run_id: str) -> str | None:
-        """What another process asked of this run: `cancel`, `pause` or nothing."""
+        """The stop request of another process for this run: `cancel`, `pause` or None."""
         with self.store.read() as connection:
             return _stop_request(self._row(connection, run_id))
 
@@ -324,7 +323,7 @@ class Runs:
             place = {"beginning": beginning(run_id)}
             if run_id and (workflow := connection.first(_OF_WORKFLOW, place)) is not None:  # as the ledger shows it
                 show = command("workflows", "show", workflow.id[:8])
-                unknown.hint = f"it is a run of the workflow {workflow.workflow}: `{show}` names its runs"
+                unknown.hint = f"it is a run of the workflow {workflow.workflow}: `{show}` lists its runs"
             elif run_id and (unbegun := connection.first(_UNBEGUN, place)) is not None:
                 unknown.hint = f"it did not begin: {unbegun.reason}"
             raise unknown
@@ -424,7 +423,7 @@ class Runs:
     def _row(self, connection: Connection, run_id: str) -> Record:
         row = connection.first(f"SELECT * FROM runs WHERE {_RUN}", {"run": run_id})  # noqa: S608  our own
         if row is None:
-            raise StateError(f"the run {run_id} is no longer in the state store")
+            raise StateError(f"run {run_id} is no longer in the state store")
         return row
 
     def _claim(self, connection: Connection, run_id: str, owner: str) -> str | None:
@@ -440,8 +439,8 @@ class Runs:
         if row is None:
             log_warning("run_lost", run_id=run_id)
             raise StateError(
-                f"the run {run_id} is now driven by another process",
-                hint=f"{command('runs', 'show', run_id[:8])} tells how far it is",
+                f"run {run_id} is now driven by another process",
+                hint=f"see `{command('runs', 'show', run_id[:8])}`",
             )
         return _stop_request(row)
 

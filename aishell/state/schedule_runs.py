@@ -1,6 +1,6 @@
-"""The ledger of schedules: each nominal time is decided once, and claimed by one process. Every method is one transaction.
+"""The ledger of schedules: each nominal time is decided once and claimed by one process. Every method is one transaction.
 
-What is decided is asked of the caller, inside the transaction that writes it down: two processes never decide the same time.
+The caller decides inside the transaction that records the decision, so two processes never decide the same time.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class ScheduleRuns:
             return before  # a person left it out
         if one.status == "due":
             passed = """UPDATE schedule_runs SET status = 'missed', ended_at = :now,
-                    reason = 'its next time came before its turn' || iif(reason = '', '', ': ' || reason)
+                    reason = 'the next time came before it could begin' || iif(reason = '', '', ': ' || reason)
                 WHERE schedule = :name AND status = 'due' AND asked_by IS NULL RETURNING *"""
             for row in connection.all(passed, {"name": name, "now": now()}):
                 _log(connection, name, "missed", nominal=row.nominal_at, target=row.target, reason=row.reason)
@@ -189,9 +189,8 @@ class ScheduleRuns:
             there = "SELECT status FROM schedule_runs WHERE schedule = :name AND nominal_at = :at"
             before = connection.value(there, {"name": name, "at": timestamp(nominal)})
             if before is not None:
-                raise StateError(
-                    f"the time {local} of {name} is {before}", hint=f"see `{command('schedule', 'history')}`"
-                )
+                hint = f"see `{command('schedule', 'history')}`"
+                raise StateError(f"the time {local} of {name} is already decided: {before}", hint=hint)
             connection.insert("schedule_runs", row)
             _log(connection, name, "skipped", nominal=timestamp(nominal), reason=why, by=who())
 
@@ -237,7 +236,7 @@ class ScheduleRuns:
         """What was due and whose window has closed before its turn is missed, and what was asked for long ago; those rows."""
         sql = """UPDATE schedule_runs SET ended_at = :now,
                 status = iif(EXISTS (SELECT 1 FROM runs AS r WHERE r.id = run_id), 'failed', 'missed'),
-                reason = iif(until <= :at, 'the window closed before its turn', 'its turn did not come in time')
+                reason = iif(until <= :at, 'the window closed before it could begin', 'it could not begin in time')
                     || iif(reason = '', '', ': ' || reason)
             WHERE status = 'due' AND (until <= :at OR asked_by IS NOT NULL AND nominal_at <= :asked) RETURNING *"""
         with self.store.write() as connection:

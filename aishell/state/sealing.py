@@ -58,7 +58,7 @@ def find_cut(connection: Connection, before: str, kept: anchor.Anchor | None) ->
         if run.first <= through and (run.last > through or not over):
             through = run.first - 1
             held = f"the run {run.run_id[:8]}, which is {run.state}," if not over else held
-    return Cut(first, through, f"{held} keeps what came after event {through} in the log" if held else None)
+    return Cut(first, through, f"{held} keeps the events after {through} in the log" if held else None)
 
 
 def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]:
@@ -121,7 +121,7 @@ def _unfinished(connection: Connection, path: Path, cut: Cut) -> int | None:
     """The last event of a file that an earlier try wrote and did not seal; None where there is no file. Raises StateError."""
     if not path.exists():
         return None
-    hint = "name a file that is not there"
+    hint = "name a file that does not exist"
     try:
         copy = read(path)
     except (OSError, ValueError) as error:
@@ -192,11 +192,11 @@ def _verify_part(part: SealedPart, known: Mapping[int, Mapping[str, Any]]) -> It
     missing = part.through - part.first + 1 - len(events)
     name = f"the sealed events {part.first} to {part.through} ({part.file})"
     if events and missing:
-        yield audit.Problem(part.through, f"{name}: {missing} of them are not in the file")
+        yield audit.Problem(part.through, f"{name}: {missing} are missing from the file")
         return
     expected = part.head
     for event in reversed(events):
         if event["hash"] != expected or audit.hash_of(event) != expected:
-            yield audit.Problem(int(event["id"]), f"{name}: it was changed after it was sealed")
+            yield audit.Problem(int(event["id"]), f"{name}: the file was changed after it was sealed")
             return
         expected = str(event["previous"])

@@ -32,7 +32,7 @@ class Slots:
                 slot = self._take(kind, limit)
             except OSError as error:
                 give_back(taken)
-                message = f"no lock file can be made in {self._folder}: {error.strerror}"
+                message = f"no lock file can be written in {self._folder}: {error.strerror}"
                 raise StateError(message, hint="give this user write permission on the folder") from error
             if slot is None:
                 give_back(taken)

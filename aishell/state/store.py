@@ -52,8 +52,8 @@ class Store:
             cls._make(path)
         if path.stat().st_size == 0:
             raise StateError(
-                f"{path} is empty: a state store was cut off",
-                hint="restore it from a copy, or move it away to begin anew",
+                f"{path} is empty: the state store was truncated",
+                hint="restore it from a copy, or move it away to start over",
             )
         store = cls(path)
         try:
@@ -119,7 +119,7 @@ class Store:
             problem = target.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise StateError(
-                f"{self.path} is damaged: {problem}", hint=f"it was not migrated; restore it, or mend it from {copy}"
+                f"{self.path} is damaged and was not migrated: {problem}", hint=f"restore it, or repair the copy {copy}"
             )
 
     @contextmanager
@@ -161,7 +161,7 @@ class Store:
         with self.read() as connection:
             found = [row[0] for row in connection.all("PRAGMA integrity_check(20)") if row[0] != "ok"]
             lost = connection.all("PRAGMA foreign_key_check")
-        return [*found, *(f"a row of {row[0]} belongs to none of {row[2]}" for row in lost[:20])]
+        return [*found, *(f"a row of {row[0]} references a missing row of {row[2]}" for row in lost[:20])]
 
     def compact(self, *, vacuum: bool) -> int:
         """Empty the write-ahead log, after the file was written anew (`vacuum`); the bytes of the file then.
@@ -196,8 +196,8 @@ class Store:
     def _still_there(self) -> None:
         if _inode(self.path) != self._inode:
             raise StateError(
-                f"{self.path} was deleted or replaced while aishell had it open; nothing further was started",
-                hint=f"restore the file; {command('doctor')} checks it",
+                f"{self.path} was deleted or replaced while aishell had it open; no further step was started",
+                hint=f"restore the file; `{command('doctor')}` checks it",
             )
 
     def close(self) -> None:
@@ -210,9 +210,9 @@ def _refuse_vanished(path: Path) -> None:
     left = anchor.read(anchor.path_of(path))
     if left is not None and left.events:
         raise StateError(
-            f"{path} is gone: when the last run ended, on {at(left.at)}, its audit log had {left.events} events "
+            f"{path} is missing: when the last run ended, on {at(left.at)}, its audit log had {left.events} events "
             f"(head {left.head[:16]})",
-            hint=f"restore it from a copy; to begin anew without its runs and approvals, move {anchor.path_of(path)} away",
+            hint=f"restore it from a copy; to start over without its runs and approvals, move {anchor.path_of(path)} away",
         )
 
 
@@ -222,8 +222,8 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise StateError(
-            f"no state store can be made in {path.parent}: {error.strerror}",
-            hint="name a writable place with --site or AISHELL_SITE",
+            f"no state store can be created in {path.parent}: {error.strerror}",
+            hint="name a writable folder with --site or AISHELL_SITE",
         ) from error
 
 
@@ -233,7 +233,7 @@ def _state_error(path: Path, error: sqlite3.Error) -> StateError:
     hint = "free disk space, then try again; a run that was cut off can be resumed"
     if "malformed" in text or "not a database" in text:
         message = f"{path} is damaged: {text}"
-        hint = "restore it from a copy, or move it away to begin anew; it is never recreated silently"
+        hint = "restore it from a copy, or move it away to start over; it is never recreated silently"
     elif "locked" in text:
         message = f"{path} was locked for {BUSY_TIMEOUT // 1000} s by another process"
         hint = "see who has it open, then try again"
@@ -241,7 +241,7 @@ def _state_error(path: Path, error: sqlite3.Error) -> StateError:
         hint = "give this user write permission on the file and its folder"
     elif name.startswith("SQLITE_IOERR_SHM"):  # the index of the write-ahead log, which every reader needs too
         message = f"{path} cannot be opened: there is no room for {path.name}-shm beside it ({text})"
-        hint = "free some disk space there, 100 kB do, then try again; nothing of it is lost"
+        hint = "free 100 kB of disk space there, then try again; nothing is lost"
     elif name.startswith("SQLITE_CANTOPEN"):
         message, kept = f"{path} cannot be opened: {text}", f"{path.name}-wal and {path.name}-shm"
         hint = f"give this user write permission on its folder, where SQLite keeps {kept}"

@@ -132,7 +132,7 @@ def test_a_rejection_has_a_reason_and_ends_the_night_with_5(site: Aishell, path:
         assert (refused["exit_code"], "reason" in refused["refused"]) == (2, True)
         as_user(BOB, path, "approvals", one["id"], "reject", body={"reason": "not before the release"})
         again = as_user(ALICE, path, "approvals", one["id"], "approve", body={})
-        assert "it cannot be decided any more" in again["refused"]
+        assert "it can no longer be decided" in again["refused"]
     wait_until(lambda: over(site), "the night is over")
     assert [(row.exit_code, row.outcome) for row in rows(site)] == [(5, "rejected")]
 
@@ -248,7 +248,7 @@ def test_the_command_asks_a_daemon_and_opens_no_site(site: Aishell, path: str, a
     assert "lock " in shown
     assert "the daemon continues" in aishell("approvals", "approve", first["id"], "--socket", path).expect(0).out
     assert (
-        "cannot be decided"
+        "can no longer be decided"
         in aishell("approvals", "reject", first["id"], "--socket", path, "--reason", "x").expect(2).err
     )
     assert "no daemon answers at" in aishell("approvals", "list", "--socket", f"{path}.gone").expect(2).err

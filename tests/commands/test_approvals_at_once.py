@@ -94,7 +94,7 @@ def test_of_several_answers_at_once_one_counts(site: Aishell, place: Path):
         try:
             return str(call(path, "approvals", one["id"], "reject" if number % 2 else "approve", body=said)["status"])
         except AishellError as error:
-            return None if "it cannot be decided any more" in error.message else error.message
+            return None if "it can no longer be decided" in error.message else error.message
 
     with ThreadPoolExecutor(8) as pool:
         given = [status for status in pool.map(answer, range(8)) if status is not None]
@@ -127,11 +127,11 @@ def test_two_others_than_who_asked_for_it_approve_what_is_critical(site: Aishell
 
     (one,) = call(path, "approvals")
     assert (one["level"], one["people"]) == ("review", 2)
-    with pytest.raises(AishellError, match="neither may be who asked for it"):
+    with pytest.raises(AishellError, match="two people other than the requester"):
         call(path, "approvals", one["id"], "approve", body=target)
     assert approve(ALICE) == ("pending", 0)
     shop.resume(run).expect(3)
-    assert approve(ALICE) == ("you have approved this; a second person has to", 5)
+    assert approve(ALICE) == ("you have already approved this; a second person has to", 5)
     assert sqlite.execute("SELECT name FROM plain") == [("now",)]
     assert approve(BOB) == ("approved", 0)
     shop.resume(run).expect(0)

@@ -27,7 +27,7 @@ def test_what_its_run_can_go_on_with_stays(aishell, left):
     (row,) = aishell("archives", "prune", "--yes", "--output", "json").expect(0).json
     run = aishell.only_run()
     assert (row["path"], row["run_id"], row["removed"]) == (str(left), run, False)
-    assert row["kept"].startswith("its run is executing: resume it, or give it up with `aishell --site ")
+    assert row["kept"].startswith("its run is executing: resume it, or cancel it with `aishell --site ")
     assert row["kept"].endswith(f" runs cancel {run[:8]}`")
     aishell.resume(run).expect(0)
     assert not left.exists()

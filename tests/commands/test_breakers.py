@@ -35,15 +35,15 @@ def test_a_server_that_goes_and_comes_back(aishell: Aishell, server: str, reques
     assert (gauge(aishell), told(aishell)) == ("0.0", None)
     database.server.stop()
     for _ in range(3):
-        assert "not connected to since" not in aishell(*quick).expect(2).err
+        assert "are suspended since" not in aishell(*quick).expect(2).err
     fourth = aishell(*quick).expect(2)
-    assert "shop is not connected to since" in fourth.err
+    assert "connections to shop are suspended since" in fourth.err
     assert gauge(aishell) == "1.0"
     # A night whose time has come is not lost to it: its row says why it waits, and no process is started for it.
     aishell("schedule", "run-due").expect(4)
     (row,) = rows(aishell)
     assert (row.status, row.attempts) == ("due", 0)
-    assert "not connected to since" in row.reason
+    assert "are suspended since" in row.reason
     store = Store.open(aishell.state)
     rest(store)
     assert gauge(aishell) == "0.5"

@@ -87,7 +87,7 @@ def test_it_is_on_one_target_or_on_all_and_each_is_lifted_by_itself(shop: Aishel
     run(shop).expect(5)
     assert "release --target shop" in shop("release").expect(2).err
     shop("release", "--target", "shop").expect(0)
-    assert "no hold is in force" in shop("release", "--target", "shop").expect(2).err
+    assert "nothing is on hold" in shop("release", "--target", "shop").expect(2).err
     run(shop).expect(0)
 
 

@@ -121,7 +121,7 @@ def test_an_answer_that_is_written_into_the_store_is_not_obeyed(site: Aishell):
     waiting(site)
     changed(site, "UPDATE approvals SET status = 'approved', decided_by = 'root'")
     said = site("run", "workflow", "--resume", workflow_id(site)).expect(2)
-    assert "the audit log does not tell who answered so" in said.err
+    assert "the audit log has no such answer" in said.err
     assert stages(site) == WAITS
 
 

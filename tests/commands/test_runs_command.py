@@ -61,7 +61,7 @@ def test_approved_elsewhere_it_runs(aishell, waiting):
     (decided,) = (event for event in aishell.events("approval_decided") if event.get("reason") == "window agreed")
     assert decided["status"] == "approved"
     assert aishell("approvals", "list").expect(0).out == "nothing is pending\n"
-    assert "cannot be decided any more" in aishell("approvals", "approve", approval).expect(2).err
+    assert "can no longer be decided" in aishell("approvals", "approve", approval).expect(2).err
 
 
 #: Each key of policy.yaml with another value than it had, and what becomes of the run: 0: the approval still counts; else it is

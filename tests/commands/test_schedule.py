@@ -93,7 +93,7 @@ def test_the_next_time_is_skipped_or_one_that_is_named(site: Aishell):
     left = site("schedule", "next", "nightly", "--output", "json").json
     assert ahead(3) not in [time["local"][:16].replace("T", " ") for time in left]
     assert "not a coming time" in site("schedule", "skip", "nightly", "--at", "2031-01-01 02:31").expect(2).err
-    assert "is skipped" in site("schedule", "skip", "nightly", "--at", ahead(3)).expect(2).err
+    assert "already decided: skipped" in site("schedule", "skip", "nightly", "--at", ahead(3)).expect(2).err
     assert "'2026-12-24 02:30'" in site("schedule", "skip", "nightly", "--at", "tomorrow").expect(2).err
 
 

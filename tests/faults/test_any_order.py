@@ -154,7 +154,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.unfinished() == []
         verified = self.command("audit", "verify", "--output", "json")
         assert {problem["text"] for problem in verified.json["problems"]} == {
-            f"the request of the approval {name} differs from its digest in the log" for name in self.expired
+            f"the request of approval {name} differs from its digest in the log" for name in self.expired
         }
         self.the_data_is_what_it_was()
         self.every_outcome_is_recorded_once()

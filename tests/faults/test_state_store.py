@@ -59,7 +59,7 @@ def somebody_elses(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (cut_off, "is empty: a state store was cut off"),
+        (cut_off, "is empty: the state store was truncated"),
         (overwritten, "is damaged"),
         (damaged_inside, "is damaged"),
         (newer, "was written by a newer aishell"),

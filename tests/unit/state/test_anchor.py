@@ -75,7 +75,7 @@ def test_a_store_that_is_gone_is_not_made_anew(store):
             file.unlink()
     with pytest.raises(StateError) as caught:
         Store.open(store.path)
-    assert "is gone: when the last run ended" in caught.value.message
+    assert "is missing: when the last run ended" in caught.value.message
     assert not store.path.exists()
     anchor.path_of(store.path).unlink()
     Store.open(store.path).close()

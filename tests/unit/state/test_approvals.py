@@ -110,7 +110,7 @@ def test_a_request_that_expired_waits_for_nobody_and_cannot_be_answered(approval
     with pytest.raises(StateError) as caught:
         approvals.decide(approval, "approved", by="kim")
     assert "has expired" in caught.value.message
-    assert "the next run asks anew" in str(caught.value.hint)
+    assert "the next run asks again" in str(caught.value.hint)
 
 
 def test_what_nobody_answers_in_time_is_expired_by_nobody_and_once(store, approvals, run_id):
@@ -303,7 +303,7 @@ def ask_two(approvals: Approvals, run_id: str) -> str:
 def test_two_people_approve_and_neither_is_who_asked(store, approvals, run_id):
     approval = ask_two(approvals, run_id)
     for uid in (1000, 0, None):
-        with pytest.raises(DeniedError, match="neither may be who asked"):
+        with pytest.raises(DeniedError, match="two people other than the requester"):
             approvals.decide(approval, "approved", by="mallory", uid=uid)
     assert approvals.decide(approval, "approved", by="kim", uid=1001) == "pending"
     assert approvals.decided(run_id, 0) is None
@@ -339,7 +339,7 @@ def test_the_newest_edit_counts_and_one_that_nobody_made_is_refused(store, appro
     assert [edit["params"] for edit in approvals.edits(run_id, 0)] == [{"threshold": 1}, {"threshold": 2}]
     with store.write() as connection:
         connection.execute("UPDATE approvals SET modifications = '{\"threshold\":9}'")
-    with pytest.raises(StateError, match="does not tell who answered so"):
+    with pytest.raises(StateError, match="has no such answer"):
         approvals.edits(run_id, 0)
 
 
@@ -349,7 +349,7 @@ def test_what_asked_for_a_step_that_is_over_is_neither_listed_nor_answered(store
     with store.write() as connection:
         connection.execute("UPDATE steps SET status = :status WHERE run_id = :run", {"status": status, "run": run_id})
     assert approvals.pending() == []
-    with pytest.raises(StateError, match=r"the step of the approval .* is over"):
+    with pytest.raises(StateError, match=r"the step of approval .* has ended"):
         approvals.decide(approval, "approved", by="kim")
 
 

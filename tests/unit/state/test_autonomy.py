@@ -241,7 +241,7 @@ def test_a_step_that_has_begun_elsewhere_and_not_ended_holds_it_up(log):
     runs.change_state(run_id, owner, RunState.EXECUTING)
     runs.step_started(run_id, owner, 0, {"attempt": 1}, task_id="t1", total=1, subject=SHOP)
     autonomy = Autonomy(log.store)
-    assert "has begun in the run" in str(autonomy.tally(SHOP).problem)
+    assert "has begun in run" in str(autonomy.tally(SHOP).problem)
     assert autonomy.tally(SHOP, run_id).count == 1  # to the run itself it is no hindrance
     runs.settle(run_id, "cancel")
     assert (autonomy.tally(SHOP).count, autonomy.tally(SHOP).problem) == (0, None)

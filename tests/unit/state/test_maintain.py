@@ -69,7 +69,7 @@ def test_a_row_whose_run_is_gone_is_damage_too(store):
             "INSERT INTO steps (run_id, step_index, step_id, tool, status, attempt) VALUES ('x', 0, 'a', 't', 'p', 0)"
         )
     connection.close()
-    with pytest.raises(StateError, match="a row of steps belongs to none of runs"):
+    with pytest.raises(StateError, match="a row of steps references a missing row of runs"):
         maintain(store)
 
 

@@ -45,7 +45,7 @@ def test_every_transition_is_legal_or_raises(old, new):
     else:
         with pytest.raises(StateError) as caught:
             check_transition(old, new)
-        assert caught.value.message == f"a run that is {old.value} cannot become {new.value}"
+        assert caught.value.message == f"a run cannot change from {old.value} to {new.value}"
 
 
 @pytest.mark.parametrize("state", RunState)

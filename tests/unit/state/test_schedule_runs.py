@@ -92,7 +92,7 @@ def test_a_time_that_never_had_its_turn_is_missed_when_the_next_comes(ledger):
     hourly(ledger, NOON + 2 * HOUR)
     first, second = reversed(ledger.history())
     assert (first.status, second.status) == ("missed", "due")
-    assert first.reason == "its next time came before its turn"
+    assert first.reason == "the next time came before it could begin"
 
 
 def test_what_is_due_is_missed_when_its_window_closes(ledger):
@@ -177,7 +177,7 @@ def test_what_was_asked_for_is_not_begun_hours_later(ledger):
     (number,) = ledger.ask("hourly", ["shop"], NOON, "12:00", None)
     assert ledger.expire(NOON + ASKED / 2) == []
     assert [row.id for row in ledger.expire(NOON + ASKED)] == [number]
-    assert ledger.row(number).reason == "its turn did not come in time: run-now"
+    assert ledger.row(number).reason == "it could not begin in time: run-now"
 
 
 def test_what_could_not_begin_has_its_turn_again_and_that_was_no_attempt(ledger):
@@ -192,7 +192,7 @@ def test_what_could_not_begin_has_its_turn_again_and_that_was_no_attempt(ledger)
 def test_a_time_that_a_person_leaves_out_is_not_run(ledger):
     hourly(ledger, NOON)
     ledger.skip("hourly", NOON + HOUR, "13:00", "backup of the host")
-    with pytest.raises(StateError, match="is skipped"):
+    with pytest.raises(StateError, match="already decided: skipped"):
         ledger.skip("hourly", NOON + HOUR, "13:00", "")
     (row,) = hourly(ledger, NOON + HOUR)
     assert (row.status, row.asked_by is None) == ("skipped", False)
