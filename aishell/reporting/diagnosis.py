@@ -1,4 +1,4 @@
-"""What `aishell doctor` says of a target: pure judgements over facts that `execution.examination` collected."""
+"""The findings of `aishell doctor` on a target: pure judgements of the facts that `services.doctor` collected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aishell.reporting.units import DAY, age, few_names, size
 
 #: Programs whose version is not that of the server they came with.
 OWN_VERSION = ("mariadb-binlog", "mysqlbinlog")
-#: A verified backup that is older than this is no reassurance; seconds.
+#: A verified backup that is older than this is a warning; seconds.
 STALE = 7 * DAY
 #: A disk with less than this share of the database's size free is too full for the rewrite of a large table.
 LOW_DISK = 0.2
@@ -38,17 +38,17 @@ LOW_DISK = 0.2
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """A target as it was found. Times in seconds, sizes in bytes."""
+    """What was found out about a target. Times in seconds, sizes in bytes."""
 
     server: Server
     display: str  # the URL without its password
     connect: float
     round_trip: float
-    access: Access | None = None  # the blocks of `inspect_privileges`; None where there is no such thing
+    access: Access | None = None  # the blocks of `inspect_privileges`; None where the engine has no such tool
     free_disk: int | None = None
     disk_seen: bool = False
     writable: bool | None = None  # SQLite: the file and its folder
-    programs: Mapping[str, str | None] = field(default_factory=dict)  # client program -> its version, None: not there
+    programs: Mapping[str, str | None] = field(default_factory=dict)  # client program -> its version, None: not found
     encryption: Encryption | None = None
     local: bool = True  # whether what is sent stays on this host
 
@@ -71,9 +71,7 @@ def judge(facts: TargetFacts) -> Iterator[Finding]:
     yield version(server)
     if server.standby or server.read_only:
         what = "a standby" if server.standby else "read-only (or this database by default)"
-        yield Finding(
-            WARNING, "server", f"it is {what}: inspection runs here, nothing that writes", "maintain the primary"
-        )
+        yield Finding(WARNING, "server", f"it is {what}: only inspection runs here", "maintain the primary")
     if facts.access is not None:
         yield from _OF_ACCESS[server.engine](server, facts.access)
     elif profile(server.engine).is_file:
@@ -83,15 +81,15 @@ def judge(facts: TargetFacts) -> Iterator[Finding]:
 
 
 def tls(found: Encryption, *, local: bool, engine: str) -> Finding:
-    """What was negotiated, and whether anybody on the way could read it, or be the server."""
+    """The negotiated encryption, and whether someone on the network could read the traffic or pose as the server."""
     if local:
         return Finding(OK, "tls", f"{found}, on this host")
-    remedy = f"with {profile(engine).verified_by} in the URL the server has to prove who it is"
+    remedy = f"put {profile(engine).verified_by} into the URL to verify the server"
     if found.version is None:
-        text = "plain text: who is on the way reads rows and statements, and can change them"
+        text = "plain text: anyone on the network can read and change rows and statements"
         return Finding(WARNING, "tls", text, f"turn TLS on in the server; {remedy}")
     if found.verified is None:
-        return Finding(WARNING, "tls", f"{found}: who is on the way can pretend to be it", remedy)
+        return Finding(WARNING, "tls", f"{found}: another server can pose as it", remedy)
     return Finding(OK, "tls", str(found))
 
 
@@ -104,7 +102,7 @@ def version(server: Server) -> Finding:
         return Finding(PROBLEM, "version", f"{text}; aishell supports {needed} and newer", "update the server")
     if unknown is not None and server.version >= unknown:
         return Finding(
-            WARNING, "version", f"{text} is newer than what aishell was tried with", "look for a newer aishell"
+            WARNING, "version", f"{text} is newer than any version aishell was tested with", "look for a newer aishell"
         )
     if (damage := profile(server.engine).known_damage(server.version)) is not None:
         return Finding(WARNING, "version", f"{text}: {damage[0]}", damage[1])
@@ -118,7 +116,7 @@ def _postgresql(server: Server, access: Access) -> Iterator[Finding]:
     else:
         yield _reading(server, access, role)
         yield _maintaining(server, access, role)
-        yield _backing_up(of_reading(access["obstacles"], server.version), f"{role} may read all that a dump is of")
+        yield _backing_up(of_reading(access["obstacles"], server.version), f"{role} may read everything a dump needs")
         yield _physically(
             of_replicating(str(access["role"][0]["role_name"]), may=bool(access["role"][0]["replicates"]))
         )
@@ -129,8 +127,8 @@ def _superuser(server: Server, access: Access) -> Finding:
     return Finding(
         WARNING,
         "privileges",
-        f"connected as the superuser {server.user}, who may do more than maintenance needs",
-        f"make the roles below, connect as {roles.MAINTAIN}; {roles.INSPECT} is enough for inspection_url",
+        f"connected as the superuser {server.user}, which may do more than maintenance needs",
+        f"create the roles below and connect as {roles.MAINTAIN}; {roles.INSPECT} is enough for inspection_url",
         roles.roles(server, access),
     )
 
@@ -146,7 +144,7 @@ def _reading(server: Server, access: Access, role: str) -> Finding:
     if missing:
         grants = tuple(roles.reading(server, access, role))
         return Finding(WARNING, "inspection", f"{role}: {'; '.join(missing)}", "grant what inspection needs", grants)
-    return Finding(OK, "inspection", f"{role} sees everything inspection asks for")
+    return Finding(OK, "inspection", f"{role} sees everything that inspection needs")
 
 
 def _maintaining(server: Server, access: Access, role: str) -> Finding:
@@ -155,12 +153,12 @@ def _maintaining(server: Server, access: Access, role: str) -> Finding:
         others = [f"{row['schema']}.{row['table']} of {row['owner']}" for row in roles.unmaintained(access)]
         text = f"{role} may maintain {mine} of {tables} tables; steps on {few_names(others)} are left out of plans"
         grants = tuple(roles.maintaining(server, access, role))
-        return Finding(WARNING, "maintenance", text, "grant it, or leave it to a role for inspection", grants)
+        return Finding(WARNING, "maintenance", text, "grant it, or use the role for inspection only", grants)
     return Finding(OK, "maintenance", f"{role} may maintain all {tables} tables")
 
 
 def _backing_up(lacks: Iterable[Lack | None], good: str) -> Finding:
-    """What a full backup asks when it begins."""
+    """The privileges that a full backup checks when it begins."""
     found = [lack for lack in lacks if lack is not None]
     if not found:
         return Finding(OK, "full backup", good)
@@ -170,13 +168,15 @@ def _backing_up(lacks: Iterable[Lack | None], good: str) -> Finding:
 
 
 def _physically(lack: Lack | None) -> Finding:
-    """What `--physical` asks when it begins. Nobody has to have it."""
+    """The privileges that `--physical` checks when it begins. They are optional."""
     if lack is None:
-        return Finding(OK, "physical backup", "the role has what it takes")
-    return Finding(OK, "physical backup", f"{lack.reason}: not with --physical", "for that, grant it", lack.grants)
+        return Finding(OK, "physical backup", "the role has the privileges for it")
+    return Finding(
+        OK, "physical backup", f"{lack.reason}: --physical does not work", "to use it, grant it", lack.grants
+    )
 
 
-#: What is missed without an extension.
+#: The consequences of a missing extension.
 _MISSED = {
     "pgstattuple": "bloat is estimated from statistics, and withheld where they are stale",
     "amcheck": "tables and indexes cannot be checked for damage",
@@ -188,7 +188,7 @@ def _extension(access: Access, role: str, name: str, missed: str) -> Finding:
     called = [function for function in access["functions"] if function["extension"] == name]
     if row is None:
         remedy = "install the package with PostgreSQL's contrib modules on the server"
-        return Finding(WARNING, name, f"its files are not on the server: {missed}", remedy)
+        return Finding(WARNING, name, f"not available on the server: {missed}", remedy)
     installed, shipped = row["installed_version"], row["default_version"]
     if installed is None:
         create = (f"CREATE EXTENSION {name};",)
@@ -229,7 +229,7 @@ def _mysql(server: Server, access: Access) -> Iterator[Finding]:
     grants, hidden = lines(access["grants"]), access["hidden"]
     lacks = [of_dump(grants, server.database, who)]
     lacks += [of_routines(hidden, who)] if lacks[0] is None else []
-    yield _backing_up(lacks, f"{who.name} may read all that a dump is of")
+    yield _backing_up(lacks, f"{who.name} may read everything a dump needs")
     if server.product in profile(server.engine).physical:
         yield _physically(of_files(grants, who))
 
@@ -243,16 +243,18 @@ def _mysql_maintaining(server: Server, access: Access, account: str) -> Finding:
     grants = (f"GRANT {', '.join(missing)} ON {where}.* TO {account};",)
     active = access["role"][0]["active_role"]
     if active:
-        text = f"{account} acts with the role {active}, whose privileges the server does not show: {', '.join(missing)} needed"
-        return Finding(OK, "maintenance", text, "SHOW GRANTS tells")
+        text = (
+            f"{account} uses the role {active}, whose privileges the server does not show; {', '.join(missing)} needed"
+        )
+        return Finding(OK, "maintenance", text, "check with SHOW GRANTS")
     some = [
         row["privilege"] for row in access["privileges"] if row["place"] == "tables" and row["privilege"] in missing
     ]
-    text = f"{account} lacks {', '.join(missing)} on {server.database}" + (" (some tables apart)" if some else "")
-    return Finding(WARNING, "maintenance", text, "grant it, or leave it to an account for inspection", grants)
+    text = f"{account} lacks {', '.join(missing)} on {server.database}" + (" (except on some tables)" if some else "")
+    return Finding(WARNING, "maintenance", text, "grant it, or use the account for inspection only", grants)
 
 
-#: By engine: what the rows of `inspect_privileges` tell.
+#: By engine: the findings from the rows of `inspect_privileges`.
 _OF_ACCESS: Mapping[str, Callable[[Server, Access], Iterator[Finding]]] = {"postgresql": _postgresql, "mysql": _mysql}
 
 
@@ -263,7 +265,7 @@ def _of_file(facts: TargetFacts) -> Iterator[Finding]:
     else:
         yield Finding(OK, "file", f"can be written; journal mode {facts.server.journal_mode}")
     if "dbstat" not in facts.server.features:
-        text = "this Python's SQLite is built without it: space inside pages is not seen, free pages are"
+        text = "this Python's SQLite is built without it: free pages are seen, but not free space inside pages"
         yield Finding(WARNING, "dbstat", text, "use a Python whose SQLite has SQLITE_ENABLE_DBSTAT_VTAB")
     else:
         yield Finding(OK, "dbstat", "space inside pages can be measured")
@@ -273,17 +275,17 @@ def disk(facts: TargetFacts) -> Finding:
     """Free disk where the database is."""
     needed = facts.server.database_bytes
     if facts.free_disk is None:
-        text = "the server's disk cannot be seen from here, so every rewrite asks"
+        text = "the server's disk cannot be seen from here, so every rewrite needs approval"
         return Finding(OK, "disk", text, "set free_disk_bytes for the target in targets.yaml")
     where = "free where the database is" if facts.disk_seen else "free, as free_disk_bytes says"
     text = f"{size(facts.free_disk)} {where}, database {size(needed)}"
     if needed is not None and facts.free_disk < needed * LOW_DISK:
-        return Finding(WARNING, "disk", text, "a rewrite needs room for a second copy of its table: make room first")
+        return Finding(WARNING, "disk", text, "free some space: a rewrite needs room for a second copy of its table")
     return Finding(OK, "disk", text)
 
 
 def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Finding]:
-    """Client programs; one that is older than the server refuses it, or leaves out what it does not know."""
+    """Client programs; one that is older than the server refuses to work or leaves out what it does not know."""
     wanted = profile(server.engine).programs
     if not wanted:
         return
@@ -300,7 +302,7 @@ def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Findin
             WARNING,
             "programs",
             f"not found: {', '.join(missing)}",
-            "backups need the engine's client package, or `programs:` in config/aishell.yaml its folder",
+            "install the engine's client package, or set its folder as `programs:` in config/aishell.yaml",
         )
     if older:
         release = ".".join(map(str, _release(server, server.version)))
@@ -327,7 +329,7 @@ def described(one: Residue) -> str:
 
 
 def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Finding]:
-    """A line for each thing that killed runs have left of a target, and what removes it.
+    """A finding for each thing that killed runs have left on a target, with what removes it.
 
     `whole`: the database was looked at too.
     """
@@ -340,10 +342,10 @@ def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Findin
 
 
 def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity: str | None = None) -> Finding:
-    """The age of the last verified backup of a target; silence is an alarm. `known`: its backups, the oldest first.
+    """The age of the last verified backup of a target; without one, a warning. `known`: its backups, the oldest first.
 
-    `identity`: the database that answers there now, where it was asked; a backup of another one is none of it. One that a restore
-    in place has put in its stead is another one too.
+    `identity`: the target's present database, where known; backups of another database do not count, nor do those of one that
+    a restore in place has replaced.
     """
     remedy = command("run", "backup", *on(name))
     subject = f"backup of {name}" if "://" not in name else "backup"
@@ -355,20 +357,20 @@ def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity:
     old = max(0.0, (now - datetime.fromisoformat(last.started_at)).total_seconds())
     text = f"{age(old)} old, {last.verification_level.replace('-', ' ')}: {last.backup_id}"
     if mine[-1] is not last:
-        replaced = "it is of what a restore in place was to replace" if mine[-1].verified else "it was not verified"
+        replaced = "a restore in place has replaced its database" if mine[-1].verified else "it was not verified"
         bad = mine[-1].wrong or replaced
-        return Finding(WARNING, subject, f"{text}; the newest, {mine[-1].backup_id}, is none: {bad}", remedy)
+        return Finding(WARNING, subject, f"{text}; the newest, {mine[-1].backup_id}, does not count: {bad}", remedy)
     if old > STALE:
         return Finding(WARNING, subject, text, remedy)
     return Finding(OK, subject, text)
 
 
 def _without_backup(name: str, known: Sequence[CatalogEntry], mine: Sequence[CatalogEntry]) -> tuple[str, str]:
-    """Why none of a target's backups counts, and what helps."""
+    """Why none of a target's backups counts, and the remedy."""
     remedy = command("run", "backup", *on(name))
     other = f"; {len(known) - len(mine)} of another database under this name" if len(mine) < len(known) else ""
     if not mine:
         return f"there is none{other}", remedy
     verified = any(one.verified for one in mine)  # those are of what a restore replaced
-    none = f"none of {len(mine)} is of what a restore put back" if verified else f"none is verified, of {len(mine)}"
+    none = f"none of {len(mine)} is of the restored database" if verified else f"none of {len(mine)} is verified"
     return f"{none}{other}", f"{command('backups', 'verify', '--target', name)}, or {remedy}"

@@ -1,4 +1,4 @@
-"""What of a night needs a person, and the command that helps. Pure."""
+"""What needs a person after a night, and the command that helps. Pure."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def sorted_needs(found: Iterable[Need]) -> list[Need]:
 
 
 def of_runs(runs: Sequence[RunSummary], rows: Rows, until: str, *, whole: bool = False) -> Iterator[Need]:
-    """What the runs themselves ask for. `until` decides whether a question has expired.
+    """The needs of runs. `until`: the time by which requests count as expired.
 
-    `whole`: the findings are told in full beside it, so that nothing leads there.
+    `whole`: the report shows the findings in full, so that no command has to.
     """
     own = {row.id: row for row in rows.runs}
     alike = _grouped(runs, lambda run: (run.agent, run.target, own[run.run_id].input))
@@ -60,15 +60,15 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> Mapping[Hashab
 
 
 def _without(run: RunSummary, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
-    """That a run which ended went without steps."""
+    """Steps that a completed run left out."""
     if left_out and run.state == RunState.COMPLETED:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        text = f"{run.agent} went without {left_out[0].get('step')}{more}: {left_out[0].get('reason')}"
+        text = f"{run.agent} left out {left_out[0].get('step')}{more}: {left_out[0].get('reason')}"
         yield _need("privileges", run, text, command("doctor", *on(run.target)))
 
 
 def of_site(rows: Rows, backups: Iterable[NewestBackup]) -> Iterator[Need]:
-    """What no run can tell: nights that did not come, backups that are not there, a log that was changed."""
+    """What no run shows: missed times, missing backups, a changed audit log, holds and incidents."""
     for row in rows.alarms:
         found = json.loads(row.data).get("found")
         yield Need("audit", "", f"the audit log was changed: {found}", row.at, command("audit", "verify"))
@@ -77,12 +77,12 @@ def of_site(rows: Rows, backups: Iterable[NewestBackup]) -> Iterator[Need]:
     for one in (one for one in backups if not one.ok):
         remedy = command("run", "backup", *on(one.target))
         yield Need("backup", one.target, f"the newest verified backup: {one.text}", one.started_at, remedy)
-    yield from _standing(rows)
+    yield from _ongoing(rows)
     yield from _unbegun(rows, known)
 
 
-def _standing(rows: Rows) -> Iterator[Need]:
-    """What stands until a person, or its cause, ends it: holds, incidents, services that cannot be reached."""
+def _ongoing(rows: Rows) -> Iterator[Need]:
+    """What lasts until a person or its cause ends it: holds, incidents, services that cannot be reached."""
     for row in rows.holds:
         what = "no step begins" if row.target else "no step begins on any target"
         lifts = command("release", *(on(row.target) if row.target else ()))
@@ -93,13 +93,15 @@ def _standing(rows: Rows) -> Iterator[Need]:
         text = f"{title} ({row.severity}, rule {row.rule})"
         yield Need("incident", target, text, row.opened_at, command("notify", "incidents"))
     for row in rows.unsent:
-        became = "given up" if row.status == "failed" else "not delivered yet"
-        text = f"the service {row.service}: {row.number} notification(s) {became}, the first of {at(row.since)}: {row.reason}"
+        status = "given up" if row.status == "failed" else "not delivered yet"
+        text = (
+            f"service {row.service}: {row.number} notification(s) {status}, the first of {at(row.since)}: {row.reason}"
+        )
         yield Need("notification", "", text, row.at, command("notify", "list"))
 
 
 def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
-    """Stages of workflows that failed without a run that tells of it."""
+    """Stages of workflows that failed before their run began."""
     names = {row.id: row.workflow for row in rows.workflows}
     for row in rows.stages:
         if row.status == "failed" and row.run_id not in known:
@@ -109,7 +111,7 @@ def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
 
 
 def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
-    """What schedules had to begin and no run tells of: once for each schedule and target, by the newest."""
+    """Times of schedules without a run: one need for each schedule, target and status, by the newest."""
     for found in _grouped(ledger, lambda row: (row.schedule, row.target, row.status)).values():
         newest, times = found[-1], sum(row.times for row in found)
         began = f" since {nominal(found[0].local_at)}" if len(found) > 1 else ""
@@ -121,33 +123,33 @@ def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
 
 
 def of_workflows(workflows: Iterable[WorkflowSummary]) -> Iterator[Need]:
-    """Workflows that did not come to their end, and that nothing drives any more."""
+    """Workflows that were interrupted."""
     for one in workflows:
         if one.status == "interrupted":
-            text = f"the workflow {one.workflow} did not come to its end, and no process works on it"
+            text = f"the workflow {one.workflow} has not finished, and no process works on it"
             resume = command("run", "workflow", "--resume", one.workflow_id[:8])
             yield Need("killed", "", text, one.created_at, resume)
 
 
 def of_backlog(owed: Iterable[BacklogChange]) -> Iterator[Need]:
-    """What grows from night to night, and windows that are too small for what arises. A first night's backlog is no growth."""
+    """Backlogs that grow, and windows that are too small. The backlog of a first night is not growth."""
     for one in owed:
         if one.window_too_small or (one.items_before and _grew(one)):
             yield Need("backlog", one.target, f"{one.agent}: {one.text}", one.oldest, command("backlog", "list"))
 
 
 def _grew(one: BacklogChange) -> bool:
-    """By what it is expected to take; by its items where that is not known of any."""
+    """Whether a backlog grew by its expected time, or by its items where no time is known."""
     if not one.seconds_before and not one.seconds:
         return one.items > one.items_before
     return one.seconds > (1 + GROWTH) * one.seconds_before
 
 
 def of_daemon(rows: Rows, alive: Callable[[], bool]) -> Iterator[Need]:
-    """A daemon that is gone, and was not told to end. `alive`: whether one runs now."""
+    """A daemon that has disappeared without a stop request. `alive`: whether one runs now."""
     if rows.daemon is not None and not alive():
         data = json.loads(rows.daemon.data)
-        text = f"the daemon on {data.get('host')} (process {data.get('pid')}) is gone, and nobody had told it to end"
+        text = f"the daemon on {data.get('host')} (process {data.get('pid')}) ended unexpectedly"
         yield Need("daemon", "", text, rows.daemon.at, command("schedule", "start"))
 
 
@@ -156,20 +158,20 @@ def overlooked(
     known: Mapping[str, ScheduleState],
     until: datetime,
 ) -> Iterator[Need]:
-    """Times of schedules that have come and that nothing has looked for: cron, or what else is to call `run-due`, is silent."""
+    """Times of schedules that have passed unnoticed: cron, or whatever else should call `run-due`, does not."""
     run_due = command("schedule", "run-due")
     for one in schedules:
         seen = known.get(one.name)
         if seen is None:
-            text = f"schedule {one.name}: nothing has looked yet whether it is due"
+            text = f"schedule {one.name} has never been checked for due times"
             yield Need("missed", "", text, None, run_due)
             continue
         entries = settle(one, seen.settled, until - one.grace, seen.pause)
-        come = [entry for entry in entries if entry.status != "skipped"]
-        if come:
-            times, first = sum(entry.times for entry in come), one.timing.told(come[0].nominal)
-            text = f"schedule {one.name}: nothing looks whether it is due; {times} time(s) have come, {first} the first"
-            yield Need("missed", "", text, come[-1].nominal.isoformat(), run_due)
+        passed = [entry for entry in entries if entry.status != "skipped"]
+        if passed:
+            times, first = sum(entry.times for entry in passed), one.timing.told(passed[0].nominal)
+            text = f"schedule {one.name} is not checked for due times; {times} time(s) have passed since {first}"
+            yield Need("missed", "", text, passed[-1].nominal.isoformat(), run_due)
 
 
 def _need(kind: str, run: RunSummary, text: str, remedy: str | None) -> Need:
@@ -177,7 +179,7 @@ def _need(kind: str, run: RunSummary, text: str, remedy: str | None) -> Need:
 
 
 def _seen(run: RunSummary, checks: Iterable[Record], whole: bool) -> Iterator[Need]:
-    """Damage, and what is critical by the health check; of steps that count."""
+    """Damage, and critical findings of the health check, from the steps that are counted."""
     backups = command("backups", "list", "--target", run.target)
     remedy = None if whole else command("runs", "report", run.run_id[:8])
     counted = {step.step_id for step in run.steps if step.counted}
@@ -198,13 +200,13 @@ def _finding(one: Mapping[str, Any]) -> str:
 
 
 def _made_up(run: RunSummary, alike: Iterable[RunSummary]) -> str:
-    """That a later run with the same input succeeded. The failure is reported all the same: it may come again."""
+    """A note that a later run with the same input succeeded. The failure is reported all the same: it may recur."""
     again = [one.run_id[:8] for one in alike if one.status == "success" and one.created_at > run.created_at]
-    return f" (the run {again[-1]} asked for the same later, and succeeded)" if again else ""
+    return f" (run {again[-1]} did the same later and succeeded)" if again else ""
 
 
 def _failed(run: RunSummary, result: dict[str, Any], made_up: str) -> Iterator[Need]:
-    """Steps that failed or were refused, one line a run: the first, and how many more."""
+    """Steps that failed or were refused, one line for each run: the first, and the number of others."""
     show = command("runs", "show", run.run_id[:8])
     failures = [step for step in run.steps if step.status == StepStatus.FAILED]
     denied = [step for step in failures if step.cause == Cause.PRIVILEGE and run.status != "failure"]
@@ -231,7 +233,7 @@ def _first(steps: Sequence[StepSummary], word: str) -> str:
 
 
 def _stopped(run: RunSummary, asked: Sequence[Record]) -> Iterator[Need]:
-    """What no process works on, and is not over."""
+    """Runs that have not ended and that no process works on."""
     resume = command("runs", "resume", run.run_id[:8])
     doubtful = [step for step in run.steps if step.status == StepStatus.IN_DOUBT]
     if doubtful:
@@ -240,20 +242,23 @@ def _stopped(run: RunSummary, asked: Sequence[Record]) -> Iterator[Need]:
     elif run.state in (RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING):
         yield _need("killed", run, f"{run.agent} is {run.state}, and no process works on it", resume)
     elif run.state == RunState.PAUSED:
-        yield _need("paused", run, f"{run.agent} was stopped before its end", resume)
+        yield _need("paused", run, f"{run.agent} is paused", resume)
     elif run.state == RunState.WAITING_APPROVAL and not asked:
-        yield _need("paused", run, f"{run.agent} asked, was answered, and nothing has gone on with it", resume)
+        yield _need("paused", run, f"{run.agent} was answered and has not been resumed", resume)
 
 
 def _questions(run: RunSummary, asked: Sequence[Record], until: str) -> Iterator[Need]:
-    """What waits for an answer; what has expired is rejected when the run is gone on with."""
+    """Requests that wait for an answer, and expired ones, whose steps are rejected when the run is resumed."""
     for row in asked:
         request = json.loads(row.request)
         what = f"{row.step_id} ({request.get('tool')}, {request.get('risk')} risk)"
         if row.expires_at >= until:
-            kind, text = "approval", f"{run.agent} asks for {what} until {at(row.expires_at)}"
+            kind, text = "approval", f"{run.agent} needs approval for {what} by {at(row.expires_at)}"
             remedy = command("approvals", "show", row.id)
         else:
-            kind, text = "expired", f"{run.agent} asked for {what}, and nobody answered until {at(row.expires_at)}"
+            kind, text = (
+                "expired",
+                f"{run.agent} needed approval for {what}, and nobody answered by {at(row.expires_at)}",
+            )
             remedy = command("runs", "resume", run.run_id[:8])
         yield Need(kind, run.target, text, row.requested_at, remedy, run.run_id)

@@ -104,7 +104,7 @@ def run_report(report: RunReport, until: str) -> Page:
     ]
     if report.own_report:
         sections.append(
-            Section("The report that the run wrote", (Verbatim("as Markdown: --format markdown", report.own_report),))
+            Section("The run's own report", (Verbatim("as Markdown: --format markdown", report.own_report),))
         )
     return Page(
         f"{run.agent} on {run.target}", f"run {run.run_id[:8]}, {period}, by {asked}", tuple(sections), _foot(until)
@@ -112,7 +112,7 @@ def run_report(report: RunReport, until: str) -> Page:
 
 
 def _foot(until: str) -> str:
-    return f"By aishell, from what stood in state.db on {at(until)}. Times with a Z are UTC, 1 kB is 1,024 bytes."
+    return f"By aishell, from state.db as of {at(until)}. Times with a Z are UTC, 1 kB is 1,024 bytes."
 
 
 def _glance(night: NightReport) -> Iterator[Fact]:
@@ -212,7 +212,7 @@ def _workflows(runs: Sequence[WorkflowSummary]) -> Iterator[Section]:
 def _done(night: NightReport) -> Iterator[Section]:
     """What ran, by target, and what it came to."""
     if not night.runs:
-        yield Section("What was done", (Paragraph("No run was at work."),))
+        yield Section("What was done", (Paragraph("Nothing ran."),))
         return
     plots: list[Block] = [figures.sizes(night.sizes, several=True)] if night.sizes else []
     plots += [figures.tools(night.tools)] if night.tools else []

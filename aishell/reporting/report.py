@@ -58,7 +58,7 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
     found.sort(key=lambda f: SEVERITIES.index(f["severity"]) if f["severity"] in SEVERITIES else len(SEVERITIES))
     acted = _acted_on(results)
     if any(r.tool == "check_table_corruption" and (r.output or {}).get("checked") for r in results):
-        acted[UNSEEN_DAMAGE] = ["the tables were read, see below"]
+        acted[UNSEEN_DAMAGE] = ["the tables were checked, see below"]
     lines = []
     for f in found:
         subject = " ".join(filter(None, (_name(f["finding"]), _name(f.get("object")))))
@@ -110,7 +110,7 @@ def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
             f"| {_name(result.step_id)} | {mark} | {_effect(result)} | {predicted} | {result.execution_time:.1f} s |"
         )
     if not rows:
-        return ["## Steps", "", "None was run.", ""]
+        return ["## Steps", "", "None.", ""]
     return ["## Steps", "", "| step | result | effect | predicted | took |", "|---|---|---|---|---|", *_cut(rows), ""]
 
 
@@ -208,7 +208,7 @@ def _checked(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
     if unchecked:
         lines.append(f"{len(unchecked)} object(s) were not checked: {_name(unchecked[0].get('reason'))}")
     if damaged:
-        lines.append("Nothing was rewritten. Restore what is damaged from a backup that was compared.")
+        lines.append("Nothing was rewritten. Restore the damaged objects from a backup that passed a restore test.")
     return lines
 
 
@@ -236,12 +236,12 @@ def _figures(results: Sequence[StepResult], server: Server) -> Iterable[str]:
     lines = (
         [f"Worked on {about_}{size(before)}, now {about_}{size(after)}: {about_}{gain(before, after)}."]
         if outputs
-        else ["No table, index or file was worked on for its size."]
+        else ["No step changed the size of a table, an index or a file."]
     )
     if server.database_bytes is not None:
         guess = profile(server.engine).counts_by_statistics(server.features)
         whole = f"{'about ' if guess else ''}{size(server.database_bytes)}"
-        lines.append(f"The database had {whole} when it was last measured.")
+        lines.append(f"The size of the database was {whole} when last measured.")
     return ["## Figures", "", *lines]
 
 

@@ -30,7 +30,7 @@ def roles(server: Server, access: Access) -> tuple[str, ...]:
 def _postgresql(server: Server, access: Access) -> list[str]:
     database = quote(server.database, "postgresql")
     lines = [
-        f"-- in the database {database}, as a superuser; set the passwords with \\password, they stay out of the log then"
+        f"-- in the database {database}, as a superuser; set the passwords with \\password, which keeps them out of the log"
     ]
     for role in (INSPECT, MAINTAIN):
         lines += [f"CREATE ROLE {role} LOGIN;", f"GRANT CONNECT ON DATABASE {database} TO {role};"]
@@ -79,20 +79,18 @@ def _maintaining(server: Server, owners: Sequence[Row], relations: Sequence[Row]
     if server.version >= (17,):
         lines = [f"GRANT pg_maintain TO {role};"]
         if members:
-            lines.append(
-                "-- only an owner may drop what an interrupted index rebuild left; without the next line it is reported"
-            )
+            lines.append("-- only an owner may drop what an interrupted index rebuild left; the next line is optional")
             lines.append(f"-- GRANT {', '.join(members)} TO {role};")
         return lines
     lines = (
         [f"GRANT {', '.join(members)} TO {role};  -- before version 17 maintenance is the owner's"] if members else []
     )
     if known := [row for row in relations if row["superuser"]]:
-        lines.append("-- a superuser's, whose role would give everything: only who owns these may maintain them")
+        lines.append("-- owned by a superuser, whose role would grant everything: only an owner may maintain these")
         lines += [f"ALTER {_KINDS[row['relkind']]} {name_of(row)} OWNER TO {role};" for row in known]
     elif of_superusers := sum(row["tables"] for row in owners if row["superuser"]):
         lines.append(
-            f"-- {of_superusers} table(s) belong to superusers, who alone may maintain them: ALTER TABLE … OWNER TO …"
+            f"-- {of_superusers} table(s) belong to superusers and only they may maintain them: ALTER TABLE … OWNER TO …"
         )
     return lines
 

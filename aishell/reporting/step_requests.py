@@ -1,4 +1,4 @@
-"""What a step that asks is about, in words: for whoever has only the request, as it was written down. Pure."""
+"""A step that needs approval, in words, from its recorded request alone. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 5
 
 
 def objects(request: Mapping[str, Any]) -> list[str]:
-    """The tables it is done to, each with its size where that is known."""
+    """The tables that it works on, each with its size where known."""
     found = []
     for row in request.get("objects") or ():
         name = qualified(row)
@@ -24,7 +24,7 @@ def objects(request: Mapping[str, Any]) -> list[str]:
 
 
 def figures(request: Mapping[str, Any]) -> Iterator[str]:
-    """What was measured for it, and how: how many rows go, say."""
+    """What was measured for it, and how: the rows to be deleted, for example."""
     for one in request.get("evidence") or ():
         if isinstance(one["value"], (int, float, str)) and not one.get("withheld"):
             value = f"{one['value']:,}" if isinstance(one["value"], int) else str(one["value"])
@@ -32,13 +32,13 @@ def figures(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def parameters(given: Mapping[str, Any]) -> Iterator[str]:
-    """What was given a step that no statement tells of."""
+    """The parameters that no statement shows."""
     for name, value in given.items():
         yield f"parameter {name} = {worded(value)}"
 
 
 def edits(made: Any) -> Iterator[str]:
-    """Who has changed what of what was planned."""
+    """People's changes to the planned parameters."""
     for edit in made:
         changes = (f"{name}: {worded(old)} → {worded(new)}" for name, (old, new) in edit["changes"].items())
         reason = f" ({edit['reason']})" if edit.get("reason") else ""
@@ -46,7 +46,7 @@ def edits(made: Any) -> Iterator[str]:
 
 
 def duration(request: Mapping[str, Any]) -> str | None:
-    """How long it is expected to take; None where nothing tells."""
+    """How long it is expected to take; None where that is not known."""
     estimate = request.get("estimate") or {}
     seconds = estimate.get("seconds")
     return None if seconds is None else f"{about(seconds)} ({estimate.get('based_on')})"

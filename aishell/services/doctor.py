@@ -27,7 +27,7 @@ _PLACE = """SELECT pg_backend_pid() AS pid, s.setting::int AS milliseconds FROM 
 #: SQLSTATEs of a prepared statement that is there twice or gone: another session's server connection was handed to us.
 _MIXED_UP = ("42P05", "26000")
 #: What is left where the table of remedies has nothing.
-_UNREACHED = "check host, port, firewall, and that the server runs"
+_UNREACHED = "check the host, the port, the firewall, and that the server is running"
 _POOLER = "give aishell a URL that leads to the server itself; the application can keep its pooler"
 #: What only PgBouncer says: it refuses startup options before it asks for a password, and lets clients queue for a pool.
 _PGBOUNCER = ("unsupported startup parameter", "query_wait_timeout")
@@ -91,9 +91,9 @@ def unreachable(job: Job, error: DatabaseError) -> Finding:
 
 
 def pooler(job: Job) -> Finding | None:
-    """A pooler that lends server connections by transaction, or drops the limits of a session, is no place for maintenance.
+    """A finding where the target is a pooler that lends connections by transaction or drops the limits of a session.
 
-    Two open sessions that meet in one server process share it by turns: session locks and settings do not hold.
+    Two open sessions in one server process share it by turns, so session locks and settings do not hold.
     """
     options = SessionOptions(read_only=True, lock_timeout=_LIMIT, statement_timeout=10)
     question = Statement(_PLACE, {}, _PLACE)

@@ -86,10 +86,10 @@ def edited(site: SiteFiles, row: Record, values: Mapping[str, Any]) -> dict[str,
             raise UnknownNameError("field", name, review["referred"], f"what other stages get of {review['stage']}")
         old = before.get(name)
         if old is not None and type(old) is not type(value) and not _numbers(old, value):
-            raise ParameterError(f"{name} is {value!r}; it has to be of the type of {old!r}")
+            raise ParameterError(f"{name} is {value!r}, which is not of the type of {old!r}")
     changed = {**before, **given}
     if changed == before:
-        raise UsageError("these are the values it has", hint="approve the review, or give others")
+        raise UsageError("the values do not change anything", hint="approve the review, or give other values")
     target = site.runs.find(row.run_id).target
     for other, key, reference in _whole_inputs(workflow, review["stage"]):
         if reference.path[0] in given:

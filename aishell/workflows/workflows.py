@@ -124,7 +124,7 @@ class Workflow:
             for source in filter(None, map(self.source, stage.referred())):
                 for target in sorted(set(on[stage.name]) - set(on[source.name])):
                     raise UsageError(
-                        f"the stage {stage.name!r} refers to the output of {source.name!r}, which does not run on {target}",
+                        f"the stage {stage.name!r} references the output of {source.name!r}, which does not run on {target}",
                         hint="give both the same targets",
                     )
         return [(name, target) for name, targets in on.items() for target in targets]
@@ -205,11 +205,11 @@ def _outputs(document: Document, stages: Mapping[Any, Any]) -> set[str]:
 def _check_keys(document: Document, at: tuple[object, ...], data: Mapping[str, Any]) -> None:
     """Raises SettingsError for an invalid name, and for keys that contradict each other."""
     if not _NAME.fullmatch(str(at[-1])):
-        message, hint = f"invalid name of a stage {at[-1]!r}", "write letters, digits, `_` and `-`"
+        message, hint = f"invalid stage name {at[-1]!r}", "use letters, digits, `_` and `-`"
         raise wrong(document, *at, message=message, hint=hint)
     if data.get("targets") and data.get("label"):
         message = f"the stage {at[-1]!r} has both `targets` and `label`"
-        raise wrong(document, *at, "label", message=message, hint="write one: it says on what the stage runs")
+        raise wrong(document, *at, "label", message=message, hint="give one of them")
     if data.get("parallel") is False and (data.get("max_concurrent") or 1) > 1:
         message, hint = "`parallel: false` and `max_concurrent` contradict each other", "write one of them"
         raise wrong(document, *at, "max_concurrent", message=message, hint=hint)
@@ -217,10 +217,10 @@ def _check_keys(document: Document, at: tuple[object, ...], data: Mapping[str, A
         message, hint = "`on_failure: rollback` and `retries` contradict each other", "write one of them"
         raise wrong(document, *at, "retries", message=message, hint=hint)
     if data.get("on_failure") == "rollback" and "on_error" in (data.get("input") or {}):
-        message, hint = "`on_failure: rollback` says what the failure of a step means", "take `on_error` out"
+        message, hint = "`on_failure: rollback` already sets `on_error`", "remove `on_error`"
         raise wrong(document, *at, "input", "on_error", message=message, hint=hint)
     if data.get("timeout") is not None and not seconds(data["timeout"]):
-        raise wrong(document, *at, "timeout", message="a timeout of 0 s lets nothing run", hint="write e.g. 2h")
+        raise wrong(document, *at, "timeout", message="a timeout must not be 0 s", hint="write e.g. 2h")
 
 
 def _check_references(document: Document, at: tuple[object, ...], data: Mapping[str, Any], outputs: set[str]) -> None:
@@ -245,7 +245,7 @@ def _check_reference(reference: Reference, outputs: set[str], agent: str) -> Non
         if reference.step not in outputs:
             raise UnknownNameError("stage", str(reference.step), outputs, where)
     elif reference.root not in ROOTS:
-        raise PlanError(f"{where} is not known to a workflow", hint="write ${stages.<name>.output.<field>}")
+        raise PlanError(f"{where} is not a variable of a workflow", hint="write ${stages.<name>.output.<field>}")
     elif not reference.path or reference.path[0] not in (fields := fields_of(reference.root, agent)):
         known = [f"{reference.root}.{one}" for one in fields]
         raise UnknownNameError("variable", ".".join(map(str, (reference.root, *reference.path))), known, where)
@@ -264,4 +264,4 @@ def _check_order(document: Document, workflow: Workflow) -> None:
         circle = error.args[1]
         first = next(name for name in needs if name in circle)
         message = f"the stages wait for each other: {' → '.join(circle)}"
-        raise wrong(document, "stages", first, "needs", message=message, hint="take one of these needs out") from error
+        raise wrong(document, "stages", first, "needs", message=message, hint="remove one of these needs") from error

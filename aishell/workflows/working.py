@@ -198,7 +198,7 @@ def lookup(site: Site, workflow_id: str, workflow: Workflow, stage: Stage, targe
     source = workflow.source(reference)
     found = None if source is None else reviewing.output(site, workflow_id, source, target)
     if found is None:
-        raise StepError(f"{reference.told} is not known: the stage gave no output on {target}")
+        raise StepError(f"{reference.told} is not known: the stage has no output on {target}")
     return walk(found, reference)
 
 

@@ -213,12 +213,12 @@ def test_a_night_that_was_missed_or_that_nothing_looks_for_is_told(aishell: Aish
     nightly(aishell, "sqlite:///shop.db")
     quick(aishell)
     assert [need["text"] for need in told(aishell) if need["kind"] == "missed"] == [
-        "schedule nightly: nothing has looked yet whether it is due"
+        "schedule nightly has never been checked for due times"
     ]
     back(aishell, "nightly", days=3)
     (silent,) = [need for need in told(aishell) if need["kind"] == "missed"]
     # Of what has come a quarter of an hour ago or less, somebody may still look.
-    assert re.search(r"nothing looks whether it is due; [23] time\(s\) have come", silent["text"])
+    assert re.search(r"is not checked for due times; [23] time\(s\) have passed", silent["text"])
     aishell("schedule", "run-due").expect(4)
     (missed,) = [need for need in told(aishell) if need["kind"] == "missed"]
     rows = aishell.rows("SELECT local_at, reason FROM schedule_runs WHERE status = 'missed' ORDER BY id DESC")

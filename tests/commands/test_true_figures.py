@@ -232,7 +232,7 @@ def test_optimize_after_a_deletion_gave_back_what_the_file_did(mariadb: Any, ais
     assert [number(part) for part in said.groups()] == [
         pytest.approx(figure, rel=0.01) for figure in (before, file.stat().st_size, given)
     ]
-    (whole,) = re.findall(r"The database had ([\d.]+ [kM]B) when it was last measured", report)
+    (whole,) = re.findall(r"The size of the database was ([\d.]+ [kM]B) when last measured", report)
     assert number(whole) == pytest.approx(file.stat().st_size, rel=0.01), "after the work"
 
 
@@ -247,7 +247,7 @@ def test_without_the_files_it_is_about(mariadb: Any, aishell: Aishell) -> None:
     report = next(a["output"]["report"] for a in ended.json["actions_taken"] if "report" in (a["output"] or {}))
     assert re.search(r"Worked on about [\d.]+ MB, now about [\d.]+ MB: about [\d.]+ MB reclaimed\.", report)
     assert re.search(r"\| about [\d.]+ MB → [\d.]+ MB", report)
-    assert "The database had about " in report
+    assert "The size of the database was about " in report
 
 
 def test_a_run_that_changed_nothing_had_no_last_change(db: Any, aishell: Aishell) -> None:
@@ -257,7 +257,7 @@ def test_a_run_that_changed_nothing_had_no_last_change(db: Any, aishell: Aishell
     report = next(a["output"]["report"] for a in ended.json["actions_taken"] if "report" in (a["output"] or {}))
     assert "last change" not in report
     assert "rewritten" not in report
-    size = re.search(r"The database had ([\d.]+ [kM]B|\d+ bytes) when it was last measured\.", report)
+    size = re.search(r"The size of the database was ([\d.]+ [kM]B|\d+ bytes) when last measured\.", report)
     assert size, report
     if engine_of(db) == "mysql":
         files = (Path(db.server.data) / db.dbname).glob("*.ibd")

@@ -248,7 +248,7 @@ FURTHER: list[tuple[str, str, int, str]] = [
             ("timeout: 0s", 5, "2h"),
             ("on_failure: undo", 5, "known: "),
             ("on_failure: rollback\n    retries: 2", 6, "one of them"),
-            ("on_failure: rollback\n    input: {on_error: fail}", 6, "take `on_error` out"),
+            ("on_failure: rollback\n    input: {on_error: fail}", 6, "remove `on_error`"),
             ("review: maybe", 5, "true or false"),
         )
     ),

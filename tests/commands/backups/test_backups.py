@@ -229,7 +229,7 @@ def test_doctor_tells_the_age_of_the_last_verified_backup(aishell, shop):
     assert f"restored and compared: {full}" in second["text"]
     flip(folder(aishell, full) / "database.sqlite")
     aishell("backups", "verify").expect(1)
-    assert finding()["text"] == "none is verified, of 1"
+    assert finding()["text"] == "none of 1 is verified"
     back_up(aishell)
     shutil.copy(shop.path, shop.path.with_name("copy.db"))
     shop.path.with_name("copy.db").rename(shop.path)

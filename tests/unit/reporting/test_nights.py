@@ -208,7 +208,7 @@ def test_each_kind_is_found_and_the_most_urgent_comes_first(made):
         "maintenance, step step_0: no disk; 1 more step(s) failed",
     ]
     assert told["approval"].remedy == f"aishell approvals show {asked}"
-    assert told["privileges"].text == "maintenance went without optimize_t: not the owner"
+    assert told["privileges"].text == "maintenance left out optimize_t: not the owner"
     assert (told["backup"].target, told["backup"].text) == ("shop", "the newest verified backup: there is none")
 
 
@@ -229,8 +229,8 @@ def test_what_could_not_be_delivered_is_told_by_service(made):
     made.message("admin", "waiting", reason=None)  # its turn has not come
     made.message("admin", "sent")
     assert [need.text for need in made.night().needs if need.kind == "notification"] == [
-        "the service chat: 1 notification(s) given up, the first of 2026-11-22 03:00Z: no answer",
-        "the service pager: 2 notification(s) not delivered yet, the first of 2026-11-22 03:00Z: no answer",
+        "service chat: 1 notification(s) given up, the first of 2026-11-22 03:00Z: no answer",
+        "service pager: 2 notification(s) not delivered yet, the first of 2026-11-22 03:00Z: no answer",
     ]
 
 
@@ -259,7 +259,7 @@ def test_a_daemon_that_is_gone_is_missed_and_one_that_was_stopped_is_not(made):
     made.insert("events", type="daemon_started", at=at(30), data='{"host":"db1","pid":7}', previous="", hash="")
     assert kinds(made.night(daemon=True)) == []
     (need,) = made.night(daemon=False).needs
-    assert need.text == "the daemon on db1 (process 7) is gone, and nobody had told it to end"
+    assert need.text == "the daemon on db1 (process 7) ended unexpectedly"
     made.insert("events", type="daemon_stopped", at=at(3), data='{"reason":"SIGTERM"}', previous="", hash="")
     assert kinds(made.night(daemon=False)) == []
 
@@ -296,7 +296,7 @@ def test_a_failure_that_was_made_up_for_is_told_with_that(made):
     again = made.run(hours_ago=5)
     made.run(hours_ago=5, target="crm", agent="backup")
     found = {need.run_id: need.text for need in made.night().needs}
-    assert found[first].endswith(f"no disk (the run {again[:8]} asked for the same later, and succeeded)")
+    assert found[first].endswith(f"no disk (run {again[:8]} did the same later and succeeded)")
     assert found[other].endswith("no disk")
 
 
@@ -359,16 +359,16 @@ class Hourly:
         (
             MORNING - timedelta(hours=3),
             None,
-            ["nothing looks whether it is due; 2 time(s) have come, 22 05:00 the first"],
+            ["is not checked for due times; 2 time(s) have passed since 22 05:00"],
         ),
         (MORNING - timedelta(hours=3), Pause(MORNING - DAY, "me"), []),
-        (None, None, ["nothing has looked yet whether it is due"]),
+        (None, None, ["has never been checked for due times"]),
     ],
 )
 def test_a_schedule_that_nothing_looks_at_is_an_alarm(settled, paused, told):
     known = {} if settled is None else {"hourly": ScheduleState(settled, paused)}
     found = [need.text for need in overlooked([Hourly()], known, MORNING)]
-    assert found == [f"schedule hourly: {text}" for text in told]
+    assert found == [f"schedule hourly {text}" for text in told]
 
 
 def test_the_report_of_a_run_is_whole_whenever_its_steps_were(made):
