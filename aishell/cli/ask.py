@@ -190,7 +190,7 @@ def _answered(site: Site, reading: Reading, given: bool, output: str, outcome: O
     from aishell.reporting.units import printable
 
     names = [str(name) for name in chosen_targets(site, options) if name is not None] if given else []
-    shown = None if output == "json" else Sentences.where_seen("The model {model} says, of the facts below:")
+    shown = None if output == "json" else Sentences.on_terminal("The model {model} says, of the facts below:")
     found = answer(site, reading, [reading.target] if reading.target is not None and not names else names, shown)
     if shown is not None:
         shown.end()

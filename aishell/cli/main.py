@@ -13,7 +13,7 @@ import click
 from aishell import __version__
 from aishell.commands import before, command
 
-#: Command -> (module that has it by this name, what the list in `--help` says).
+#: Command -> (its module, its line in `--help`).
 COMMANDS = {
     "init": ("aishell.cli.init", "Make a site: commented configuration and a sample database."),
     "doctor": (
@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "targets": ("aishell.cli.targets", "List the configured databases, or test them."),
     "run": ("aishell.cli.run", "Inspect, preview, ask and execute."),
-    "ask": ("aishell.cli.ask", "Say in plain language what is to be done, or ask about a database."),
+    "ask": ("aishell.cli.ask", "Request work in plain language, or ask about a database."),
     "chat": ("aishell.cli.chat", "Ask in a conversation that keeps its context; list, resume and delete them."),
     "plan": ("aishell.cli.plan", "Make a plan and show or save it; execute nothing."),
     "apply": ("aishell.cli.plan", "Execute a saved plan."),
@@ -31,7 +31,7 @@ COMMANDS = {
     "workflows": ("aishell.cli.workflow", "List workflows and their runs."),
     "digest": ("aishell.cli.reports", "Report on one night over all targets, most urgent first."),
     "backlog": ("aishell.cli.backlog", "List work that did not fit into a window; the next run starts with it."),
-    "notes": ("aishell.cli.notes", "Leave notes on targets and tables, which plans are made and judged by."),
+    "notes": ("aishell.cli.notes", "Leave notes on targets and tables, which plans take into account."),
     "hold": ("aishell.cli.hold", "Emergency stop: start no new step, anywhere or on one target."),
     "release": ("aishell.cli.hold", "Lift a hold."),
     "notify": ("aishell.cli.notify", "Test notifications, and list those sent and pending."),
@@ -47,7 +47,7 @@ COMMANDS = {
 
 
 class ShowsExamples(click.Command):
-    """A command whose epilog, `Examples:  one   ·   another`, is shown a line each, ready to copy."""
+    """A command whose epilog, `Examples:  one   ·   another`, is shown one example per line."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.epilog:
@@ -58,7 +58,7 @@ class ShowsExamples(click.Command):
 
 
 class LazyGroup(ShowsExamples, click.Group):
-    """A group whose commands are imported when they are called, with "did you mean" for the others."""
+    """A group that imports commands when they are called, and suggests near names for unknown ones."""
 
     def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,13 +89,13 @@ class LazyGroup(ShowsExamples, click.Group):
         return super().resolve_command(ctx, [name, *args[1:]])
 
     def _groups_with(self, ctx: click.Context, name: str) -> list[str]:
-        """The groups of this one that have a command of a name: `run-due` is one of `schedule`."""
+        """The subgroups that have a command of this name, e.g. `schedule` for `run-due`."""
         groups = {group: self.get_command(ctx, group) for group in self.lazy}
         found = {group: of.get_command(ctx, name) for group, of in groups.items() if isinstance(of, click.Group)}
         return [group for group, there in found.items() if there is not None and not there.hidden]
 
     command_class = ShowsExamples
-    #: What a name in this place is called in an error.
+    #: The noun for a name in an error.
     noun = "command"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -138,7 +138,7 @@ class LazyGroup(ShowsExamples, click.Group):
     "--debug", is_flag=True, help="Print the full traceback of an error; keep a model's prompts in the audit log."
 )
 @click.option(
-    "--config", metavar="DIR", hidden=True, help="The configuration of a daemon, while the site's own is wrong."
+    "--config", metavar="DIR", hidden=True, help="Configuration folder of a daemon while the site's own is invalid."
 )
 @click.pass_context
 def cli(

@@ -1,4 +1,4 @@
-"""`aishell metrics`: what monitors read, without a daemon."""
+"""`aishell metrics`: print the metrics, without a daemon."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from aishell.files import write_whole
 )
 @click.pass_context
 def metrics(ctx: click.Context, /, output: Path | None) -> None:
-    """Runs, steps, backups, approvals, schedules, holds and health in Prometheus' text format.
+    """Print metrics of runs, steps, backups, approvals, schedules, holds and health in Prometheus' text format.
 
-    Read from state.db and the configuration; no database is contacted, and nothing but FILE is written.
+    They are read from state.db and the configuration. No database is contacted, and only FILE is written.
     """
     from aishell.metrics import exposition
 
@@ -36,11 +36,9 @@ def metrics(ctx: click.Context, /, output: Path | None) -> None:
         say_lines(text.removesuffix("\n"))
         return
     try:
-        write_whole(
-            output, text, mode=0o644
-        )  # its name does not end like those that the collector looks for until it is whole
+        write_whole(output, text, mode=0o644)  # the collector ignores the temporary file by its name
     except OSError as error:
         raise UsageError(
             f"{output} cannot be written: {error.strerror}",
-            hint="name a folder that exists and is writable for this user",
+            hint="choose an existing folder that this user can write to",
         ) from error

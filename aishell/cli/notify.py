@@ -1,4 +1,4 @@
-"""`aishell notify`: test notifications, list those that were sent or wait, deliver those that wait."""
+"""`aishell notify`: test, list and deliver notifications."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aishell.cli.streams import say
 
 @click.group(cls=LazyGroup)
 def notify() -> None:
-    """Notifications of config/notifications.yaml. They are sent at the end of `run`, `runs resume` and `schedule run-due`."""
+    """Notifications by config/notifications.yaml. They are sent at the end of `run`, `runs resume` and `schedule run-due`."""
 
 
 @notify.command(
@@ -60,7 +60,7 @@ def list_(ctx: click.Context, /, waiting: bool, limit: int, output: str) -> None
         }
         for row in found
     ]
-    empty = "nothing waits" if waiting else "no notification yet"
+    empty = "no notification is pending" if waiting else "no notification yet"
     show_rows(rows, output, empty=empty, least=("severity", "attempts"), moments=("decided_at",), limit=limit)
 
 
@@ -91,7 +91,7 @@ def send(ctx: click.Context, /) -> None:
 
 @notify.command(hidden=True, epilog="Example:  aishell notify deliver")
 def deliver() -> None:
-    """What delivers messages to one URL as a process of its own; a job of JSON on standard input, a line a message back."""
+    """Deliver messages to one URL: the job as JSON on standard input, one line of output per message."""
     import json
     import sys
 

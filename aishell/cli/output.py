@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from aishell.execution.run import Observer
     from aishell.safety.approval import Approver
 
-#: Agents without a command of `aishell run`.
+#: Agents that `aishell run` does not offer.
 _NO_COMMANDS = ("archive_load", "backup_restore", "one_tool")
-#: Columns that no line of a report has.
+#: More columns than any line of a report has.
 _WIDE = 10_000
 _COLOURS = {"success": "green", "preview": "cyan", "partial": "yellow", "waiting_approval": "yellow"}
 
 
 class Screen:
-    """What a person sees of a run. With JSON, only progress and questions are shown, on standard error."""
+    """The output of a run for people. With JSON, only progress and questions, on standard error."""
 
     def __init__(self, output: str, *, verbose: bool = False) -> None:
         self.json, self.verbose = output == "json", verbose
@@ -50,7 +50,7 @@ class Screen:
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
-        """A spinner while something takes longer than a blink."""
+        """Show a spinner during the block, on a terminal."""
         if not self.json and self.err.is_terminal:
             with self.err.working(printable(text)):
                 yield
@@ -64,7 +64,7 @@ class Screen:
             previews.show(self.out, planned, verbose=self.verbose)
 
     def approver(self, seconds: float) -> Approver:
-        """The prompt; the bars stop while it is there."""
+        """The approval prompt; progress bars stop while it is shown."""
         from aishell.cli.prompt import Prompt
 
         self.prompt = Prompt(self.err, seconds)
@@ -86,7 +86,7 @@ class Screen:
             self.err.print(f"run {run_id[:8]}", style="dim")
 
     def result(self, result: RunResult) -> None:
-        """The report, then one line with the outcome and, where it goes on, how."""
+        """Print the report, the outcome and, for an unfinished run, the command that continues it."""
         if self.json:
             return
         report = next(
@@ -108,7 +108,7 @@ class Screen:
         for failed in result.output_data.get("hooks_failed", ()):
             text = f"hook {failed['name']} ({failed['on']}) failed: {failed['reason']}"
             self.out.print(printable(text), style="yellow")
-        if text := _goes_on(result):
+        if text := _continuation(result):
             self.out.print(text)
         error = result.error or {}
         if error:
@@ -119,7 +119,7 @@ class Screen:
             self.out.print(f"audit head {result.audit_head[:16]}", style="dim")
 
     def _markdown(self, report: str) -> None:
-        """Laid out on a terminal. A line with a command is left to the terminal to wrap, which then copies it as one line."""
+        """Print Markdown, laid out on a terminal. Lines with a command are not wrapped, so that they can be copied whole."""
         if not self.out.is_terminal:
             say_lines(report)
             return
@@ -142,13 +142,13 @@ class Screen:
         return text
 
 
-def _goes_on(result: RunResult) -> str | None:
-    """How to go on with a run that is not over; what its window left is the next run's."""
+def _continuation(result: RunResult) -> str | None:
+    """How an unfinished run continues; None for one that is complete."""
     if result.exit_code in (3, 130) or result.state == "paused":
-        return f"go on with: {command('runs', 'resume', (result.run_id or '')[:8])}"
+        return f"continue with: {command('runs', 'resume', (result.run_id or '')[:8])}"
     if result.exit_code != 4:
         return None
     if result.agent in _NO_COMMANDS:
-        return "the same command begins with what was left"
+        return "run the same command again for the deferred work"
     again = command("run", result.agent.replace("_", "-"), *on(result.target))
-    return f"the next `{again}` begins with what was left"
+    return f"the next `{again}` starts with the deferred work"

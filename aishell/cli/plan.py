@@ -1,4 +1,4 @@
-"""`aishell plan`: what `aishell run` would do, shown or saved; `aishell apply`: a saved plan, executed if it is still valid."""
+"""`aishell plan` shows or saves what `aishell run` would do; `aishell apply` executes a saved plan if it is still valid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aishell.models import Task
 from aishell.moments import at
 from aishell.reporting.units import printable
 
-#: Options of `aishell run` that say how to execute.
+#: Options of `aishell run` that concern execution.
 _EXECUTION = ("dry_run", "yes", "non_interactive", "until", "max_duration", "jobs", "discover")
 _OUT = click.Option(
     ["--out"],
@@ -40,14 +40,14 @@ _OUT = click.Option(
 
 
 def _options(command: click.Command) -> list[click.Parameter]:
-    """The parameters of a command of `aishell run`, less those for executing."""
+    """The parameters of a command of `aishell run` except those for execution."""
     kept = [parameter for parameter in command.params if parameter.name not in _EXECUTION]
     at = next((n for n, parameter in enumerate(kept) if parameter.name == "output"), len(kept))
     return [*kept[:at], _OUT, *kept[at:]]
 
 
 class PlanGroup(runs.AgentGroup):
-    """The agents of `aishell run`, with what they take, less what is for executing."""
+    """The commands of `aishell run`, without the options for execution."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         known = super().get_command(ctx, name)
@@ -60,7 +60,7 @@ def plan() -> None:
 
 
 def planning(known: runs.AgentCommand) -> click.Command:
-    """The command that plans what a command of `aishell run` does."""
+    """The `aishell plan` command for a command of `aishell run`."""
     shown = (one.replace("aishell run ", "aishell plan ") for one in known.agent.examples if "--discover" not in one)
     examples = [re.sub(r" --(dry-run|yes|until \S+)", "", one) for one in shown]
     epilog = f"Examples:  {'   ·   '.join(examples)}" if examples else None
@@ -86,7 +86,7 @@ def plan_all(
     planner: str | None = None,
     **options: Any,
 ) -> int:
-    """Plan a task for every chosen target, show the plans, save the one that is to be saved; the exit code."""
+    """Plan a task for every chosen target, print the plans and save one to `out`; the exit code."""
     from aishell.execution import saved_plan
     from aishell.execution.result import contract
 
@@ -137,15 +137,15 @@ def apply(
 ) -> None:
     """Preview and execute a plan that `aishell plan --out` saved.
 
-    Refused when a table of it is gone, was replaced or has grown, or a tool was changed (exit 1), and when others than you could
-    have written the file (exit 2). Asks like `run`.
+    Refused if one of its tables no longer exists, was replaced or has grown, or if a tool has changed (exit 1), and if other
+    users could have written the file (exit 2). Asks for approval like `run`.
     """
     from aishell.execution import saved_plan
     from aishell.execution.result import contract
 
     site = open_site(ctx)
     treat_sigterm_as_interrupt()
-    site.trust.check(file)  # a plan says what is run, as a site does
+    site.trust.check(file)  # a plan decides what is run, like a site
     plan = saved_plan.read(file)
     screen = Screen(output, verbose=verbose)
     if not dry_run:

@@ -1,4 +1,4 @@
-"""`aishell policy`: what the policy says of a tool on a target, and every rule that made it say so."""
+"""`aishell policy`: explain the policy's decision on a tool and a target, rule by rule."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test(
 ) -> None:
     """Print the decision on a tool, and each rule behind it. No database is contacted.
 
-    What is only known of a step (its tables, the hour, the disk) can make a decision stricter, never milder: the constraints
-    that look at it are listed too, those of the policy and those of the agent.
+    Facts known only for a step (its tables, the hour, the disk) can make a decision stricter, never milder. The constraints
+    of the policy and of the agent that check them are listed too.
     """
     from aishell.agents.loading import load_agent
     from aishell.databases.connections import parse_url
@@ -97,7 +97,7 @@ def test(
 def _judged(
     site: Site, tool: Tool, target: Target, reasons: tuple[Reason, ...]
 ) -> tuple[Decision, tuple[Reason, ...], Earning | None]:
-    """The decision and its reasons with what was earned, on whatever database the target was when that was counted."""
+    """The decision and its reasons, with earned autonomy; the database's identity is not checked."""
     from aishell.safety import autonomy
 
     decision = max((reason.decision for reason in reasons), key=lambda one: one.rank)
@@ -129,7 +129,7 @@ def _show(document: dict[str, Any], *, assumed: bool) -> None:
     rows = [{"decision": one.decision, "rule": one.rule, "why": one.text} for one in document["reasons"]]
     show_rows(rows, "table", empty="")
     how = "assumed; --agent names another" if assumed else "as given"
-    title(f"Of a step of the agent {document['agent']} ({how}) can make it stricter:")
+    title(f"Constraints that can make it stricter for the agent {document['agent']} ({how}):")
     limits = [
         {
             "constraint": one["type"],
@@ -140,5 +140,5 @@ def _show(document: dict[str, Any], *, assumed: bool) -> None:
     ]
     once = [
         row for number, row in enumerate(limits) if row not in limits[:number]
-    ]  # the agent may say what the policy does
+    ]  # the agent may repeat a constraint of the policy
     show_rows(once, "table", empty="nothing")

@@ -28,7 +28,7 @@ _RISK = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "cr
 _MODEL = "italic magenta"
 _DECISION = {
     Decision.AUTO: ("runs", "green"),
-    Decision.NOTIFY: ("runs, tells", "green"),
+    Decision.NOTIFY: ("notifies", "green"),
     Decision.CONFIRM: ("asks", "yellow"),
     Decision.REVIEW: ("review", "red"),
     Decision.DENY: ("REFUSED", "bold red"),
@@ -45,7 +45,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
         for item in planned.steps:
             _step(out, item, verbose, shared)
     for risk in sorted(shared):
-        out.print(f"every step that does not run by itself: {printable(risk)}", style="yellow", hang=2)
+        out.print(f"every step that needs approval: {printable(risk)}", style="yellow", hang=2)
     left_out.show(out, planned.plan.left_out, verbose=verbose)
     notes = [f"note: {printable(warning)}" for warning in planned.plan.warnings]
     out.print_first(notes, None if verbose else 5, "… and {} more notes (--verbose)", style="yellow", hang=6)
@@ -57,7 +57,7 @@ def show(out: Console, planned: Preview, *, verbose: bool = False) -> None:
 
 
 def _head(out: Console, planned: Preview) -> None:
-    """The target and its server, and what a language model says of the plan."""
+    """Print the target, its server, and a language model's summary of the plan."""
     server, target = planned.inventory.server, planned.job.target
     head = Text()
     head.append(printable(target.name), style="bold")
@@ -66,7 +66,7 @@ def _head(out: Console, planned: Preview) -> None:
     if server.standby or server.read_only:
         head.append("  standby" if server.standby else "  read-only", style="bold red")
     out.print(head, hang=2)
-    # No count of indexes: all of a MySQL table are one row, a partitioned table has none.
+    # No count of indexes: MySQL returns one row for all of a table's, and a partitioned table has none.
     relations = f"{len(planned.inventory.tables)} relation(s), database of {size(server.database_bytes)}"
     out.print(relations, style="dim")
     out.print()
@@ -91,7 +91,7 @@ def _total(steps: Iterable[StepPreview]) -> str:
 
 
 def _time(steps: Iterable[Step]) -> str:
-    """The expected time of steps together, if none is left out at run time; unknown times are named, not counted as 0."""
+    """The expected time of all steps together; steps of unknown time are named, not counted as 0."""
     found = total(steps)
     known = about(found.seconds).removeprefix("about ")
     if not found.unknown:
@@ -135,7 +135,7 @@ def _step(out: Console, item: StepPreview, verbose: bool, shared: frozenset[str]
 def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
     for sent in item.statements[: None if verbose else MAX_STATEMENTS]:
         lines = sql_lines(sent) if verbose else _brief(sent)
-        for line in lines:  # never wrapped here: where rich breaks a line, it drops the blanks of a name
+        for line in lines:  # not wrapped: rich would drop blanks inside a name
             out.print(f"       {line}", style="cyan", soft_wrap=True)
     if len(item.statements) > MAX_STATEMENTS and not verbose:
         out.print(f"       … and {len(item.statements) - MAX_STATEMENTS} more statements (--verbose)", style="dim")
@@ -150,10 +150,10 @@ def _statements(out: Console, item: StepPreview, verbose: bool) -> None:
 
 
 def _brief(sent: Sent) -> list[str]:
-    """A statement on one line: the line breaks of its file go, its names and values stay as they are; before it its note."""
+    """A statement on one line, after its note. The file's line breaks are dropped; names and values are unchanged."""
     lines = sql_lines(sent)
-    note, said = (lines[:1], lines[1:]) if sent.note else ([], lines)
-    text = " ".join(line.strip(" ") for line in said)
+    note, rest = (lines[:1], lines[1:]) if sent.note else ([], lines)
+    text = " ".join(line.strip(" ") for line in rest)
     short = text if len(text) <= MAX_STATEMENT else f"{text[:MAX_STATEMENT]} … ({len(text):,} characters, --verbose)"
     return [*note, short]
 
@@ -177,7 +177,7 @@ def _evidence(evidence: Evidence) -> str:
 
 
 def _lock(tool: Tool) -> str:
-    """The lock on the table itself, and the strongest of those on others."""
+    """The lock on the table itself, and the strongest one elsewhere."""
     from aishell.safety.locks import felt
 
     elsewhere = max((lock for role, lock in felt(tool).items() if role), key=lambda lock: lock.strength, default=None)
@@ -185,7 +185,7 @@ def _lock(tool: Tool) -> str:
 
 
 def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
-    """Many steps: counted by tool, with the first of those that change something."""
+    """Print many steps as counts by tool, then the first ones that change something."""
     groups: dict[str, list[StepPreview]] = defaultdict(list)
     for item in planned.steps:
         groups[item.step.tool].append(item)
@@ -210,7 +210,7 @@ def _first_changing(out: Console, planned: Preview, shared: frozenset[str]) -> N
     if not changing:
         return
     out.print()
-    out.print("first of the steps that change something:", style="dim")
+    out.print("first steps that change something:", style="dim")
     for item in changing[:5]:
         _step(out, item, False, shared)
     if len(changing) > 5:

@@ -55,7 +55,7 @@ class RichProgress:
             TimeElapsedColumn(),
             console=err,
             transient=True,
-            redirect_stdout=False,  # rich would obey the colours and links in what others write
+            redirect_stdout=False,  # rich would interpret colours and links in other output
             redirect_stderr=False,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -70,7 +70,7 @@ class RichProgress:
         self._progress.stop()
 
     def pause(self) -> None:
-        """Out of the way of a prompt."""
+        """Hide the bars during a prompt."""
         self._progress.stop()
 
     def go_on(self) -> None:

@@ -23,16 +23,16 @@ from aishell.state.approvals import terminal
 from aishell.state.runs import who
 
 _LETTERS = {"a": "approve", "e": "edit", "s": "skip", "r": "reject", "d": "details", "q": "quit"}
-#: Shown of a step, and of one that is reviewed; the rest is in its details.
+#: Statements shown for a step, and for a review; the details show all.
 MAX_STATEMENTS, MAX_REVIEWED = 5, 50
 
 
 class Prompt:
-    """An approver at a terminal. Without an answer the step stays pending: the run waits, and releases the target."""
+    """An approver at a terminal. Without an answer the step stays pending, and the run releases the target."""
 
     def __init__(self, err: Console, seconds: float) -> None:
         self._err, self._seconds = err, seconds
-        #: Called before and after a question, by what draws on the terminal meanwhile.
+        #: Called before and after a question, to stop and restart the progress bars.
         self.pause: Callable[[], None] | None = None
         self.go_on: Callable[[], None] | None = None
         self._note = ""  # what was wrong with the last answer; shown with the next question
@@ -90,7 +90,7 @@ class Prompt:
         question = f"review: type the target's name ({printable(request.target.name)}) to approve: "
         if (self._line(question) or "").strip() == request.target.name:
             return True
-        self._note = "that is not the target's name, and nothing was approved"
+        self._note = "that is not the target's name; nothing was approved"
         return False
 
     def _edited(self, request: Request) -> Answer | None:
@@ -100,8 +100,7 @@ class Prompt:
         params: dict[str, Any] = dict(request.params)
         offered = [name for name in params if request.tool.parameters[name].editable]
         if not offered:
-            what = "its parameters say what is worked on, not how fast"
-            self._note = f"nothing here can be edited: {what}; skip it and make a new plan"
+            self._note = "none of its parameters can be edited; skip it and make a new plan"
             return None
         for name in offered:
             old = params[name]
@@ -159,7 +158,7 @@ class Prompt:
                 self._statements(other.statements, indent=4)
 
     def _statements(self, statements: Iterable[Sent], *, indent: int = 2, source: bool = False) -> None:
-        """Never wrapped here: where rich breaks a line, it drops the blanks of a name."""
+        """Print statements without wrapping: rich would drop blanks inside a name."""
         for sent in statements:
             for line in sql_lines(sent):
                 self._err.print(" " * indent + line, style="cyan", soft_wrap=True)
@@ -176,9 +175,7 @@ class Prompt:
             how = f"{evidence.withheld}; {how}" if evidence.withheld else how
             out.print(printable(f"evidence: {evidence.metric} {value} ({how})"))
         for name, value in request.params.items():
-            if (
-                value not in (None, [], {}) and name not in request.parameters
-            ):  # not those left out, and those that were shown
+            if value not in (None, [], {}) and name not in request.parameters:  # neither unset nor already shown
                 text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
                 out.print(f"parameter {name} = {printable(text)}")
         for risk in request.verdict.risks:

@@ -53,7 +53,7 @@ OUT = click.option(
 def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None) -> None:
     """Report on one night over all targets: what needs a person, what was done, how it compares.
 
-    Made from state.db alone; no database is contacted. Open matters are listed whenever they began.
+    It is made from state.db alone; no database is contacted. Open matters are listed however old they are.
     """
     from aishell.digest import night_of
     from aishell.reporting import pages
@@ -73,7 +73,7 @@ def digest(ctx: click.Context, /, since: str, form: str | None, out: Path | None
 @click.option(
     "--explain",
     is_flag=True,
-    help="Sum it up first, in the words of the configured language model; a text with figures of its own is refused.",
+    help="Add a summary by the configured language model; one with figures that are not in the report is refused.",
 )
 @FORMAT
 @OUT
@@ -94,9 +94,9 @@ def report(ctx: click.Context, /, run_id: str, explain: bool, form: str | None, 
 
 
 def _explained(site: SiteFiles, report: Mapping[str, Any], form: str | None, out: Path | None) -> dict[str, Any] | None:
-    """A language model's summary of a report, which is printed; None where it gave none that can be used.
+    """Print a language model's summary of a report and return its JSON; None if it gave no usable one.
 
-    Raises SettingsError where none is configured, UsageError for a format that has no place for it.
+    Raises SettingsError if no model is configured, UsageError for a format that has no place for it.
     """
     from aishell.asking.telling import explained
     from aishell.errors import ModelError
@@ -104,28 +104,28 @@ def _explained(site: SiteFiles, report: Mapping[str, Any], form: str | None, out
     from aishell.reporting.formats import JSON, meant
 
     if out is not None or (form or meant(out)) not in ("text", JSON):
-        raise UsageError("--explain goes with the formats text and json", hint="leave --out and other formats out")
+        raise UsageError("--explain needs the format text or json", hint="leave out --out and other formats")
     client, chosen = site.require_model()
-    said = "The model {model} says, of the report below:"
-    shown = None if form == JSON else Sentences.where_seen(said, style="magenta")
+    heading = "Summary of the report below by the model {model}:"
+    shown = None if form == JSON else Sentences.on_terminal(heading, style="magenta")
     show = None if shown is None else partial(shown, client.model)
     try:
         text, completion = explained(client, report, chosen.num_ctx, site.heard, show)
     except ModelError as error:
-        say(printable(f"no summary: {error.message}; the report is that of the program"), style="yellow", err=True)
+        say(printable(f"no summary: {error.message}; the report itself is complete"), style="yellow", err=True)
         return None
     finally:
         if shown is not None:
             shown.end()
     if form != JSON and shown is None:
-        say(printable(said.format(model=completion.model)), style="magenta")
+        say(printable(heading.format(model=completion.model)), style="magenta")
         say(printable(" ".join(text.split())), style="magenta")
         say()
     return {"text": text, "model": mark(completion)}
 
 
 def _moment(text: str, now: datetime) -> datetime:
-    """When `--since` is, in UTC: a duration before `now`, a day or a time. Raises UsageError."""
+    """The time of `--since` in UTC: a duration before `now`, a day or a time. Raises UsageError."""
     from aishell.scheduling.times import seconds
 
     hint = "write a duration (12h, 7d), a day, or a day and a time: '2026-11-22 18:00'"

@@ -39,35 +39,35 @@ if TYPE_CHECKING:
     from aishell.execution.preview import Preview
     from aishell.site import Site
 
-#: Where click keeps the agents that did not come with aishell, and the commands of all, which are made once a command.
+#: Keys of click's `meta`: names of agents that aishell does not ship, and the commands built so far.
 _BROUGHT, _MADE = f"{__name__}.brought", f"{__name__}.made"
-#: What is no agent: it runs several.
+#: Not an agent: it runs several.
 WORKFLOW = {"workflow": ("aishell.cli.workflow", "Run a workflow: the stages of config/workflows/NAME.yaml.")}
 
 
 planner_option = click.option(
     "--planner",
     type=click.Choice(["rules", "llm"]),
-    help="Who chooses the steps: rules, or a language model among what these plan and the tools it is offered.",
+    help="Planner: rules, or a language model that chooses among the steps of the rules and the tools it is offered.",
 )
 
 
 class AgentCommand(ShowsExamples):
-    """What runs an agent; `aishell plan` uses it too."""
+    """The command that runs an agent; `aishell plan` uses it too."""
 
     def __init__(self, *args: Any, agent: Agent, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.agent = agent
 
     def taken(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The task's inputs; what they were made of is taken out of `options`."""
+        """The task's inputs, whose options are removed from `options`."""
         from aishell.cli.agent_inputs import given
 
         return given(self.agent, options, assigned("--set", options.pop("pairs")))
 
 
 class AgentGroup(LazyGroup):
-    """The agents that come with aishell, and those that the site's `extensions/` or an installed package declares."""
+    """The built-in agents, and those declared by the site's `extensions/` or an installed package."""
 
     noun = "agent"
 
@@ -86,7 +86,7 @@ class AgentGroup(LazyGroup):
                 )
 
     def _brought(self, ctx: click.Context) -> list[str]:
-        """Their names. Which site it is, is known when the options before the command have been read."""
+        """Names of agents that aishell does not ship. The site is known only after the options before the command."""
         from aishell.agents.loading import brought
 
         if ctx.find_root().obj is None:
@@ -117,7 +117,7 @@ def run() -> None:
 
 
 def command_of(agent: Agent) -> AgentCommand:
-    """The command of an agent: an option for each of its inputs, else `--set`."""
+    """The command of an agent, with an option for each input that fits one; `--set` takes all."""
     from aishell.cli.agent_inputs import options as options_of
 
     examples = f"Examples:  {'   ·   '.join(agent.examples)}" if agent.examples else None
@@ -149,7 +149,7 @@ def run_all(
     then: Callable[[RunResult], None] | None = None,
     **options: Any,
 ) -> int:
-    """Run a task on every chosen target, one after the other; the exit code. `then`: shows what else there is for people."""
+    """Run a task on every chosen target in turn; the exit code. `then`: prints more of each result for people."""
     site = open_site(ctx)
     treat_sigterm_as_interrupt()
     names = site.servers.expand(chosen_targets(site, options))
@@ -169,7 +169,7 @@ def run_all(
 
 
 def failure(target: str, error: AishellError) -> dict[str, Any]:
-    """The JSON of a target on which nothing could be begun."""
+    """The JSON of a target on which no run could start."""
     return {"run_id": None, "target": target, "status": "failure", "error": error_document(error)}
 
 
@@ -186,7 +186,7 @@ def run_one(
     created: Callable[[str], None] | None = None,
     **options: Any,
 ) -> RunResult:
-    """Plan, preview and execute on one target. `created`: gets the id of the run before its first step."""
+    """Plan, preview and execute on one target. `created` is called with the run's id before its first step."""
     screen = Screen(output, verbose=verbose)
     if not dry_run:
         site.refuse_held(task.target, environment=environment)
@@ -203,7 +203,7 @@ def run_one(
 def execute(
     site: Site, planned: Preview, screen: Screen, created: Callable[[str], None] | None = None, **options: Any
 ) -> RunResult:
-    """Run what was previewed, and show what became of it."""
+    """Execute a previewed plan and print the result."""
 
     def begun(run_id: str) -> None:
         if created is not None:
@@ -227,7 +227,7 @@ def driven(
     jobs: int | None,
     output: str,
 ) -> RunResult:
-    """Start a run, or resume one, with a person at the terminal if there is one, and show what became of it."""
+    """Start or resume a run, with prompts if a person is at the terminal, and print the result."""
     approve = screen.approver(prompt_seconds) if interactive(non_interactive, output) else None
     with screen.progress() as observer:
         result = start(approve=approve, yes=yes, jobs=jobs, observer=observer, **ends(until, max_duration, zone))

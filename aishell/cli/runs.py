@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 #: Characters of an event's data in a table.
 MAX_DATA = 160
-#: The commands that stand in files of their own; as in `aishell.cli.main.COMMANDS`.
+#: The commands in modules of their own, as in `aishell.cli.main.COMMANDS`.
 COMMANDS = {
-    "report": ("aishell.cli.reports", "What a run found and did, as text, Markdown, JSON or HTML."),
+    "report": ("aishell.cli.reports", "Report what a run found and did, as text, Markdown, JSON or HTML."),
     "watch": ("aishell.cli.watch", "Follow a run from elsewhere."),
 }
 
@@ -98,7 +98,7 @@ def _step(step: Record) -> dict[str, Any]:
 
 
 def _how_far(step: Record) -> dict[str, Any]:
-    """Of a step that has not ended: `so_far`, what it has deleted in batches, and `progress`, as its server reports it."""
+    """Of an unfinished step: `so_far`, the rows deleted in batches, and `progress`, as its server reports it."""
     from aishell.reporting.so_far import so_far
     from aishell.state.progress import progress_of
 
@@ -107,7 +107,7 @@ def _how_far(step: Record) -> dict[str, Any]:
 
 
 def _print(row: Record, steps: Sequence[Record], result: dict[str, Any] | None) -> None:
-    """A run for people."""
+    """Print a run for people."""
     from aishell.cli import left_out
     from aishell.reporting.so_far import far
 
@@ -126,7 +126,7 @@ def _print(row: Record, steps: Sequence[Record], result: dict[str, Any] | None) 
         elif text := far(one):
             say(f"{printable(one.step_id)} is at {printable(text)}")
     if RunState(row.state) in RESUMABLE:
-        say(f"go on with: {command('runs', 'resume', row.id[:8])}")
+        say(f"continue with: {command('runs', 'resume', row.id[:8])}")
 
 
 @runs.command(epilog="Example:  aishell runs resume 3f2a --yes")
@@ -136,7 +136,7 @@ def _print(row: Record, steps: Sequence[Record], result: dict[str, Any] | None) 
 @click.option(
     "--in-doubt",
     type=click.Choice(["retry", "done", "abort"]),
-    help="How to settle a step in doubt, whose outcome is not known.",
+    help="How to settle a step in doubt, whose outcome is unknown.",
 )
 @OUTPUT
 @VERBOSE
@@ -151,7 +151,7 @@ def resume(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Resume a run where it stopped. Finished steps are not repeated; an interrupted one is looked up in the database."""
+    """Resume a run where it stopped. Finished steps are not repeated; the database is checked for an interrupted one."""
     from aishell.cli.output import Screen
     from aishell.cli.run import driven
     from aishell.execution.result import contract
@@ -174,7 +174,7 @@ def resume(
 @click.pass_context
 def pause(ctx: click.Context, /, run_id: str) -> None:
     """Pause a run after the running step; `resume` continues it."""
-    _ask(open_files(ctx), run_id, "pause")
+    _request(open_files(ctx), run_id, "pause")
 
 
 @runs.command(epilog="Example:  aishell runs cancel 3f2a")
@@ -182,25 +182,25 @@ def pause(ctx: click.Context, /, run_id: str) -> None:
 @click.pass_context
 def cancel(ctx: click.Context, /, run_id: str) -> None:
     """Cancel a run for good. The running step finishes; Ctrl-C in its terminal cancels that step too."""
-    _ask(open_files(ctx), run_id, "cancel")
+    _request(open_files(ctx), run_id, "cancel")
 
 
-def _ask(site: SiteFiles, run_id: str, what: str) -> None:
-    """Ask the process that drives a run; if there is none, change its state at once."""
+def _request(site: SiteFiles, run_id: str, action: str) -> None:
+    """Request `pause` or `cancel` of the process that drives a run; without one, change its state at once."""
     row = site.runs.find(run_id)
     if RunState(row.state) not in RESUMABLE:
-        raise StateError(f"the run {row.id[:8]} is {row.state}; there is nothing to {what}")
-    site.runs.request(row.id, what)
+        raise StateError(f"the run {row.id[:8]} is {row.state}; there is nothing to {action}")
+    site.runs.request(row.id, action)
     try:
         lock = FileLock(site.run_lock(row.id), row.id)
     except FileLockHeldError:
-        say(f"asked the process that drives {row.id[:8]} to {what}; it does so after the running step")
+        say(f"requested: the process of {row.id[:8]} will {action} after the running step")
         return
     try:
-        site.runs.settle(row.id, what)
+        site.runs.settle(row.id, action)
     finally:
         lock.release()
-    say(f"run {row.id[:8]} is {'cancelled' if what == 'cancel' else 'paused'}")
+    say(f"run {row.id[:8]} is {'cancelled' if action == 'cancel' else 'paused'}")
 
 
 @runs.command(epilog="Examples:  aishell runs undo 3f2a --dry-run   ·   aishell runs undo 3f2a")
@@ -209,9 +209,9 @@ def _ask(site: SiteFiles, run_id: str, what: str) -> None:
 @run_options
 @click.pass_context
 def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
-    """Undo what a run has done, as far as it can be undone: last step first, in a run of its own.
+    """Undo what a run did, as far as possible: last step first, in a new run.
 
-    Previews and asks like `run`. `aishell tools show` and the preview of the run say what can be undone.
+    Previews and asks for approval like `run`. `aishell tools show` and the preview say what can be undone.
     """
     from aishell.cli.run import run_all
     from aishell.execution.rollback import archives, way_back
@@ -233,7 +233,7 @@ def undo(ctx: click.Context, /, run_id: str, **options: Any) -> None:
         loads = "; ".join(command("archives", "load", name) for name in kept)
         raise StateError(
             f"nothing of the run {row.id[:8]} can be undone" + (f": {', '.join(left)}" if left else ""),
-            hint=f"the rows are in an archive, and put back by {loads}" if loads else None,
+            hint=f"restore the archived rows with {loads}" if loads else None,
         )
     own_target(options, row.target)
     if options["url"] is not None:
@@ -284,21 +284,21 @@ def checkpoints(ctx: click.Context, /, run_id: str, output: str) -> None:
     "--keep",
     type=click.IntRange(0),
     metavar="N",
-    help="Keep the newest N finished runs; `keep_runs` of the site by default.",
+    help="Keep the newest N finished runs (default: `keep_runs` in aishell.yaml).",
 )
 @click.option(
     "--older-than",
     type=click.IntRange(0),
     metavar="DAYS",
-    help="Never remove a younger one; `keep_days` of the site by default.",
+    help="Keep runs that are not older than this (default: `keep_days` in aishell.yaml).",
 )
 @click.pass_context
 def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> None:
     """Remove old finished runs, never one that is pending, in doubt or running. The audit log stays complete.
 
-    With them goes what is as old: ended rows of the ledger of schedules, runs of workflows that are over when the runs of their
-    stages are gone, conversations that were not used since, and what is remembered of objects and nights, but for the newest of
-    each, by which the next plans go.
+    Records of the same age are removed too: ended rows of the schedule ledger, ended workflow runs without remaining stage
+    runs, unused conversations, and the history of objects and nights. The newest history of each is kept, since the next plans
+    use it.
     """
     from aishell.state.pruning import prune as pruned
 
@@ -310,6 +310,6 @@ def prune(ctx: click.Context, /, keep: int | None, older_than: int | None) -> No
         workflows = f", {gone.workflows} run(s) of workflows" if gone.workflows else ""
         conversations = f", {gone.conversations} conversation(s)" if gone.conversations else ""
         say(
-            f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of objects, {gone.nights} of nights"
+            f"and {gone.schedule_runs} row(s) of the ledger, {gone.objects} of object history, {gone.nights} of nights"
             f"{workflows}{conversations}"
         )

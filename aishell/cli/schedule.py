@@ -1,4 +1,4 @@
-"""`aishell schedule`: what runs when, what became of it, and what is due now."""
+"""`aishell schedule`: list schedules and their history, pause and skip them, start what is due."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
     from aishell.state.connection import Record
 
-#: What times come to for which nothing is started, and the exit code of `run-due` for it.
+#: Status of a nominal time for which nothing is started -> exit code of `run-due`.
 OVER = {"missed": 4, "skipped": 0, "failed": 1}
 
 
@@ -93,15 +93,15 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
     site = open_files(ctx)
     found = site.ledger.history(name, limit=limit) if site.state_path.exists() else []
     if name is not None and not found:
-        site.schedules.named(name)  # raises for a name there is not
+        site.schedules.named(name)  # raises for an unknown name
     workflows = site.workflow_runs.names([row.run_id for row in found if row.run_id]) if found else {}
 
     rows = [_document(row, workflows) if output == "json" else _line(row, workflows) for row in found]
-    show_rows(rows, output, empty="nothing was due yet", limit=limit)
+    show_rows(rows, output, empty="nothing has been due yet", limit=limit)
 
 
 def _document(row: Record, workflows: Mapping[str, str]) -> dict[str, Any]:
-    """A row of the ledger. `workflow`: where `run_id` is a run of one."""
+    """A row of the ledger as JSON. `workflow`: set if `run_id` is a workflow run."""
     optional = {name: row[name] or None for name in ("target", "run_id", "reason")}
     columns = row.columns("id schedule status outcome exit_code nominal_at attempts times")
     return {**columns, **optional, "local": row.local_at, "workflow": workflows.get(row.run_id or "")}
@@ -129,7 +129,7 @@ def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> N
     one = site.schedules.named(name)
     end = _moment(one, until) if until is not None else None
     if end is not None and end <= datetime.now(UTC):
-        raise UsageError(f"--until {until!r} is over", hint="write a time that is to come")
+        raise UsageError(f"--until {until!r} is in the past", hint="write a future time")
     site.ledger.pause(name, one.timing.text, end, reason)
     until = f"until {one.timing.told(end)}" if end else f"until `{command('schedule', 'resume', name)}`"
     say(f"{name} is paused {until}")
@@ -149,7 +149,7 @@ def resume(ctx: click.Context, /, name: str) -> None:
     if not site.ledger.resume(name):
         raise UsageError(f"the schedule {name} is not paused", hint=f"see `{command('schedule', 'list')}`")
     following = next(times(site, one, datetime.now(UTC)), None)
-    say(f"{name} runs again{f', next at {one.timing.told(following)}' if following else ''}")
+    say(f"{name} is resumed{f', next at {one.timing.told(following)}' if following else ''}")
 
 
 @schedule.command(
@@ -168,14 +168,14 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
     now = datetime.now(UTC)
     moment = next(times(site, one, now), None) if at is None else _moment(one, at)
     if moment is None:
-        raise UsageError(f"the schedule {name} has no time to come", hint=f"see `{command('schedule', 'next')}`")
+        raise UsageError(f"the schedule {name} has no future time", hint=f"see `{command('schedule', 'next')}`")
     if moment <= now or next(one.timing.after(moment - timedelta(microseconds=1))) != moment:
         raise UsageError(
-            f"{one.timing.told(moment)} is not a coming time of the schedule {name}",
+            f"{one.timing.told(moment)} is not a future time of the schedule {name}",
             hint=f"see `{command('schedule', 'next', name)}`",
         )
     site.ledger.skip(name, moment, one.timing.local(moment), reason)
-    say(f"{name} does not run at {one.timing.told(moment)}")
+    say(f"{name} will not run at {one.timing.told(moment)}")
 
 
 @schedule.command(
@@ -185,7 +185,7 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
 @click.option("--target", "targets", multiple=True, metavar="T", help="Only these of its targets.")
 @click.pass_context
 def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
-    """Run a schedule now, paused or not, and wait for it. It ends when its window closes, if that is open."""
+    """Run a schedule now, paused or not, and wait for it. If its window is open, it ends when the window closes."""
     site = open_files(ctx)
     one, now = site.schedules.named(name), datetime.now(UTC)
     known = one.on(site.settings)
@@ -202,7 +202,9 @@ def run_now(ctx: click.Context, /, name: str, targets: tuple[str, ...]) -> None:
     rows = (site.ledger.row(number) for number in numbers)
     for row in rows:
         if row.status == "due" and row.pid is None and row.reason == "run-now":
-            busy = "in use, or as many run as may; the next `run-due` within an hour begins it"
+            busy = (
+                "the target is in use or the limit of concurrent runs is reached; a `run-due` within an hour starts it"
+            )
             say(printable(f"{name} {row.target}: {busy}"))
             codes.append(6)
     ctx.exit(worst(codes))
@@ -222,7 +224,8 @@ def _refuse_blackout(one: Schedule, now: datetime) -> None:
 def run_due(ctx: click.Context, /) -> None:
     """Run what is due, resume what was killed, wait for both, and exit. For plain cron, every minute.
 
-    Several may run at once; each night still runs once. Prints nothing if nothing is due. Exit 4 if a time was missed.
+    Several `run-due` may overlap; each nominal time still runs once. Prints nothing if nothing is due. Exit 4 if a time was
+    missed.
     """
     from aishell.scheduling.starting import remove_old_logs, settle_all
 
@@ -243,7 +246,7 @@ def run_due(ctx: click.Context, /) -> None:
 @click.argument("number", metavar="ID", type=click.IntRange(1))
 @click.pass_context
 def work(ctx: click.Context, /, number: int) -> None:
-    """What `run-due` and the daemon start as a process of its own: one row of the ledger."""
+    """Work on one row of the ledger, in the process that `run-due` or the daemon starts for it."""
     from aishell.cli import workflow
     from aishell.scheduling import working
 
@@ -272,7 +275,7 @@ def _starter(ctx: click.Context, site: SiteFiles) -> Starter:
 
 
 def row_lines(site: SiteFiles, row: Record, code: int = 0) -> list[str]:
-    """Lines about a row that has ended, or whose process has. `code`: its exit code; below 0, the signal that killed it."""
+    """Lines about a row that has ended, or whose process has. `code`: its exit code; negative, the signal that killed it."""
     from aishell.scheduling.starting import log_of
 
     ended = f"{row.outcome or ''} (exit {row.exit_code})" if row.exit_code is not None else row.status
@@ -308,8 +311,8 @@ def _moment(one: Schedule, text: str) -> datetime:
 def start(ctx: click.Context, /) -> None:
     """Run the daemon: start what is due, resume what was killed or approved, until SIGTERM or Ctrl-C (exit 0).
 
-    It logs to standard error. A site has one daemon; a second one names it and exits with 6. Changed configuration is read
-    without a restart; where it is invalid, the daemon says so and keeps the previous one. Runs do not end with the daemon.
+    It logs to standard error. A site has one daemon; a second one exits with 6. Changed configuration is loaded without a
+    restart; if it is invalid, the daemon reports that and keeps the previous one. Runs continue when the daemon stops.
     """
     from aishell.scheduling.chores import Notifying, Upkeep
     from aishell.scheduling.configuration import Configuration
@@ -318,7 +321,7 @@ def start(ctx: click.Context, /) -> None:
 
     def log(text: str) -> None:
         if Notices.by_line is not None:
-            say(printable(text), err=True)  # its line says when
+            say(printable(text), err=True)  # a log line has its own time
             return
         say(f"{at(datetime.now(UTC), seconds=True)} {printable(text)}", err=True)
 
@@ -337,20 +340,20 @@ def start(ctx: click.Context, /) -> None:
     )
     daemon = Daemon(configuration, starter, log, log_row, chores=chores, serve=lambda daemon: _serve(daemon, log))
 
-    def hear(number: int, _: FrameType | None) -> None:
+    def stop(number: int, _: FrameType | None) -> None:
         daemon.end(signal.Signals(number).name)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, hear)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes; files are read again by themselves
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal was closed; configuration is reread without a signal
     daemon.run()
     notifying_.at_end(daemon.site)
 
 
 def _serve(daemon: Daemon, log: Callable[[str], None]) -> Callable[[], None]:
-    """Open the sockets; what closes them. Raises SettingsError.
+    """Open the daemon's sockets; a function that closes them. Raises SettingsError.
 
-    Without the extra a daemon still runs the nights: it says that it serves nothing, unless it was configured to.
+    Without the extra `daemon` it logs that it serves nothing; that is an error only if a socket is configured.
     """
     from importlib.util import find_spec
 
@@ -358,18 +361,18 @@ def _serve(daemon: Daemon, log: Callable[[str], None]) -> Callable[[], None]:
     settings = site.settings.daemon
     if not (find_spec("uvicorn") and find_spec("starlette")):
         if settings.socket or settings.listen:
-            message = "`daemon:` in aishell.yaml names a socket or `listen`, and what serves them is not installed"
-            raise SettingsError(message, hint="pip install 'aishell[daemon]', or leave them out")
+            message = "`daemon:` in aishell.yaml sets `socket` or `listen`, but uvicorn and starlette are not installed"
+            raise SettingsError(message, hint="pip install 'aishell[daemon]', or remove these keys")
         log("no socket: pip install 'aishell[daemon]' for approvals from other users, /health and /ready")
         return lambda: None
     from aishell.serving.app import application
     from aishell.serving.server import DaemonServer, bound, listening, socket_path
 
-    settings.token()  # raises where it cannot be read
+    settings.token()  # raises if it cannot be read
     path = socket_path(site)
     opened = [bound(path, settings.socket_group)]
     port = listening(settings)
     server = DaemonServer(application(daemon, settings.token), [*opened, *([port] if port else [])], path)
     server.start()
-    log(f"answers at {path}{f' and {settings.listen}' if port else ''}")
+    log(f"listening on {path}{f' and {settings.listen}' if port else ''}")
     return server.stop

@@ -1,4 +1,4 @@
-"""`aishell state`: the state store itself."""
+"""`aishell state`: check and compact the state store."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def state() -> None:
 def maintain(ctx: click.Context, /, compact: bool, output: str) -> None:
     """Check the whole file, rewrite it if much of it is free, and empty its write-ahead log.
 
-    Runs continue meanwhile, but their writes wait. A damaged file is left as it is (exit 2).
+    Runs continue meanwhile, but their writes wait. A damaged file is left unchanged (exit 2).
     """
     from aishell.state.pruning import maintain as maintained
 
     site = open_files(ctx)
     if not site.state_path.exists():
-        raise StateError(f"there is no state store at {site.state_path}", hint="the first run makes it")
+        raise StateError(f"the state store {site.state_path} does not exist", hint="start a run, which creates it")
     done = maintained(site.store, compact=compact)
     if output == "json":
         write_json({"path": str(site.state_path), "problems": [], **asdict(done)})
         return
-    say(f"{printable(site.state_path)} is whole: {size(done.bytes_before)}, {size(done.free_before)} of it free")
+    say(f"{printable(site.state_path)} is intact: {size(done.bytes_before)}, of which {size(done.free_before)} free")
     if done.compacted:
-        say(f"written anew in {duration(done.seconds)}: {size(done.bytes_after)} now")
+        say(f"rewritten in {duration(done.seconds)}: now {size(done.bytes_after)}")

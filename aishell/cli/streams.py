@@ -1,8 +1,8 @@
-"""The one door: every character that reaches a terminal, a pipe or a file by standard output or standard error.
+"""Standard output and standard error: the only way by which text leaves aishell for a terminal, a pipe or a file.
 
-What came from outside (a name, a message of a server, a value, what a hook prints) is shown there and never obeyed. `say` prints
-a line and `aishell.cli.console` the rest; colours are added here, behind the door. Whatever else writes to `sys.stdout` or
-`sys.stderr` (a library's warning, a plug-in's `print`, click's help) writes to a `Stream`, which knows no colours at all.
+Control characters in text from outside (names, values, messages of servers, output of hooks) are made visible and never
+interpreted. `say` prints a line, `aishell.cli.console` the rest; colours are added afterwards. Other writes to `sys.stdout`
+and `sys.stderr` (a library's warning, a plug-in's `print`, click's help) go to a `Stream`, which has no colours.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from aishell.commands import command
 from aishell.errors import AishellError, UsageError
 from aishell.reporting.units import code, printable, visible
 
-#: The error handler of an encoding that lacks a character: it is named, as what cannot be seen is.
+#: The error handler of encodings: a character that one lacks is written as its code, like an invisible one.
 NAMED = "aishell.named"
 
 
 def say(text: str = "", *, style: str | None = None, err: bool = False, end: str = "\n") -> None:
-    """Print one line; a line end in `text` is shown, and begins no other. `style`: a colour, where there is a terminal for it."""
+    """Print one line; line ends in `text` are made visible. `style`: a colour, used only on a terminal."""
     stream = sys.stderr if err else sys.stdout
     line = visible(text)
     coloured = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -35,38 +35,38 @@ def say(text: str = "", *, style: str | None = None, err: bool = False, end: str
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
-    """Print a text of several lines, whose names were made printable where it was written."""
+    """Print a text of several lines, in which names are already printable."""
     for line in text.split("\n"):
         say(line, err=err)
 
 
 class Sentences:
-    """Sentences of a language model on one line of standard output, as they come; nothing where no terminal waits for them."""
+    """Prints sentences of a language model as they arrive, on one line of standard output."""
 
-    def __init__(self, what: str, *, style: str | None = None) -> None:
-        """`what`: the line before them, with `{model}`."""
-        self._what, self._style, self._begun = what, style, False
+    def __init__(self, heading: str, *, style: str | None = None) -> None:
+        """`heading`: the line before them, with `{model}`."""
+        self._heading, self._style, self._begun = heading, style, False
 
     @classmethod
-    def where_seen(cls, what: str, *, style: str | None = None) -> Sentences | None:
-        """None where standard output is no terminal."""
-        return cls(what, style=style) if sys.stdout.isatty() else None
+    def on_terminal(cls, heading: str, *, style: str | None = None) -> Sentences | None:
+        """None if standard output is not a terminal."""
+        return cls(heading, style=style) if sys.stdout.isatty() else None
 
     def __call__(self, model: str, sentence: str) -> None:
         if not self._begun:
-            say(self._what.format(model=printable(model)), style=self._style)
+            say(self._heading.format(model=printable(model)), style=self._style)
         say((" " if self._begun else "") + printable(sentence), style=self._style, end="")
         self._begun = True
 
     def end(self) -> None:
-        """End the line, where there is one, with an empty one behind it."""
+        """End the line, if one was begun, and print an empty one."""
         if self._begun:
             say()
             say()
 
 
 def typed(prompt: str) -> str | None:
-    """The line that a person types, with the keys and history of readline; without a terminal the next line. None at its end."""
+    """Read a line, with readline's keys and history on a terminal. None at the end of input."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         sys.stdout.flush()
         try:
@@ -81,40 +81,40 @@ def typed(prompt: str) -> str | None:
 
 
 def passing(stream: Any) -> Callable[[str], int]:
-    """What writes to a stream text that was made visible, and then styled."""
-    stream = getattr(stream, "rich_proxied_file", stream)  # rich puts one before it while its bars are there
+    """A function that writes text to a stream unchanged; control characters were made visible before."""
+    stream = getattr(stream, "rich_proxied_file", stream)  # rich's proxy while its bars are shown
     write: Callable[[str], int] = getattr(stream, "pass_on", stream.write)
     return write
 
 
 class Stream(TextIOWrapper):
-    """A standard stream on which nothing that is written is obeyed by a terminal."""
+    """A standard stream that makes control characters visible, so that no terminal interprets them."""
 
     def write(self, text: str) -> int:
         self.pass_on(visible(text, lines=True))
         return len(text)
 
     def pass_on(self, text: str) -> int:
-        """Write what was made visible, styles included."""
+        """Write text unchanged, styles included."""
         return super().write(text)
 
 
 class Output(Stream):
-    """Standard output: what was asked for. Raises AishellError when it takes no more."""
+    """Standard output. Raises AishellError on a write error."""
 
-    #: Whether whoever read it has gone.
+    #: Whether its reader has closed the pipe.
     closed_behind = False
 
     def pass_on(self, text: str) -> int:
-        with self._telling():
+        with self._reporting_errors():
             return super().pass_on(text)
 
     def flush(self) -> None:
-        with self._telling():
+        with self._reporting_errors():
             super().flush()
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _reporting_errors(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
@@ -123,14 +123,14 @@ class Output(Stream):
         except OSError as error:
             raise AishellError(
                 f"could not write to standard output: {error.strerror}",
-                hint=f"a run that began is in `{command('runs', 'list')}`",
+                hint=f"see `{command('runs', 'list')}` for a run that was started",
             ) from error
 
 
 class Notices(Stream):
-    """Standard error: a nightly run goes on where its progress cannot be printed."""
+    """Standard error. Write errors are ignored, so that a run continues if its progress cannot be printed."""
 
-    #: Who is given each line instead, where standard error is a log of JSON (`aishell.cli.logs`).
+    #: Called with each line instead, if standard error is a JSON log (`aishell.cli.logs`).
     by_line: ClassVar[Callable[[str], None] | None] = None
     _begun = ""
 
@@ -150,10 +150,10 @@ class Notices(Stream):
 
 
 def open_streams() -> None:
-    """Have the three standard streams open, and able to take any character.
+    """Make sure that the three standard streams are open and can encode any character.
 
-    The number of a closed one would go to the next file that is opened, which may be state.db. Raises UsageError where it is
-    standard output.
+    The next file opened, perhaps state.db, would otherwise get the number of a closed one. Raises UsageError if standard output
+    is closed.
     """
     closed = [number for number in range(3) if not _is_open(number)]
     for _ in closed:
@@ -167,7 +167,7 @@ def open_streams() -> None:
         encoding = stream.encoding
         setattr(sys, name, kind(stream.detach(), encoding, NAMED, line_buffering=by_line))
     if 1 in closed:
-        raise UsageError("standard output is closed", hint="send it to /dev/null if nobody reads it")
+        raise UsageError("standard output is closed", hint="redirect it to /dev/null if it is not needed")
 
 
 def _is_open(number: int) -> bool:
@@ -179,5 +179,5 @@ def _is_open(number: int) -> bool:
 
 
 def _named(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeEncodeError)  # noqa: S101  it is for writing
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101  registered for encoding only
     return "".join(map(code, error.object[error.start : error.end])), error.end

@@ -1,6 +1,6 @@
-"""A rich console that obeys nothing of what it is given: no markup, no emoji codes, no links, no control characters.
+"""A rich console that does not interpret its input: no markup, emoji codes, links or control characters.
 
-Styles are given as arguments and as rich's `Text`, never inside of a text.
+Styles are arguments or rich's `Text`, never part of a string.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from rich.text import Text
 from aishell.cli.streams import passing
 from aishell.reporting.units import holds_command, visible
 
-#: What a line is indented by: blanks, and the mark of an item.
+#: The indentation of a line: blanks and an item's mark.
 _INDENT = re.compile(r"^ *(?:[·!-] )?")
 
 
 class Console(rich.console.Console):
-    """A console on one of the standard streams, behind the door of which it adds its styles."""
+    """A console on a standard stream; its styles are passed to the stream unchanged."""
 
     def __init__(self, stream: IO[str]) -> None:
-        seen = stream.isatty()
+        terminal = stream.isatty()
         super().__init__(
-            file=cast(IO[str], _Behind(stream)),
+            file=cast(IO[str], _Unchanged(stream)),
             highlight=False,
-            soft_wrap=not seen,
-            width=None if seen else 110,
+            soft_wrap=not terminal,
+            width=None if terminal else 110,
         )
 
     def print(self, *objects: Any, hang: int | None = None, **how: Any) -> None:
-        """Prose is wrapped at words, and goes on below where it began: by its own indent, or `hang`.
+        """Wrap prose at words; further lines are indented like the first, or by `hang`.
 
-        A line with a command is left to the terminal, which copies it as the one line it is.
+        Lines with a command are left to the terminal to wrap, so that they can be copied whole.
         """
         if how.get("soft_wrap") is None and any(holds_command(str(one)) for one in objects):
             how["soft_wrap"] = True
@@ -49,31 +49,31 @@ class Console(rich.console.Console):
         super().print(*objects, **how)
 
     def print_first(self, lines: Sequence[str], most: int | None, more: str, **how: Any) -> None:
-        """The first of some lines (None: all), and how many are left out, which is put into `more`."""
+        """Print the first `most` lines (None: all); `more` is formatted with the number left out."""
         for line in lines[:most]:
             self.print(line, **how)
         if most is not None and len(lines) > most:
             self.print(more.format(len(lines) - most), style="dim")
 
     def _hanging(self, text: Text, indent: int) -> Text:
-        """A text whose further lines begin where the first does behind its indent; as it is where it is of one line."""
+        """The text with its further lines indented; unchanged if it fits one line."""
         if not 0 < indent < self.width // 2 or text.cell_len <= self.width or "\n" in text.plain:
             return text
         first, *more = text[indent:].wrap(self, self.width - indent)
         return Text("\n").join([text[:indent] + first, *(Text(" " * indent) + line for line in more)])
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """A string is one line without mark-up: a line end in it is shown."""
+        """A string is one line without markup; line ends in it are made visible."""
         return super().render_str(visible(text), **how | {"markup": False, "emoji": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is printed in the end, whatever made it; rich's own movements of the cursor pass."""
+        """Make every segment harmless, except rich's own cursor movements."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else _harmless(segment)
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
-        """A spinner. Other output is not led through it: rich would obey the colours and links in that."""
+        """Show a spinner. Other output does not pass through it, as rich would interpret its colours and links."""
         from rich.live import Live
         from rich.spinner import Spinner
 
@@ -82,8 +82,8 @@ class Console(rich.console.Console):
             yield
 
 
-class _Behind:
-    """A stream as rich writes to it."""
+class _Unchanged:
+    """A stream to which rich writes unchanged."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream, self.write = stream, passing(stream)

@@ -1,4 +1,4 @@
-"""`aishell targets`: which databases are configured, and whether they answer."""
+"""`aishell targets`: list and test the configured databases."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def targets() -> None:
 def list_(ctx: click.Context, /, output: str) -> None:
     """List every target with its environment and labels; passwords are masked.
 
-    Below a target that is a whole server stand the databases that it had when it was last asked; `targets test` asks it.
+    A target that is a whole server is followed by its databases as last seen; `targets test` looks again.
     """
     from aishell.databases.urls import read_url
 
@@ -63,7 +63,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
 
 
 def _each(site: Site) -> Iterator[tuple[str, Target]]:
-    """The targets of the site, behind each that is a whole server its databases."""
+    """The targets of the site, each whole server followed by its databases."""
     targets = site.settings.targets
     below = [name for name in site.target_names if name not in [*targets]]
     for name, target in targets.items():
@@ -78,14 +78,14 @@ def _each(site: Site) -> Iterator[tuple[str, Target]]:
 def test(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
     """Connect to every target, or those named: product, version, round trip. Exit 2 if one cannot be reached.
 
-    Of a whole server each database is tested. It tries whatever breaker is open, and closes that of a target that answers: what
-    waits for it goes on at once.
+    Each database of a whole server is tested. Open breakers are ignored; that of a target that answers is closed, and waiting
+    work continues at once.
     """
     site = open_site(ctx)
     wanted = site.servers.expand(names or list(site.settings.targets))
     chosen = [site.target(name) for name in wanted]
     if not chosen:
-        raise UsageError(f"there are no targets in {site.places.config / 'targets.yaml'}")
+        raise UsageError(f"{site.places.config / 'targets.yaml'} has no targets", hint="add one")
     rows = [_tested(site, target) for target in chosen]
     failed = [row for row in rows if row["error"] is not None]
     hidden = () if output == "json" else ("error", "hint")
@@ -131,10 +131,10 @@ def _tested(site: Site, target: Target) -> dict[str, Any]:
 @OUTPUT
 @click.pass_context
 def health(ctx: click.Context, /, names: tuple[str, ...], output: str) -> None:
-    """The health score of every target, or of those named, and what lowers it: as the newest health check of a run found it.
+    """Show the health score of every target, or of those named, and what lowers it, by the newest health check.
 
-    100 is the best; below 50 something critical was found. An open breaker is shown too: several connections in a row had
-    failed, and for a while none is tried; `aishell targets test` tries one now. This command asks nothing of the databases.
+    100 is the best; below 50 there is a critical finding. Open breakers are shown too: several connections in a row failed,
+    and none is tried for a while; `aishell targets test` tries one now. No database is contacted.
     """
     from datetime import UTC, datetime
 
@@ -171,15 +171,15 @@ def _breaker(breaker: Breaker, name: str, now: datetime) -> None:
     from aishell.state.breakers import HALF_OPEN
 
     half = breaker.state(now) == HALF_OPEN
-    what = "one is tried next" if half else f"none is tried before {breaker.tried_after}"
+    when = "one is tried next" if half else f"none is tried before {breaker.tried_after}"
     say(printable(breaker.text), style="red")
-    say(f"  → {what}; `{command('targets', 'test', name)}` tries now")
+    say(f"  → {when}; `{command('targets', 'test', name)}` tries now")
 
 
 def _health(name: str, one: Health | None) -> None:
-    """The score, and what lowers it."""
+    """Print the score and what lowers it."""
     if one is None:
-        say(printable(f"{name}: not known: no health check among the runs that are kept"))
+        say(printable(f"{name}: unknown: no health check in the kept runs"))
         return
     say(printable(f"{name}: {one.score} of 100, by run {one.run_id[:8]} of {at(one.at)}"))
     for lowered in one.lowered:

@@ -1,4 +1,4 @@
-"""A tool as `aishell tools show` prints it: contract, parameters, results, and the SQL as it stands in its file."""
+"""A tool as `aishell tools show` prints it: contract, parameters, results, and the SQL of its file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from aishell.safety.gates import locks_told
 from aishell.safety.locks import ROLES, lock_of, locks_of, wait_of
 
 RISK_STYLES = {"safe": "green", "low": "green", "medium": "yellow", "high": "red", "critical": "bold red"}
-#: What stands in the JSON of a tool as its header has it.
+#: Attributes that the JSON of a tool takes over unchanged.
 _FIELDS = (
     "name", "engine", "source", "version", "category", "risk_level", "required_capabilities", "privileges",
     "requires_approval", "runs", "transaction", "max_execution_time", "idempotent", "rate_limit", "implementation",
     "parameters_schema", "returns_schema", "examples",
 )  # fmt: skip
-#: What may differ between variants, and is printed with each.
+#: Facts that may differ between variants and are printed with each.
 _VARYING = ("for", "risk", "needs", "lock", "limits", "runs", "undo")
 
 
@@ -45,10 +45,10 @@ def contract(tool: Tool) -> dict[str, Any]:
 
 
 def write_list(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Tools by name: a line each and what it does below it on a terminal, one line when piped."""
+    """Print tools by name: one line each when piped; on a terminal, with the description below."""
     out = console()
     if not rows:
-        out.print("no tool is like that")
+        out.print("no tool matches")
         return
     heads = [_head(row) for row in rows]
     widths = {name: max(len(head[name]) for head in heads) for name in heads[0]}
@@ -93,7 +93,7 @@ def write(variants: Sequence[Tool]) -> None:
 
 
 def _sql(out: Console, tool: Tool) -> None:
-    """The file below its header, comments included: what changes something stands out."""
+    """Print the file below its header; blocks that change something are highlighted."""
     lines = tool.text.splitlines()
     end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
     style = ""
@@ -105,7 +105,7 @@ def _sql(out: Console, tool: Tool) -> None:
 
 
 def servers(tool: Tool) -> str:
-    """The servers a file is for, as its header says it."""
+    """The servers that a file is for, in the words of its header."""
     texts = []
     for clause in tool.clauses:
         bounds = " ".join(f"{operator} {'.'.join(map(str, version))}" for operator, version in clause.bounds)
@@ -117,8 +117,8 @@ def servers(tool: Tool) -> str:
 def _facts(tool: Tool) -> Iterable[str]:
     wait = wait_of(tool)
     yield servers(tool)
-    yield f"{tool.risk_level}, {tool.category}" + (", always asks" if tool.requires_approval else "")
-    granted = f"; of the role: {', '.join(tool.privileges)}" if tool.privileges else ""
+    yield f"{tool.risk_level}, {tool.category}" + (", always needs approval" if tool.requires_approval else "")
+    granted = f"; privileges: {', '.join(tool.privileges)}" if tool.privileges else ""
     yield ", ".join(sorted(tool.required_capabilities)) + granted
     yield "; ".join(locks_told(tool)) or "none"
     limit = (
@@ -128,7 +128,7 @@ def _facts(tool: Tool) -> Iterable[str]:
     at_a_time = f", {duration(wait.seconds)} at a time" if wait.sliced else ""
     yield f"waits {duration(wait.patience)} for a lock{at_a_time}, {limit}{rate}"
     how = f"{tool.runs} ({tool.implementation})" if tool.implementation else tool.runs
-    yield how + (", may be sent again after an interruption" if tool.idempotent else "")
+    yield how + (", may be repeated after an interruption" if tool.idempotent else "")
     yield "nothing to undo" if tool.read_only else tool.undo_text
 
 

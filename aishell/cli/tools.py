@@ -1,4 +1,4 @@
-"""`aishell tools`: every operation there is, its contract and its SQL; whether own files load; what runs made of them."""
+"""`aishell tools`: list tools with their contracts and SQL, check tool files, run one tool, show statistics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORDER = ("common", *ENGINES)
 
 @click.group(cls=LazyGroup)
 def tools() -> None:
-    """What aishell can do to a database: every statement it may ever send is in one of these."""
+    """The operations of aishell: every statement that changes a database comes from one of these."""
 
 
 @tools.command("list", epilog="Examples:  aishell tools list --max-risk low   ·   aishell tools list --engine sqlite")
@@ -40,7 +40,7 @@ def tools() -> None:
     "capabilities",
     multiple=True,
     type=click.Choice(sorted(CAPABILITIES)),
-    help="Only tools that need no capability but these; may be repeated.",
+    help="Only tools that need no other capabilities than these; may be repeated.",
 )
 @click.option("--engine", type=click.Choice(ENGINES), help="Only tools for this engine.")
 @OUTPUT
@@ -81,7 +81,7 @@ def list_(
 
 
 def _summary(variants: list[Tool]) -> dict[str, Any]:
-    """Variants as one row: the highest risk, all capabilities, the description of the engine most people have."""
+    """Variants as one row: the highest risk, all capabilities, the description of the first engine."""
     first = min(variants, key=_place)
     engines = {tool.engine for tool in variants}
     return {
@@ -96,7 +96,7 @@ def _summary(variants: list[Tool]) -> dict[str, Any]:
 
 
 def _described(variants: list[Tool]) -> str:
-    """The engine that a description is of, where those of the others are different."""
+    """The engine of the description shown, if those of other engines differ; else empty."""
     alike = len({tool.engine for tool in variants}) == 1 or len({tool.description for tool in variants}) == 1
     return "" if alike else min(variants, key=_place).engine
 
@@ -138,13 +138,13 @@ def _place(tool: Tool) -> tuple[int, str]:
 def check(ctx: click.Context, /, folder: Path | None, output: str) -> None:
     """Check every file in a folder of tools; errors name file and line. Exit 2 if there is one.
 
-    DIR holds a sub-folder per engine, and is checked as a site's own tools: beside those that came with aishell. Without
-    DIR all tools of the site are checked.
+    DIR has a subfolder per engine and is checked like a site's own tools, together with the built-in ones. Without DIR all
+    tools of the site are checked.
     """
     folders = [folder] if folder is not None else list(open_site(ctx).places.tools)
     good, problems = _checked(folders)
     if folder is not None and not good and not problems:
-        raise UsageError(f"there is no tool in {folder}", hint="tools stand in sub-folders named like their engines")
+        raise UsageError(f"there is no tool in {folder}", hint="put tools into subfolders named after their engines")
     if output == "json":
         found = [{"path": p.path, "line": p.line, "message": p.message.partition(f":{p.line}: ")[2]} for p in problems]
         write_json({"tools": good, "problems": found})
@@ -203,9 +203,9 @@ def stats(ctx: click.Context, /, output: str) -> None:
 @run_options
 @click.pass_context
 def run_(ctx: click.Context, /, name: str, pairs: tuple[str, ...], **options: Any) -> None:
-    """Run one tool: checked, previewed, approved, executed, verified and recorded as a step of any other run.
+    """Run one tool: checked, previewed, approved, executed, verified and recorded like any other step.
 
-    What it returns is shown at the end, and is `output_data.output` in JSON.
+    Its result is printed at the end, and is `output_data.output` in JSON.
     """
     from aishell.cli.run import run_all
 
@@ -215,7 +215,7 @@ def run_(ctx: click.Context, /, name: str, pairs: tuple[str, ...], **options: An
 
 
 def _show(result: RunResult) -> None:
-    """What the tool returned: its lists of rows as tables, all else a line each."""
+    """Print the tool's result: lists of rows as tables, everything else on a line."""
     output: Mapping[str, Any] = result.output_data.get("output") or {}
     tables = {key: value for key, value in output.items() if _is_rows(value)}
     for key in output.keys() - tables.keys():
@@ -226,7 +226,7 @@ def _show(result: RunResult) -> None:
 
 
 def _is_rows(value: Any) -> bool:
-    """Whether a value is rows of the same columns."""
+    """Whether a value is a list of rows with the same columns."""
     return (
         isinstance(value, Sequence)
         and not isinstance(value, str)

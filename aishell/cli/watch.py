@@ -1,4 +1,4 @@
-"""`aishell runs watch`: a run as another process drives it. It is looked at in state.db each second; nothing is written."""
+"""`aishell runs watch`: follow a run of another process by reading state.db every second. Nothing is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aishell.site_files import SiteFiles
     from aishell.state.connection import Record
 
-#: Seconds between two looks, and between two lines that say how far a deletion is.
+#: Seconds between two polls, and between two lines on a deletion's progress.
 LOOK, SO_FAR = 1.0, 10.0
 _ACTIVE = (RunState.IDLE, RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING)
 
@@ -43,12 +43,12 @@ def watch(ctx: click.Context, /, run_id: str) -> None:
     try:
         ctx.exit(_followed(site, row.id))
     except KeyboardInterrupt:
-        say(f"the run goes on; `{command('runs', 'show', row.id[:8])}` shows its outcome", err=True)
+        say(f"the run continues; `{command('runs', 'show', row.id[:8])}` shows its outcome", err=True)
         ctx.exit(130)
 
 
 def _followed(site: SiteFiles, run_id: str) -> int:
-    """Print what happens until nothing more does; the exit code."""
+    """Print a run's progress until it ends or stops; the exit code."""
     from aishell.state.readings import follow
 
     news = _StepNews()
@@ -60,19 +60,19 @@ def _followed(site: SiteFiles, run_id: str) -> int:
         if state not in _ACTIVE:
             return _over(row, state)
         if _gone(site, row):
-            now, _ = follow(site.store, run_id)  # it may have ended between the two looks
+            now, _ = follow(site.store, run_id)  # it may have ended in between
             if RunState(now.state) in _ACTIVE and now.pid == row.pid:
-                say("its process is gone, and the run is not over")
-                say(f"go on with: {command('runs', 'resume', run_id[:8])}")
+                say("the process of the run has ended, but the run has not")
+                say(f"continue with: {command('runs', 'resume', run_id[:8])}")
                 return 1
             continue
         time.sleep(LOOK)
 
 
 def _over(row: Record, state: RunState) -> int:
-    """What became of a run that nothing drives now; its exit code."""
+    """Print the outcome of a run that no process drives; its exit code."""
     result = json.loads(row.result) if row.result else {}
-    if state is RunState.CANCELLED:  # by a person, while nothing drove it: its result is of before
+    if state is RunState.CANCELLED:  # by a person while no process drove it; the stored result is older
         say("cancelled")
         return 1
     status = result.get("status", state.value)
@@ -82,13 +82,13 @@ def _over(row: Record, state: RunState) -> int:
     for waiting in result.get("output_data", {}).get("waiting", ()):
         say(f"waiting: {printable(waiting)}")
     if state is not RunState.COMPLETED:
-        say(f"go on with: {command('runs', 'resume', row.id[:8])}")
+        say(f"continue with: {command('runs', 'resume', row.id[:8])}")
     return int(result.get("exit_code", 1))
 
 
 def _gone(site: SiteFiles, row: Record) -> bool:
-    """Whether the process that drove a run has ended, as far as this host can tell. Its lock is looked at only then: who looks
-    holds it for a moment, and could be in the way of a `resume`."""
+    """Whether the process that drove a run has ended, as far as this host can tell. The lock is tested last: the test holds
+    it for a moment and could block a `resume`."""
     if row.host != socket.gethostname():
         return False
     try:
@@ -101,14 +101,14 @@ def _gone(site: SiteFiles, row: Record) -> bool:
 
 
 class _StepNews:
-    """What was printed of a run's steps."""
+    """The changes of a run's steps since they were last printed."""
 
     def __init__(self) -> None:
         self._steps: dict[int, tuple[str, int]] = {}
         self._so_far: dict[int, tuple[float, str]] = {}
 
     def lines(self, steps: list[Record], at: float) -> Iterator[str]:
-        """A line for each step that has begun or ended since, and now and then how far a deletion is."""
+        """A line for each step that has started or ended since, and from time to time a deletion's progress."""
         for step in steps:
             now = (step.status, step.attempt)
             if self._steps.get(step.step_index) != now:

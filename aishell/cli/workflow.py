@@ -72,8 +72,8 @@ def workflow(
 ) -> None:
     """Run the stages of config/workflows/NAME.yaml, over agents and targets.
 
-    Each stage on a target is a run and a process of its own; a step needing approval waits for `aishell approvals` (exit 3).
-    Killed at any moment, it resumes where it stopped with --resume, each stage once.
+    Each stage on a target is a run in a process of its own; steps needing approval wait for `aishell approvals` (exit 3). After
+    a kill, --resume continues where the workflow stopped; each stage runs once.
     """
     treat_sigterm_as_interrupt()
     if number is not None:
@@ -96,11 +96,11 @@ def begin(
     options: dict[str, Any],
     created: Callable[[str], None] | None = None,
 ) -> int:
-    """Run a workflow from its beginning: which stage on which target is `placed`; the exit code. `created`: gets its id."""
+    """Run a new workflow; the exit code. `placed`: (stage, target) pairs; `created` is called with its id."""
     workflow_id = new_id()
     kept = {key: options[key] for key in ("yes", "jobs", "safety_level") if options[key]}
     until = _until(chosen, options)
-    with notifying(site):  # configured wrongly, nothing is begun
+    with notifying(site):  # raises for wrong configuration before anything starts
         site.workflow_runs.begin(workflow_id, chosen.name, chosen.data, placed, kept, until)
         if created is not None:
             created(workflow_id)
@@ -108,21 +108,21 @@ def begin(
 
 
 def _targets(site: Site, options: dict[str, Any]) -> list[str] | None:
-    """The targets that are named, each once; None where none is. Raises UsageError for one that is not configured."""
+    """The named targets without duplicates, None if there are none. Raises UsageError for an unconfigured one."""
     named = chosen_targets(site, {**options, "url": None})
     if named == [None]:
         return None
     for target in named:
-        if "://" in str(target):  # it may have a password, and what is to be done is written down
+        if "://" in str(target):  # a URL may hold a password, and the task is stored
             raise UsageError(
                 "a workflow runs on configured targets", hint="give the database a name in config/targets.yaml"
             )
-        site.target(target)  # raises for one there is not
+        site.target(target)  # raises for an unknown target
     return [str(target) for target in site.servers.expand(list(dict.fromkeys(named)))]
 
 
 def _placed(site: Site, chosen: Workflow, named: list[str] | None) -> list[tuple[str, str]]:
-    """Which stage runs on which target, each database of a whole server by itself."""
+    """(stage, target) pairs, with one for each database of a whole server."""
     on: dict[str, list[str]] = {}
     for stage, target in chosen.placed(named, site.settings):
         on.setdefault(stage, []).append(target)
@@ -130,15 +130,15 @@ def _placed(site: Site, chosen: Workflow, named: list[str] | None) -> list[tuple
 
 
 def _resume(ctx: click.Context, again: str, dry_run: bool, options: dict[str, Any]) -> int:
-    """Go on with a workflow; the exit code."""
+    """Resume a workflow; the exit code."""
     from aishell.workflows.working import kept
 
     if dry_run or options["every"] or options["targets"] or options["label"] or options["safety_level"]:
-        raise UsageError("--resume goes on with what was begun", hint="leave --dry-run, --safety-level and targets out")
+        raise UsageError("--resume takes no other options", hint="leave out --dry-run, --safety-level and targets")
     site = open_site(ctx)
     row = site.workflow_runs.find(again)
     if row.status == "success":
-        raise StateError(f"the workflow run {row.id[:8]} is a success; there is nothing to resume")
+        raise StateError(f"the workflow run {row.id[:8]} has succeeded; there is nothing to resume")
     added = {key: options[key] for key in ("yes", "jobs") if options[key]}
     until = _until(kept(row), options)
 
@@ -150,7 +150,7 @@ def _resume(ctx: click.Context, again: str, dry_run: bool, options: dict[str, An
 
 
 def _until(chosen: Workflow, options: dict[str, Any]) -> str | None:
-    """When its work has to be over, as the store writes it."""
+    """The deadline of a workflow, in the store's format."""
     given = [] if options["max_duration"] is None else [datetime.now(UTC) + timedelta(seconds=options["max_duration"])]
     until = ends(options["until"], None, chosen.zone)["until"]
     moment = min([*given, *([until] if until else [])], default=None)
@@ -160,12 +160,12 @@ def _until(chosen: Workflow, options: dict[str, Any]) -> str | None:
 def _drive(
     ctx: click.Context, site: Site, workflow_id: str, output: str, resumed: Callable[[], None] = lambda: None
 ) -> int:
-    """Drive a workflow to its end and show what became of it; the exit code."""
+    """Drive a workflow to its end and print the result; the exit code."""
     from aishell.processes import remove_old_logs
     from aishell.workflows.driving import LOGS, WorkflowDriver, log_of, result_of
 
     def print_stage(row: Record) -> None:
-        text = f"{row.stage} {row.target}: {_became(row)}"
+        text = f"{row.stage} {row.target}: {_outcome(row)}"
         say(printable(text), style=_COLOURS.get(row.outcome or ""), err=True)
         if row.exit_code:
             say(printable(f"  → {log_of(site, row.id)}"), err=True)
@@ -179,12 +179,12 @@ def _drive(
     else:
         print_result(result)
         if code:
-            say(f"go on with: {command('run', 'workflow', '--resume', workflow_id[:8])}")
+            say(f"continue with: {command('run', 'workflow', '--resume', workflow_id[:8])}")
     return code
 
 
-def _became(row: Record) -> str:
-    """What became of a stage on a target, in a few words."""
+def _outcome(row: Record) -> str:
+    """The outcome of a stage on a target, in a few words."""
     ended = f"{row.outcome} (exit {row.exit_code})" if row.outcome else row.status
     run = f" run {row.run_id[:8]}" if row.run_id and row.attempts else ""
     attempt = f", attempt {row.attempts}" if row.attempts > 1 else ""
@@ -192,7 +192,7 @@ def _became(row: Record) -> str:
 
 
 def print_result(result: Mapping[str, Any]) -> None:
-    """A workflow's result as a table, and its outcome in a line."""
+    """Print a workflow's stages as a table, then its outcome."""
     rows = [
         {
             "stage": one["stage"],
@@ -211,7 +211,7 @@ def print_result(result: Mapping[str, Any]) -> None:
 
 
 def _work(site: Site, number: int) -> int:
-    """What a driver starts as a process of its own: one stage on one target."""
+    """Run one stage on one target, in the process that a driver starts for it."""
     from aishell.workflows.working import work
 
     screen = Screen("table")
@@ -225,7 +225,7 @@ def _work(site: Site, number: int) -> int:
 
 
 def preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], options: dict[str, Any]) -> int:
-    """Preview each stage on each target, as far as it is known before the others have run; the exit code."""
+    """Preview each stage on each target, as far as possible before the others have run; the exit code."""
     screen = Screen(options["output"], verbose=options["verbose"])
     codes, documents = [0], []
     for name, target in placed:
@@ -257,7 +257,7 @@ def preview(site: Site, chosen: Workflow, placed: Sequence[tuple[str, str]], opt
 def _planned(
     site: Site, screen: Screen, chosen: Workflow, stage: Stage, target: str, safety_level: str | None
 ) -> tuple[Any, str | None]:
-    """The plan of a stage on a target, which is shown; without one, the reason."""
+    """Print and return the plan of a stage on a target; without one, the reason."""
     from aishell.execution.preview import as_contract
     from aishell.workflows.working import foreseen
 
@@ -302,7 +302,7 @@ def list_(ctx: click.Context, /, output: str) -> None:
 @OUTPUT
 @click.pass_context
 def history(ctx: click.Context, /, name: str | None, limit: int, output: str) -> None:
-    """List runs of workflows, newest first. One that did not end and has no process any more is `interrupted`."""
+    """List runs of workflows, newest first. One that has not ended and no longer has a process is `interrupted`."""
     site = open_files(ctx)
     found = site.workflow_runs.recent(name, limit=limit) if site.state_path.exists() else []
     rows = [
@@ -316,7 +316,9 @@ def history(ctx: click.Context, /, name: str | None, limit: int, output: str) ->
         }
         for row in found
     ]
-    show_rows(rows, output, empty="no workflow ran yet", least=("requested_by",), moments=("created_at",), limit=limit)
+    show_rows(
+        rows, output, empty="no workflow has run yet", least=("requested_by",), moments=("created_at",), limit=limit
+    )
 
 
 @workflows.command(epilog="Examples:  aishell workflows show 3f2a   ·   aishell workflows show 3f2a --output json")

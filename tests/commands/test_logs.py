@@ -205,7 +205,7 @@ def test_all_that_a_daemon_says_is_lines(shop: Aishell):
     daemon.signal(signal.SIGTERM)
     found = lines(daemon.wait().expect(0).err)
     assert {"daemon_started", "daemon_stopped", "said"} <= {line["event"] for line in found}
-    assert [line for line in found if line["event"] == "said" and line["text"].startswith("answers at ")]
+    assert [line for line in found if line["event"] == "said" and line["text"].startswith("listening on ")]
     assert "logged" not in {line["event"] for line in found}, "what libraries say at INFO is a detail"
 
 

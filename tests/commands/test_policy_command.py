@@ -63,9 +63,11 @@ def test_as_people_read_it(site):
     said = site("policy", "test", "--tool", "rebuild_table", "--target", "shop").expect(0)
     assert "deny: rebuild_table (high) on shop (production, moderate)" in said.out
     assert "policy rule 'never'" in said.out
-    assert "Of a step of the agent maintenance (assumed; --agent names another) can make it stricter:" in said.out
+    assert (
+        "Constraints that can make it stricter for the agent maintenance (assumed; --agent names another):" in said.out
+    )
     given = site("policy", "test", "--tool", "rebuild_table", "--target", "shop", "--agent", "log-cleanup").expect(0)
-    assert "Of a step of the agent log_cleanup (as given)" in given.out
+    assert "stricter for the agent log_cleanup (as given)" in given.out
 
 
 AGENT = """\

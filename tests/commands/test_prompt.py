@@ -123,7 +123,7 @@ def test_where_all_says_what_it_is_done_to_nothing_is_edited(terminal: Opens, sh
     with terminal() as window:
         window.until(QUESTION)
         window.type("e")
-        assert "nothing here can be edited" in window.until(QUESTION)
+        assert "none of its parameters can be edited" in window.until(QUESTION)
         window.type("q")
         assert window.end() == 3
     assert free_pages(shop) > 0

@@ -141,7 +141,7 @@ def test_a_run_that_is_driven_is_asked(aishell, waiting):
     run_id, _ = waiting
     lock = FileLock(aishell.state.parent / ".aishell-locks" / f"run-{run_id}.lock", run_id)
     try:
-        assert "asked the process" in aishell("runs", "cancel", run_id).expect(0).out
+        assert "requested: the process" in aishell("runs", "cancel", run_id).expect(0).out
         assert state(aishell, run_id) == "waiting_approval"
         assert aishell.rows("SELECT cancel_requested FROM runs") == [(1,)]
     finally:

@@ -63,7 +63,7 @@ def test_the_coming_times_are_those_of_all_schedules(site: Aishell):
 def test_nothing_is_due_of_what_was_just_configured(site: Aishell):
     ended = site("schedule", "run-due").expect(0)
     assert (ended.out, ended.err) == ("", "")
-    assert site("schedule", "history").expect(0).out == "nothing was due yet\n"
+    assert site("schedule", "history").expect(0).out == "nothing has been due yet\n"
 
 
 def test_a_night_is_run_once_and_what_became_of_it_is_told(site: Aishell):
@@ -107,7 +107,7 @@ def test_what_comes_in_a_pause_is_left_out_for_good(site: Aishell):
     assert "not paused" in site("schedule", "resume", "nightly").expect(2).err
     assert site("schedule", "run-due").expect(0).out == ""
     assert site.rows("SELECT id FROM runs") == []
-    assert "is over" in site("schedule", "pause", "nightly", "--until", "2026-01-01").expect(2).err
+    assert "is in the past" in site("schedule", "pause", "nightly", "--until", "2026-01-01").expect(2).err
 
 
 def test_a_person_runs_it_now_but_not_on_a_blackout(site: Aishell):

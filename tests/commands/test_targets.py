@@ -33,7 +33,7 @@ def test_list_masks_passwords_and_marks_the_default(aishell):
 
 def test_a_site_without_targets_says_so(aishell):
     assert "no targets" in aishell("targets", "list").expect(0).out
-    assert "there are no targets" in aishell("targets", "test").expect(2).err
+    assert "has no targets" in aishell("targets", "test").expect(2).err
 
 
 def test_all_targets_of_a_site_without_any_is_nothing_to_do(aishell):

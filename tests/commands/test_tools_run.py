@@ -49,7 +49,7 @@ def test_what_a_tool_changes_is_asked_for_verified_and_in_the_audit(orders: Any)
     waiting = tool(site, "optimize_table", "--non-interactive", "--safety-level", "strict", **table).expect(3)
     tool(site, "optimize_table", "--dry-run", **table).expect(0)
     assert bloated.facts(db) == before
-    assert "go on with" in waiting.out
+    assert "continue with" in waiting.out
     tool(site, "optimize_table", "--yes", **table).expect(0)
     assert bloated.facts(db) != before
     assert site.rows(
