@@ -135,7 +135,7 @@ class Site(SiteFiles):
 
     def surroundings(self, target: Target, config: AgentConfig) -> Surroundings:
         """Where an agent that is configured so works."""
-        return Surroundings(target, config, self.settings, self.backup_store, self.archives)
+        return Surroundings(target, config, self.settings, self.archives, lambda: self.backup_store)
 
     def _config(self, agent: Agent) -> AgentConfig:
         """The agent's own, and of one that stands for all what each of them is bound to."""
@@ -205,7 +205,7 @@ class Site(SiteFiles):
             level=level,
             hooks=Hooks.load(self.settings.hooks, self.trust, self.base),
             archives=self.archives,
-            backups=self.backup_store,
+            open_backups=lambda: self.backup_store,
             warnings=warnings,
             rereading=rereading,
             inspector=inspector,

@@ -104,8 +104,13 @@ class Surroundings:
     target: Target
     config: AgentConfig
     settings: Settings
-    backups: BackupStore
     archives: Path
+    open_backups: Callable[[], BackupStore]
+
+    @property
+    def backups(self) -> BackupStore:
+        """The store that backups are kept in, imported and opened by the agents that ask."""
+        return self.open_backups()
 
 
 @dataclass(frozen=True)

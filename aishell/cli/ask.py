@@ -110,7 +110,7 @@ def _one(
     screen = {key: options.pop(key) for key in ("environment", "safety_level", "verbose")}
 
     def work(name: str) -> tuple[dict[str, Any], int]:
-        from aishell.execution.result import contract
+        from aishell.codec import plain
 
         task = Task(
             order.agent, name, dict(order.inputs), description=reading.request.text, metadata={"asked": reading.mark}
@@ -128,7 +128,7 @@ def _one(
         outcome.reply(
             f"{order.agent.replace('_', '-')} on {result.target}: {result.status}. {result.reasoning}".strip()
         )
-        return {**contract(result), "request": reading.as_json()}, result.exit_code
+        return {**plain(result), "request": reading.as_json()}, result.exit_code
 
     if dry_run:
         return worst(on_each(names, work, failure, output))

@@ -87,8 +87,8 @@ def plan_all(
     **options: Any,
 ) -> int:
     """Plan a task for every chosen target, print the plans and save one to `out`; the exit code."""
+    from aishell.codec import plain
     from aishell.execution import saved_plan
-    from aishell.execution.result import contract
 
     site = open_site(ctx)
     names = site.servers.expand(chosen_targets(site, options))
@@ -109,7 +109,7 @@ def plan_all(
             saved_plan.write(planned.plan, out)
             name = printable(out)
             say(f"saved to {name}; execute it with: {command('apply', name)}", err=True)
-        return contract(site.preview_result(planned)), 0
+        return plain(site.preview_result(planned)), 0
 
     return worst(on_each(names, work, runs.failure, output))
 
@@ -140,8 +140,8 @@ def apply(
     Refused if one of its tables no longer exists, was replaced or has grown, or if a tool has changed (exit 1), and if other
     users could have written the file (exit 2). Asks for approval like `run`.
     """
+    from aishell.codec import plain
     from aishell.execution import saved_plan
-    from aishell.execution.result import contract
 
     site = open_site(ctx)
     treat_sigterm_as_interrupt()
@@ -161,5 +161,5 @@ def apply(
             site.preview_result(planned) if dry_run else runs.execute(site, planned, screen, output=output, **options)
         )
         if output == "json":
-            write_json(contract(result))
+            write_json(plain(result))
     ctx.exit(result.exit_code)

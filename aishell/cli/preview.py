@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from rich.table import Table
 from rich.text import Text
 
 from aishell.cli import left_out
@@ -186,6 +185,8 @@ def _lock(tool: Tool) -> str:
 
 def _summary(out: Console, planned: Preview, shared: frozenset[str]) -> None:
     """Print many steps as counts by tool, then the first ones that change something."""
+    from rich.table import Table  # 5 ms, which few previews need
+
     groups: dict[str, list[StepPreview]] = defaultdict(list)
     for item in planned.steps:
         groups[item.step.tool].append(item)

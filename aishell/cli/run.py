@@ -155,12 +155,12 @@ def run_all(
     names = site.servers.expand(chosen_targets(site, options))
 
     def work(name: str) -> tuple[dict[str, Any], int]:
-        from aishell.execution.result import contract
+        from aishell.codec import plain
 
         result = run_one(site, Task(agent, name, input_data=inputs), output=output, **options)
         if then is not None and output == "table":
             then(result)
-        return contract(result), result.exit_code
+        return plain(result), result.exit_code
 
     if options["dry_run"]:
         return worst(on_each(names, work, failure, output))

@@ -154,7 +154,7 @@ def resume(
     """Resume a run where it stopped. Finished steps are not repeated; the database is checked for an interrupted one."""
     from aishell.cli.output import Screen
     from aishell.cli.run import driven
-    from aishell.execution.result import contract
+    from aishell.codec import plain
 
     site = open_site(ctx)
     treat_sigterm_as_interrupt()
@@ -165,7 +165,7 @@ def resume(
     with notifying(site):
         result = driven(screen, start, site.policy.prompt_seconds, zone, output=output, **options)
         if output == "json":
-            write_json(contract(result))
+            write_json(plain(result))
     ctx.exit(result.exit_code)
 
 

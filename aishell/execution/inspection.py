@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aishell.agents.base import Question, is_excluded
-from aishell.backups.store.backup_store import BackupStore
 from aishell.errors import DatabaseError, UnknownNameError
 from aishell.execution.target_context import Job, choose, table_of
 from aishell.models import History, Index, Inventory, Left, Risk, Row, Table, now
@@ -51,14 +50,14 @@ def inspect(
     )
     if job.task.input_data.get("create_backup"):
         inventory = replace(inventory, guarded=_guarded(job), last_backup=_young_backup(job))
-    if any(not index.valid for index in inventory.indexes) and isinstance(job.backups, BackupStore):
+    if any(not index.valid for index in inventory.indexes) and (backups := job.backups) is not None:
         from aishell.execution.residue import rebuilt  # only where an index failed to build
 
-        inventory = replace(inventory, rebuilt=rebuilt(job.backups, job.target.name))
-    if job.agent.clears and isinstance(job.backups, BackupStore) and job.archives is not None:
+        inventory = replace(inventory, rebuilt=rebuilt(backups, job.target.name))
+    if job.agent.clears and (backups := job.backups) is not None and job.archives is not None:
         from aishell.execution.residue import residue  # only for the agent that removes it
 
-        inventory = replace(inventory, residue=tuple(residue(job, job.backups, job.archives)))
+        inventory = replace(inventory, residue=tuple(residue(job, backups, job.archives)))
     return _answered(job, _measured(job, inventory))
 
 

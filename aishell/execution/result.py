@@ -47,7 +47,7 @@ def concluded(run: Run, outcome: Ending, plan: dict[str, Any], started: float) -
         if state in (RunState.COMPLETED, RunState.FAILED):
             run.runs.workflow_completed(run.id, run.owner, run.task_id, run.total)
             result = replace(result, checkpoints=(*result.checkpoints, "workflow_completed"))
-        document = {key: value for key, value in contract(result).items() if key != "plan"}
+        document = {key: value for key, value in plain(result).items() if key != "plan"}
         run.enter(state, result=document, reason=result.status, happened=run.job.sending.rest())
         return replace(result, audit_head=_anchored(run))
 
@@ -157,12 +157,6 @@ def without(plan: Plan) -> tuple[StepResult, ...]:
         StepResult(-1, one.step, one.tool, {}, left, reason=f"{one.object}: {one.reason}", cause=cause)
         for one in plan.left_out
     )
-
-
-def contract(result: RunResult) -> dict[str, Any]:
-    """The result as the document of `--output json`."""
-    document: dict[str, Any] = plain(result)
-    return document
 
 
 def why(document: Mapping[str, Any]) -> str:

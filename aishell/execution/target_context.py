@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aishell.agents.base import Agent
-from aishell.backups.store.backup_store import BackupStore
-from aishell.backups.store.catalog import CatalogEntry
 from aishell.databases.base import Database, SessionOptions, Statement
 from aishell.engines import profile
 from aishell.errors import PlanError, UnknownNameError, UsageError
@@ -51,6 +49,8 @@ from aishell.settings.policy import Policy
 from aishell.settings.targets import Target
 
 if TYPE_CHECKING:
+    from aishell.backups.store.backup_store import BackupStore
+    from aishell.backups.store.catalog import CatalogEntry
     from aishell.state.autonomy import Autonomy
     from aishell.state.notes import Notes
 
@@ -112,7 +112,7 @@ class Job:
     inspector: Database | None = None  # the target through the role that may only look, where one is configured
     server: Server | None = None
     archives: Path | None = None  # the folder of archives
-    backups: object = None  # the `BackupStore` that backups are kept in
+    open_backups: Callable[[], BackupStore] | None = None  # 9 ms of imports, which few plans need
     warnings: Sequence[str] = ()  # of every plan
     rereading: Rereading = field(default_factory=Rereading)
     autonomy: Autonomy | None = None  # earned autonomy, where a rule of the policy grants it
@@ -122,6 +122,11 @@ class Job:
     def __post_init__(self) -> None:
         for database in self.databases:
             database.hears = self.sending.hear
+
+    @property
+    def backups(self) -> BackupStore | None:
+        """The store that backups are kept in."""
+        return self.open_backups() if self.open_backups is not None else None
 
     @property
     def databases(self) -> list[Database]:
@@ -268,7 +273,7 @@ class Job:
         tables = named_tables(blanked(step.params))
         return tuple(
             Reason(f"note {note.id}", note.text, Decision(note.decision))
-            for note in self.notes.all(self.target.name)
+            for note in self.notes.tightening(self.target.name)
             if note.decision is not None and note.tightens(tool.name, tables)
         )
 
@@ -310,16 +315,18 @@ class Job:
 
     def newest_backup(self) -> CatalogEntry | None:
         """The newest verified backup of this database."""
-        if not isinstance(self.backups, BackupStore):
+        backups = self.backups
+        if backups is None:
             return None
         names = {str(self.database.credentials.url.database), self.known_server().database}
-        return self.backups.latest(self.known_server().identity, self.target.name, names)
+        return backups.latest(self.known_server().identity, self.target.name, names)
 
     def free_backup_disk(self) -> tuple[int | None, bool]:
         """Free bytes where backups are kept, and whether they could be seen."""
-        if not isinstance(self.backups, BackupStore):
+        backups = self.backups
+        if backups is None:
             return None, False
-        root = self.backups.repository.root.absolute()
+        root = backups.repository.root.absolute()
         return shutil.disk_usage(next(folder for folder in (root, *root.parents) if folder.exists())).free, True
 
     def free_disk(self) -> tuple[int | None, bool]:

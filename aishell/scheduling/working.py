@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from aishell.codec import plain
 from aishell.commands import command
 from aishell.errors import AishellError, HeldError, NotTriedError, StateError, TargetBusyError
-from aishell.execution.result import contract, why
+from aishell.execution.result import why
 from aishell.execution.run import Observer
 from aishell.models import RunResult, RunState, Task, new_id
 from aishell.safety.approval import StandingApproval
@@ -113,7 +114,7 @@ def _run(site: Site, row: Record, schedule: Schedule, observer: Observer | None)
         result = site.resume(row.run_id, until=until, observer=observer, standing=standing(schedule))
     held = "; ".join(map(str, result.output_data["waiting"])) if result.output_data.get("held") else ""
     waits = bool(held) or result.state == RunState.WAITING_APPROVAL
-    paused, reason = result.state == RunState.PAUSED, held or why(contract(result))
+    paused, reason = result.state == RunState.PAUSED, held or why(plain(result))
     _close(site, row, paused=paused, waits=waits, reason=reason, exit_code=result.exit_code, outcome=result.status)
     return result
 

@@ -20,6 +20,7 @@ DECISIONS = ("confirm", "review", "deny")
 #: Characters of a note.
 LONGEST = 2000
 _ALL = "SELECT * FROM notes ORDER BY id"
+_TIGHTENING = "SELECT * FROM notes WHERE decision IS NOT NULL ORDER BY id"
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,11 @@ class Notes:
 
     def all(self, target: str | None = None) -> list[Note]:
         """Every note, the oldest first; of a target those that are on it."""
-        with self.store.read() as connection:
-            found = map(_note, connection.all(_ALL))
-            return [note for note in found if target is None or note.is_on(target)]
+        return [note for note in map(_note, self.store.all(_ALL)) if target is None or note.is_on(target)]
+
+    def tightening(self, target: str) -> list[Note]:
+        """The notes on a target that ask for a stricter decision. Asked at every step, so that a new one holds at once."""
+        return [note for note in map(_note, self.store.all(_TIGHTENING)) if note.is_on(target)]
 
     def relevant(
         self, target: str, tables: Collection[tuple[str, str]] = (), text: str = "", most: int = 20

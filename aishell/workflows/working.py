@@ -11,10 +11,11 @@ from typing import Any
 
 from aishell.agents.configuration import configured
 from aishell.agents.loading import load_agent
+from aishell.codec import plain
 from aishell.databases.urls import read_url
 from aishell.errors import AishellError, HeldError, StateError, StepError
 from aishell.execution import recovery, rollback
-from aishell.execution.result import contract, why
+from aishell.execution.result import why
 from aishell.execution.run import Observer
 from aishell.models import Risk, RunResult, RunState, Task, new_id
 from aishell.planning.conditions import described, holds
@@ -121,7 +122,7 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
         code, outcome = result.exit_code, result.status
         site.workflow_runs.close(row.id, Status.WAITING, reason=reason, exit_code=code, outcome=outcome)
     else:
-        _close(site, row, result.exit_code, result.status, _why(contract(result)))
+        _close(site, row, result.exit_code, result.status, _why(plain(result)))
     return result
 
 
