@@ -1,7 +1,7 @@
-"""The audit log: every event carries the hash of the one before it, written in the transaction of what it tells.
+"""The audit log: each event has the hash of the one before it and is written in the transaction of the change it describes.
 
-What it says is checked by itself (the chain), against what the same transactions wrote (`audit_records`), and against heads that
-were kept elsewhere: in the anchor beside the store, on paper, in an export.
+It is checked by its own chain, against the rows of the same transactions (`audit_records`), and against heads kept elsewhere:
+in the anchor beside the store, on paper, in an export.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from aishell.state.connection import AuditEvent, Connection, Record, beginning
 GENESIS = "0" * 64
 #: The columns of an event.
 EVENT = "id, run_id, step_index, type, at, data, previous, hash"
-#: The event by which a run tells that the log was not what the anchor says; it stays in the log.
+#: The event by which a run reports that the log differed from the anchor; it stays in the log.
 BROKEN = "audit_broken"
-#: The newest of these events has all that the log keeps of what was moved out of it into sealed files.
+#: The newest of these events has all that the log keeps of the events moved into sealed files.
 SEALED = "audit_sealed"
 _SEALS = "SELECT data FROM events WHERE type = 'audit_sealed'"
-#: Not what changes without an event of the step's own: how far it has come, and times.
+#: The columns of a step in its seal: not its checkpoint and times, which change without an event of the step.
 _STEP_SEALED = (
     "step_id", "tool", "status", "attempt", "params", "digest", "output", "error", "reason", "approved_by", "deferred", "cause",
 )  # fmt: skip
-#: What of a request for an approval, and of a run, was written when it was made and never changes.
+#: The columns of a request, and of a run, that never change after they were written.
 _REQUEST_SEALED = (
     "run_id", "step_index", "step_id", "digest", "level", "request", "requested_by", "requested_at", "expires_at",
 )  # fmt: skip
 _RUN_SEALED = ("task_id", "parent_id", "agent", "target", "engine", "created_at", "plan")
-#: As text, whatever somebody put there; a blob was changed after it was written, whatever stands in it.
+#: Columns as text, whatever their type is now; a blob is shown in hexadecimal, as it must have been changed.
 EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at,
                     iif(typeof(data) = 'text', data, hex(data)) AS data,
                     CAST(previous AS TEXT) AS previous, CAST(hash AS TEXT) AS hash FROM events ORDER BY id"""
@@ -56,7 +56,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class SealedPart:
-    """One sealed file: its first event and its last, the hash of that, and when and by whom it was sealed."""
+    """One sealed file: its first and last event, the hash of the last, and when and by whom it was sealed."""
 
     first: int
     through: int
@@ -70,7 +70,7 @@ class SealedPart:
 class Seal:
     """All that was sealed until now, by default nothing.
 
-    `runs`: those of the sealed events that were still in the store; `missing`: how many were not.
+    `runs`: those of the sealed events that were still in the store; `missing`: the number of those that were not.
     """
 
     parts: Sequence[SealedPart] = ()
@@ -92,10 +92,10 @@ class Seal:
 
 
 def newest_seal(connection: Connection) -> Seal:
-    """What was sealed until now: nothing where the log still begins with its first event.
+    """The newest seal; an empty one where the log still begins with its first event.
 
-    Each seal takes the events before it away, so that one alone ends where the log begins. Where none does, or two, none
-    counts: the chain then does not begin where it should, and shows it.
+    A seal removes the events before it, so exactly one ends where the log begins. Where none or two do, none counts, and the
+    chain shows that it does not begin where it should.
     """
     first = connection.value("SELECT min(id) FROM events")
     if first is None or first == 1:
@@ -122,7 +122,7 @@ def append(
     run_id: str | None = None,
     step_index: int | None = None,
 ) -> str:
-    """Add an event inside the caller's transaction; its hash."""
+    """Add an event inside the caller's transaction; return its hash."""
     previous = head(connection)[1]
     at, text = now(), canonical(redact(data))
     value = _hash(previous, run_id, step_index, kind, at, text)
@@ -161,7 +161,7 @@ def head(connection: Connection) -> tuple[int, str]:
 
 
 def follows(event: tuple[Any, ...], last: int, head_: str) -> bool:
-    """Whether an event, as `EVENT` has its columns, is the next one after number `last` with the hash `head_`, and is whole."""
+    """Whether an event, with the columns of `EVENT`, is intact and follows the event `last` with the hash `head_`."""
     number, run_id, step_index, kind, at, data, previous, hash_ = event
     try:
         whole = hash_ == _hash(previous, run_id, step_index, kind, at, data)
@@ -186,7 +186,7 @@ def verify(connection: Connection, expected_head: str | None = None) -> list[Pro
 
 
 def verify_head(connection: Connection, expected: str, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
-    """Whether an event has this hash, or one that begins so; `sealed`: the events that stand in sealed files."""
+    """Whether an event's hash is, or begins with, this one; `sealed`: the events in sealed files."""
     like = "SELECT id FROM events WHERE hash LIKE :beginning ESCAPE '/'"
     if connection.first(like, {"beginning": beginning(expected)}) is not None:
         return []
@@ -200,7 +200,7 @@ def verify_head(connection: Connection, expected: str, sealed: Sequence[Mapping[
 def verify_anchor(
     connection: Connection, anchor: Anchor | None, sealed: Sequence[Mapping[str, Any]] = ()
 ) -> list[Problem]:
-    """Whether the event that was the newest when a run ended is still there, with all before it, or in the `sealed` events."""
+    """Whether the event that was the newest when a run ended is still in the log or among the `sealed` events."""
     if anchor is None or anchor.events == 0:
         return []
     newest = newest_seal(connection)
@@ -216,7 +216,7 @@ def verify_anchor(
 
 
 def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem]:
-    """That the file is gone which the first run left before it began: whether the tail was cut off cannot be told without it."""
+    """A problem if the anchor file, which exists since the first run, is missing: without it a cut tail cannot be detected."""
     if anchor is not None or not tells_of_runs(connection):
         return []
     text = "the file with the head of the log is missing beside the state store"
@@ -232,7 +232,7 @@ def tells_of_runs(connection: Connection) -> bool:
 
 
 def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """An older copy of the anchor names an event that was sealed since: its file, or the end of one, knows it."""
+    """Check an older copy of the anchor, whose event was sealed since, against the sealed events and the ends of files."""
     known = {part.through: part.head for part in seal_.parts} | {event["id"]: event["hash"] for event in sealed}
     if known.get(anchor.events) == anchor.head:
         return []
@@ -244,9 +244,9 @@ def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, An
 
 
 def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """Whether every event of an exported copy is there as it was, and says in the copy what its hash is of.
+    """Whether every event of an exported copy is in the log with the same hash, and the hash fits the copy.
 
-    Those that were sealed are not looked for here: `sealing.verify_files` has them.
+    Sealed events are left out here: `sealing.verify_files` checks them.
     """
     through = newest_seal(connection).through
     there = {row.id: row.hash for row in connection.execute("SELECT id, hash FROM events")}
@@ -265,27 +265,27 @@ def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> li
 
 
 def seal(run: Mapping[str, Any] | Record) -> str:
-    """What a run was made with, who by, and its tools, as one digest: the log has it, and they never change."""
+    """The digest of a run's request, plan, tools and requester, which is in the log and never changes."""
     return digest([run["request"], run["plan_digest"], run["tools"], run["requested_by"]])
 
 
 def seal_made(run: Mapping[str, Any] | Record) -> str:
-    """What else a run was made with, its plan word for word: a second digest, which older logs do not have."""
+    """The digest of a run's other constant columns, its plan verbatim; older logs do not have it."""
     return digest([run[name] for name in _RUN_SEALED])
 
 
 def seal_request(approval: Mapping[str, Any] | Record) -> str:
-    """What a person is asked, shown and bound to, as one digest: the log has it from when it was asked; older logs do not."""
+    """The digest of a request as shown to a person, which is in the log since it was made; older logs do not have it."""
     return digest([approval[name] for name in _REQUEST_SEALED])
 
 
 def seal_step(step: Record) -> str:
-    """What stands of a step, as one digest: the log has it from each of its events."""
+    """The digest of a step's row, which is in each of its events."""
     return digest([step[name] for name in _STEP_SEALED])
 
 
 def read(text: str) -> dict[str, Any]:
-    """What an event tells; nothing where somebody put what is no object of JSON in its place, which the chain shows."""
+    """The data of an event; empty where it was replaced by something that is not a JSON object, which the chain shows."""
     try:
         data = json.loads(text)
     except ValueError:
@@ -294,19 +294,19 @@ def read(text: str) -> dict[str, Any]:
 
 
 def found_broken(at: str, data: Mapping[str, Any]) -> str:
-    """What an event says that a run found wrong with the log."""
+    """The problem with the log that a run found, from its event."""
     return f"a run found on {shown(at)}: {data.get('found')}"
 
 
 def reported_breaks(connection: Connection) -> list[Problem]:
-    """What runs have found wrong with the log; those whose events were sealed are carried on."""
+    """The problems with the log that runs have found, sealed events included."""
     sealed = [Problem(one["event"], str(one["text"])) for one in newest_seal(connection).broken]
     rows = connection.execute("SELECT id, at, data FROM events WHERE type = :broken ORDER BY id", {"broken": BROKEN})
     return [*sealed, *(Problem(row.id, found_broken(row.at, read(row.data))) for row in rows)]
 
 
 def pruned_runs(kind: str, data: Mapping[str, Any]) -> int:
-    """How many runs an event tells to have been pruned."""
+    """The number of runs that were pruned, from an event."""
     return int(data.get("pruned_runs") or 0) if kind == "state_changed" else 0
 
 

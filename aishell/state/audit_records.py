@@ -18,13 +18,13 @@ Step = tuple[str, int]
 
 _STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped", "step_reopened")
 _ANSWER_EVENTS = ("approval_requested", "approval_decided")
-#: A plan that is no JSON any more has no steps to be counted; its digest shows it.
+#: A plan that is no longer JSON has no steps to count; its digest shows the change.
 _RUNS = "SELECT *, iif(json_valid(plan), json_array_length(plan, '$.steps'), NULL) AS steps FROM runs"
 
 
 @dataclass
 class _Run:
-    """What the last events tell of a run. Digests are empty where older logs have none."""
+    """A run by its last events. Digests are empty where older logs have none."""
 
     state: str | None = None
     plan: str | None = None  # the digest of what it was asked for, its plan and its tools
@@ -34,7 +34,7 @@ class _Run:
 
 @dataclass
 class _Approval:
-    """What the events tell of an approval."""
+    """An approval by its events."""
 
     run: str
     status: str = ""
@@ -52,7 +52,7 @@ class _Step:
 
 @dataclass
 class _Logged:
-    """All that the events tell, the later of them over the earlier."""
+    """Runs, approvals and steps by the events, the later of them over the earlier."""
 
     known: set[str]  # runs that an event tells of
     pruned: int
@@ -100,9 +100,9 @@ class _Logged:
 
 
 def verify_records(connection: Connection, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
-    """Where the log and the tables differ, and what runs have found wrong with the log.
+    """The differences between the log and the tables, and the problems with the log that runs have found.
 
-    `sealed`: all the events that were sealed. Without them, what they told of is taken as it stands.
+    `sealed`: all sealed events. Without them, the rows that they are about are not checked.
     """
     logged = _Logged.of(connection, sealed)
     states = {row.id: row.state for row in connection.execute("SELECT id, state FROM runs")}
@@ -142,7 +142,7 @@ def _runs(connection: Connection, logged: _Logged) -> Iterator[str]:
 
 
 def _approvals(rows: Iterable[Record], logged: _Logged) -> Iterator[str]:
-    """Who answered what, and what was asked; the first difference of each."""
+    """The first difference between each approval and the log."""
     for row in rows:
         if row.run_id in logged.away:
             continue
@@ -192,12 +192,12 @@ def _missing(states: Mapping[str, str], logged: _Logged) -> Iterator[str]:
 
 
 def _as_row(event: Mapping[str, Any]) -> SimpleNamespace:
-    """An exported event as the row that it was."""
+    """An exported event as a row."""
     return SimpleNamespace(**{**event, "data": canonical(event["data"])})
 
 
 def _kept(text: str | None) -> Any:
-    """What a column of JSON holds; the text itself where somebody put what is none."""
+    """The value of a JSON column; its text where it is not JSON."""
     try:
         return json.loads(text) if text else None
     except ValueError:

@@ -1,8 +1,8 @@
-"""Supervised runs, counted from the audit log alone: what a tool has earned on a target, and what took it away again.
+"""Supervised runs of tools on targets, counted from the audit log alone.
 
-A run counts once for a tool, when a person approved a step of the tool at a terminal and the step ended done. One failure, one
-rollback or one rejection of the tool on the target takes away all that was counted until then, by the name of the target and
-by the identity of its database alike. Every event is checked on the way: behind a break of the chain the count begins anew.
+A run counts once for a tool, if a person approved a step of the tool at a terminal and the step was done. One failure,
+rollback or rejection of the tool on the target, known by its name or by its database's identity, resets the count. The chain
+of events is checked on the way: after a break the count starts again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aishell.state.audit import Seal, newest_seal
 from aishell.state.connection import Connection
 from aishell.state.store import Store
 
-#: As many are counted as a rule can ask for.
+#: The most runs that are counted, and that a rule can require.
 MOST = 1000
 _OVER = ("completed", "failed", "cancelled")
 _NEWER = f"SELECT {audit.EVENT} FROM events WHERE id > :last ORDER BY id"  # noqa: S608  our own columns
@@ -31,7 +31,7 @@ Place = tuple[str, int]  # a run and the index of a step
 
 @dataclass(frozen=True)
 class Counted:
-    """One supervised run that ended verified, and the event that says so."""
+    """A supervised run that ended verified, and the number of its event."""
 
     run_id: str
     event: int
@@ -39,7 +39,7 @@ class Counted:
 
 @dataclass
 class Book:
-    """What the events until now come to. `number` and `head` are those of the newest event that was read."""
+    """The counts from the events read so far. `number` and `head`: of the newest event that was read."""
 
     number: int = 0
     head: str = audit.GENESIS
@@ -52,21 +52,21 @@ class Book:
 
     @classmethod
     def after(cls, seal: Seal) -> Book:
-        """A book that begins where the log does: behind what was sealed, with the counts that were carried on."""
+        """A book that begins where the log does, after the sealed events, with the counts carried over."""
         carried = {
             Subject(**one["subject"]): [Counted(run, event) for run, event in one["counted"]] for one in seal.earned
         }
         return cls(seal.through, seal.head, carried)
 
     def carried(self) -> list[dict[str, Any]]:
-        """What is counted, as a seal carries it on."""
+        """The counts, as a seal carries them over."""
         return [
             {"subject": subject, "counted": [[one.run_id, one.event] for one in runs]}
             for subject, runs in self.counted.items()
         ]
 
     def add(self, event: tuple[Any, ...]) -> None:
-        """The next event, by its columns: checked against the one before it, and counted."""
+        """Check the next event, given by its columns, against the one before it, and count it."""
         number, run_id, step_index, kind, _, data, _, head = event
         whole = audit.follows(event, self.number, self.head)
         self.number, self.head = number, head
@@ -78,7 +78,7 @@ class Book:
             _COUNTING[kind](self, (run_id, step_index), audit.read(data), number)
 
     def tally(self, subject: Subject, run_id: str | None = None) -> Tally:
-        """What is counted for a subject; `run_id` is the run that asks. A subject without an identity is any database's."""
+        """The count for a subject; `run_id`: the run that asks. A subject without an identity matches any database."""
         for (other, _), begun in self._began.items():
             if other != run_id and _concerns(subject, begun):
                 return Tally(
@@ -98,14 +98,14 @@ class Book:
             kept.clear()
 
     def _lost(self, place: Place, subject: Subject, tool: str | None = None) -> None:
-        """A failure, a rollback or a rejection: nothing is left of what was counted for the tool there."""
+        """Reset the count of a tool on a target after a failure, a rollback or a rejection."""
         lost = subject.tool if tool is None else tool
         self._spoiled.add((place[0], lost))
         for one in [one for one in self.counted if one.tool == lost and _same_place(one, subject)]:
             del self.counted[one]
 
     def _run_over(self, place: Place, data: Mapping[str, Any], number: int) -> None:
-        """A step that began and never ended is no verified one."""
+        """Count steps that began and never ended as failed when their run is over."""
         if data.get("to") in _OVER:
             for begun in [one for one in self._began if one[0] == place[0]]:
                 self._lost(begun, self._began.pop(begun))
@@ -142,7 +142,7 @@ class Book:
         subject = subject_of(data) or self._pending.get(place)
         if status == "rejected" and subject is not None:
             self._lost(place, subject)
-        # Not --yes, a schedule, a program that answers, nor the daemon's socket, behind which a program can be.
+        # Neither --yes, a schedule or a program that answers, nor the daemon's socket, where a program may answer.
         if status == "approved" and str(data.get("terminal") or "").startswith("/"):
             self._approved.add(place)
         elif status != "consumed":
@@ -165,7 +165,7 @@ _COUNTING = {
 
 
 class Autonomy:
-    """What the log of a store says that was earned. An event is read once in a process; it may be asked from several threads."""
+    """Earned autonomy by the log of a store. An event is read once per process. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -173,7 +173,7 @@ class Autonomy:
         self._book: Book | None = None
 
     def tally(self, subject: Subject, run_id: str | None = None, connection: Connection | None = None) -> Tally:
-        """The count for a subject as the log is now, inside of the transaction of `connection` where one is given."""
+        """The count for a subject by the log as it is now, inside the transaction of `connection` if given."""
         with self._reading(connection) as lent:
             problem = self._cut_off(lent)
             return self._read(lent).tally(subject, run_id) if problem is None else Tally(problem=problem)
@@ -181,7 +181,7 @@ class Autonomy:
     def at_stake(
         self, tool: str, subject: Subject, connection: Connection | None = None
     ) -> list[tuple[Subject, Tally]]:
-        """What a failure of a tool loses where a subject is: all that is counted for it there."""
+        """The counts that a failure of a tool resets on a subject's target."""
         with self._reading(connection) as lent:
             counted = self._read(lent).counted
             there = [one for one in counted if one.tool == tool and _same_place(one, subject)]
@@ -194,14 +194,14 @@ class Autonomy:
             yield lent
 
     def _read(self, connection: Connection) -> Book:
-        if self._book is None or not _stands(connection, self._book):
+        if self._book is None or not _is_current(connection, self._book):
             self._book = Book.after(newest_seal(connection))
         for row in connection.execute(_NEWER, {"last": self._book.number}):
             self._book.add(tuple(row))
         return self._book
 
     def _cut_off(self, connection: Connection) -> str | None:
-        """What is wrong by the head that the last run left beside the store."""
+        """How the log differs from the head that the last run left beside the store; None where it does not."""
         try:
             kept = anchor.read(anchor.path_of(self._store.path))
         except StateError as error:
@@ -211,19 +211,19 @@ class Autonomy:
 
 
 def reset(subject: Subject, tally: Tally, because: str) -> tuple[str, dict[str, Any]]:
-    """The event that tells what is lost, to be committed with what takes it away."""
+    """The event of a reset count, to be committed together with its cause."""
     data = {"subject": plain(subject), "count": tally.count, "events": list(tally.events), "because": because}
     return "autonomy_reset", data
 
 
-def _stands(connection: Connection, book: Book) -> bool:
-    """Whether the event that was read last is still what it was."""
+def _is_current(connection: Connection, book: Book) -> bool:
+    """Whether the event that was read last is unchanged in the log."""
     found = connection.value("SELECT hash FROM events WHERE id = :id", {"id": book.number})
     return bool(found == book.head) if book.number else True
 
 
 def subject_of(data: Mapping[str, Any]) -> Subject | None:
-    """What an event says that it is of; None for an older event, and for one of a step that only reads."""
+    """The subject in an event; None for an older event, and for a step that only reads."""
     given = data.get("subject")
     try:
         return Subject(**given) if isinstance(given, dict) else None
@@ -236,5 +236,5 @@ def _concerns(subject: Subject, other: Subject) -> bool:
 
 
 def _same_place(one: Subject, other: Subject) -> bool:
-    """The same target by its name, or the same database under another."""
+    """Whether two subjects have the same target name or the same database."""
     return one.target == other.target or (one.identity != "" and one.identity == other.identity)

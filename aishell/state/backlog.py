@@ -1,4 +1,4 @@
-"""The backlog in the store: what windows left undone, and how each run found and left it.
+"""The backlog in the store: work that windows left undone, and its size before and after each run.
 
 A step's share is written in the transaction of the step's outcome, so that a kill neither loses nor doubles an item.
 """
@@ -16,9 +16,9 @@ from aishell.state import audit
 from aishell.state.connection import Connection, Record, marks
 from aishell.state.store import Store
 
-#: So many nights at most tell whether a window is large enough, the last ones; fewer than the second tell nothing.
+#: The most and the fewest of the last nights from which to judge whether a window is large enough.
 NIGHTS, LEAST_NIGHTS = 7, 3
-#: Forecasts become better from run to run: only growth above this share of the backlog is growth.
+#: Only growth above this share of the backlog counts, since forecasts improve from run to run.
 GROWTH = 0.1
 
 _ON = "target = :target AND agent = :agent"
@@ -28,17 +28,16 @@ _LEAVE = """INSERT INTO backlog (target, agent, tool, object, reason, inputs, si
         seconds = excluded.seconds, nights = nights + (run_id <> excluded.run_id), run_id = excluded.run_id"""
 _GONE = f"DELETE FROM backlog WHERE {_ON} AND tool = :tool AND object = :object"  # noqa: S608  our own
 _EXPECT = f"UPDATE backlog SET seconds = :seconds WHERE {_ON} AND tool = :tool AND object = :object"  # noqa: S608  our own
-#: Runs that had an end and came to it, the newest first.
+#: Finished runs that had a window, the newest first.
 _MEASURED = f"""SELECT * FROM backlog_nights WHERE {_ON} AND "window" IS NOT NULL AND worked IS NOT NULL
     ORDER BY at DESC LIMIT {NIGHTS}"""  # noqa: S608  our own
 
 
 @dataclass(frozen=True)
 class PlannedWork:
-    """A run as its backlog sees it: of which inputs (a digest), and what its plan calls for (tool, object), with the seconds
-    that it expects that to take.
+    """A run as the backlog sees it: a digest of its inputs, and its planned work by (tool, object), with the expected seconds.
 
-    `window`: the seconds that it has, None where nothing ends it.
+    `window`: its length in seconds, None without an end.
     """
 
     target: str
@@ -50,8 +49,8 @@ class PlannedWork:
 
 @dataclass(frozen=True)
 class BacklogNight:
-    """How a run found the backlog and left it. `short`: (seconds that arose, seconds that were done) of each of the last
-    nights, where they show that the window is too small; else nothing."""
+    """The backlog before and after a run. `short`: (seconds of new work, seconds of work done) of each of the last nights if
+    they show that the window is too small; else empty."""
 
     before: BacklogSize
     after: BacklogSize
@@ -60,9 +59,9 @@ class BacklogNight:
 
 
 def begin(connection: Connection, run_id: str, facts: PlannedWork) -> None:
-    """Take out what is no longer needed, and write down how the run found the backlog, by what is expected of it now.
+    """Remove items that are no longer needed, and record the backlog before the run, by the present forecasts.
 
-    No longer needed is what a plan by the inputs of the run that left it does not call for: that one looked for it.
+    An item is no longer needed if a plan with the same inputs as the run that left it does not call for it.
     """
     forecasts = [
         {"target": facts.target, "agent": facts.agent, "tool": tool, "object": name, "seconds": seconds}
@@ -88,7 +87,7 @@ def begin(connection: Connection, run_id: str, facts: PlannedWork) -> None:
 
 
 def change(connection: Connection, run_id: str, facts: PlannedWork, shift: Shift) -> None:
-    """What a step of a run makes of the backlog, in the transaction of its outcome."""
+    """Apply a step's change of the backlog, in the transaction of its outcome."""
     which = {"target": facts.target, "agent": facts.agent}
     for tool, name in shift.gone:
         connection.execute(_GONE, {**which, "tool": tool, "object": name})
@@ -98,7 +97,7 @@ def change(connection: Connection, run_id: str, facts: PlannedWork, shift: Shift
 
 
 def size_of(items: Iterable[Record]) -> BacklogSize:
-    """How a backlog of these rows stands."""
+    """The size of a backlog of these rows."""
     rows = list(items)
     known = [row for row in rows if row.seconds is not None]
     return BacklogSize(
@@ -111,13 +110,13 @@ def size_of(items: Iterable[Record]) -> BacklogSize:
 
 
 class Backlog:
-    """What windows left undone in a store. Every method is one transaction."""
+    """The backlog in a store. Every method is one transaction."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def items(self, target: str, agent: str) -> tuple[Left, ...]:
-        """What an agent left undone on a target, the oldest first: with that its next plan begins."""
+        """What an agent left undone on a target, the oldest first; its next plan begins with it."""
         with self.store.read() as connection:
             return tuple(map(_left, _items(connection, target, agent)))
 
@@ -128,13 +127,12 @@ class Backlog:
         return self.store.all(sql, {"target": target, "agent": agent})
 
     def sizes(self) -> dict[str, BacklogSize]:
-        """How the backlog of each target stands that has one."""
+        """The size of the backlog of each target that has one."""
         rows = groupby(self.rows(), key=lambda row: str(row.target))
         return {name: size_of(some) for name, some in rows}
 
     def nights(self, since: str) -> dict[tuple[str, str], BacklogNight]:
-        """How the backlog of each target and agent stands that has one or had one since then, and how the first run since
-        then had found it; where none ran, as it stands."""
+        """The backlog of each target and agent that has or had one since then: before the first run since then, and now."""
         sql = "SELECT * FROM backlog_nights WHERE at > :since AND worked IS NOT NULL ORDER BY at"
         with self.store.read() as connection:
             stand = _by_agent(connection.all("SELECT * FROM backlog ORDER BY since, id"))
@@ -150,7 +148,7 @@ class Backlog:
         return found
 
     def drop(self, numbers: Collection[int], by: str, reason: str = "") -> list[Record]:
-        """Forget items; the rows as they were. Raises UnknownNameError, and forgets none, where one is not there."""
+        """Remove items; the rows as they were. Raises UnknownNameError, and removes none, where one does not exist."""
         wanted, values = marks(numbers)
         with self.store.write() as connection:
             known = connection.all("SELECT * FROM backlog ORDER BY id")
@@ -165,7 +163,7 @@ class Backlog:
         return rows
 
     def ended(self, run_id: str, worked: float, *, cut: bool) -> BacklogNight | None:
-        """Write down how a run left the backlog, and how it found it; None for a run that never looked at it.
+        """Record the backlog after a run, and return it with that before; None for a run without a record of it.
 
         `worked`: seconds of its steps together; `cut`: it left something undone.
         """
@@ -184,10 +182,10 @@ class Backlog:
 
 
 def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
-    """What arose and what was done in each of the last nights, the newest first, where the backlog grew through them all.
+    """New and finished work of each of the last nights, the newest first, if the backlog grew through them all; else empty.
 
-    Those count that began with a backlog and left one, without a night between that did not: the first night of all finds the
-    work of years, and says nothing of what arises.
+    Only consecutive nights count that began with a backlog and left one: the first night finds the work of years, which says
+    nothing about new work.
     """
     counted = []
     for night in nights:
@@ -197,7 +195,7 @@ def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
     if len(counted) < LEAST_NIGHTS:
         return ()
     grown = [night.seconds_after - night.seconds_before + night.needless for night in counted]
-    newest = counted[0]  # what is little beside the window says nothing of it
+    newest = counted[0]  # a backlog that is small compared with the window says nothing about it
     if sum(grown) <= GROWTH * counted[-1].seconds_before or newest.seconds_after <= GROWTH * newest.window:
         return ()
     return tuple((night.worked + more, night.worked) for night, more in zip(counted, grown, strict=True))
@@ -211,7 +209,7 @@ def _by_agent(rows: Iterable[Record]) -> defaultdict[tuple[str, str], list[Recor
 
 
 def _log(connection: Connection, run_id: str, short: Sequence[tuple[float, float]], window: float) -> None:
-    """Write down that a window is too small, once for a run."""
+    """Record that a window is too small, once per run."""
     known = "SELECT 1 FROM events WHERE run_id = :run AND type = 'window_too_small'"
     if connection.first(known, {"run": run_id}) is None:
         arose, done = (round(sum(column) / len(short), 3) for column in zip(*short, strict=True))

@@ -1,7 +1,7 @@
-"""Breakers: how connections to a target fared, over all processes. Where several in a row failed, none is tried for a while.
+"""Circuit breakers for connections to targets, shared by all processes: after several failures in a row none is tried a while.
 
-The decisions are pure (`Breaker`); `Breakers` writes them down. Who tries first when the time is over takes that try by moving
-the time on, in one transaction. If it is killed, nothing has to be undone: another may try when that time is over, too.
+The decisions are pure (`Breaker`); `Breakers` stores them. The first process to try after the rest moves the time of the next
+try on, in one transaction. If it is killed, nothing has to be undone: another process may try at that time.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from aishell.state import audit
 from aishell.state.connection import Connection, Record
 from aishell.state.store import Store
 
-#: So many connections in a row that nobody answered open a breaker.
+#: Failed connections in a row that open a breaker.
 MOST_FAILURES = 3
-#: How long none is tried then, before one is.
+#: How long no connection is tried after that.
 REST = timedelta(seconds=60)
-#: A failure that is older begins no row of them.
+#: Older failures do not count.
 FORGOTTEN = timedelta(hours=1)
-#: A try may take a little longer than its own limit of time.
+#: A try may take this much longer than its own time limit.
 SPARE = timedelta(seconds=20)
 
 CLOSED, HALF_OPEN, OPEN = "closed", "half_open", "open"
@@ -30,9 +30,9 @@ CLOSED, HALF_OPEN, OPEN = "closed", "half_open", "open"
 
 @dataclass(frozen=True)
 class Breaker:
-    """Connections to a target that failed in a row. `at`: of the last failure, or try.
+    """Connections to a target that failed in a row. `at`: the time of the last failure or try.
 
-    `next_at`: where it is open, when one may be tried; `trying`: one is.
+    `next_at`: when the next may be tried, if it is open; `trying`: one is being tried.
     """
 
     target: str
@@ -54,16 +54,16 @@ class Breaker:
         return self.opened_at is not None and not self._rested(now)
 
     def _rested(self, now: datetime) -> bool:
-        # A clock that was put back makes no rest longer: failures are never of the future.
+        # A clock that was set back does not prolong the rest: failures are never in the future.
         return self.next_at is None or self.next_at <= now or self.at > now
 
     def tried(self, now: datetime, limit: timedelta) -> Breaker:
-        """One connection is tried, which takes at most `limit`."""
+        """The breaker while one connection is tried, which takes at most `limit`."""
         return replace(self, trying=True, at=now, next_at=now + max(REST, limit + SPARE))
 
     def failed(self, now: datetime, reason: str) -> Breaker:
-        """One more that nobody answered."""
-        if self.opened_at is not None:  # of those that were begun before it opened, none prolongs the rest
+        """The breaker after one more failure."""
+        if self.opened_at is not None:  # connections that were begun before it opened do not prolong the rest
             return replace(self, trying=False, at=now, reason=reason, next_at=now + REST) if self.trying else self
         failures = self.failures + 1 if abs(now - self.at) <= FORGOTTEN else 1
         counted = replace(self, failures=failures, at=now, reason=reason)
@@ -71,7 +71,7 @@ class Breaker:
 
     @property
     def tried_after(self) -> str:
-        """When one may be tried, for people; empty where that is any time."""
+        """When the next connection may be tried, as text; empty where that is any time."""
         return at(self.next_at, seconds=True) if self.next_at is not None else ""
 
     @property
@@ -84,10 +84,10 @@ class Breaker:
 
 
 class Breakers:
-    """The breakers in a store: of targets. Those of other servers have a table and events of their own."""
+    """The breakers of targets in a store. Those of other servers have a table and events of their own."""
 
     table: ClassVar[str] = "breakers"
-    #: What the audit log calls whose breaker it is, the first failure, an opening and a closing.
+    #: Names in the audit log: the key of the target, and the events of a first failure, an opening and a closing.
     subject: ClassVar[str] = "target"
     unreachable: ClassVar[str] = "target_unreachable"
     opened: ClassVar[str] = "breaker_opened"
@@ -97,11 +97,11 @@ class Breakers:
         self.store = store
 
     def of(self, target: str, limit: float) -> Watch:
-        """What asks, and is told, when a connection to a target is made; `limit`: how long that may take, in seconds."""
+        """The breaker of a target for its connections; `limit`: how long a connection may take, in seconds."""
         return Watch(self, target, timedelta(seconds=limit))
 
     def find(self, target: str) -> Breaker | None:
-        """What is known of a target; None where its last connection was answered."""
+        """The breaker of a target; None where its last connection succeeded."""
         with self.store.read() as connection:
             return self._known(connection, target)
 

@@ -1,6 +1,6 @@
-"""`flock` on one host: released by the kernel whatever happens to the process.
+"""`flock` on one host, released by the kernel whatever happens to the process.
 
-Own code rather than the `filelock` package, because the file tells who holds it and that package truncates it.
+Not the `filelock` package, which truncates the file in which the holder is named.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class FileLock:
 
 
 def soon(path: Path, holder: str) -> FileLock | None:
-    """The lock, tried for two seconds: who looks whether it is held holds it for a moment. None where another process has it."""
+    """The lock, tried for two seconds, as checks hold it for a moment too. None where another process holds it."""
     for _ in range(40):
         with suppress(FileLockHeldError):
             return FileLock(path, holder)
@@ -74,7 +74,7 @@ def folder_of(state: Path) -> Path:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock now. It is looked at for a moment, shared with all who look; nothing is written."""
+    """Whether a process holds the lock now. Takes a shared lock for a moment and writes nothing."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

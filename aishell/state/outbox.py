@@ -1,8 +1,7 @@
 """The outbox: messages, decided once per rule and cause, delivered at least once. Every method is one transaction.
 
-Causes are events of the audit log, which stand in the transactions of what they tell: the log is looked through from where the
-last look ended, and what a look decides is committed with how far it came. Nothing is told twice by a rule, nothing is passed by,
-whoever is killed when (docs/decisions/0022-notifications.md).
+Causes are events of the audit log. The log is read from where the last look ended, and decisions are committed together with
+the position, so a rule, whatever is killed, neither notifies twice nor misses an event (docs/decisions/0022-notifications.md).
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from aishell.state.connection import Connection, Record, marks
 from aishell.state.store import Store
 
 MESSAGE, HEARTBEAT, DIGEST = "message", "heartbeat", "digest"
-#: Who delivers a message has it for so long; after that it is another's turn.
+#: How long a message is reserved for the process that delivers it.
 LEASE = timedelta(minutes=2)
-#: Between two tries: doubled with each, from the first to the last of these; then it is given up. What is older is not
-#: told of at all.
+#: The wait after the first try, which doubles up to the longest; and the age at which a message is given up, and at which
+#: events are no longer notified of.
 FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = timedelta(seconds=30), timedelta(hours=1), timedelta(days=3)
-#: So many events are judged in a transaction: no other writer waits longer.
+#: Events judged in one transaction, so that other writers do not wait long.
 _AT_A_TIME = 200
 _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
         r.agent, r.target, r.result, r.host,
@@ -42,7 +41,7 @@ _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
     FROM (SELECT *, CASE WHEN json_valid(data) THEN data ELSE 'null' END AS fields FROM events) AS e
         LEFT JOIN runs AS r ON r.id = e.run_id"""
 _NEW = f"{_HAPPENED} WHERE e.id > :after AND e.at > :oldest AND e.type IN ({{types}}) ORDER BY e.id LIMIT {_AT_A_TIME}"
-#: An approval that nobody has answered in time; as an event, for nothing happened that would be in the log.
+#: Expired approvals as events, since an expiry is not in the log until the run is resumed.
 _EXPIRED = """SELECT a.id, 'approval_expired' AS type, a.expires_at AS at,
         json_object('approval', a.id, 'step', a.step_id) AS data, a.run_id, a.step_index, r.agent, r.target, r.result, r.host,
         COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id IN (a.run_id,
@@ -56,7 +55,7 @@ _DUE = """SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= :now ORDE
 
 @dataclass(frozen=True)
 class Notification:
-    """What a rule tells its services, once of a cause. `subject`: after one about it, `every` has to pass before the next."""
+    """A message of a rule to its services, one per cause. `every`: the least time between two messages about a `subject`."""
 
     rule: str
     cause: str
@@ -71,9 +70,9 @@ class Notification:
 
 @dataclass(frozen=True)
 class IncidentState:
-    """How it stands with what opens an incident: one of a rule and a subject is open as long as it `holds`.
+    """The state of a rule's condition for a subject: an incident is open as long as it `holds`.
 
-    `about`: target, schedule and agent, where it has them. `body`: why it holds, or why no more.
+    `about`: target, schedule and agent, where it has them. `body`: why it holds, or no longer does.
     """
 
     rule: str
@@ -97,7 +96,7 @@ class Outbox:
         self.store = store
 
     def begin(self) -> None:
-        """Notify of what happens from now on, or of what happened since an earlier beginning."""
+        """Notify of events from now on, or since an earlier call."""
         if self.store.first("SELECT 1 FROM outbox_cursor") is not None:
             return
         with self.store.write() as connection:
@@ -105,14 +104,14 @@ class Outbox:
             connection.insert("outbox_cursor", cursor, known="ON CONFLICT (id) DO NOTHING")
 
     def stop(self) -> None:
-        """Without rules, what happens from now on is never notified."""
+        """Stop notifying: events from now on are never notified of."""
         if self.store.first("SELECT 1 FROM outbox_cursor") is None:
             return
         with self.store.write() as connection:
             connection.execute("DELETE FROM outbox_cursor")
 
     def decide(self, types: Collection[str], judge: Judge, at: datetime) -> int:
-        """Judge each event that was not looked at yet, and each approval that has expired since; how many messages that made."""
+        """Judge all new events and newly expired approvals; the number of messages made."""
         made, done = 0, False
         while not done:
             with self.store.write() as connection:
@@ -121,7 +120,7 @@ class Outbox:
         return made
 
     def _look(self, connection: Connection, types: Collection[str], judge: Judge, at: datetime) -> tuple[int, bool]:
-        """Judge the next events: how many messages that made, and whether nothing is left to be judged."""
+        """Judge the next events; the number of messages made, and whether none is left to judge."""
         cursor = connection.first("SELECT * FROM outbox_cursor")
         if cursor is None:
             return 0, True
@@ -148,9 +147,9 @@ class Outbox:
     def watch(
         self, states: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime
     ) -> int:
-        """Open and close incidents as it stands now; how many messages that made.
+        """Open and close incidents by their present states; the number of messages made.
 
-        `rules`: all there are; what others had opened is closed. `watched`: those whose every subject is among `states`.
+        `rules`: all rules; incidents of others are closed. `watched`: the rules whose subjects are all in `states`.
         """
         made, seen = 0, set[tuple[str, str]]()
         with self.store.write() as connection:
@@ -160,7 +159,7 @@ class Outbox:
             for open_ in connection.all("SELECT * FROM incidents WHERE closed_at IS NULL"):
                 gone = "the rule is no longer configured" if open_.rule not in rules else ""
                 if not gone and open_.rule in watched and (open_.rule, open_.subject) not in seen:
-                    gone = "the rule is no longer about it"
+                    gone = "the rule no longer applies to it"
                 if gone:
                     _close(connection, open_, gone, at)
         return made
@@ -193,9 +192,9 @@ class Outbox:
         return put(connection, replace(opened, every=one.every), at)
 
     def claim(self, held_back: Callable[[str], datetime | None], at: datetime, most: int) -> list[Record]:
-        """What is due, for the caller to deliver at once; nobody else gets it within LEASE.
+        """Messages that are due, for the caller to deliver at once, reserved for LEASE.
 
-        `held_back`: until when a severity is not to be told of.
+        `held_back`: until when messages of a severity wait, or None.
         """
         claimed = list[Record]()
         with self.store.write() as connection:
@@ -215,13 +214,13 @@ class Outbox:
         self._ended(number, {"status": "sent", "reason": None, "ended_at": now()}, "notification_sent")
 
     def untried(self, number: int, at: datetime) -> None:
-        """A message was not tried: it does not count as an attempt."""
+        """A message was not tried, which does not count as an attempt."""
         with self.store.write() as connection:
             sql = "UPDATE outbox SET attempts = attempts - 1, next_at = :at WHERE id = :id AND status = 'waiting'"
             connection.execute(sql, {"id": number, "at": timestamp(at)})
 
     def failed(self, number: int, reason: str, at: datetime, *, for_good: bool = False) -> None:
-        """A try failed: there is another one later, unless it is `for_good` or was decided long ago."""
+        """A try failed: it is repeated later, unless it failed `for_good` or the message is too old."""
         row = self.store.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
         if row is None:
             return
@@ -243,7 +242,7 @@ class Outbox:
                 )
 
     def prune(self, keep: int) -> None:
-        """Remove what was ended, but the newest `keep` of it."""
+        """Remove messages that were sent or given up, except the newest `keep`."""
         ended = "SELECT id FROM outbox WHERE status <> 'waiting' ORDER BY id DESC LIMIT -1 OFFSET :keep"
         if self.store.first(ended, {"keep": keep}) is None:
             return
@@ -251,7 +250,7 @@ class Outbox:
             connection.execute(f"DELETE FROM outbox WHERE id IN ({ended})", {"keep": keep})  # noqa: S608  our own
 
     def recent(self, *, limit: int, waiting: bool = False) -> list[Record]:
-        """What was decided, the newest first; `waiting`: what is not delivered."""
+        """Messages, the newest first; `waiting`: only those that are not yet delivered."""
         sql = "SELECT * FROM outbox WHERE NOT :waiting OR status = 'waiting' ORDER BY id DESC LIMIT :limit"
         return self.store.all(sql, {"waiting": waiting, "limit": limit})
 
@@ -266,12 +265,12 @@ class Outbox:
 
 
 def data_of(event: Record) -> dict[str, Any]:
-    """What an event tells."""
+    """The data of an event."""
     return audit.read(event.data)
 
 
 def result_of(event: Record) -> dict[str, Any] | None:
-    """The result of an event's run, as far as it has one."""
+    """The result of an event's run; None without one."""
     found: dict[str, Any] | None = json.loads(event.result) if event.result else None
     return found
 
@@ -281,7 +280,7 @@ def _about(one: IncidentState, cause: str, title: str, severity: str) -> Notific
 
 
 def put(connection: Connection, message: Notification, at: datetime) -> int:
-    """Put a message into the outbox, once for each service; whether anything is new."""
+    """Put a message into the outbox, once for each service; 1 if it is new, else 0."""
     if message.every is not None:
         after = timestamp(at - message.every)
         recent = """SELECT 1 FROM outbox WHERE kind = :kind AND rule = :rule AND subject = :subject AND decided_at > :after
@@ -313,7 +312,7 @@ def put(connection: Connection, message: Notification, at: datetime) -> int:
 
 
 def _was_notified(connection: Connection, incident: Record) -> bool:
-    """Whether anybody was told that an incident is open: else there is nothing to take back."""
+    """Whether a message about the open incident was made: only then is its end worth one."""
     sql = "SELECT 1 FROM outbox WHERE rule = :rule AND subject = :subject AND decided_at >= :opened LIMIT 1"
     place = {"rule": incident.rule, "subject": incident.subject, "opened": incident.opened_at}
     return connection.first(sql, place) is not None

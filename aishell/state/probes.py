@@ -1,4 +1,4 @@
-"""Looks at `state.db`: whether it takes a commit now, for `/ready`, and whether anybody has written to it, for the daemon."""
+"""Probes of `state.db`: whether it accepts a commit, for `/ready`, and whether it was written to, for the daemon."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from aishell.errors import StateError
 from aishell.state.connection import Connection, connect
 
-#: Seconds that other writers are waited for.
+#: How long to wait for other writers, seconds.
 PATIENCE = 1.0
 
 
 def beat(path: Path) -> None:
-    """Commit something durably. Raises StateError where that is not possible within PATIENCE.
+    """Commit durably. Raises StateError where that is not possible within PATIENCE.
 
-    The version of the store is written as it stands: a page goes to the log and is synced, and no table is needed for it.
+    The version of the store is rewritten unchanged: one page goes to the log and is synced, and no table is needed.
     """
     try:
         with closing(connect(path)) as connection:
@@ -29,7 +29,7 @@ def beat(path: Path) -> None:
 
 
 class Changes:
-    """Looks at a store through a connection of its own; a look costs some microseconds and reads no page of it."""
+    """Detects changes of a store through a connection of its own; a look takes microseconds and reads no page."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

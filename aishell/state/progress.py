@@ -1,4 +1,4 @@
-"""How far steps are that run, in a column of their own: written now and then, not audited, for who looks from elsewhere."""
+"""The progress of running steps, in a column of its own: written from time to time and not audited, for other processes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from aishell.models import StepStatus, now
 from aishell.state.connection import Record
 from aishell.state.store import Store
 
-#: Seconds between two times that it is written down.
+#: Seconds between two writes.
 EVERY = 2.0
-#: Seconds that have to be seen before the rest is foretold by them.
+#: Seconds of progress before the rest is estimated from it.
 SEEN = 5.0
-#: Not behind the end of the step, and not of a process that no longer drives the run.
+#: Not after the end of the step, nor by a process that no longer drives the run.
 _WRITE = f"""UPDATE steps SET progress = :progress WHERE run_id = :run AND step_index = :step
     AND status = '{StepStatus.STARTED}' AND EXISTS (SELECT 1 FROM runs WHERE id = :run AND owner = :owner)"""  # noqa: S608  ours
 
 
 @dataclass
 class _Count:
-    """A count that goes on: where it began, and how far it was last."""
+    """A running count: where it began, and its last value."""
 
     since: float
     first: float
@@ -35,7 +35,7 @@ class _Count:
 
 
 class Progress:
-    """How far the steps of one run are, as their process hears it, from whichever thread."""
+    """The progress of the steps of one run. Thread-safe."""
 
     def __init__(self, store: Store, run_id: str, owner: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._run, self._owner, self._clock = store, run_id, owner, clock
@@ -48,7 +48,7 @@ class Progress:
             self._counts.pop(index, None)
 
     def note(self, index: int, done: float, total: float, label: str) -> None:
-        """A step is so far; `total` 0 where that is not known. Written every EVERY seconds; what cannot be is left out."""
+        """Note the progress of a step; `total` 0: unknown. Written every EVERY seconds; a failed write is ignored."""
         at = self._clock()
         with self._guard:
             count = self._counts.get(index)
@@ -69,7 +69,7 @@ class Progress:
 
 
 def _left(count: _Count, at: float) -> float | None:
-    """Seconds until a count is through, if it goes on as it went since it began."""
+    """Seconds until a count is complete, at its average speed so far; None where that cannot be estimated."""
     went, gone = at - count.since, count.last - count.first
     if not count.total or gone <= 0 or went < SEEN:
         return None
@@ -77,9 +77,9 @@ def _left(count: _Count, at: float) -> float | None:
 
 
 def progress_of(step: Record) -> dict[str, Any] | None:
-    """`{done, total, percent, label, at, eta_seconds}` of a step that runs; None where nothing is known of it.
+    """`{done, total, percent, label, at, eta_seconds}` of a running step; None where its progress is not known.
 
-    `done` and `total` are in the unit of what runs: blocks, rows, bytes. `eta_seconds` is of the phase, where it has several.
+    `done` and `total` are in blocks, rows or bytes, by the tool. `eta_seconds` is that of the phase, where there are several.
     """
     if step.status != StepStatus.STARTED or not step.progress:
         return None

@@ -1,4 +1,4 @@
-"""The store kept small and whole: old runs, workflows and memories removed, the file checked, free pages given back."""
+"""Maintenance of the store: removes old runs, workflows and history, checks the file, and returns free pages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CONVERSATIONS = "DELETE FROM conversations WHERE used_at < :before"
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many rows went: runs, rows of the ledger, of the memory of objects, and of nights, runs of workflows, conversations."""
+    """The number of rows removed, by kind."""
 
     runs: int
     schedule_runs: int
@@ -62,9 +62,9 @@ class Pruned:
 
 
 def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
-    """Remove finished runs beyond the newest `keep` that are older, and what else is as old and of no use; events stay.
+    """Remove older finished runs beyond the newest `keep`, and other rows of that age that are of no use; events stay.
 
-    One transaction. A run that is in doubt, waits or goes on stays, whatever its age.
+    One transaction. A run that is in doubt, waits or is running stays, whatever its age.
     """
     before = timestamp(datetime.now(UTC) - timedelta(days=older_than_days))
     states, values = marks(ENDED)
@@ -97,9 +97,9 @@ class Maintained:
 
 
 def maintain(store: Store, *, compact: bool = False) -> Maintained:
-    """Check the store, write it anew where much of it is free (`compact`: in any case), and empty its write-ahead log.
+    """Check the store, rewrite it where much of it is free (`compact`: in any case), and empty its write-ahead log.
 
-    Raises StateError for a store that is damaged, of which nothing is changed then, and where there is no room to write it.
+    Raises StateError for a damaged store, which is left unchanged, and where there is no room to rewrite it.
     """
     problems = store.check()
     if problems:

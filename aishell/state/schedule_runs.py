@@ -19,11 +19,11 @@ from aishell.state.connection import Connection, Record, marks
 from aishell.state.runs import who
 from aishell.state.store import Store
 
-#: A row whose process was killed so often is tried no more.
+#: A row whose process was killed this often is not tried again.
 MOST_ATTEMPTS = 3
-#: What a person asked to be run at once is not run later than that.
+#: A run that a person requested begins within this time or not at all.
 ASKED = timedelta(hours=1)
-#: Why a row is put back whose run a daemon paused when it ended: the next one goes on with it.
+#: The reason of a row whose run a daemon paused when it stopped: the next daemon resumes it.
 SHUTDOWN = "paused by a shutdown"
 #: A request that came to nothing, of a step that waits all the same: refused, answered by nobody, or its answer not used in time.
 _OVER = """EXISTS (SELECT 1 FROM approvals AS a JOIN steps AS t ON t.run_id = a.run_id AND t.step_index = a.step_index
@@ -62,9 +62,9 @@ _CLAIM = f"""UPDATE schedule_runs AS s SET status = 'running', attempts = attemp
 
 @dataclass(frozen=True)
 class Entry:
-    """A nominal time and what becomes of it. `status`: due | missed | skipped.
+    """A nominal time and the decision on it. `status`: due | missed | skipped.
 
-    `until`: when its work has to be over, None for no limit. `times`: how many it stands for, the last of them `nominal`.
+    `until`: when its work has to end, None for no limit. `times`: the number of times that it stands for, `nominal` the last.
     """
 
     nominal: datetime
@@ -89,7 +89,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class ScheduleState:
-    """What the store knows of a schedule: up to when its times are decided, and its pause."""
+    """The stored state of a schedule: up to when its times are decided, and its pause."""
 
     settled: datetime
     pause: Pause | None = None
@@ -114,9 +114,9 @@ class ScheduleRuns:
         targets: Collection[str],
         local: Callable[[datetime], str],
     ) -> list[Record]:
-        """Decide the nominal times of a schedule that have come by `at`; the rows that were written.
+        """Decide the nominal times of a schedule up to `at`; the rows that were written.
 
-        Times count from the last one that was decided, or from now where the schedule is new or its `timing` another.
+        Times count from the last one decided, or from now if the schedule is new or its `timing` has changed.
         """
         with self.store.write() as connection:
             row = connection.first("SELECT * FROM schedules WHERE name = :name", {"name": name})
@@ -139,7 +139,7 @@ class ScheduleRuns:
         _log(connection, name, decision, timing=timing)
 
     def _take_back(self, connection: Connection, name: str, at: datetime) -> None:
-        """The clock was put back: what nothing has begun of the time that is to come again is forgotten."""
+        """The clock was set back: remove rows that have not begun and whose time is going to come again."""
         gone = connection.execute(
             """DELETE FROM schedule_runs WHERE schedule = :name AND nominal_at > :at AND run_id IS NULL AND asked_by IS NULL""",
             {"name": name, "at": timestamp(at)},
@@ -182,7 +182,7 @@ class ScheduleRuns:
             return [found.id for found in connection.all(there, {"name": name, "at": timestamp(at)})]
 
     def skip(self, name: str, nominal: datetime, local: str, reason: str) -> None:
-        """Leave a nominal time out that is still to come. Raises StateError where it has been decided."""
+        """Skip a future nominal time. Raises StateError where it is already decided."""
         why = f"skipped by {who()}{f': {reason}' if reason else ''}"
         row = {**_row(name, Entry(nominal, "skipped", why), local, asked_by=who()), "target": ""}
         with self.store.write() as connection:
@@ -195,7 +195,7 @@ class ScheduleRuns:
             _log(connection, name, "skipped", nominal=timestamp(nominal), reason=why, by=who())
 
     def left_out(self, name: str) -> set[datetime]:
-        """The nominal times that persons leave out of a schedule."""
+        """The nominal times of a schedule that people have skipped."""
         sql = "SELECT nominal_at FROM schedule_runs WHERE schedule = :name AND status = 'skipped' AND asked_by IS NOT NULL"
         return {datetime.fromisoformat(row.nominal_at) for row in self.store.all(sql, {"name": name})}
 
@@ -209,7 +209,7 @@ class ScheduleRuns:
             _log(connection, name, "paused", until=values["paused_until"], reason=reason, by=who())
 
     def resume(self, name: str) -> bool:
-        """Undo a pause; whether there was one. Times that came meanwhile are to be settled before."""
+        """Undo a pause; whether there was one. The caller settles the times that came meanwhile first."""
         with self.store.write() as connection:
             values = dict.fromkeys(("paused_at", "paused_until", "paused_by", "pause_reason"))
             there = connection.update("schedules", "name = :name AND paused_at IS NOT NULL", {"name": name}, values)
@@ -218,11 +218,11 @@ class ScheduleRuns:
         return bool(there)
 
     def known(self) -> dict[str, ScheduleState]:
-        """What the store knows of each schedule."""
+        """The stored state of each schedule, by name."""
         return {row.name: _known(row) for row in self.store.all("SELECT * FROM schedules")}
 
     def forget(self, configured: Collection[str]) -> None:
-        """Schedules that are configured no more: what is due of them is missed, and if one comes back it is new."""
+        """Remove schedules that are no longer configured; what is due is missed, and one that comes back counts as new."""
         wanted, values = marks(configured)
         gone = f"NOT IN ({wanted})" if configured else "IS NOT NULL"
         with self.store.write() as connection:
@@ -233,7 +233,7 @@ class ScheduleRuns:
             connection.execute(f"DELETE FROM schedules WHERE name {gone}", values)  # noqa: S608
 
     def expire(self, at: datetime) -> list[Record]:
-        """What was due and whose window has closed before its turn is missed, and what was asked for long ago; those rows."""
+        """Close due rows whose window has closed, and requested ones that are too old; those rows."""
         sql = """UPDATE schedule_runs SET ended_at = :now,
                 status = iif(EXISTS (SELECT 1 FROM runs AS r WHERE r.id = run_id), 'failed', 'missed'),
                 reason = iif(until <= :at, 'the window closed before it could begin', 'it could not begin in time')
@@ -247,17 +247,17 @@ class ScheduleRuns:
         return rows
 
     def open(self, at: datetime) -> list[Record]:
-        """The open rows, oldest first; running ones among them, also those whose process is alive."""
+        """The open rows, the oldest first, running ones included."""
         return self.store.all(_OPEN, {"now": timestamp(at)})
 
     def of_run(self, run_id: str) -> Record | None:
-        """The row whose run it is, or a stage of whose workflow; None where no schedule has begun it."""
+        """The row that began a run, or the workflow of which it is a stage; None where no schedule has."""
         sql = """SELECT * FROM schedule_runs AS s WHERE s.run_id = :run OR s.run_id IN (
             SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = :run)"""
         return self.store.first(sql, {"run": run_id})
 
     def behind(self, run_id: str) -> Record | None:
-        """The row that a run is of, or the run of the workflow that it is a stage of; the newest where it was asked for again."""
+        """The newest row of a run, or of the workflow run of which it is a stage."""
         sql = """SELECT * FROM schedule_runs
             WHERE run_id IN (:run, (SELECT parent_id FROM runs WHERE id = :run)) ORDER BY id DESC LIMIT 1"""
         return self.store.first(sql, {"run": run_id})
@@ -270,9 +270,9 @@ class ScheduleRuns:
         return row
 
     def claim(self, number: int, run_id: str, at: datetime, limit: int) -> Record | None:
-        """Make a row this process's, which holds its lock; None where it is no longer there to be run, or not yet.
+        """Claim a row for this process, which holds its lock; None where it cannot be run now.
 
-        The row has the id that its run is to have: whoever takes it over begins, or goes on with, that very run.
+        The row has the id of its run: a process that takes it over begins or resumes that same run.
         """
         values = {
             "id": number,
@@ -290,7 +290,7 @@ class ScheduleRuns:
         return row
 
     def expand(self, number: int, targets: Collection[str]) -> None:
-        """A row that is claimed was of a whole server: it makes one, due, for each target, and is done. All of it or nothing."""
+        """Replace a claimed row of a whole server by a due row for each target, and close it, atomically."""
         with self.store.write() as connection:
             row = connection.first("SELECT * FROM schedule_runs WHERE id = :id", {"id": number})
             if row is None or row.status != "running":
@@ -316,7 +316,7 @@ class ScheduleRuns:
         return {row.id for row in self.store.all(sql, values)}
 
     def shut_down(self, number: int) -> list[str]:
-        """Mark what is running as paused by a shutdown; the ids of its runs: of a workflow, those of the stages at work."""
+        """Mark a running row as paused by a shutdown; the ids of its run and of the running stages of its workflow."""
         sql = "UPDATE schedule_runs SET reason = :reason WHERE id = :id AND status = 'running' RETURNING run_id"
         with self.store.write() as connection:
             row = connection.first(sql, {"id": number, "reason": SHUTDOWN})
@@ -326,7 +326,7 @@ class ScheduleRuns:
             return [str(row.run_id), *(stage.run_id for stage in connection.all(at_work, {"run": row.run_id}))]
 
     def put_back(self, number: int, reason: str) -> None:
-        """What was claimed could not begin: its turn comes again, and this was no attempt."""
+        """Make a claimed row due again that could not begin, without counting an attempt."""
         sql = """UPDATE schedule_runs SET status = 'due', reason = :reason, attempts = attempts - 1, pid = NULL
             WHERE id = :id AND status = 'running' RETURNING *"""
         with self.store.write() as connection:
@@ -335,14 +335,14 @@ class ScheduleRuns:
                 _log(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
 
     def note(self, number: int, reason: str) -> bool:
-        """Record why a row does not begin or continue; whether that is new."""
+        """Record why a row does not begin or continue; whether the reason is new."""
         place = {"id": number}
         with self.store.write() as connection:
             where = "id = :id AND status IN ('due', 'waiting') AND reason <> :why"
             return bool(connection.update("schedule_runs", where, {**place, "why": reason}, {"reason": reason}))
 
     def stranded(self, at: datetime) -> list[Record]:
-        """What waits and whose window has closed, although its steps were approved: a person goes on with it, or nobody does."""
+        """Waiting rows with approved steps whose window has closed: only a person can resume them."""
         sql = f"""SELECT * FROM schedule_runs AS s WHERE status = 'waiting' AND until <= :now AND EXISTS (SELECT 1 FROM runs AS r
             WHERE (r.id = s.run_id OR r.id IN (SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id))
                 AND r.state = 'waiting_approval' AND {_USABLE})"""  # noqa: S608  our own
@@ -370,7 +370,7 @@ class ScheduleRuns:
 
 
 def _row(schedule: str, one: Entry, local: str, asked_by: str | None = None) -> dict[str, Any]:
-    """A row of the ledger for a nominal time, without its target; `asked_by`: the person who decided it."""
+    """A row of the ledger for a nominal time, without its target; `asked_by`: the person who requested or skipped it."""
     return {
         "schedule": schedule,
         "nominal_at": timestamp(one.nominal),

@@ -1,7 +1,7 @@
-"""Slots: so many processes at a time, counted over all that share a folder of locks.
+"""Slots: a limit on concurrent processes, counted over all that share a folder of locks.
 
-A slot is a lock on a file, handed on to the process that works: the kernel gives it back when that ends, however it does. A row
-of a table would have to be taken back for a process that was killed, by somebody who knows that it was.
+A slot is a lock on a file, inherited by the process that works: the kernel releases it when that ends, however it does. A row
+of a table would have to be cleaned up for a killed process.
 """
 
 from __future__ import annotations
@@ -71,6 +71,6 @@ class Slots:
 
 
 def give_back(slots: Collection[int]) -> None:
-    """Close slots: they are free, unless a process has them that was started with them."""
+    """Close slots: they are free unless a process that was started with them still has them."""
     for handle in slots:
         os.close(handle)

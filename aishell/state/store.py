@@ -1,4 +1,4 @@
-"""`state.db`: opened safely, written in short immediate transactions, one process after the other, checked before each step.
+"""`state.db`: opened safely, written in short immediate transactions by one process at a time, checked before each step.
 
 Measured (bench/bench_step_overhead.py): a FULL-synchronous commit costs 0.15-1 ms; nothing is skipped to get below that.
 """
@@ -26,7 +26,7 @@ from aishell.state.schema import VERSION, migrate
 from aishell.state.turns import turn
 from aishell.telemetry.logs import INFO, log_detail
 
-#: Seconds that a writer waits for its turn; then it does without, and SQLite's own wait begins.
+#: Seconds that a writer waits for its turn before it relies on SQLite's own wait.
 PATIENCE = 30.0
 
 
@@ -38,12 +38,12 @@ class Store:
         self._pool = Pool(lambda: connect(path))
         self._inode = _inode(path)
         self._writer = threading.RLock()
-        #: Hears of the events of the audit log, when they are committed and others may write again. It may not raise.
+        #: Called with the audit events of each commit, after it; must not raise.
         self.hears: Callable[[Sequence[AuditEvent]], None] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """Open or make the store at `path`, mode 0600, migrated to this version.
+        """Open or create the store at `path` with mode 0600, migrated to this version.
 
         Raises StateError with a remedy when the file is empty, corrupt, newer, not ours, or cannot be written.
         """
@@ -65,7 +65,7 @@ class Store:
 
     @classmethod
     def _make(cls, path: Path) -> None:
-        """Make a store under another name and put it in its place whole: a kill meanwhile leaves no half-made one there."""
+        """Create a store under another name and link it into place, so that a kill leaves no partial one."""
         unfinished = path.with_name(f".{path.name}.{new_id()[:12]}")
         _make_private(unfinished)
         store = cls(unfinished)
@@ -111,7 +111,7 @@ class Store:
             log_detail("state_migrated", level=INFO, file=str(self.path), version_before=version, version=VERSION)
 
     def _copy(self, copy: Path) -> None:
-        """By SQLite itself: what was committed last may still stand in the write-ahead log."""
+        """Copy the store through SQLite, since the last commits may still be in the write-ahead log."""
         copy.unlink(missing_ok=True)
         _make_private(copy)
         with self.read() as connection, contextlib.closing(sqlite3.connect(copy)) as target:
@@ -157,14 +157,14 @@ class Store:
             return connection.value(sql, values)
 
     def check(self) -> list[str]:
-        """What is wrong with the file, as SQLite finds it; nothing where it is whole."""
+        """The problems that SQLite finds in the file; empty where it is intact."""
         with self.read() as connection:
             found = [row[0] for row in connection.all("PRAGMA integrity_check(20)") if row[0] != "ok"]
             lost = connection.all("PRAGMA foreign_key_check")
         return [*found, *(f"a row of {row[0]} references a missing row of {row[2]}" for row in lost[:20])]
 
     def compact(self, *, vacuum: bool) -> int:
-        """Empty the write-ahead log, after the file was written anew (`vacuum`); the bytes of the file then.
+        """Rewrite the file (`vacuum`) and empty the write-ahead log; the size of the file after it, bytes.
 
         Other writers wait. Raises StateError where there is no room.
         """
@@ -176,7 +176,7 @@ class Store:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:
-        """What is not committed in it is rolled back. An error of SQLite is raised as StateError. Nothing is begun by `""`."""
+        """A transaction, rolled back unless committed; `begin`: "" for none. Raises StateError for an error of SQLite."""
         self._still_there()
         try:
             lent = self._pool.connect()
@@ -206,7 +206,7 @@ class Store:
 
 
 def _refuse_vanished(path: Path) -> None:
-    """Raises StateError where the store is gone and what was kept beside it is not: a new one would hide that."""
+    """Raises StateError where the store is missing but its anchor is not: a new store would hide that."""
     left = anchor.read(anchor.path_of(path))
     if left is not None and left.events:
         raise StateError(

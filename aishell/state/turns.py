@@ -1,8 +1,8 @@
-"""Turns at writing: processes that write to one store do so in the order in which they come, so that none waits for long.
+"""Turns: processes write to a store in the order in which they come, so that none waits for long.
 
-SQLite's own wait tries again after ever longer pauses, and whoever comes just then is before those who have waited longest: of
-eight writers one waited more than half a second for commits of milliseconds (bench/bench_state_writers.py). The kernel wakes
-who waits for a lock.
+SQLite's own wait retries after ever longer pauses, so that a newcomer can pass those who have waited longest: of eight
+writers one waited more than half a second for commits of milliseconds (bench/bench_state_writers.py). A waiter for a lock of
+the kernel is woken at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def path_of(store: Path) -> Path:
-    """The file whose lock is the turn; it is empty, and stays: who removed it would give others a turn beside one."""
+    """The file whose lock is the turn. It is empty and never removed, which would allow two turns at once."""
     return store.with_name(f"{store.name}-turn")
 
 

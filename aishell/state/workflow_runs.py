@@ -1,4 +1,4 @@
-"""Runs of workflows, and what became of each stage on each target. Every method is one transaction, its audit event included."""
+"""Runs of workflows, and the outcome of each stage on each target. Every method is one transaction with its audit event."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ class WorkflowRuns:
     def take_up(
         self, workflow_id: str, *, until: str | None, options: Mapping[str, Any] | None = None, again: bool = False
     ) -> None:
-        """A process drives a workflow from here on. `again`: what failed or was left out for that is tried once more.
+        """Resume a workflow. `again`: retry stages that failed, and those that were skipped because of them.
 
-        `options` are added to those that it began with.
+        `options`: added to those that it began with.
         """
         with self.store.write() as connection:
             place = {"id": workflow_id}
@@ -112,7 +112,7 @@ class WorkflowRuns:
         return self.store.all(sql, {"name": name, "limit": limit})
 
     def is_unchanged(self, row: Record) -> bool:
-        """Whether a workflow is still what it was created as, by the audit log."""
+        """Whether a workflow is unchanged since it was created, by the audit log."""
         sql = "SELECT data FROM events WHERE id = :event AND type = 'workflow_decided'"
         made = audit.read(self.store.value(sql, {"event": row.event}) or "")
         return made.get("workflow_id") == row.id and made.get("seal") == _seal(row)
@@ -123,7 +123,7 @@ class WorkflowRuns:
             return bool(row.event <= newest_seal(connection).through)
 
     def stages(self, workflow_id: str) -> list[Record]:
-        """What became of each stage on each target, in the order in which they were placed."""
+        """The rows of each stage on each target, in their original order."""
         return self.store.all("SELECT * FROM workflow_stages WHERE workflow_id = :id ORDER BY id", {"id": workflow_id})
 
     def stage(self, number: int) -> Record:
@@ -134,7 +134,7 @@ class WorkflowRuns:
         return row
 
     def output(self, workflow_id: str, stage: str, target: str) -> Mapping[str, Any] | None:
-        """What the run of a stage gave on a target; None where it gave nothing, or is pruned."""
+        """The output of a stage's run on a target; None where there is none, or the run was pruned."""
         sql = """SELECT r.result FROM workflow_stages AS s JOIN runs AS r ON r.id = s.run_id
             WHERE s.workflow_id = :id AND s.stage = :stage AND s.target = :target"""
         text = self.store.value(sql, {"id": workflow_id, "stage": stage, "target": target})
@@ -146,9 +146,9 @@ class WorkflowRuns:
         return None if found is None else float(found)
 
     def claim(self, number: int, run_id: str) -> Record | None:
-        """Make a row this process's, which holds its lock; None where there is nothing more to do.
+        """Claim a row for this process, which holds its lock; None where there is nothing more to do.
 
-        Its run is to have `run_id`: whoever takes the row over begins, or goes on with, that very run.
+        Its run gets the id `run_id`: a process that takes the row over begins or resumes that same run.
         """
         with self.store.write() as connection:
             row = connection.first(_CLAIM, {"id": number, "run": run_id, "pid": os.getpid(), "now": now()})
@@ -187,7 +187,7 @@ class WorkflowRuns:
 
 
 def _seal(row: Mapping[str, Any] | Record) -> str:
-    """What decides what a workflow does; the log has it from the beginning."""
+    """The digest of a workflow's name and definition, which is in the log from the beginning."""
     return digest([row["workflow"], row["definition"]])
 
 
