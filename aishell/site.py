@@ -265,7 +265,7 @@ class Site(SiteFiles):
         def recalled(tables: Collection[tuple[str, str]]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
             return recall(self.runs, self.notes, job.target.name, tables, about)
 
-        return Proposer(client, chosen.num_ctx, chosen.max_tokens, recalled, self.heard)
+        return Proposer(client, chosen.num_ctx, chosen.max_tokens, recalled, self.record_model_answer)
 
     def present(
         self,

@@ -299,7 +299,7 @@ class SiteFiles:
             )
         return found
 
-    def heard(self, prompt: Prompt, completion: Completion, problem: str | None) -> None:
+    def record_model_answer(self, prompt: Prompt, completion: Completion, problem: str | None) -> None:
         """Record in the audit log that a language model has answered. `problem`: why the answer was refused."""
         from aishell.llm.correcting import audited
         from aishell.state import audit

@@ -78,7 +78,7 @@ def answer(
     ).text
     try:
         sentence = None if show is None else partial(show, client.model)
-        told, completion = tell(client, "answer", _INSTRUCTIONS, text, site.heard, sentence)
+        told, completion = tell(client, "answer", _INSTRUCTIONS, text, site.record_model_answer, sentence)
     except ModelError as error:
         return Answer(kind, facts, note=f"The model {client.model} gave no answer that can be used ({error.message}).")
     return Answer(kind, facts, told, mark(completion), shown=show is not None)

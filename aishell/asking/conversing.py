@@ -88,7 +88,7 @@ def _written(
     rows = [_told(one) for one in older]
     facts = fitted(head, (Section("turns", rows),), chosen.num_ctx - MOST_TOKENS - 500).text
     try:
-        text, completion = tell(client, "compress", _COMPRESS, facts, site.heard)
+        text, completion = tell(client, "compress", _COMPRESS, facts, site.record_model_answer)
     except ModelError:
         return None, None  # the audit log has its answer and why it was refused
     finally:

@@ -99,7 +99,7 @@ def _with_model(site: Site, first: Request, known: Known, context: Context, clie
         told = f"Read by rules, which were sure of all of it; {client.model} may choose the steps."
         return Reading(first, known, told, LLM, reasons=("",) * len(first.orders))
     try:
-        read = read_by_model(first, known, client, chosen.num_ctx, site.heard, context)
+        read = read_by_model(first, known, client, chosen.num_ctx, site.record_model_answer, context)
     except ModelError as error:
         told = f"Read by rules: the model {client.model} gave no reading that can be used ({error.message})."
         return Reading(first, known, told, LLM, reasons=("",) * len(first.orders))

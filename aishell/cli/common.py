@@ -221,9 +221,9 @@ def notifying(site: SiteFiles, *, scheduled: bool = False) -> AbstractContextMan
 
     Raises SettingsError before the block if notifications are misconfigured.
     """
-    from aishell.notifying.telling import told_at_end
+    from aishell.notifying.telling import notified_at_end
 
-    return told_at_end(site, lambda text: say(printable(text), style="yellow", err=True), scheduled=scheduled)
+    return notified_at_end(site, lambda text: say(printable(text), style="yellow", err=True), scheduled=scheduled)
 
 
 def assigned(option: str, pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def hold(ctx: click.Context, /, target: str | None, reason: str | None, socket_:
         site = open_files(ctx)
         placed, new = control.place(site, who(), reason, target)
     if output == "json":
-        write_json(control.told(placed))
+        write_json(control.document(placed))
         return
     say(
         printable(

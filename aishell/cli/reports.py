@@ -110,7 +110,7 @@ def _explained(site: SiteFiles, report: Mapping[str, Any], form: str | None, out
     shown = None if form == JSON else Sentences.on_terminal(heading, style="magenta")
     show = None if shown is None else partial(shown, client.model)
     try:
-        text, completion = explained(client, report, chosen.num_ctx, site.heard, show)
+        text, completion = explained(client, report, chosen.num_ctx, site.record_model_answer, show)
     except ModelError as error:
         say(printable(f"no summary: {error.message}; the report itself is complete"), style="yellow", err=True)
         return None

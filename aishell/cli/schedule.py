@@ -131,7 +131,7 @@ def pause(ctx: click.Context, /, name: str, until: str | None, reason: str) -> N
     if end is not None and end <= datetime.now(UTC):
         raise UsageError(f"--until {until!r} is in the past", hint="write a future time")
     site.ledger.pause(name, one.timing.text, end, reason)
-    until = f"until {one.timing.told(end)}" if end else f"until `{command('schedule', 'resume', name)}`"
+    until = f"until {one.timing.display(end)}" if end else f"until `{command('schedule', 'resume', name)}`"
     say(f"{name} is paused {until}")
 
 
@@ -149,7 +149,7 @@ def resume(ctx: click.Context, /, name: str) -> None:
     if not site.ledger.resume(name):
         raise UsageError(f"the schedule {name} is not paused", hint=f"see `{command('schedule', 'list')}`")
     following = next(times(site, one, datetime.now(UTC)), None)
-    say(f"{name} is resumed{f', next at {one.timing.told(following)}' if following else ''}")
+    say(f"{name} is resumed{f', next at {one.timing.display(following)}' if following else ''}")
 
 
 @schedule.command(
@@ -171,11 +171,11 @@ def skip(ctx: click.Context, /, name: str, at: str | None, reason: str) -> None:
         raise UsageError(f"the schedule {name} has no future time", hint=f"see `{command('schedule', 'next')}`")
     if moment <= now or next(one.timing.after(moment - timedelta(microseconds=1))) != moment:
         raise UsageError(
-            f"{one.timing.told(moment)} is not a future time of the schedule {name}",
+            f"{one.timing.display(moment)} is not a future time of the schedule {name}",
             hint=f"see `{command('schedule', 'next', name)}`",
         )
     site.ledger.skip(name, moment, one.timing.local(moment), reason)
-    say(f"{name} will not run at {one.timing.told(moment)}")
+    say(f"{name} will not run at {one.timing.display(moment)}")
 
 
 @schedule.command(

@@ -1,1 +1,1 @@
-"""Who is told what: rules, the outbox in `state.db`, and its delivery (docs/decisions/0022-notifications.md)."""
+"""Notifications: rules, the outbox in `state.db`, and its delivery (docs/decisions/0022-notifications.md)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aishell.errors import UnknownNameError, UsageError
 
-#: What a metric is of: who has one value of it.
+#: What a metric describes.
 RUN, TARGET, SCHEDULE, SITE = "run", "target", "schedule", "site"
 SECONDS = "seconds"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -27,7 +27,7 @@ _EXAMPLE = "write e.g. execution_time > 30m; s, m, h and d are units of time"
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that conditions can name: of what (RUN, TARGET, SCHEDULE, SITE), and its unit."""
+    """A figure that conditions can name: what it describes (RUN, TARGET, SCHEDULE, SITE) and its unit."""
 
     of: str
     unit: str
@@ -56,7 +56,7 @@ METRICS: Mapping[str, Metric] = {
     "runs_missed": Metric(SCHEDULE, "nominal times"),
     "notification_waiting": Metric(SITE, SECONDS),
 }
-#: What an alert of an agent's file can name (an agent knows its own runs), and what it can do.
+#: Metrics and actions of alerts in an agent's file; an agent knows only its own runs.
 RUN_METRICS = tuple(name for name, metric in METRICS.items() if metric.of == RUN)
 ALERT_ACTIONS = ("notify_admin", "create_incident")
 
@@ -72,7 +72,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str, known: Collection[str] = METRICS) -> Condition:
-        """Raises UsageError for what is not of the form, names no metric of `known`, or gives a count in units of time."""
+        """Raises UsageError for an invalid form, a metric that is not in `known`, or a count with a unit of time."""
         found = _FORM.fullmatch(text)
         if found is None:
             raise UsageError(f"invalid condition {text[:80]!r}", hint=_EXAMPLE)
@@ -90,9 +90,9 @@ class Condition:
 
     @property
     def of(self) -> str:
-        """What it is about: RUN, TARGET, SCHEDULE or SITE."""
+        """What its metric describes: RUN, TARGET, SCHEDULE or SITE."""
         return METRICS[self.metric].of
 
     def holds(self, value: float | None) -> bool:
-        """Whether it is true of a value; never where there is none (None). Infinite: older than anything, e.g. never made."""
+        """Whether it holds for a value; False for None. Infinity means never made."""
         return value is not None and _OPERATORS[self.operator](value, self.number)

@@ -1,7 +1,7 @@
-"""The outbox delivered: each service by a process of its own, which is ended when it takes too long.
+"""Delivery of the outbox: one process per service, killed when it takes too long.
 
-In a process of its own a server that hangs holds nobody up for longer than PATIENCE, apprise stays out of the daemon, and what it
-logs, which can hold the URL, goes nowhere.
+Thus a server that hangs delays nothing for longer than PATIENCE, apprise stays out of the daemon, and its log, which may contain
+the URL, is discarded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aishell.notifying.rules import Service
 from aishell.notifying.sending import Delivery
 from aishell.trust import configured_secret
 
-#: Seconds that one service may take for all its messages, and so many messages at a time.
+#: Seconds that a service may take for its messages, and the maximum number of messages at a time.
 PATIENCE, MOST = 30.0, 20
 #: Processes at a time.
 _TOGETHER = 4
@@ -28,7 +28,7 @@ _COMMAND = (sys.executable, "-P", "-m", "aishell", "notify", "deliver")
 
 @dataclass(frozen=True)
 class Parcel:
-    """Messages for one URL; `url` is asked when its turn comes. `heartbeat`: it is called, and nothing is said."""
+    """Messages for one URL, which `url` returns when it is needed. `heartbeat`: the URL is only requested."""
 
     service: str
     url: Callable[[], str]
@@ -37,7 +37,7 @@ class Parcel:
 
 
 def url_of(service: Service) -> str:
-    """The URL of a service. Raises AishellError, which does not tell it."""
+    """The URL of a service. Raises AishellError, which does not contain it."""
     what = f"the service {service.name!r}"
     url = configured_secret(what, variable=service.url_env, file=service.url_file, what="the file of its URL")
     if url is not None:
@@ -46,7 +46,7 @@ def url_of(service: Service) -> str:
 
 
 def deliver(parcels: Iterable[Parcel], patience: float = PATIENCE) -> Iterator[Delivery]:
-    """Deliver parcels, several at a time; what became of each message that was tried."""
+    """Deliver parcels, several at a time; the outcome of each message that was tried."""
     waiting = list(parcels)
     while waiting:
         now, waiting = waiting[:_TOGETHER], waiting[_TOGETHER:]
@@ -59,7 +59,7 @@ def deliver(parcels: Iterable[Parcel], patience: float = PATIENCE) -> Iterator[D
 
 
 class _Courier(threading.Thread):
-    """Brings one parcel; `outcome` is what became of it."""
+    """Delivers one parcel; `outcome` has the result of each message tried."""
 
     def __init__(self, parcel: Parcel, patience: float) -> None:
         super().__init__(name=f"aishell-notify-{parcel.service}", daemon=True)
@@ -69,21 +69,21 @@ class _Courier(threading.Thread):
     def run(self) -> None:
         numbers = [int(message["number"]) for message in self.parcel.messages]
         try:
-            self.outcome = self._brought(self.parcel.url(), numbers)
+            self.outcome = self._deliver(self.parcel.url(), numbers)
         except AishellError as error:
             self.outcome = [Delivery(number, False, error.message) for number in numbers]
         except OSError as error:
-            reason = f"no process can be started: {error.strerror}"
+            reason = f"a process cannot be started: {error.strerror}"
             self.outcome = [Delivery(number, False, reason) for number in numbers]
 
-    def _brought(self, url: str, numbers: Sequence[int]) -> list[Delivery]:
+    def _deliver(self, url: str, numbers: Sequence[int]) -> list[Delivery]:
         job = {"url": url, "heartbeat": self.parcel.heartbeat, "messages": list(self.parcel.messages)}
         with subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches us alone
+            start_new_session=True,  # Ctrl-C interrupts only this process
         ) as process:
             try:
                 out, _ = process.communicate(json.dumps(job).encode(), timeout=self.patience)
@@ -92,6 +92,6 @@ class _Courier(threading.Thread):
                 process.kill()
                 out, _ = process.communicate()
                 ended = f"it took longer than {self.patience:g} s"
-        said = [Delivery.read(line) for line in out.splitlines(keepends=True) if line.endswith(b"\n")]
-        left = [number for number in numbers if number not in {one.number for one in said}]
-        return said + [Delivery(number, False, ended) for number in left[:1]]  # those behind it were not come to
+        tried = [Delivery.read(line) for line in out.splitlines(keepends=True) if line.endswith(b"\n")]
+        left = [number for number in numbers if number not in {one.number for one in tried}]
+        return tried + [Delivery(number, False, ended) for number in left[:1]]  # later ones were not tried

@@ -1,14 +1,14 @@
-"""What rules can name as `event:`, how severe each is, and what it is about. Pure."""
+"""The events that rules can name as `event:`, with their severity and the keys to choose them by. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: The least first.
+#: Lowest first.
 SEVERITIES = ("info", "warning", "critical")
 INFO, WARNING, CRITICAL = SEVERITIES
-#: By what a rule can choose among the events of a kind.
+#: The keys by which a rule can choose events of a kind.
 _RUN = frozenset({"target", "label", "schedule"})
 _SCHEDULE = frozenset({"schedule"})
 _TARGET = frozenset({"target", "label"})
@@ -16,13 +16,13 @@ _TARGET = frozenset({"target", "label"})
 
 @dataclass(frozen=True)
 class Event:
-    """A kind of event. `severity`: the most that it can have. `chosen_by`: the keys of a rule that it can be chosen by."""
+    """A kind of event. `severity`: its highest severity. `chosen_by`: the keys of a rule that can choose it."""
 
     severity: str
     chosen_by: frozenset[str]
 
 
-#: docs/glossary.md, "Events". What is not told of anywhere yet is not here.
+#: docs/glossary.md, "Events".
 EVENTS: Mapping[str, Event] = {
     "run_succeeded": Event(INFO, _RUN),
     "run_failed": Event(CRITICAL, _RUN),

@@ -1,4 +1,4 @@
-"""An event of the audit log as what rules are asked about, in words that a person can act upon without anything else. Pure."""
+"""Events of the audit log as input of notification rules, with self-contained messages. Pure."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from aishell.reporting.units import duration, printable
 from aishell.state.connection import Record
 from aishell.state.outbox import data_of, result_of
 
-#: Those that are of connections to a target, with how a title says it.
+#: Events on connections to a target -> their wording in a title.
 BREAKERS = {
     "target_unreachable": "cannot be reached",
     "breaker_opened": "is not connected to for a while",
     "breaker_closed": "answers again",
 }
-#: The types of the audit log that are looked at.
+#: The types of audit events that are read.
 TYPES = (
     "state_changed", "step_skipped", "approval_requested", "approval_expired", "schedule_decided", "audit_broken",
     "incident_opened", "incident_closed", "workflow_decided", "window_too_small", "hold_placed", "configuration_refused",
     "daemon_started", "daemon_stopped", *BREAKERS,
 )  # fmt: skip
-#: What a run that has ended came to, by the status of its result.
+#: Status of an ended run -> event.
 _ENDS = {"success": "run_succeeded", "partial": "run_partial", "rejected": "run_rejected", "failure": "run_failed"}
-#: Characters of a message that are sent; a server can say more.
+#: Maximum characters of a message that are sent.
 _LONGEST = 4000
 
 Labels = Callable[[str], Collection[str]]
@@ -40,28 +40,28 @@ Labels = Callable[[str], Collection[str]]
 
 @dataclass(frozen=True)
 class Happening:
-    """What happened, for rules. `events`: the names it goes by; `metrics`: of a run that has ended, else None."""
+    """What happened, for rules. `events`: its names; `metrics`: those of a run that has ended, else None."""
 
     events: tuple[str, ...]
     cause: str
     about: Facets
     title: str
     body: str
-    severity: str | None = None  # where it is not that of its kind
+    severity: str | None = None  # None: that of its kind
     metrics: Mapping[str, float | None] | None = None
 
     def severity_of(self, event: str) -> str:
         return self.severity or EVENTS[event].severity
 
-    def told(self, title: str, *lines: str, **others: Any) -> Happening:
-        """The same with a title, which goes into a header of a mail, and its lines without the empty ones."""
+    def described(self, title: str, *lines: str, **others: Any) -> Happening:
+        """A copy with a title, fit for a mail header, and a body of the lines that are not empty."""
         text = "\n".join(printable(part) for line in lines for part in line.splitlines() if part)
         body = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
         return replace(self, title=printable(title)[:200], body=body, **others)
 
 
 def read(event: Record, labels: Labels) -> Iterator[Happening]:
-    """What an event means for rules; nothing, mostly. `labels`: those of a target by its name."""
+    """The happenings of an event; mostly none. `labels`: target name -> its labels."""
 
     def facets(target: str | None, schedule: str = "", agent: str | None = "") -> Facets:
         return Facets(target or "", tuple(labels(target or "")), schedule, agent or "")
@@ -74,26 +74,26 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
         case "state_changed" if data.get("to") in (RunState.COMPLETED, RunState.FAILED):
             yield _ended(one, event, data)
         case "step_skipped" if data.get("status") == "in_doubt":
-            yield one.told(
+            yield one.described(
                 f"{about.target}: a step is in doubt",
                 f"A step of {_agent(event)} on {about.target} is in doubt: {data.get('error') or data.get('reason')}",
-                "Its end was not seen: look at the database, and say what became of it.",
+                "Its outcome is unknown: check the database, and settle the step.",
                 *_run(event),
                 events=("run_in_doubt",),
             )
         case "approval_requested" if event.approval == "pending":
-            yield one.told(
+            yield one.described(
                 f"{about.target}: a step needs approval",
-                f"A step of {_agent(event)} on {about.target} waits for a person.",
-                *_asked(event),
-                f"See it with `{command('approvals', 'show', data.get('approval'))}`, answer it with approve or reject.",
+                f"A step of {_agent(event)} on {about.target} is waiting for a person.",
+                *_approval_lines(event),
+                f"See it with `{command('approvals', 'show', data.get('approval'))}`; answer with approve or reject.",
                 *_run(event),
             )
         case "approval_expired":
-            yield one.told(
+            yield one.described(
                 f"{about.target}: an approval expired",
-                f"Nobody answered the approval {data.get('approval')} of the step {data.get('step')} on {about.target}.",
-                "It is rejected, and the next run asks again. The daemon and `run-due` end the runs of schedules by themselves;"
+                f"No one answered the approval {data.get('approval')} of the step {data.get('step')} on {about.target}.",
+                "The step is rejected; the next run asks again. The daemon and `run-due` end the runs of schedules by themselves;"
                 f" `{command('runs', 'resume', event.run_id[:8])}` ends this one now.",
                 *_run(event),
                 cause=f"approval {event.id} expired",
@@ -103,7 +103,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
         case "schedule_decided" if data.get("decision") in ("missed", "failed"):
             name, missed = str(data.get("schedule")), data.get("decision") == "missed"
             place, what = f" on {target}" if target else "", "was missed" if missed else "failed"
-            yield one.told(
+            yield one.described(
                 f"{name}{place}: {'missed' if missed else 'could not run'}",
                 f"The time {data.get('nominal')} of the schedule {name}{place} {what}: {data.get('reason')}",
                 f"See `{command('schedule', 'history', name)}`.",
@@ -112,7 +112,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             )
         case "window_too_small":
             arose, done = (duration(float(data.get(name) or 0)) for name in ("arose", "done"))
-            yield one.told(
+            yield one.described(
                 f"{about.target}: the window is too small",
                 f"The window of {_agent(event)} on {about.target} is too small for the work that arises.",
                 f"Over the last {data.get('nights')} nights about {arose} of work came up per night, and {done} was done.",
@@ -121,35 +121,35 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
             )
         case "hold_placed":
             lifts = command("release", *(on(target) if target else ()))
-            yield one.told(
+            yield one.described(
                 f"{target or 'every target'} is on hold",
                 f"{data.get('by')} has stopped {target or 'every target'}: {data.get('reason')}",
-                f"No step begins there until `{lifts}`.",
+                f"No new step starts there until `{lifts}`.",
                 about=facets(target),
             )
         case "configuration_refused":
-            yield one.told(
-                "the changed configuration is refused",
-                f"The one before stays in force: {data.get('message')}",
+            yield one.described(
+                "the changed configuration is invalid",
+                f"The previous one stays in force: {data.get('message')}",
                 _hint(data),
             )
         case "daemon_started":
             schedules = len(data.get("schedules") or ())
-            yield one.told(
+            yield one.described(
                 "the daemon has started", f"Process {data.get('pid')} on {data.get('host')}, {schedules} schedule(s)."
             )
         case "daemon_stopped":
             running = len(data.get("running") or ())
-            yield one.told(
+            yield one.described(
                 "the daemon was stopped",
                 f"By {data.get('reason')}. No schedule runs until `{command('schedule', 'start')}`.",
                 f"{running} run(s) continue without it." if running else "",
             )
         case "audit_broken":
             found = f"The audit log is damaged: {data.get('found')}"
-            yield one.told("the audit log is damaged", found, f"See `{command('audit', 'verify')}`.")
+            yield one.described("the audit log is damaged", found, f"See `{command('audit', 'verify')}`.")
         case "target_unreachable" | "breaker_opened" | "breaker_closed":
-            yield one.told(
+            yield one.described(
                 f"{target} {BREAKERS[event.type]}",
                 _connection(event.type, data),
                 f"`{command('targets', 'test', target)}` tries a connection now.",
@@ -158,7 +158,7 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
         case "incident_opened" | "incident_closed":
             opened, title = event.type == "incident_opened", data.get("title")
             severe = opened and data.get("severity") in SEVERITIES
-            yield one.told(
+            yield one.described(
                 f"incident: {title}" if opened else f"incident over: {title}",
                 str(title) if opened else f"It is over: {data.get('reason') or title}",
                 f"rule: {data.get('rule')}",
@@ -168,22 +168,22 @@ def read(event: Record, labels: Labels) -> Iterator[Happening]:
 
 
 def _stage_failed(one: Happening, event: Record, data: Mapping[str, Any], about: Facets) -> Happening:
-    """A stage whose run did not begin, was killed, or took too long: no run tells of it."""
+    """A stage whose run did not start, was killed, or timed out: no event of a run reports it."""
     stage = data.get("stage")
-    return one.told(
+    return one.described(
         f"{about.target}: {stage}: failure",
         f"The stage {stage} of the workflow {data.get('workflow')} failed on {about.target}: {data.get('reason')}",
         f"schedule: {event.schedule}" if event.schedule else "",
         f"more: {command('workflows', 'show', str(data.get('workflow_id'))[:8])}",
         events=("run_failed", *(("backup_failed",) if about.agent == "backup" else ())),
         about=about,
-        # Rules of an agent's file, such as `errors_encountered > 0`, are to hear of it too.
+        # For rules of an agent's file, such as `errors_encountered > 0`.
         metrics={**dict.fromkeys(RUN_METRICS), "errors_encountered": 1},
     )
 
 
 def figures(metrics: Mapping[str, float | None], names: Collection[str]) -> list[str]:
-    """Figures of a run, a line each."""
+    """Figures of a run, one line each."""
     known = ((name, metrics.get(name)) for name in names)
     return [f"{name}: {worded(name, value)}" for name, value in known if value is not None]
 
@@ -191,23 +191,23 @@ def figures(metrics: Mapping[str, float | None], names: Collection[str]) -> list
 def worded(metric: str, value: float | None) -> str:
     """A value of a metric with its unit."""
     if value is None:
-        return "not known"
+        return "unknown"
     if value == float("inf"):
-        return "there is none"
+        return "none"
     return duration(value) if METRICS[metric].unit == SECONDS else f"{value:,.0f} {METRICS[metric].unit}"
 
 
 def _ended(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
     result = result_of(event) or {}
     status = str(result.get("status", data.get("reason")))
-    if data["to"] == RunState.FAILED and status != "rejected":  # what a hook kept from running can be gone on with
+    if data["to"] == RunState.FAILED and status != "rejected":  # a run stopped by a hook can be resumed
         status = "failure"
     error = result.get("error") or {}
     failed = [done for done in result.get("actions_taken") or () if done.get("status") == "failed"]
     lost = event.agent == "backup" and (status == "failure" or (status == "partial" and (failed or error)))
     events = [_ENDS.get(status), "backup_failed" if lost else None]
     metrics = _metrics(result, failed, status)
-    return one.told(
+    return one.described(
         f"{event.target}: {_agent(event)}: {status}",
         f"{_agent(event)} on {event.target} ended: {status}.",
         f"error: {error.get('message') or data.get('reason')}" if status == "failure" or error else "",
@@ -221,11 +221,11 @@ def _ended(one: Happening, event: Record, data: Mapping[str, Any]) -> Happening:
 
 
 def _metrics(result: Mapping[str, Any], failed: Collection[Any], status: str) -> dict[str, float | None]:
-    """The metrics of a run: what its agent does not count is not known."""
+    """The metrics of a run; None for those that its agent does not count."""
     output = result.get("output_data") or {}
     known = {name: output.get(name) for name in RUN_METRICS}
     known["execution_time"] = result.get("execution_time")
-    # A run that could not go on has failed, also where no step of it has.
+    # A run can fail without a failed step.
     known["errors_encountered"] = len(failed) or int(status == "failure")
     known["steps_deferred"] = len(output.get("deferred") or ())
     return {name: value if isinstance(value, (int, float)) else None for name, value in known.items()}
@@ -236,10 +236,10 @@ def _connection(kind: str, data: Mapping[str, Any]) -> str:
     if kind == "target_unreachable":
         return f"A connection to {target} failed: {reason}"
     if kind == "breaker_closed":
-        return f"The server of {target} has answered, or a person has closed the breaker: {reason}."
+        return f"The server of {target} answered, or a person closed the breaker: {reason}."
     return (
         f"{data.get('failures')} connections to {target} in a row failed, the last with: {reason}\n"
-        "None is tried for a minute, then one; nothing runs on it until one is answered."
+        "None is tried for a minute, then one; nothing runs on the target until a connection succeeds."
     )
 
 
@@ -251,17 +251,17 @@ def _agent(event: Record) -> str:
     return str(event.agent or "a run").replace("_", " ")
 
 
-def _asked(event: Record) -> Iterator[str]:
-    """What waits: the tool, on what, how much was measured, and until when it can be answered."""
+def _approval_lines(event: Record) -> Iterator[str]:
+    """The tool of a pending step, its objects and figures, and when the approval expires."""
     request = json.loads(event.request)
     yield f"tool: {request.get('tool')} ({request.get('risk')} risk)"
     yield from (f"on: {text}" for text in step_requests.objects(request))
     yield from (f"measured: {text}" for text in step_requests.figures(request))
-    yield f"to be answered until {at(str(event.answer_by))}"
+    yield f"answer by {at(str(event.answer_by))}"
 
 
 def _run(event: Record) -> Iterator[str]:
-    """Where to read on."""
+    """Where to find more about the run."""
     yield f"run {str(event.run_id)[:8]} on host {event.host}, {at(str(event.at))}"
     if event.schedule:
         yield f"schedule: {event.schedule}"

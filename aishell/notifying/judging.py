@@ -1,4 +1,4 @@
-"""Rules asked about what happened, and about how things stand. Pure: what they say is written down by who asks."""
+"""Evaluation of rules on events and on metrics. Pure: the caller records the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aishell.state.outbox import HEARTBEAT, IncidentState, Notification, data_of
 
 @dataclass(frozen=True)
 class Judge:
-    """The rules of a site, and what is configured. `heartbeats`: the schedules that tell of each success."""
+    """The rules of a site, and what is configured. `heartbeats`: the schedules that report each success."""
 
     notifications: Notifications
     targets: Mapping[str, Collection[str]] = field(default_factory=dict)  # name -> labels
@@ -23,18 +23,18 @@ class Judge:
     heartbeats: Collection[str] = ()
 
     def happened(self, event: Record) -> Iterator[Notification | IncidentState]:
-        """What every rule says of an event of the audit log."""
+        """The notifications and incidents of an audit event, by every rule."""
         yield from self._heartbeat(event)
         labels: Labels = lambda target: self.targets.get(target, ())  # noqa: E731
         for happening in read(event, labels):
             for rule in self.notifications.rules:
                 if rule.when is None:
-                    yield from _told(rule, happening)
+                    yield from _notifications(rule, happening)
                 elif rule.when.of == RUN and happening.metrics is not None and rule.chooses(happening.about):
                     yield from _measured(rule, happening)
 
     def _heartbeat(self, event: Record) -> Iterator[Notification]:
-        """A success of a schedule: once, when the last target of a nominal time has ended well."""
+        """A schedule's success: once, when the last target of a nominal time has succeeded."""
         if event.type != "schedule_decided" or not event.all_well:
             return
         data = data_of(event)
@@ -45,19 +45,19 @@ class Judge:
 
     @property
     def watching(self) -> list[NotificationRule]:
-        """The rules about how things stand, whatever happens."""
+        """The rules on metrics that are not of runs; they are evaluated without events."""
         return [rule for rule in self.notifications.rules if rule.when is not None and rule.when.of != RUN]
 
-    def standing(
+    def incident_states(
         self, rule: NotificationRule, values: Mapping[str, float], absent: float | None
     ) -> Iterator[IncidentState]:
-        """How it stands with a rule of `watching`; `values` of its metric, `absent` where there is none."""
+        """The state of each subject of a rule of `watching`, by the `values` of its metric; `absent` if one has none."""
         assert rule.when is not None  # noqa: S101  it is one of `watching`
         for subject, about in self._subjects(rule):
             value = values.get(subject, absent)
             holds = rule.when.holds(value)
-            told = f"{rule.when.metric}{f' of {subject}' if subject else ''}: {worded(rule.when.metric, value)}"
-            body = f"{told}\ncondition: {rule.when.text}\nrule: {rule.name}\n{_more(rule.when.metric)}"
+            figure = f"{rule.when.metric}{f' of {subject}' if subject else ''}: {worded(rule.when.metric, value)}"
+            body = f"{figure}\ncondition: {rule.when.text}\nrule: {rule.name}\n{_more(rule.when.metric)}"
             title = f"{f'{subject}: ' if subject else ''}{rule.when.text}"
             yield IncidentState(rule.name, subject, holds, rule.own_severity, title, body, rule.to, rule.every, about)
 
@@ -75,7 +75,7 @@ class Judge:
             yield "", {}
 
 
-def _told(rule: NotificationRule, happening: Happening) -> Iterator[Notification]:
+def _notifications(rule: NotificationRule, happening: Happening) -> Iterator[Notification]:
     for event in happening.events:
         severity = happening.severity_of(event)
         if rule.wants(event, severity, happening.about):
@@ -85,25 +85,25 @@ def _told(rule: NotificationRule, happening: Happening) -> Iterator[Notification
             yield Notification(
                 rule.name, happening.cause, subject, rule.to, severity, happening.title, body, rule.every
             )
-            return  # one message, by whatever names it goes
+            return  # one message, even if several of its events match
 
 
 def _measured(rule: NotificationRule, happening: Happening) -> Iterator[Notification | IncidentState]:
-    """A condition on runs: told of each run where it holds, or an incident until a run where it does not."""
-    assert rule.when is not None  # noqa: S101  the caller looked
+    """A condition on runs: a notification for each run where it holds, or an incident until a run where it does not."""
+    assert rule.when is not None  # noqa: S101  checked by the caller
     assert happening.metrics is not None  # noqa: S101
     metric, about = rule.when.metric, happening.about
     value = happening.metrics[metric]
     holds = rule.when.holds(value)
     title = f"{about.target}: {about.agent}: {rule.when.text}"
-    told = [
+    lines = [
         f"{metric}: {worded(metric, value)}",
         f"condition: {rule.when.text}",
         *figures(happening.metrics, rule.figures),
         happening.body,
         f"rule: {rule.name}",
     ]
-    body = "\n".join(dict.fromkeys("\n".join(told).splitlines()))  # what a run tells of itself may be among its figures
+    body = "\n".join(dict.fromkeys("\n".join(lines).splitlines()))  # a figure may also be in the body
     if rule.incident:
         facets = {"target": about.target, "schedule": about.schedule, "agent": about.agent}
         yield IncidentState(rule.name, about.target, holds, rule.own_severity, title, body, rule.to, rule.every, facets)
@@ -113,7 +113,7 @@ def _measured(rule: NotificationRule, happening: Happening) -> Iterator[Notifica
 
 
 def _more(metric: str) -> str:
-    """Where to look further."""
+    """The command that shows more about a metric."""
     looks = {
         command("backups", "list"): ("last_backup_age", "last_verified_backup_age"),
         command("targets", "health"): ("health_score",),

@@ -1,4 +1,4 @@
-"""`config/notifications.yaml` as values: services, and the rules that say who is told of what."""
+"""`config/notifications.yaml` as values: services, and the rules that decide who is notified of what."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from aishell.settings.validation import Known, wrong
 from aishell.settings.yamlfile import Document
 
 FILE = "notifications.yaml"
-#: Sent later than this, a digest says so.
+#: A digest sent later than this is marked as late.
 LATE = timedelta(minutes=15)
 _UTC = ZoneInfo("UTC")
-#: The keys of a rule that choose among what happens.
+#: The keys of a rule that choose events by what they concern.
 CHOOSING = ("target", "label", "schedule")
-#: By which of them a condition on a metric of a kind can be chosen.
+#: What a metric describes -> the keys that can choose a condition on it.
 _CHOSEN_BY = {RUN: CHOOSING, TARGET: ("target", "label"), SCHEDULE: ("schedule",), SITE: ()}
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where the URL of a service is found: it is a secret, and stands in no file of the site. Exactly one of the three is set."""
+    """Where the URL of a service, a secret, is found outside of the site's files. Exactly one of the three is set."""
 
     name: str
     url_env: str | None = None
@@ -48,7 +48,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Facets:
-    """What something is about, as far as rules choose by it; empty where it is about none."""
+    """What an event or metric concerns; rules choose by it."""
 
     target: str = ""
     labels: Collection[str] = ()
@@ -58,10 +58,10 @@ class Facets:
 
 @dataclass(frozen=True)
 class NotificationRule:
-    """Whom to tell, and of what: of `events`, or when a condition holds. `severity`: of events the least, of a condition its own.
+    """Whom to notify of which `events` or condition. `severity`: the least severity of events, or that of the condition.
 
-    `agent`: of its runs alone. `incident`: a condition on runs opens an incident, which the next run where it does not hold
-    closes; a condition on anything else than runs always does.
+    `agent`: only its runs. `incident`: a condition on runs opens an incident, which the next run where it does not hold
+    closes; other conditions always do.
     """
 
     name: str
@@ -75,10 +75,10 @@ class NotificationRule:
     every: timedelta | None = None
     agent: str | None = None
     incident: bool = False
-    figures: tuple[str, ...] = ()  # metrics of a run that go along in its messages
+    figures: tuple[str, ...] = ()  # metrics of a run to include in messages
 
     def chooses(self, about: Facets) -> bool:
-        """Whether it is about what this is about."""
+        """Whether its globs match."""
         return (
             self.agent in (None, about.agent)
             and any(fnmatchcase(name, self.target) for name in (about.target, server_of(about.target)))
@@ -87,12 +87,12 @@ class NotificationRule:
         )
 
     def wants(self, event: str, severity: str, about: Facets) -> bool:
-        """Whether it tells of an event."""
+        """Whether it notifies of an event."""
         return event in self.events and reaches(severity, self.severity) and self.chooses(about)
 
     @property
     def own_severity(self) -> str:
-        """How severe its condition is."""
+        """The severity of its condition."""
         return self.severity or WARNING
 
 
@@ -106,20 +106,19 @@ class NightlyDigest:
     zone: ZoneInfo
 
     def due(self, now: datetime) -> tuple[date, datetime]:
-        """The newest day whose digest has come, and when it was due.
+        """The latest day whose digest is due, and when it became due.
 
-        Each day has one instant, whatever its clocks do: the first of two where the time is repeated, the end of the gap where
-        it is left out.
+        Each day has one instant: the first of two if the time of day is repeated, the end of the gap if it is skipped.
         """
-        today = now.astimezone(self.zone).date() + timedelta(days=1)  # a day that is left out ends with the next
+        today = now.astimezone(self.zone).date() + timedelta(days=1)  # a skipped day ends with the next
         for day in (today - number * timedelta(days=1) for number in count()):
             moment = instant(datetime.combine(day, self.at), self.zone)
             if moment <= now:
                 return day, moment
         raise AssertionError("days go back without an end")
 
-    def told(self, day: date, due: datetime, now: datetime) -> str:
-        """Which day it is of, for its heading: `2026-11-23`, and what it is too late by."""
+    def heading(self, day: date, due: datetime, now: datetime) -> str:
+        """Its day, `2026-11-23`, with both times if it is late."""
         if now - due <= LATE:
             return f"{day}"
         return f"{day}, late: due at {at(due.astimezone(self.zone))}, made at {at(now.astimezone(self.zone))}"
@@ -127,7 +126,7 @@ class NightlyDigest:
 
 @dataclass(frozen=True)
 class Notifications:
-    """Services by name, rules (those of the file, and the alerts of the agents' files), and who gets the digest of a night."""
+    """Services by name, rules (of the file, and alerts of agents' files), and the nightly digest."""
 
     services: Mapping[str, Service] = field(default_factory=dict)
     rules: tuple[NotificationRule, ...] = ()
@@ -138,7 +137,7 @@ class Notifications:
 
     @property
     def trials(self) -> tuple[NotificationRule, ...]:
-        """What can be tried out: the rules, and the digest."""
+        """What can be tested: the rules and the digest."""
         return (*self.rules, *([NotificationRule("digest", self.digest.to)] if self.digest is not None else []))
 
     def named(self, name: str) -> NotificationRule:
@@ -149,23 +148,23 @@ class Notifications:
         return found[name]
 
     def held_back(self, severity: str, moment: datetime) -> datetime | None:
-        """When the quiet hours end that keep a message of this severity from being sent now; None where none do."""
+        """The end of the quiet hours that delay a message of this severity; None if it can be sent now."""
         if self.quiet_hours is None or severity == CRITICAL:
             return None
         return self.quiet_hours.end(moment, self.zone)
 
 
 def load_notifications(config: Path, known: Known) -> Notifications:
-    """Services and rules of a config folder, the alerts of its agents' files among them.
+    """Services and rules of a config folder, including the alerts of its agents' files.
 
-    `known`: the targets, labels and schedules there are. Raises SettingsError, with file and line, for what is wrong.
+    `known`: targets, labels and schedules. Raises SettingsError, with file and line.
     """
     path = str(config / FILE)
     document = read(config / FILE, path) or Document(path, {})
     data = checked(document, NOTIFICATIONS, known)
     services = {str(name): _service(document, str(name), one) for name, one in (data.get("services") or {}).items()}
     if services and find_spec("apprise") is None:
-        message = "notifications are sent by apprise, which is not installed"
+        message = "notifications need apprise, which is not installed"
         raise wrong(document, "services", message=message, hint="pip install 'aishell[notifications]'")
     rules = [_rule(document, number, one, services) for number, one in enumerate(data.get("rules") or ())]
     window = None
@@ -182,8 +181,8 @@ def load_notifications(config: Path, known: Known) -> Notifications:
 def _service(document: Document, name: str, data: Mapping[str, Any] | None) -> Service:
     given = {key: value for key, value in (data or {}).items() if value is not None}
     if len(given) != 1:
-        wrongly = "names several places of its URL" if given else "does not say where its URL is"
-        message = f"the service {name!r} {wrongly}"
+        problem = "names its URL in several places" if given else "does not name its URL"
+        message = f"the service {name!r} {problem}"
         later = sorted(given, key=lambda key: document.line("services", name, key))[1:2]
         hint = "write one of url_env, url_file and url_command"
         raise wrong(document, "services", name, *later, message=message, hint=hint)
@@ -202,7 +201,7 @@ def _check_services(
     """Raises SettingsError where `to` names anything but a service."""
     for place, name in enumerate(names):
         if "://" in name:  # a URL holds a secret, which no message shows
-            message, hint = "`to` holds a URL", "name a service, which says where its URL is"
+            message, hint = "`to` holds a URL", "name a service of `services`"
             raise wrong(document, *at, "to", place, message=message, hint=hint)
         if name not in services:
             near = UnknownNameError("service", name, services)
@@ -216,7 +215,7 @@ def _rule(document: Document, number: int, data: Mapping[str, Any], services: Co
     if len(given) != 1:
         message = f"the rule {data['name']!r} has {'both `event` and' if given else 'neither `event` nor'} `when`"
         later = sorted(given, key=lambda key: document.line(*at, key))[1:]
-        raise wrong(document, *at, *later, message=message, hint="write one of them: it says of what it tells")
+        raise wrong(document, *at, *later, message=message, hint="write one of them")
     events = data.get("event") or ()
     events = (events,) if isinstance(events, str) else tuple(events)
     condition = None
@@ -236,13 +235,13 @@ def _rule(document: Document, number: int, data: Mapping[str, Any], services: Co
 def _check_choice(
     document: Document, at: tuple[object, ...], data: Mapping[str, Any], events: tuple[str, ...], when: Condition | None
 ) -> None:
-    """Raises SettingsError for a rule that would never tell anything: its events have nothing to be chosen by so."""
+    """Raises SettingsError for a key by which the rule's events or metric cannot be chosen."""
     about = {name: EVENTS[name].chosen_by for name in events} if when is None else {when.metric: _CHOSEN_BY[when.of]}
     chosen = [key for key in CHOOSING if data.get(key) is not None]
     for key, name in ((key, name) for key in chosen for name in about if key not in about[name]):
         fits = " or ".join(one for one in CHOOSING if one in about[name])
         hint = f"choose it by {fits}" if fits else f"leave {key} out"
-        raise wrong(document, *at, key, message=f"`{name}` has no {key} to be chosen by", hint=hint)
+        raise wrong(document, *at, key, message=f"`{name}` cannot be chosen by {key}", hint=hint)
     _check_severity(document, at, data, events)
 
 
@@ -258,7 +257,7 @@ def _check_severity(
 
 
 def _of_agents(config: Path, services: Collection[str]) -> Iterator[NotificationRule]:
-    """The alerts of the agents' files as rules; who is told is the service ADMIN, where there is one."""
+    """The alerts of the agents' files as rules; they notify the service ADMIN, if there is one."""
     for path in sorted((config / "agents").glob("*.yaml")):
         agent = path.stem
         monitoring = configured(config, load_agent(agent)).monitoring

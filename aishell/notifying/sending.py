@@ -1,7 +1,7 @@
-"""What a process of its own does that delivers messages to one URL: through apprise, or, for a heartbeat, by a GET.
+"""Delivers messages to one URL, in a process of its own: through apprise, or by a GET for a heartbeat.
 
-A URL holds a secret: it comes by standard input and goes nowhere else. Why a message could not be delivered stands only in
-apprise's log; what is told of that has no part of the URL in it but the host.
+The URL is a secret: it is read from standard input and passed on to nothing else. The reason of a failure is only in
+apprise's log; before it is reported, all parts of the URL but the host are removed.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from aishell.notifying.events import CRITICAL, INFO
 
 #: Seconds that a connection, and each answer, may take.
 PATIENCE = 5.0
-#: Formats of a report, and the types of their files.
+#: Formats of a report, and their media types.
 TEXT, MARKDOWN, HTML = "text", "markdown", "html"
 _TYPES = {TEXT: "text/plain", MARKDOWN: "text/markdown", HTML: "text/html"}
-#: Characters of a report that a chat is sent; the rest is counted.
+#: Maximum characters of a report sent to a chat.
 LONGEST = 4000
-#: Parts of a URL that are shorter than this are no secrets, but parts of other words.
+#: Shorter parts of a URL are not treated as secrets: they would match parts of other words.
 _SHORTEST = 4
-#: Parts of a URL: what stands between these.
+#: Separators of the parts of a URL.
 _BETWEEN = re.compile(r"[:/@?&=#;,]+")
-_NOT_READ = "the URL of the service is none that apprise reads"
+_NOT_READ = "apprise cannot read the URL of the service"
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of a message. `reason`: why it was not sent."""
+    """The outcome of a message. `reason`: why it was not sent."""
 
     number: int
     sent: bool
     reason: str = ""
 
     def text(self) -> str:
-        """As a line, which `read` reads."""
+        """As a line for `read`."""
         return json.dumps([self.number, self.sent, self.reason])
 
     @classmethod
@@ -51,10 +51,10 @@ class Delivery:
 
 
 def send(job: dict[str, Any]) -> Iterator[Delivery]:
-    """Deliver messages, one after the other.
+    """Deliver messages in order.
 
-    `job`: {url, heartbeat, messages: [{number, severity, title, body}]}; with `page`, `format` and `name` in it a message is a
-    report, of which `body` is the gist.
+    `job`: {url, heartbeat, messages: [{number, severity, title, body}]}; with `page`, `format` and `name`, a message is a
+    report, and `body` its gist.
     """
     deliver = _heartbeat if job["heartbeat"] else _Service(job["url"])
     for message in job["messages"]:
@@ -63,7 +63,7 @@ def send(job: dict[str, Any]) -> Iterator[Delivery]:
 
 
 def without_secrets(text: str, url: str) -> str:
-    """A text that has no part of a URL in it any more, whichever way it was encoded, but its scheme and host."""
+    """A text without the parts of a URL, in any encoding, except its scheme and host."""
     scheme, _, rest = url.partition("://")
     user, _, place = re.split(r"[/?#]", rest)[0].rpartition("@")
     host, password = place.partition(":")[0], user.partition(":")[2]
@@ -79,7 +79,7 @@ def without_secrets(text: str, url: str) -> str:
 
 @dataclass(frozen=True)
 class Takes:
-    """What a service takes: characters of a message, None for as many as there are; files; Markdown."""
+    """What a service accepts: maximum characters (None: unlimited), files, Markdown."""
 
     most: int | None = None
     files: bool = False
@@ -88,7 +88,7 @@ class Takes:
 
 @dataclass(frozen=True)
 class Letter:
-    """A message as a service takes it. `attached`: name, content and type of a file."""
+    """A message in the form that a service accepts. `attached`: name, content and type of a file."""
 
     body: str
     format: str = TEXT
@@ -96,23 +96,23 @@ class Letter:
 
 
 def shaped(message: dict[str, Any], title: str, takes: Takes) -> Letter:
-    """A message in the form that fits a service; what does not fit is counted.
+    """A message in the form that a service accepts, cut to fit.
 
-    A report that is read as it stands goes whole where it is not too long for a chat, else as its gist, with the whole as a file.
+    A text or Markdown report is sent whole if it is short enough for a chat, else as its gist with the report as a file.
     """
-    room = None if takes.most is None else max(1, takes.most - len(title))  # some count the title in
+    room = None if takes.most is None else max(1, takes.most - len(title))  # some services count the title
     if "page" not in message:
         return Letter(cut(message["body"], room))
     form, page = message["format"], message["page"]
-    asked = MARKDOWN if form == MARKDOWN and takes.markdown else TEXT
+    body_format = MARKDOWN if form == MARKDOWN and takes.markdown else TEXT
     if form != HTML and (room is None or len(page) <= min(room, LONGEST)):
-        return Letter(page, asked)
+        return Letter(page, body_format)
     attached = (message["name"], page, _TYPES[form]) if takes.files else None
-    return Letter(cut(message["body"], None if room is None else min(room, LONGEST)), asked, attached)
+    return Letter(cut(message["body"], None if room is None else min(room, LONGEST)), body_format, attached)
 
 
 def cut(text: str, most: int | None) -> str:
-    """The first lines of a text that fit into so many characters, and how many more there are."""
+    """The first lines of a text that fit into `most` characters, and the number of lines left out."""
     if most is None or len(text) <= most:
         return text
     lines = text.splitlines()
@@ -125,7 +125,7 @@ def cut(text: str, most: int | None) -> str:
 
 
 def _takes(service: Any) -> Takes:
-    """As the plugin of apprise says of itself. A mail is as long as it is."""
+    """What apprise's plugin accepts. A mail has no limit."""
     from apprise.plugins.email import NotifyEmail
 
     formats = service.notify_format if isinstance(service.notify_format, tuple) else (service.notify_format,)
@@ -144,7 +144,7 @@ def _attached(file: tuple[str, str, str]) -> Any:
 
 
 class _Service:
-    """One service of apprise."""
+    """A service of apprise."""
 
     def __init__(self, url: str) -> None:
         import apprise
@@ -162,23 +162,23 @@ class _Service:
             self._takes = _takes(self._service)
 
     def __call__(self, url: str, message: dict[str, Any]) -> str | None:
-        """Deliver one; why that was not possible."""
+        """Deliver one message; None, or why it failed."""
         if self._service is None:
             return _NOT_READ
         self._log.lines.clear()
         kind = self._kinds.get(message["severity"], self._otherwise)
-        title = " ".join(message["title"].split())  # of a mail it is a header
+        title = " ".join(message["title"].split())  # in a mail it is a header
         letter = shaped(message, title, self._takes)
         attached = _attached(letter.attached) if letter.attached else None
         if self._service.notify(
             body=letter.body, title=title, notify_type=kind, body_format=letter.format, attach=attached
         ):
             return None
-        return "; ".join(dict.fromkeys(self._log.lines)) or "apprise says no more than that it failed"
+        return "; ".join(dict.fromkeys(self._log.lines)) or "apprise reported a failure without a reason"
 
 
 class _Warnings(logging.Handler):
-    """Keeps what a log says went wrong."""
+    """Keeps the warnings of a log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -189,7 +189,7 @@ class _Warnings(logging.Handler):
 
 
 def _heartbeat(url: str, message: dict[str, Any]) -> str | None:
-    """Call a URL; why that was not possible."""
+    """Request a URL; None, or why that failed."""
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "aishell"})  # noqa: S310  http and https alone, at load
         with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310

@@ -169,7 +169,7 @@ def overlooked(
         entries = settle(one, seen.settled, until - one.grace, seen.pause)
         passed = [entry for entry in entries if entry.status != "skipped"]
         if passed:
-            times, first = sum(entry.times for entry in passed), one.timing.told(passed[0].nominal)
+            times, first = sum(entry.times for entry in passed), one.timing.display(passed[0].nominal)
             text = f"schedule {one.name} is not checked for due times; {times} time(s) have passed since {first}"
             yield Need("missed", "", text, passed[-1].nominal.isoformat(), run_due)
 

@@ -19,7 +19,7 @@ AHEAD = 10_000
 
 def pause_text(pause: Pause, timing: Timing) -> str:
     """Who paused a schedule, until when in the schedule's zone, and why."""
-    end = f" until {timing.told(pause.until)}" if pause.until is not None else ""
+    end = f" until {timing.display(pause.until)}" if pause.until is not None else ""
     return f"paused by {pause.by}{end}{f': {pause.reason}' if pause.reason else ''}"
 
 
@@ -36,7 +36,7 @@ def settle(schedule: Schedule, since: datetime, now: datetime, pause: Pause | No
     entries = list(_entries(schedule, recent, now, pause))
     if count > len(recent):
         times = count - len(recent) + 1
-        reason = f"{times} times since {schedule.timing.told(first)}: nothing looked for them"
+        reason = f"{times} times since {schedule.timing.display(first)}: nothing looked for them"
         entries[0] = Entry(entries[0].nominal, "missed", reason, times=times)
     return entries
 
@@ -96,4 +96,4 @@ def _newest(schedule: Schedule, moment: datetime, now: datetime, pause: Pause | 
 
 
 def _unseen(schedule: Schedule, now: datetime) -> str:
-    return f"nothing looked for it until {schedule.timing.told(now)}"
+    return f"nothing looked for it until {schedule.timing.display(now)}"

@@ -217,7 +217,7 @@ class Timing:
         """What clocks of the zone show then, with the offset."""
         return moment.astimezone(self.zone).isoformat(timespec="seconds")
 
-    def told(self, moment: datetime) -> str:
+    def display(self, moment: datetime) -> str:
         """The same for people."""
         return nominal(self.local(moment))
 

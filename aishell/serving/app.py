@@ -76,11 +76,11 @@ def application(daemon: Daemon, token: Callable[[], str | None]) -> Starlette:
     def hold(request: Request, person: Person, said: dict[str, Any]) -> Any:
         person.require_known()
         placed, new = control.place(daemon.site, person.text, str(said.get("reason") or ""), said.get("target"))
-        return {**control.told(placed), "new": new}
+        return {**control.document(placed), "new": new}
 
     def release(request: Request, person: Person, said: dict[str, Any]) -> Any:
         person.require_known()
-        return control.told(control.release(daemon.site, person.text, said.get("target")))
+        return control.document(control.release(daemon.site, person.text, said.get("target")))
 
     return Starlette(
         routes=[

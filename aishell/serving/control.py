@@ -28,17 +28,17 @@ def runs(site: SiteFiles, *, limit: int, target: str | None = None, states: Iter
 
 def held(site: SiteFiles) -> list[dict[str, Any]]:
     """The holds in force, the one on every target (`target` None) first."""
-    return [told(one) for one in site.held()]
+    return [document(one) for one in site.held()]
 
 
-def told(hold: Hold) -> dict[str, Any]:
-    """A hold."""
+def document(hold: Hold) -> dict[str, Any]:
+    """A hold as JSON."""
     return {"target": hold.target or None, "since": hold.at, "by": hold.by, "reason": hold.reason}
 
 
-def read(document: Mapping[str, Any]) -> Hold:
-    """A hold from its document."""
-    return Hold(document["target"] or EVERYWHERE, document["reason"], document["by"], document["since"])
+def read(data: Mapping[str, Any]) -> Hold:
+    """A hold from its JSON."""
+    return Hold(data["target"] or EVERYWHERE, data["reason"], data["by"], data["since"])
 
 
 def place(site: SiteFiles, by: str, reason: str, target: str | None = None) -> tuple[Hold, bool]:

@@ -56,7 +56,7 @@ def test_a_message_says_what_waits(site: Aishell):
     body = message(site)
     ((tool,),) = site.rows("SELECT request ->> 'tool' FROM approvals")
     assert f"tool: {tool} (" in body
-    assert "to be answered until " in body
+    assert "answer by " in body
 
 
 def test_in_a_pause_it_waits_and_goes_on_after_it(site: Aishell):
@@ -110,7 +110,7 @@ def test_the_deadline_is_the_end_of_the_window_where_that_is_earlier(site: Aishe
     (listed,) = site("approvals", "list", "--output", "json").expect(0).json
     assert (listed["until"], listed["expires_at"] > end) == (end[:19], True)
     shown = site("approvals", "show", listed["id"]).expect(0).out
-    assert f"to be answered until {at(end)}" in shown
+    assert f"answer by {at(end)}" in shown
     assert "of the schedule nightly, whose window closes at" in shown
     assert "on shop (production): " in shown
     assert f"until {at(end)}" in message(site)

@@ -55,12 +55,12 @@ def test_the_time_of_day_is_kept_through_clock_changes() -> None:
 def test_one_that_is_late_says_of_which_day_it_is() -> None:
     one = digest(time(7), "Europe/Berlin")
     day, due = date(2026, 11, 22), datetime(2026, 11, 22, 6, tzinfo=UTC)
-    assert one.told(day, due, due + timedelta(minutes=5)) == "2026-11-22"
+    assert one.heading(day, due, due + timedelta(minutes=5)) == "2026-11-22"
     assert (
-        one.told(day, due, due + timedelta(hours=3))
+        one.heading(day, due, due + timedelta(hours=3))
         == "2026-11-22, late: due at 2026-11-22 07:00+01:00, made at 2026-11-22 10:00+01:00"
     )
-    late = one.told(day, due, due + timedelta(hours=20))
+    late = one.heading(day, due, due + timedelta(hours=20))
     assert late == "2026-11-22, late: due at 2026-11-22 07:00+01:00, made at 2026-11-23 03:00+01:00"
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from aishell.errors import DatabaseError
 from aishell.models import Task
-from aishell.notifying.telling import Deliveries, tell, told_at_end
+from aishell.notifying.telling import Deliveries, notified_at_end, tell
 from aishell.site import Site
 from aishell.state.outbox import LEASE
 
@@ -56,7 +56,7 @@ class Place:
 
     def run(self, kind: str = "quick") -> str:
         """A run, told of at its end; its status."""
-        with self.open() as site, told_at_end(site, lambda text: None):
+        with self.open() as site, notified_at_end(site, lambda text: None):
             return site.run(Task("maintenance", "shop", {"maintenance_type": kind}), yes=True).status
 
     def fail(self) -> str:
@@ -197,13 +197,13 @@ def test_what_persons_and_daemons_do_is_told(place: Place):
     assert [row[:3] for row in told] == [
         ("held", "warning", "shop is on hold"),
         ("daemon", "info", "the daemon has started"),
-        ("daemon", "critical", "the changed configuration is refused"),
+        ("daemon", "critical", "the changed configuration is invalid"),
         ("daemon", "warning", "the daemon was stopped"),
     ]
     bodies = [row[3] for row in told]
     assert bodies[0].startswith("ann@db1 has stopped shop: index damage\n")
     assert "release --target shop" in bodies[0]
-    assert bodies[2].startswith("The one before stays in force: schedules.yaml:3: no cron\nhint: write five fields")
+    assert bodies[2].startswith("The previous one stays in force: schedules.yaml:3: no cron\nhint: write five fields")
     assert "2 run(s) continue without it." in bodies[3]
 
 
@@ -344,7 +344,7 @@ def test_a_backup_that_grows_old_opens_an_incident_which_a_new_one_closes(place:
     assert [(rule, title) for rule, _, title in place.told()] == [
         ("proven", "shop: last_verified_backup_age > 26h"), ("any", "shop: last_backup_age > 26h"),
     ]  # fmt: skip
-    assert "there is none" in place.rows("SELECT body FROM outbox")[0][0]
+    assert ": none" in place.rows("SELECT body FROM outbox")[0][0]
     backup(place, NOW, rung="written")
     backup(place, NOW + timedelta(seconds=1), problem="damaged")
     place.look(NOW + timedelta(hours=1))
@@ -432,7 +432,7 @@ def test_an_approval_that_waits_and_one_that_expires_are_told_of(place: Place, a
         shop.executemany("INSERT INTO t VALUES (?)", [(number,) for number in range(2000)])
         shop.commit()
     place.write("policy", "rules:\n  - {tool: '*statistics*', decision: confirm}\n")
-    with place.open() as site, told_at_end(site, lambda text: None):
+    with place.open() as site, notified_at_end(site, lambda text: None):
         result = site.run(Task("maintenance", "shop", {"maintenance_type": "quick"}))
     assert result.status == "waiting_approval"
     assert [rule for rule, _, _ in place.told()] == ["asked"]
