@@ -166,7 +166,7 @@ def test_a_foreign_key_that_was_made_since_stops_the_deletion(aishell, family, t
 
     monkeypatch.setattr(Deleting, "_begin", referred_to)
     result = in_process(aishell, db, table)
-    assert "is referred to otherwise than when this was planned" in str(result.error)
+    assert "is referenced by other foreign keys than when this was planned" in str(result.error)
     assert result.output_data["rows_deleted"] == 0
 
 

@@ -94,7 +94,7 @@ def test_the_last_range_stays_however_old(mariadb_engine, last):
 def test_rows_without_a_date_keep_the_first_range(mariadb_engine):
     ranged(mariadb_engine)
     mariadb_engine.samples.do("ALTER TABLE log MODIFY at datetime NULL", "INSERT INTO log VALUES (5, NULL)")
-    assert reasons(mariadb_engine)["p1"] == "rows without a date are kept in it"
+    assert reasons(mariadb_engine)["p1"] == "it contains the rows without a date"
     assert drop(mariadb_engine).output["partitions_dropped"] == 1
     assert partitions(mariadb_engine) == ["p1", "p3", "p4"]
 
@@ -128,14 +128,14 @@ def test_other_rules_do_not_tell_the_age(mariadb_engine, rule):
 def test_a_trigger_that_would_miss_rows_keeps_all_ranges(mariadb_engine):
     ranged(mariadb_engine)
     mariadb_engine.samples.do("CREATE TRIGGER tell AFTER DELETE ON log FOR EACH ROW SET @gone = OLD.id")
-    assert reasons(mariadb_engine)["p1"] == "the trigger tell would not see its rows go"
+    assert reasons(mariadb_engine)["p1"] == "the trigger tell would not fire for its rows"
 
 
 def test_a_range_that_holds_a_newer_row_than_it_should_is_not_dropped(mariadb_engine):
     ranged(mariadb_engine)
     result = resumed(mariadb_engine, to_drop(mariadb_engine), cutoff="2026-05-31 00:00:00")
     assert [one.status for one in result.objects] == ["ok", "deferred"]
-    assert "it holds a row of 2026-05-31 00:00:00" in result.objects[1].reason
+    assert "it contains a row of 2026-05-31 00:00:00" in result.objects[1].reason
     assert partitions(mariadb_engine) == ["p2", "p3", "p4"]
 
 

@@ -102,7 +102,7 @@ def test_exactly_the_old_partitions_go(pg_engine, tool):
 def test_a_bound_past_the_cut_off_by_a_microsecond_keeps_the_partition(pg_engine, tool):
     monthly(pg_engine)
     params = {"cutoff": "2026-06-30 23:59:59.999999+00"}
-    assert reasons(pg_engine, **params)["log_06"] == "what it can hold is not all before the cut-off"
+    assert reasons(pg_engine, **params)["log_06"] == "it can contain rows that are not before the cut-off"
     assert drop(pg_engine, tool, **params).output["partitions_dropped"] == 3
     assert attached(pg_engine) == whole("log_06", *NEW)
 
@@ -194,11 +194,11 @@ def test_where_old_rows_can_be_beside_whole_partitions(pg_engine):
 
 
 OBSTACLES = {
-    "the foreign key detail_id_at_fkey of detail refers to it": (
+    "the foreign key detail_id_at_fkey of detail references it": (
         "ALTER TABLE log ADD PRIMARY KEY (id, at)",
         "CREATE TABLE detail (id bigint, at timestamptz, FOREIGN KEY (id, at) REFERENCES log ON DELETE CASCADE)",
     ),
-    "the trigger tell would not see its rows go": (
+    "the trigger tell would not fire for its rows": (
         "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN OLD; END$$",
         "CREATE TRIGGER tell AFTER DELETE ON log FOR EACH ROW EXECUTE FUNCTION tell()",
     ),
@@ -335,7 +335,7 @@ def test_it_goes_on_from_where_an_interruption_left_it(pg_engine, tool, done):
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"), [("'2026-07-01 00:00+00'", "it holds a row of 2026-07-01"), ("NULL", "rows without a date")]
+    ("row", "reason"), [("'2026-07-01 00:00+00'", "it contains a row of 2026-07-01"), ("NULL", "rows without a date")]
 )
 def test_a_table_that_got_new_rows_since_its_detach_is_not_dropped(pg_engine, row, reason):
     monthly(pg_engine)
@@ -369,7 +369,7 @@ def test_a_drop_that_finds_no_lock_is_a_failure_with_what_is_left_to_do(pg_engin
     with reading(pg_engine, "log_03"):
         result = resumed(pg_engine, found)
     assert (result.status, result.reason) == (
-        "failed", "drop what was detached: canceling statement due to lock timeout",
+        "failed", "drop the detached partition: canceling statement due to lock timeout",
     )  # fmt: skip
     assert resumed(pg_engine, found).status == "done"
 

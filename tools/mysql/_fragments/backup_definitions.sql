@@ -1,6 +1,6 @@
--- Blocks that make a view, routine, trigger or event again from the server's own text, in the session's own database.
+-- Blocks that create a view, routine, trigger or event again from the server's own text, in the session's database.
 
--- view_queries: the queries of all views, in which each name stands with its database's
+-- view_queries: the queries of all views, in which each name is qualified with its database
 SELECT v.TABLE_NAME AS name, v.VIEW_DEFINITION AS query
   FROM information_schema.VIEWS AS v
  WHERE v.TABLE_SCHEMA = DATABASE() AND CAST(v.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
@@ -14,20 +14,20 @@ ALTER FUNCTION {name} SQL SECURITY DEFINER
 -- show_view: one view
 SHOW CREATE VIEW {name}
 
--- mode: how the server writes what it shows
+-- mode: the SQL mode in which the server writes definitions
 SELECT @@sql_mode AS sql_mode
 
--- text: what is made, before the session is told how that was written
+-- text: store the definition, before the session gets the settings it was written in
 SET @aishell_text = :statement, @aishell_manner = @@SESSION.sql_mode
 
--- manner: how a definition was written
+-- manner: the settings in which a definition was written
 SET SESSION sql_mode = :sql_mode, character_set_client = :charset, collation_connection = :collation
 
--- prepare: what was said
+-- prepare: the stored definition
 PREPARE aishell_text FROM @aishell_text
 
--- define: a view, routine, trigger or event as the server has shown it
+-- define: create a view, routine, trigger or event as the server has shown it
 EXECUTE aishell_text
 
--- plainly: what is sent from now on is in the session's own manner again
+-- plainly: return to the session's own settings
 SET SESSION sql_mode = @aishell_manner, character_set_client = utf8mb4, character_set_connection = utf8mb4

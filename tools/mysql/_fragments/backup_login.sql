@@ -1,7 +1,7 @@
--- Blocks that every tool has whose programs log in: how aishell's own connections do, for them to do the same.
+-- Blocks of every tool whose programs log in: how aishell's own connections log in, so that the programs do the same.
 
 -- encryption: the cipher of this connection, empty without TLS
 SHOW SESSION STATUS LIKE 'Ssl_cipher'
 
--- account: whom the server takes us for
+-- account: the account that the server has authenticated
 SELECT CURRENT_USER() AS name

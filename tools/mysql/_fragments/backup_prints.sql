@@ -1,10 +1,10 @@
--- Blocks that read what a database is made of, to compare a restored one with it. All are about the session's own database.
--- What differs without meaning anything is left out: AUTO_INCREMENT (in Python), definers, whether an event is enabled.
+-- Blocks that read the contents of the session's database, to compare a restored one with it. Differences without meaning are left
+-- out: AUTO_INCREMENT (in Python), definers, whether an event is enabled.
 
 -- here: the session's own database
 SELECT DATABASE() AS name
 
--- defaults: what new tables take over
+-- defaults: the defaults for new tables
 SELECT s.DEFAULT_CHARACTER_SET_NAME AS charset, s.DEFAULT_COLLATION_NAME AS collation
   FROM information_schema.SCHEMATA AS s
  WHERE CAST(s.SCHEMA_NAME AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
@@ -36,20 +36,20 @@ SHOW CREATE TABLE {name}
 -- view_definition: one view
 SHOW CREATE VIEW {name}
 
--- sequence_definition: one sequence; where it stands belongs to no snapshot
+-- sequence_definition: one sequence; its current value is not part of any snapshot
 SHOW CREATE SEQUENCE {name}
 
--- rows: how many rows a table has, and the sum of their hashes, whatever their order
+-- rows: the number of rows of a table, and the sum of their hashes, independent of their order
 SELECT COUNT(*) AS `rows`,
        COALESCE(SUM(CAST(CONV(LEFT(MD5(CONCAT_WS('#', {values})), 16), 16, 10) AS UNSIGNED)), 0) AS hash
   FROM {name}
 
--- rows_of_all_times: the same with the history that a system-versioned table keeps
+-- rows_of_all_times: the same, including the history of a system-versioned table
 SELECT COUNT(*) AS `rows`,
        COALESCE(SUM(CAST(CONV(LEFT(MD5(CONCAT_WS('#', {values})), 16), 16, 10) AS UNSIGNED)), 0) AS hash
   FROM {name} FOR SYSTEM_TIME ALL
 
--- routines: procedures, functions and packages; without a definition where the account may not see it
+-- routines: procedures, functions and packages; without a definition if the account may not see it
 SELECT LOWER(r.ROUTINE_TYPE) AS kind, r.ROUTINE_NAME AS name, r.DTD_IDENTIFIER AS `returned`, r.ROUTINE_DEFINITION AS `definition`,
        r.IS_DETERMINISTIC AS `deterministic`, r.SQL_DATA_ACCESS AS `access`, r.SECURITY_TYPE AS `security`, r.SQL_MODE AS sql_mode,
        r.ROUTINE_COMMENT AS `comment`
@@ -64,13 +64,13 @@ SELECT LOWER(p.ROUTINE_TYPE) AS kind, p.SPECIFIC_NAME AS name, p.PARAMETER_MODE 
    AND p.ORDINAL_POSITION > 0
  ORDER BY p.SPECIFIC_NAME, p.ROUTINE_TYPE, p.ORDINAL_POSITION
 
--- triggers: in the order they are fired in
+-- triggers: in firing order
 SELECT t.TRIGGER_NAME AS name, t.EVENT_OBJECT_TABLE AS `table`, t.ACTION_TIMING AS timing, t.EVENT_MANIPULATION AS event,
        t.ACTION_ORDER AS `position`, t.ACTION_STATEMENT AS `definition`, t.SQL_MODE AS sql_mode
   FROM information_schema.TRIGGERS AS t
  WHERE t.TRIGGER_SCHEMA = DATABASE() AND CAST(t.TRIGGER_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 
--- events: `status` for people; one that comes to an end by itself no longer exists once it has
+-- events: `status` for people; an event that ends by itself no longer exists afterwards
 SELECT e.EVENT_NAME AS name, e.STATUS AS status, e.EVENT_DEFINITION AS `definition`, e.EVENT_TYPE AS type,
        e.INTERVAL_VALUE AS `every`, e.INTERVAL_FIELD AS `unit`, e.SQL_MODE AS sql_mode, e.ON_COMPLETION AS completion,
        e.EVENT_COMMENT AS `comment`, e.EXECUTE_AT IS NOT NULL OR e.ENDS IS NOT NULL AS `ends`

@@ -1,8 +1,8 @@
 -- CTE `segment`: the pages of each index and partition of the database, from InnoDB's persistent statistics.
 
 segment AS (
-    -- One row per index and partition: the pages InnoDB holds reserved for it, and how many of them are leaves in use.
-    -- MariaDB writes 1 for an index it has scanned whole (up to sample pages x columns): taken for the most it can be.
+    -- One row per index and partition: the pages that InnoDB has reserved for it, and how many of them are leaf pages in use.
+    -- MariaDB writes 1 for an index it has scanned completely (up to sample pages x columns): the maximum is assumed.
     SELECT c.table_name, c.index_name, c.pages, c.extent,
            CASE WHEN c.leaves <= 1 THEN LEAST(c.pages, 4 * @@innodb_stats_persistent_sample_pages) ELSE c.leaves END AS leaves
       FROM (SELECT i.table_name, i.index_name,

@@ -1,9 +1,9 @@
--- The columns of a CTE `figure` over TABLES (t), `sizes` (z) and `counted` (c): what a rewrite would give back, from
+-- The columns of a CTE `figure` over TABLES (t), `sizes` (z) and `counted` (c): what a rewrite would free, from
 -- InnoDB's statistics.
 
     SELECT t.*, CAST(CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN CONCAT(t.TABLE_NAME, '#P#') ELSE t.TABLE_NAME END AS BINARY(256)) AS name, c.n_rows, c.last_update,
            CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
-            WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not tell how full its pages are (DATA_FREE is always 0)'
+            WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not report how full its pages are (DATA_FREE is always 0)'
             WHEN t.ENGINE NOT IN ('InnoDB', 'MyISAM', 'Aria') THEN CONCAT('nothing is known about free space in ', t.ENGINE)
             WHEN t.ENGINE <> 'InnoDB' THEN NULL
             WHEN t.ROW_FORMAT = 'Compressed' THEN 'row format COMPRESSED: the statistics count pages of unknown size'

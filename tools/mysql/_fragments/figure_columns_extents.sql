@@ -2,7 +2,7 @@
 
     SELECT t.*,
            CASE WHEN t.ENGINE IS NULL THEN CONCAT('the server cannot open the table: ', t.TABLE_COMMENT)
-            WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not tell how full its pages are (DATA_FREE is always 0)'
+            WHEN t.ENGINE = 'Aria' AND t.ROW_FORMAT = 'Page' THEN 'Aria does not report how full its pages are (DATA_FREE is always 0)'
             WHEN t.ENGINE NOT IN ('InnoDB', 'MyISAM', 'Aria') THEN CONCAT('nothing is known about free space in ', t.ENGINE)
             WHEN t.ENGINE <> 'InnoDB' THEN NULL
             WHEN NOT @@innodb_file_per_table THEN 'tables share one tablespace: DATA_FREE belongs to all of them'

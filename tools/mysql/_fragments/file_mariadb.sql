@@ -1,5 +1,5 @@
--- CTE `file`: the sizes of the files of {schema}.{table} as MariaDB has them (needs PROCESS), one a partition or sub-partition;
--- `part`: the partition's name as it stands in the file's (`P@0020O`). No row where the table has no file of its own, or is not InnoDB's.
+-- CTE `file`: the sizes of the files of {schema}.{table} on MariaDB (needs PROCESS), one per partition or subpartition;
+-- `part`: the partition's name as in the name of the file (`P@0020O`). No row if the table has no file of its own, or is not InnoDB.
 
 file AS (
     SELECT s.FILE_SIZE AS bytes, SUBSTRING_INDEX(SUBSTRING(s.NAME, CHAR_LENGTH(b.name) + 4), '#', 1) AS part

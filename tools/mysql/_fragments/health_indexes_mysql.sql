@@ -1,6 +1,6 @@
--- Block of analyze_database_health: redundant indexes, as MySQL knows them.
+-- Block of analyze_database_health: redundant indexes on MySQL.
 
--- redundant: an index whose columns are the beginning of another one's (or all of them) serves no query of its own
+-- redundant: an index whose columns are a prefix of another one's, or the same
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
@@ -21,8 +21,8 @@ SELECT CASE WHEN s.columns = l.columns THEN 'duplicate_index' ELSE 'redundant_in
        CASE WHEN s.columns = l.columns THEN 'warning' ELSE 'info' END AS severity,
        CONCAT(s.TABLE_NAME, '.', s.INDEX_NAME) AS object,
        CONCAT('(', TRIM(TRAILING ',' FROM s.columns), ') is covered by ', l.INDEX_NAME, ' (', TRIM(TRAILING ',' FROM l.columns), ')') AS value,
-       CASE WHEN s.columns = l.columns THEN 'The same columns are indexed twice: drop this one after checking that no query names it in a hint.'
-            ELSE 'The longer index can serve the same queries, if it is not much wider; consider dropping this one.' END AS detail
+       CASE WHEN s.columns = l.columns THEN 'The same columns are indexed twice: drop this index after checking that no query names it in a hint.'
+            ELSE 'Unless it is much wider, the longer index can serve the same queries: consider dropping this one.' END AS detail
   FROM listed AS s
   JOIN listed AS l ON l.name = s.name AND l.INDEX_NAME <> s.INDEX_NAME AND l.INDEX_TYPE = s.INDEX_TYPE
        AND LEFT(l.columns, CHAR_LENGTH(s.columns)) = s.columns

@@ -1,6 +1,6 @@
--- Block of analyze_database_health: settings, where MySQL tells them.
+-- Block of analyze_database_health: settings on MySQL.
 
--- settings: what makes maintenance useless or data unsafe
+-- settings: settings that defeat maintenance or endanger the data
 SELECT 'setting' AS finding,
        CASE LOWER(v.VARIABLE_NAME)
             WHEN 'innodb_force_recovery' THEN 'critical'
@@ -14,14 +14,14 @@ SELECT 'setting' AS finding,
        LOWER(v.VARIABLE_NAME) AS object,
        v.VARIABLE_VALUE AS value,
        CASE LOWER(v.VARIABLE_NAME)
-            WHEN 'innodb_force_recovery' THEN 'The server runs in rescue mode and refuses writes: dump the data, restore into a sound server.'
-            WHEN 'innodb_doublewrite' THEN 'A crash in the middle of a page write damages the page for good.'
-            WHEN 'innodb_checksum_algorithm' THEN 'Damaged pages go unnoticed: no check of corruption means anything.'
+            WHEN 'innodb_force_recovery' THEN 'The server runs in recovery mode and refuses writes: dump the data and restore it into a sound server.'
+            WHEN 'innodb_doublewrite' THEN 'A crash in the middle of a page write damages the page permanently.'
+            WHEN 'innodb_checksum_algorithm' THEN 'Damaged pages go unnoticed, so checks for corruption prove nothing.'
             WHEN 'innodb_flush_log_at_trx_commit' THEN 'A crash loses up to about a second of committed transactions.'
-            WHEN 'innodb_stats_persistent' THEN 'ANALYZE holds only until the next restart, and query plans may change by chance.'
-            WHEN 'innodb_stats_auto_recalc' THEN 'Statistics are refreshed by ANALYZE only: `aishell run maintenance --type quick` does that; run it regularly.'
-            WHEN 'innodb_file_per_table' THEN 'New tables go to the shared tablespace, which never gives space back: OPTIMIZE frees nothing on the disk.'
-            WHEN 'innodb_optimize_fulltext_only' THEN 'OPTIMIZE only tidies up FULLTEXT indexes and rewrites no table.' END AS detail
+            WHEN 'innodb_stats_persistent' THEN 'Statistics last only until the next restart, and query plans may change by chance.'
+            WHEN 'innodb_stats_auto_recalc' THEN 'Only ANALYZE updates statistics: run `aishell run maintenance --type quick` regularly.'
+            WHEN 'innodb_file_per_table' THEN 'New tables are created in the shared tablespace, which never shrinks: OPTIMIZE frees nothing on the disk.'
+            WHEN 'innodb_optimize_fulltext_only' THEN 'OPTIMIZE only maintains FULLTEXT indexes and rewrites no table.' END AS detail
   FROM performance_schema.global_variables AS v
  WHERE LOWER(v.VARIABLE_NAME) IN ('innodb_force_recovery', 'innodb_doublewrite', 'innodb_checksum_algorithm', 'innodb_flush_log_at_trx_commit', 'innodb_stats_persistent', 'innodb_stats_auto_recalc', 'innodb_file_per_table', 'innodb_optimize_fulltext_only')
    AND CASE LOWER(v.VARIABLE_NAME)

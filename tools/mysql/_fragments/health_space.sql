@@ -1,6 +1,6 @@
 -- Blocks of analyze_database_health: counters, space, engines.
 
--- counters: AUTO_INCREMENT columns that have used up four fifths of their type
+-- counters: AUTO_INCREMENT columns that have used four fifths of their range
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
@@ -21,7 +21,7 @@ SELECT 'auto_increment_near_end' AS finding,
        CASE WHEN t.AUTO_INCREMENT >= 0.95 * c.largest THEN 'critical' ELSE 'warning' END AS severity,
        CONCAT(t.TABLE_NAME, '.', c.column_name) AS object,
        CONCAT(TRUNCATE(100.0 * t.AUTO_INCREMENT / c.largest, 1), ' % of ', c.column_type, ' (next is ', t.AUTO_INCREMENT, ' of ', c.largest, ')') AS value,
-       'When the counter reaches the end of its type every insert fails: change the column to a wider type, children''s foreign keys included.' AS detail
+       'When the counter reaches the end of its range every insert fails: change the column, and foreign key columns that reference it, to a wider type.' AS detail
   FROM information_schema.TABLES AS t
   JOIN counter AS c ON c.name = CAST(t.TABLE_NAME AS BINARY(256))
   LEFT JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
@@ -30,7 +30,7 @@ SELECT 'auto_increment_near_end' AS finding,
    AND (:tables IS NULL OR a.name IS NOT NULL)
  ORDER BY t.AUTO_INCREMENT / c.largest DESC
 
--- space: what free extents alone can show of space inside the tables' files; the largest ten, and all together
+-- space: free extents inside the tables' files; the largest ten, and the total
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
@@ -50,12 +50,12 @@ WITH named AS (
 )
 SELECT 'free_space_in_file' AS finding, 'info' AS severity, s.TABLE_NAME AS object,
        CONCAT(ROUND(s.DATA_FREE / 1048576), ' of ', ROUND(s.total / 1048576), ' MB are free extents') AS value,
-       'At least this much would go back to the disk: `aishell run maintenance --type full` looks, and rewrites what is worth it.' AS detail
+       'At least this much could be returned to the disk: `aishell run maintenance --type full` measures the tables and rewrites those worth it.' AS detail
   FROM slack AS s
  WHERE s.place <= 10
  UNION ALL
 SELECT 'disk_bloat', 'info', NULL, CONCAT(ROUND(SUM(s.DATA_FREE) / 1048576), ' MB in ', COUNT(*), ' tables'),
-       'Free extents inside the files of all tables listed: InnoDB uses them again for the same table, and for no other.'
+       'Free extents inside the files of all these tables: InnoDB reuses them for the same table only.'
   FROM slack AS s
 HAVING COUNT(*) > 0
 
@@ -68,7 +68,7 @@ WITH named AS (
      WHERE CAST(j.schema_name AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
 )
 SELECT 'not_crash_safe' AS finding, 'info' AS severity, NULL AS object, CONCAT(COUNT(*), ' MyISAM tables') AS value,
-       CONCAT('A crash leaves them to be repaired, possibly with lost rows, and they lock as a whole: consider InnoDB. The first: ', MIN(t.TABLE_NAME)) AS detail
+       CONCAT('After a crash they need repair, possibly with lost rows, and they are locked as a whole: consider InnoDB. The first: ', MIN(t.TABLE_NAME)) AS detail
   FROM information_schema.TABLES AS t
   LEFT JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
  WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))

@@ -7,7 +7,7 @@ SELECT CAST(COUNT(*) AS SIGNED) AS tables,
  WHERE t.TABLE_SCHEMA = DATABASE() AND CAST(t.TABLE_SCHEMA AS BINARY(256)) = CAST(DATABASE() AS BINARY(256))
    AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
 
--- unreadable: tables the server cannot open (damaged or missing files), and views over things that are gone
+-- unreadable: tables that the server cannot open (damaged or missing files), and views over objects that no longer exist
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
@@ -19,7 +19,7 @@ SELECT CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'broken_view' ELSE 'unreadable_table
        CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'warning' ELSE 'critical' END AS severity,
        t.TABLE_NAME AS object,
        t.TABLE_COMMENT AS value,
-       CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'The view cannot be used: define it anew or drop it.'
+       CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'The view cannot be used: replace it or drop it.'
             ELSE 'The server cannot open the table: check the files and the error log, then repair_corrupted_tables or restore it.' END AS detail
   FROM information_schema.TABLES AS t
   LEFT JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))
@@ -29,13 +29,13 @@ SELECT CASE WHEN t.TABLE_TYPE = 'VIEW' THEN 'broken_view' ELSE 'unreadable_table
    AND ((t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND t.ENGINE IS NULL) OR (t.TABLE_TYPE = 'VIEW' AND t.TABLE_COMMENT LIKE '%references invalid%'))
  ORDER BY 2, 3
 
--- corruption: what a query can know of damage, and what it cannot
+-- corruption: the limits of what a query can find out about damage
 SELECT 'corruption_not_visible' AS finding, 'info' AS severity, NULL AS object, 'InnoDB pages' AS value,
-       'Damaged pages show in no catalog table: only what the server could not open is listed; `aishell run maintenance --type emergency` reads the tables themselves.' AS detail
+       'No catalog table shows damaged pages: only tables that the server could not open are listed. `aishell run maintenance --type emergency` reads the tables themselves.' AS detail
   FROM (SELECT 1 AS one) AS d
  WHERE :check_corruption
 
--- keys: tables without a primary key or a unique key that could stand in for it
+-- keys: tables without a primary key or a unique key that could replace it
 WITH named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.
     SELECT DISTINCT CAST(j.table_name AS BINARY(256)) AS name
@@ -53,7 +53,7 @@ WITH named AS (
 )
 SELECT 'missing_primary_key' AS finding, 'warning' AS severity, t.TABLE_NAME AS object,
        CONCAT('about ', COALESCE(t.TABLE_ROWS, 0), ' rows') AS value,
-       'No primary key: row-based replication searches the whole table for each changed row, and clean-up in key order is not possible; add one.' AS detail
+       'No primary key: row-based replication searches the whole table for each changed row, and deleting in key order is impossible; add one.' AS detail
   FROM information_schema.TABLES AS t
   LEFT JOIN keyed AS k ON k.name = CAST(t.TABLE_NAME AS BINARY(256))
   LEFT JOIN named AS a ON a.name = CAST(t.TABLE_NAME AS BINARY(256))

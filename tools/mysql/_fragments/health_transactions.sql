@@ -1,6 +1,6 @@
 -- Block of analyze_database_health: transactions; needs PROCESS.
 
--- transactions: long ones hold back purge and keep every rebuild waiting for its metadata lock
+-- transactions: long transactions, which hold back purge and make every rebuild wait for its metadata lock
 SELECT CASE WHEN x.trx_mysql_thread_id = 0 THEN 'prepared_transaction' ELSE 'long_transaction' END AS finding,
        CASE WHEN TIMESTAMPDIFF(SECOND, x.trx_started, NOW()) >= 3600 OR x.trx_mysql_thread_id = 0 THEN 'critical' ELSE 'warning' END AS severity,
        CASE WHEN x.trx_mysql_thread_id = 0 THEN NULL ELSE CONCAT('connection ', x.trx_mysql_thread_id) END AS object,

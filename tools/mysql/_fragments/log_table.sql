@@ -1,6 +1,6 @@
 -- Block `find` of the deletions: the table. Batches begin before its first row.
 
--- find: the table as it stands
+-- find: the table
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS `table`, NULL AS position,
        CAST(COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) AS SIGNED) AS bytes, t.ENGINE AS storage,
        DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') AS created, t.CREATE_TIME < NOW(6) - INTERVAL 1100000 MICROSECOND AS settled

@@ -1,4 +1,4 @@
--- CTE `named`: the tables asked for.
+-- CTE `named`: the named tables.
 
 named AS (
     -- A JSON_TABLE column without a character set takes the database's, and latin1 cannot represent most names.

@@ -1,12 +1,12 @@
--- Blocks of the tools that remove what killed runs have left: outside the binary log, as it was made, and only what nobody is in.
+-- Blocks of the tools that remove what killed runs have left: outside the binary log, as it was created, and only if no session uses it.
 
--- quiet: what this session does from now on is not written to the binary log
+-- quiet: stop writing this session's changes to the binary log
 SET SESSION sql_log_bin = 0
 
--- loud: as it was
+-- loud: write them again
 SET SESSION sql_log_bin = 1
 
--- there: whether a database of this name is there, and whether somebody is in it
+-- there: whether a database of this name exists, and whether a session is connected to it
 SELECT s.SCHEMA_NAME AS name,
        (SELECT COUNT(*) FROM information_schema.PROCESSLIST AS p WHERE p.DB = s.SCHEMA_NAME AND p.ID <> CONNECTION_ID()) AS sessions
   FROM information_schema.SCHEMATA AS s

@@ -1,4 +1,4 @@
--- Block `same` of a statement that can be in no transaction: whether the name still stands for the table that `find` saw.
+-- Block `same` of a statement that cannot run in a transaction: whether the name still refers to the table that `find` saw.
 
 -- same: the table is the one that was approved
 SELECT DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') = :created AS same

@@ -1,7 +1,7 @@
--- Block `same`: whether the name still stands for the table that `find` saw, by the time of its definition's file. Whoever makes,
--- alters or renames a table gives it another, in whole seconds: `find` waits until that of its own table is over (`settled`).
--- On MySQL a RENAME keeps the time of the table that takes the name. Reading no row of the table takes its metadata lock, which a
--- transaction keeps to its end: nobody can replace it from then on.
+-- Block `same`: whether the name still refers to the table that `find` saw, by the time of its definition. Creating, altering or
+-- renaming a table changes this time, in whole seconds: `find` waits until its own table's second is over (`settled`). On MySQL a
+-- RENAME keeps the time of the table that takes the name. Reading none of its rows takes the table's metadata lock, which a
+-- transaction holds to its end: from then on no session can replace the table.
 
 -- same: the table is the one that was approved
 SELECT DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') = :created AS same

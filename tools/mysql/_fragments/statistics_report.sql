@@ -1,4 +1,4 @@
--- A SELECT: tables that were named and whose statistics were not updated, and why.
+-- A SELECT: named tables whose statistics were not updated, and why.
 
 SELECT j.schema_name AS `schema`, j.table_name AS `table`,
        CASE WHEN NOT (CAST(j.schema_name AS BINARY(256)) <=> CAST(DATABASE() AS BINARY(256))) THEN 'not in the connected database'

@@ -1,5 +1,5 @@
--- A table as it stands, with the size of its `file`; the statistics' where that is not known, which right after a deletion are wrong
--- by the half: DATA_LENGTH is of before, DATA_FREE of after.
+-- A table with the size of its `file`; if that is not known, with the size in the statistics, which right after a deletion can be wrong
+-- by half: DATA_LENGTH is from before, DATA_FREE from after.
 
 SELECT CAST(COALESCE(f.bytes, COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0) + CASE WHEN t.ENGINE = 'InnoDB' AND @@innodb_file_per_table THEN COALESCE(t.DATA_FREE, 0) ELSE 0 END) AS SIGNED) AS bytes,
        CASE WHEN f.bytes IS NULL AND t.ENGINE = 'InnoDB' THEN 'statistics' ELSE 'file size' END AS bytes_method,

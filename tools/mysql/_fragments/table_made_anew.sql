@@ -1,4 +1,4 @@
--- Whether a table was made anew since `created`, and the size of its `file` now.
+-- Whether a table has been rebuilt since `created`, and the current size of its `file`.
 
 SELECT t.CREATE_TIME IS NOT NULL
        AND (NOT (DATE_FORMAT(CONVERT_TZ(t.CREATE_TIME, @@session.time_zone, '+00:00'), '%Y-%m-%dT%H:%i:%sZ') <=> :created) OR t.CREATE_TIME >= NOW() - INTERVAL 2 SECOND) AS ok,

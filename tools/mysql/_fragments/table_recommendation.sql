@@ -1,4 +1,4 @@
--- The columns that tell what `figure` (f) found out about one table, and what to do about it.
+-- The columns with the result of `figure` (f) for one table, and the recommendation.
 
 SELECT CASE WHEN f.withheld IS NULL THEN COALESCE(ROUND(100e0 * f.reclaimable / NULLIF(f.total, 0), 1), 0) END AS fragmentation_percent,
        CASE WHEN f.withheld IS NULL THEN f.method END AS method,
@@ -6,8 +6,8 @@ SELECT CASE WHEN f.withheld IS NULL THEN COALESCE(ROUND(100e0 * f.reclaimable / 
        f.withheld AS withheld,
        CASE WHEN f.withheld IS NOT NULL THEN CONCAT('no figure: ', f.withheld)
             WHEN f.total > 0 AND 100 * f.reclaimable / f.total > 20 AND f.reclaimable >= 8388608
-            THEN CASE WHEN f.ENGINE = 'InnoDB' THEN 'optimize_table gives the space back; reads and writes go on'
-                      ELSE 'optimize_offline_table gives the space back; reads and writes wait meanwhile' END
+            THEN CASE WHEN f.ENGINE = 'InnoDB' THEN 'optimize_table returns the space; reads and writes continue'
+                      ELSE 'optimize_offline_table returns the space; reads and writes wait meanwhile' END
             WHEN f.total > 0 AND 100 * f.reclaimable / f.total > 20 THEN 'not worth a rewrite: the table is small'
             ELSE 'nothing to do' END AS recommendation,
        f.ENGINE AS storage,

@@ -1,4 +1,4 @@
--- CTEs `sizes` and `counted`: `rebuilt` by table, and the rows that InnoDB's statistics know of.
+-- CTEs `sizes` and `counted`: `rebuilt` by table, and the row counts of InnoDB's statistics.
 
 sizes AS (
     SELECT r.name, COUNT(DISTINCT r.table_name) AS spaces,

@@ -58,7 +58,7 @@ WITH
 -- include: table_segments,
 -- include: rebuilt,
 secondary AS (
-    -- The rows are in PRIMARY (or GEN_CLUST_INDEX): that is the table, not one of its indexes.
+    -- The rows are in PRIMARY (or GEN_CLUST_INDEX), which is the table, not one of its indexes.
     SELECT r.name, COUNT(DISTINCT r.index_name) AS indexes,
            SUM(r.pages) * @@innodb_page_size AS bytes, SUM(r.needed) * @@innodb_page_size AS needed
       FROM rebuilt AS r

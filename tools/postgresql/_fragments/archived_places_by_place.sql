@@ -1,5 +1,5 @@
--- The places of the rows of a range of pages that an archive has: old rows in the version they had when it was made (see page_range_before_14); and of
--- those that this deletion has changed since, which are somewhere else now.
+-- The positions of the archived rows in a range of pages (see page_range_before_14): old rows in their archived version, and rows that
+-- this deletion has changed since, which are at another position now.
 
 SELECT tableoid AS relation, ctid AS place FROM ONLY {schema}.{table}
 WHERE ctid = ANY (ARRAY(

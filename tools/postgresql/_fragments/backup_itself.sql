@@ -1,6 +1,6 @@
--- What belongs to a database itself, so that no dump of what is in it has it. Its owner and its settings are told elsewhere.
+-- Properties of the database itself, which a dump of its contents does not contain. Its owner and settings are read elsewhere.
 
--- itself: how many may connect (-1: any number), its comment, and who may do what with it (null: nobody has ever said)
+-- itself: its connection limit (-1: none), its comment, and its privileges (null: never granted)
 SELECT jsonb_build_object(
          'limit', d.datconnlimit,
          'comment', shobj_description(d.oid, 'pg_database'),

@@ -1,6 +1,6 @@
--- What a dump of a database would not be whole for.
+-- What would make a dump of a database incomplete.
 
--- obstacles: what this role cannot read as it is, a row each; what only fingerprints need is `uncompared`
+-- obstacles: one row for each object that this role cannot read in full; `uncompared` if only fingerprints need it
 WITH relation AS (
   SELECT c.oid, c.relkind, c.relnamespace, n.nspname::text AS schema, format('%I.%I', n.nspname, c.relname) AS name
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace

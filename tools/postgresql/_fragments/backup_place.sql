@@ -1,11 +1,11 @@
--- Blocks that make the database a backup is restored into, and take it away. Names stand for locales too: both are words here.
+-- Blocks that create and drop the database into which a backup is restored. Locales are pasted like names.
 
--- place_found: whether a database of this name is there, and whether it is what this very step has made
+-- place_found: whether a database of this name exists, and whether this very step created it
 SELECT EXISTS (SELECT FROM pg_database AS d WHERE d.datname = :place) AS found,
        EXISTS (SELECT FROM pg_db_role_setting AS x JOIN pg_database AS d ON d.oid = x.setdatabase
                WHERE d.datname = :place AND x.setrole = 0 AND :mark = ANY (x.setconfig)) AS ours
 
--- missing_roles: those of these that are not there
+-- missing_roles: those of the named roles that do not exist
 SELECT r.name AS name FROM jsonb_array_elements_text(CAST(:roles AS jsonb)) AS r(name)
 WHERE NOT EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = r.name) ORDER BY r.name
 
@@ -24,22 +24,22 @@ CREATE DATABASE {scratch} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {col
 -- create_builtin: from version 17 on
 CREATE DATABASE {scratch} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {collation} LC_CTYPE {ctype} LOCALE_PROVIDER builtin BUILTIN_LOCALE {locale}
 
--- without_public: where the source has no such schema
+-- without_public: drop the schema public, if the source has none
 DROP SCHEMA public
 
 -- chosen: a setting of the database, for this transaction
 SELECT set_config(:setting, :value, true)
 
--- set_database: what was chosen
+-- set_database: store the chosen setting for the database
 ALTER DATABASE {scratch} SET {setting} FROM CURRENT
 
--- set_role: what was chosen
+-- set_role: store the chosen setting for a role in the database
 ALTER ROLE {role} IN DATABASE {scratch} SET {setting} FROM CURRENT
 
--- own: whose it was
+-- own: restore the owner
 ALTER DATABASE {scratch} OWNER TO {owner}
 
--- endow: limit, comment and grants as they were, by what `chosen` has set: no statement of these takes a bound value
+-- endow: restore limit, comment and grants, which `chosen` has set: none of these statements accepts a bound value
 DO $$
 DECLARE
   itself jsonb := current_setting('aishell.itself');
@@ -60,10 +60,10 @@ BEGIN
   END IF;
 END $$
 
--- rename: it is whole
+-- rename: give the complete database its name
 ALTER DATABASE {scratch} RENAME TO {place}
 
--- oid: what tells a database from a later one of its name
+-- oid: distinguishes a database from a later one of the same name
 SELECT d.oid::text AS oid FROM pg_database AS d WHERE d.datname = :place
 
 -- here: which database a session is in
@@ -75,5 +75,5 @@ SELECT EXISTS (SELECT FROM pg_class AS c WHERE c.relkind = 'p' AND c.relispartit
 -- drop_plain: before version 13
 DROP DATABASE IF EXISTS {scratch}
 
--- drop: a database that was made here, whoever is connected
+-- drop: a database created here, even with sessions connected
 DROP DATABASE IF EXISTS {scratch} WITH (FORCE)

@@ -1,10 +1,10 @@
--- Blocks that fingerprint a database: what a backup saw of it, and what a restored one has.
+-- Blocks that fingerprint a database, when it is backed up and when it has been restored.
 
--- isolation: every statement of the session sees the same moment
+-- isolation: every statement of the session sees the same snapshot
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
 -- forms: the same value is the same text on any server, no row is hidden, and the session may wait for pg_dump; `workers` help it
--- (set where the server knows the setting: one that has lost its client is to notice, from version 14 on)
+-- (if the server has the setting, from version 14 on, it checks that its client is still connected)
 SELECT set_config(s.name, v.value, true)
 FROM (VALUES ('search_path', ''), ('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'),
              ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('xmlbinary', 'base64'), ('lc_monetary', 'C'),
@@ -13,16 +13,16 @@ FROM (VALUES ('search_path', ''), ('DateStyle', 'ISO, YMD'), ('IntervalStyle', '
      AS v(name, value)
 JOIN pg_settings AS s ON s.name = v.name
 
--- savepoint: what is locked after this is let go of again, object by object
+-- savepoint: locks taken after this are released again, object by object
 SAVEPOINT object
 
 -- rollback: to the savepoint
 ROLLBACK TO SAVEPOINT object
 
 -- definitions: every object as text
--- `loose` is what the server writes of expressions. It goes into the print without casts and parentheses: CHECK (x IN ('a', 'b'))
--- on a varchar comes back from a dump with its casts in other places. Not here: subscriptions, which are not restored, user
--- mappings' options, which are secret, what belongs to an extension, and where things are stored.
+-- `loose` is the server's text of expressions. It enters the fingerprint without casts and parentheses: CHECK (x IN ('a', 'b'))
+-- on a varchar is restored from a dump with its casts in other places. Left out: subscriptions, which are not restored, options of
+-- user mappings, which are secret, members of extensions, and where objects are stored.
 WITH member AS MATERIALIZED (
   SELECT d.classid, d.objid FROM pg_depend AS d WHERE d.deptype = 'e'
 ), space AS MATERIALIZED (
@@ -31,7 +31,7 @@ WITH member AS MATERIALIZED (
   SELECT c.*, c.oid::regclass::text AS name FROM pg_class AS c JOIN space AS s ON s.oid = c.relnamespace
   WHERE c.relpersistence <> 't' AND NOT EXISTS (SELECT FROM member AS m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid)
 ), field AS MATERIALIZED (
-  -- By name: below a parent table a restored one can have them in another order.
+  -- By name: a restored child table can have its columns in another order.
   SELECT a.attrelid, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS in_order,
          string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
                               CASE WHEN a.attnotnull THEN 'NOT NULL' END, nullif(a.attidentity::text, ''),
@@ -97,7 +97,7 @@ WITH member AS MATERIALIZED (
            (SELECT h.inhparent::regclass::text FROM pg_inherits AS h WHERE h.inhrelid = i.indexrelid)), pg_get_indexdef(i.indexrelid)
   FROM pg_index AS i JOIN relation AS r ON r.oid = i.indrelid WHERE r.relkind = 'p' OR (i.indisvalid AND i.indisready)
   UNION ALL
-  -- NOT NULL is told with the column; a foreign key's copies for partitions are made by the server, with names of its own
+  -- NOT NULL is part of the column; the server creates a foreign key's copies for partitions, with names of its own
   SELECT 'constraint', format('%s %I', r.name, c.conname), NULL, pg_get_constraintdef(c.oid)
   FROM pg_constraint AS c JOIN relation AS r ON r.oid = c.conrelid
   WHERE c.contype IN ('c', 'f', 'p', 'u', 'x') AND NOT (c.contype = 'f' AND c.conparentid <> 0)
@@ -214,17 +214,17 @@ UNION ALL
 SELECT 'setting', concat_ws(' ', 'of', CASE x.setrole WHEN 0 THEN 'the database' ELSE quote_ident(pg_get_userbyid(x.setrole)) END),
        encode(sha256(convert_to(string_agg(c.setting, E'\n' ORDER BY c.setting COLLATE "C"), 'UTF8')), 'hex')
 FROM pg_db_role_setting AS x JOIN pg_database AS d ON d.oid = x.setdatabase CROSS JOIN LATERAL unnest(x.setconfig) AS c(setting)
-WHERE d.datname = current_database() AND c.setting !~ '^aishell[.]'  -- ours, on what we have restored
+WHERE d.datname = current_database() AND c.setting !~ '^aishell[.]'  -- aishell's own, on restored databases
 GROUP BY x.setrole
 
--- comments: on what is not an extension's
+-- comments: on objects that do not belong to an extension
 SELECT 'comment' AS kind, concat_ws(' ', 'on', i.type, i.identity) AS name,
        encode(sha256(convert_to(d.description, 'UTF8')), 'hex') AS hash
 FROM pg_description AS d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
 WHERE (d.objoid >= 16384 OR (d.classoid = 'pg_namespace'::regclass AND i.identity = 'public'))
   AND NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')
 
--- tables: those that can have rows, the largest first; an unlogged one is empty on a standby, and so it is in a dump from there
+-- tables: those that can have rows, the largest first; an unlogged table is empty on a standby, and in a dump from there
 SELECT n.nspname AS schema, c.relname AS "table", c.oid::regclass::text AS name,
        (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') FROM pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') AS columns,
@@ -234,25 +234,25 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY c.relpages DESC, c.oid
 
--- rows: how many, and the sum of their hashes, in whatever order they lie
--- (columns by name, see `definitions`; a whole row as text tells NULL from '', and NaN is NaN)
+-- rows: their number, and the sum of their hashes, independent of their order
+-- (columns by name, see `definitions`; a whole row as text distinguishes NULL from '', and NaN is NaN)
 SELECT count(*) AS rows, coalesce(sum(hashtextextended(CAST(ROW({columns}) AS text) COLLATE "C", 0)), 0)::text AS hash
 FROM ONLY {schema}.{table}
 
--- sequences: all that a dump sets
+-- sequences: all whose value a dump sets
 SELECT n.nspname AS schema, c.relname AS sequence, c.oid::regclass::text AS name
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 
--- sequence_value: where one stands
+-- sequence_value: the current value of one
 SELECT last_value AS value, is_called AS called FROM {schema}.{sequence}
 
--- large_objects: how many there are
+-- large_objects: their number
 SELECT count(*) AS rows FROM pg_largeobject_metadata
 
--- large_object_pages: what is in them, and where each ends
--- The zeros at the end of a page do not count: where a sparse object has no page, a restored one has a page of zeros.
+-- large_object_pages: their contents, and where each ends
+-- Trailing zeros of a page do not count: if a sparse object has no page, the restored one has a page of zeros.
 SELECT concat_ws(' ',
   (SELECT sum(hashtextextended(concat_ws(' ', l.loid, l.pageno, p.text), 0))
    FROM pg_largeobject AS l CROSS JOIN LATERAL (SELECT rtrim(encode(l.data, 'hex'), '0') AS text) AS p WHERE p.text <> ''),

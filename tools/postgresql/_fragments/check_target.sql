@@ -1,4 +1,4 @@
--- CTE `target`: the named tables that hold rows here.
+-- CTE `target`: the named tables that contain rows of their own.
 
 target AS (
   SELECT DISTINCT c.oid, n.nspname, c.relname, c.reltoastrelid, c.relpages, am.amname

@@ -1,3 +1,3 @@
--- The transaction from which on rows are too young for an archive that begins now.
+-- The transaction from which on rows are too new for an archive that begins now.
 
 (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text AS horizon

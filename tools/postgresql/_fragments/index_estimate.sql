@@ -1,4 +1,4 @@
--- CTEs `sharing`, `estimate` and `result`: how much of each btree index in `target` is unused space, from statistics.
+-- CTEs `sharing`, `estimate` and `result`: the unused space of each btree index in `target`, estimated from statistics.
 
 sharing AS MATERIALIZED (
   -- From version 13 on equal keys share one entry, if the operator class says that equal means identical (support function 4).
@@ -31,7 +31,7 @@ sharing AS MATERIALIZED (
              + CASE WHEN bool_and(c.fixed AND c.null_frac = 0) THEN ceil(sum(c.width) / 8) * 8
                ELSE sum(c.width) + 3.5 END AS width
     FROM (
-      -- The columns of the index. Statistics of an expression stand under the index's own name.
+      -- The columns of the index. Statistics of an expression are stored under the index's own name.
       SELECT k.position <= t.indnkeyatts AS is_key, b.attlen > 0 AS fixed, s.attname IS NULL AS unknown, s.null_frac,
              s.n_distinct,
              (1 - s.null_frac) * s.avg_width AS width, coalesce(t.indclass[k.position - 1] = ANY (h.classes), false) AS shares
@@ -44,15 +44,15 @@ sharing AS MATERIALIZED (
         WHERE v.schemaname = t.schema_name AND NOT v.inherited
           AND v.tablename = CASE WHEN k.attnum > 0 THEN t.table_name ELSE t.index_name END
           AND v.attname = CASE WHEN k.attnum > 0 THEN a.attname ELSE b.attname END
-        OFFSET 0  -- look up by index: joined otherwise, the planner reads all of pg_stats for each
+        OFFSET 0  -- forces index look-ups: otherwise the planner reads all of pg_stats for each
       ) AS s ON true
       WHERE t.btree
     ) AS c
   ) AS e
-  -- Rows to a key where that matters: 1 when keys cannot repeat or do not share, NULL when it is not known.
+  -- Rows per key where that matters: 1 if keys cannot repeat or do not share an entry, NULL if it is not known.
   CROSS JOIN LATERAL (
     SELECT CASE WHEN t.indisunique OR NOT e.shares OR t.deduplicate IN ('off', 'false', 'no', '0') THEN 1
-                -- n_distinct below 0 is a share of the rows; one column that hardly repeats is enough for a key that hardly
+                -- n_distinct below 0 is a fraction of the rows; one column that hardly repeats is enough for a key that hardly
                 -- repeats
                 WHEN e.n_distinct <= -0.95 THEN 1
                 WHEN e.keys > 1 OR t.partial THEN NULL

@@ -24,7 +24,7 @@ WITH original AS (
 )
 SELECT k.name AS leftover
 FROM candidate AS k
--- PostgreSQL cuts the index's name so that name and suffix fit (63 bytes), at a character's border: makeObjectName()
+-- PostgreSQL truncates the index's name at a character boundary so that name and suffix fit (63 bytes): makeObjectName()
 WHERE k.name = left(CAST(:index_name AS text),
   (SELECT max(s.length) FROM generate_series(0, char_length(CAST(:index_name AS text))) AS s(length)
                 WHERE octet_length(left(CAST(:index_name AS text),

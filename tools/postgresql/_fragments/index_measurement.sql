@@ -1,4 +1,4 @@
--- CTE `result`: how much of each btree index in `target` of at least min_index_size is unused space, from its pages.
+-- CTE `result`: the unused space of each btree index in `target` of at least min_index_size, measured from its pages.
 
 result AS (
   -- pgstatindex is strict: given NULL it does not run. Pages without entries (deleted, empty) count as free, like the free part

@@ -1,4 +1,4 @@
--- CTE `target`: the indexes of {schema}.{table}, with what their estimate and their measurement need. Reads `held`.
+-- CTE `target`: the indexes of {schema}.{table}, with the columns that the estimate and the measurement need. Reads `held`.
 
 target AS MATERIALIZED (
   SELECT x.oid, i.indrelid, n.nspname AS schema_name, c.relname AS table_name, x.relname AS index_name,

@@ -1,4 +1,4 @@
--- The SELECT behind `held`: whether another, valid index stands in the place of the one that was rebuilt.
+-- The SELECT after `held`: whether another, valid index has replaced the one that was rebuilt.
 
 SELECT x.oid <> CAST(:oid AS oid) AND i.indisvalid AND i.indisready AND i.indislive
          -- pg_get_indexdef() would wait for a locked table

@@ -1,5 +1,5 @@
--- CTEs up to `part`: the direct partitions of a table, where they begin and end on the date column, and `stays`: why one must
--- not be dropped as a whole, NULL when all that it can hold is before the cut-off. Reads `held`.
+-- CTEs up to `part`: the direct partitions of a table, their bounds on the date column, and `stays`: why one must not be dropped as
+-- a whole, NULL if all rows that it can contain are before the cut-off. Reads `held`.
 
 parent AS MATERIALIZED (
   SELECT c.oid, p.partdefid, a.atttypid, p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] = a.attnum AS by_date
@@ -23,10 +23,10 @@ parent AS MATERIALIZED (
   JOIN pg_inherits AS i ON i.inhparent = p.oid
   JOIN pg_class AS k ON k.oid = i.inhrelid
   JOIN pg_namespace AS n ON n.oid = k.relnamespace
-  -- 0: given the partition, the function would wait for a locked one
+  -- 0: with the partition's OID the function would wait for a locked partition
   CROSS JOIN LATERAL (SELECT pg_get_expr(k.relpartbound, 0) AS bound) AS b
 ), moment AS (
-  -- Each end, and the cut-off, as the column's own type orders it. UTC: a zone with summer time would put hours out of order.
+  -- Each bound, and the cut-off, as the column's own type orders it. UTC: a zone with daylight saving time would disorder hours.
   SELECT d.partition_oid, e.name,
          CASE d.atttypid WHEN CAST('timestamptz' AS regtype) THEN CAST(e.text AS timestamptz)
                          WHEN CAST('timestamp' AS regtype) THEN CAST(e.text AS timestamp) AT TIME ZONE 'UTC'
@@ -41,7 +41,7 @@ parent AS MATERIALIZED (
 ), ranged AS MATERIALIZED (
   SELECT d.*, e.at, e.number, d.ends[2] IS DISTINCT FROM 'MAXVALUE' AND e.at IS NULL AND e.number IS NULL AS unknown,
          (e.at <= c.at OR e.number <= c.number) IS TRUE AS old, (b.at >= c.at OR b.number >= c.number) IS TRUE AS young,
-         -- What has no end that can be compared counts as the newest; what is half detached is not counted.
+         -- A partition without a comparable upper bound counts as the newest; one with a pending detach does not count.
          NOT d.pending AND row_number() OVER (PARTITION BY d.pending, d.partition_oid = d.partdefid
                                               ORDER BY e.at DESC NULLS FIRST, e.number DESC NULLS FIRST, d.partition) = 1
            AS newest
@@ -54,17 +54,17 @@ parent AS MATERIALIZED (
            WHEN NOT r.by_date THEN 'the table is not partitioned by ranges of this column alone'
            WHEN r.partition_oid = r.partdefid THEN 'it is the DEFAULT partition'
            WHEN r.unknown THEN 'its bounds cannot be compared with the cut-off: ' || r.bound
-           WHEN NOT r.old THEN 'what it can hold is not all before the cut-off'
+           WHEN NOT r.old THEN 'it can contain rows that are not before the cut-off'
            WHEN r.newest THEN 'it is the newest partition'
            WHEN r.relkind = 'p' THEN 'it has partitions of its own'
            WHEN r.relkind <> 'r' THEN 'it is a foreign table'
            ELSE coalesce(
-             (SELECT format('the foreign key %s of %s refers to it', f.conname, CAST(CAST(f.conrelid AS regclass) AS text))
+             (SELECT format('the foreign key %s of %s references it', f.conname, CAST(CAST(f.conrelid AS regclass) AS text))
               FROM pg_constraint AS f WHERE f.contype = 'f' AND f.confrelid IN (r.oid, r.partition_oid) ORDER BY f.conname LIMIT 1),
-             (SELECT format('the trigger %s would not see its rows go', t.tgname)
+             (SELECT format('the trigger %s would not fire for its rows', t.tgname)
               FROM pg_trigger AS t WHERE t.tgrelid IN (r.oid, r.partition_oid) AND NOT t.tgisinternal AND t.tgenabled <> 'D'
                 AND t.tgtype & 8 = 8 ORDER BY t.tgname LIMIT 1),
-             -- What belongs to the table (its indexes, its policies) hangs on it automatically too.
+             -- What belongs to the table (its indexes, its policies) depends on it automatically too.
              (SELECT pg_describe_object(o.classid, o.objid, 0) || ' depends on it'
               FROM pg_depend AS o
               WHERE o.refclassid = CAST('pg_class' AS regclass) AND o.refobjid = r.partition_oid AND o.deptype = 'n'

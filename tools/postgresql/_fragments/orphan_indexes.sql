@@ -1,8 +1,8 @@
--- CTE `orphan`: what interrupted rebuilds of the recorded indexes left on the table.
+-- CTE `orphan`: the leftovers of interrupted rebuilds of the recorded indexes on the table.
 
 orphan AS (
-  -- A leftover of ours is invalid and named as PostgreSQL names the copy that a rebuild of a recorded index makes: the name,
-  -- cut at a character's border so that name and suffix fit (63 bytes), as makeObjectName() does.
+  -- A leftover of aishell's is invalid and named like the copy that PostgreSQL makes when it rebuilds a recorded index: the name,
+  -- truncated at a character boundary so that name and suffix fit (63 bytes), as makeObjectName() does.
   SELECT x.oid, x.relname::text AS name, c.oid AS table_oid
   FROM pg_namespace AS n
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = 'r'
@@ -25,6 +25,6 @@ orphan AS (
            ':location -?[0-9]+', '', 'g')
          AND regexp_replace(o.indpred::text, ':location -?[0-9]+', '', 'g') IS NOT DISTINCT FROM regexp_replace(i.indpred::text,
            ':location -?[0-9]+', '', 'g'))
-    -- and no constraint or partitioned index may rest on it
+    -- and no constraint or partitioned index may depend on it
     AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid)
 )

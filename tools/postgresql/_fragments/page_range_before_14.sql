@@ -1,5 +1,5 @@
--- The condition that a row stands on the pages from `position` to `upto`: every place (ctid) that a row can have there, as many line
--- pointers as a page can hold (bufpage.h, MaxHeapTuplesPerPage), is looked up. Before version 14 a range would be a full read.
+-- The condition that a row is on the pages from `position` to `upto`: looks up every possible position (ctid) there, as many line
+-- pointers as a page can have (bufpage.h, MaxHeapTuplesPerPage). Before version 14 a range would be a full scan.
 
 ctid = ANY (ARRAY(
     SELECT CAST('(' || page || ',' || line || ')' AS tid)

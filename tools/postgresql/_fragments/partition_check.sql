@@ -1,14 +1,14 @@
--- Where a partition stands (`next`), and why it must not go after all (`reason`): it is read itself, bounds are not believed.
--- `counted`: its rows, once nothing is left to do but to drop it; a million are counted (0.1 s), no more.
+-- The next statement for a partition (`next`), and why it must not be dropped after all (`reason`): its rows are read, since bounds
+-- are not trusted. `counted`: its rows, once it only has to be dropped; at most a million are counted (0.1 s).
 
 SELECT CASE WHEN i.inhrelid IS NULL THEN 'do' WHEN i.pending THEN 'finalize' ELSE 'detach' END AS next,
        CASE WHEN NOT pg_has_role(c.relowner, 'USAGE')
               THEN format('it belongs to %s, and %s is not a member of that role', pg_get_userbyid(c.relowner), current_user)
             WHEN f.newest >= :cutoff
-              THEN format('it holds a row of %s, which is not before the cut-off: look at it by hand', f.newest)
-            -- A partition by ranges has no NULL; a table that was detached can have been given some.
+              THEN format('it contains a row of %s, which is not before the cut-off: check it by hand', f.newest)
+            -- A range partition has no NULL; a table that was detached may have got some.
             WHEN i.inhrelid IS NULL AND EXISTS (SELECT 1 FROM {partition_schema}.{partition} AS r WHERE r.{date_column} IS NULL)
-              THEN 'it holds rows without a date: look at it by hand'
+              THEN 'it contains rows without a date: check it by hand'
             WHEN NOT i.pending AND o.partition IS NOT NULL
               THEN format('%s is half detached, and the server detaches one at a time: ALTER TABLE … DETACH PARTITION … FINALIZE',
                           o.partition) END AS reason,

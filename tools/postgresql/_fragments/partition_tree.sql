@@ -1,7 +1,7 @@
 -- CTE `tree` over `target` (oid, relkind), recursive: each target and, below partitioned ones, their partitions.
 
 tree AS (
-  -- A partitioned table stands for its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
+  -- A partitioned table is replaced by its leaf partitions. Read from pg_inherits: pg_partition_tree() would lock them.
   SELECT t.oid AS root, t.oid, t.relkind FROM target AS t
   UNION ALL
   SELECT p.root, k.oid, k.relkind FROM tree AS p

@@ -1,4 +1,4 @@
--- Whether a partition is one of the table, whole (`ok`), and why it cannot be made one again (`reason`).
+-- Whether the table is fully attached as a partition (`ok`), and why it cannot be attached again (`reason`).
 
 SELECT coalesce(i.inhparent = p.oid AND NOT i.pending, false) AS ok,
        CASE WHEN c.oid IS NULL THEN 'it was dropped'

@@ -1,6 +1,6 @@
--- What physical backups and their increments ask of a cluster, and the replication slot that keeps WAL for them.
+-- What physical backups and their increments need to know about a cluster, and the replication slot that retains WAL for them.
 
--- cluster: what a physical backup has to know of the cluster
+-- cluster: what a physical backup must know about the cluster
 SELECT pg_is_in_recovery() AS standby, current_user::text AS role,
        (SELECT r.rolsuper OR r.rolreplication FROM pg_roles AS r WHERE r.rolname = current_user) AS may_replicate,
        (SELECT s.setting::bigint * CASE s.unit WHEN '8kB' THEN 8192 ELSE 1 END FROM pg_settings AS s
@@ -17,9 +17,9 @@ SELECT pg_is_in_recovery() AS standby, current_user::text AS role,
         WHERE pg_tablespace_location(t.oid) LIKE '/%') AS tablespaces,
        to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS now
 
--- slot: the slot of this target, and from where on it keeps WAL
+-- slot: the slot of this target, and the position from which it retains WAL
 SELECT s.restart_lsn::text AS restart_lsn, to_jsonb(s) ->> 'wal_status' AS wal_status
 FROM pg_replication_slots AS s WHERE s.slot_name = CAST(:slot AS name)
 
--- advance: let the server remove WAL that a verified backup has
+-- advance: let the server remove WAL that a verified backup contains
 SELECT a.end_lsn::text AS lsn FROM pg_replication_slot_advance(CAST(:slot AS name), CAST(:lsn AS pg_lsn)) AS a

@@ -1,5 +1,5 @@
--- CTEs `gone`: the rows that the CTE `own` has the places of, and the places of all rows that go or change with them; and `kept`:
--- a line for each.
+-- CTEs `gone`: the positions of the rows in the CTE `own`, and of all rows deleted or changed with them; and `kept`: one line for
+-- each.
 
 gone (part, relation, place) AS (
     SELECT 0, own.relation, own.place FROM own

@@ -1,4 +1,4 @@
--- The columns of a `target` of tables that table_estimate reads, with the present size. Reads `held` as h.
+-- The columns of a `target` of tables that table_estimate reads, with the current size. Reads `held` as h.
 
   SELECT c.oid, n.nspname AS schema_name, c.relname, c.relkind, c.reltuples,
          CASE WHEN h.relation IS NULL THEN pg_relation_size(c.oid) / current_setting('block_size')::int

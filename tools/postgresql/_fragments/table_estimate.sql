@@ -1,4 +1,4 @@
--- CTE `estimate`: how much of each table in `target` is unused space, from statistics.
+-- CTE `estimate`: the unused space of each table in `target`, estimated from statistics.
 
 estimate AS (
   SELECT t.*,
@@ -21,7 +21,7 @@ estimate AS (
     SELECT sum(g.columns) AS columns, sum(g.unknown) AS unknown, bool_and(g.fixed) AS fixed,
            ceil((23 + CASE WHEN bool_or(g.nulls) THEN ceil(sum(g.columns) / 8.0) ELSE 0 END) / 8) * 8 + sum(g.width) + 4 AS width
     FROM (
-      -- PostgreSQL pads up to every 8-byte aligned column: columns are put together into stretches that begin with one.
+      -- PostgreSQL pads up to every 8-byte aligned column: columns are grouped into runs that begin with one.
       SELECT count(*) AS columns, count(*) FILTER (WHERE c.unknown) AS unknown, bool_and(c.fixed) AS fixed,
              bool_or(c.null_frac > 0) AS nulls,
              CASE WHEN bool_and(c.fixed) THEN ceil(sum(c.width) / 8) * 8 ELSE sum(c.width) + 3.5 END AS width
@@ -34,7 +34,7 @@ estimate AS (
         LEFT JOIN LATERAL (
           SELECT v.attname, v.null_frac, v.avg_width FROM pg_stats AS v
           WHERE v.schemaname = t.schema_name AND v.tablename = t.relname AND v.attname = a.attname AND NOT v.inherited
-          OFFSET 0  -- look up by index: joined otherwise, the planner reads all of pg_stats for each table
+          OFFSET 0  -- forces index look-ups: otherwise the planner reads all of pg_stats for each table
         ) AS s ON true
         WHERE a.attrelid = t.oid AND t.stored AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
       ) AS c GROUP BY c.stretch

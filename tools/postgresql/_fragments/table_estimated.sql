@@ -1,4 +1,4 @@
--- CTE `result`: `estimate` in the columns that a measurement has.
+-- CTE `result`: `estimate` with the columns of a measurement.
 
 result AS (
   SELECT e.oid, e.schema_name, e.relname, e.relkind, e.pages * current_setting('block_size')::bigint AS bytes,

@@ -1,4 +1,4 @@
--- CTE `result`: how much of each table in `plan` is unused space, measured the way the plan says.
+-- CTE `result`: the unused space of each table in `plan`, measured as the plan says.
 
 result AS (
   -- The functions are strict: given NULL they do not run and return NULLs.
@@ -8,7 +8,7 @@ result AS (
               WHEN p.way = 'estimate' AND p.withheld IS NULL THEN p.heap_bytes * p.percent / 100 END AS reclaimable_bytes,
          CASE WHEN p.way = 'exact' THEN 'pgstattuple (table and TOAST)' WHEN p.way = 'approximate' THEN 'pgstattuple_approx'
               WHEN p.way = 'estimate' AND p.withheld IS NULL THEN 'estimate from statistics' END AS method,
-         -- A page cannot be filled beyond its last whole row: half a row each is room that no rewrite gives back.
+         -- A page cannot be filled beyond its last whole row: on average half a row per page stays unused after any rewrite.
          CASE WHEN p.way = 'exact' THEN 0 WHEN p.way = 'approximate' THEN 1 WHEN p.way = 'estimate' AND p.withheld IS NULL
            THEN 5 END
            + 50 * part.row_bytes / greatest(part.bytes, 1) / current_setting('block_size')::bigint AS error_points,

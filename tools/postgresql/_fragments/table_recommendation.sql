@@ -1,4 +1,4 @@
--- CTE `figure` and the SELECT that ends the statement: the figure of the one table in `result`, and what to do about it.
+-- CTE `figure` and the SELECT that ends the statement: the figure of the one table in `result`, and the recommendation.
 
 figure AS (
   SELECT r.*, CASE WHEN r.withheld IS NULL

@@ -1,4 +1,4 @@
--- The SELECT behind `held`: size, rows and maintenance of one table.
+-- The SELECT after `held`: size, rows and maintenance of one table.
 
 SELECT CASE WHEN c.relpersistence = 't' THEN 'temporary' WHEN c.relkind = 'r' AND c.relispartition THEN 'partition'
             ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'm' THEN 'matview'

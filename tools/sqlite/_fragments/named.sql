@@ -1,4 +1,4 @@
--- CTE `named`: the tables asked for; `folded`: as SQLite compares the names of tables.
+-- CTE `named`: the named tables; `folded`: the name as SQLite compares names of tables.
 
 named AS MATERIALIZED (
     -- CAST gives the names an affinity: without one SQLite builds no automatic index on them, and 10,000 tables take minutes.

@@ -1,8 +1,8 @@
--- CTE `object`: what there is under each name in `named`.
+-- CTE `object`: the object under each name in `named`.
 
 object AS (
-    -- One pass over the schema: a table and its indexes have the same tbl_name. An index behind UNIQUE or PRIMARY KEY has
-    -- no definition of its own, its name stands for it.
+    -- One pass over the schema: a table and its indexes have the same tbl_name. The index of a UNIQUE or PRIMARY KEY
+    -- constraint has no definition of its own, so its name is used instead.
     SELECT tbl_name AS name,
            max(CASE WHEN type = 'view' THEN 'view' WHEN type = 'table' AND rootpage = 0 THEN 'virtual'
                     WHEN type = 'table' THEN 'table' END) AS kind,

@@ -1,5 +1,5 @@
--- CTEs `gone`: the old rows of a range of the key, and all rows that go or change with them; and `kept`: a line for each. Which of
--- them are old, the fragment old_rows says as well.
+-- CTEs `gone`: the old rows of a range of the key, and all rows deleted or changed with them; and `kept`: one line for each. The
+-- condition for old rows is that of the fragment old_rows.
 
 gone (part, {slots}) AS (
     SELECT 0, {own} FROM {schema}.{table}

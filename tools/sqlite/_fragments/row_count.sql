@@ -1,7 +1,7 @@
 -- CTE `estimate` over `span` and `entered`, and the SELECT that ends the statement.
 
 estimate AS (
-    -- A row takes 6 bytes at least: a span beyond what the file can hold says nothing.
+    -- A row takes at least 6 bytes: a span larger than the file can hold is meaningless.
     SELECT CASE WHEN span.n * 6.0 <= f.page_count * s.page_size THEN span.n END AS span, entered.n AS entered
       FROM span, entered, pragma_page_count AS f, pragma_page_size AS s
 )

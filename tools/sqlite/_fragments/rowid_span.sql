@@ -1,8 +1,8 @@
--- CTEs `rowids` and `span`: at most how many rows the table can have.
+-- CTEs `rowids` and `span`: the maximum number of rows in the table.
 
 rowids AS (
-    -- Whether the table has rowids, and under a name no column of its own takes. The key of a table WITHOUT ROWID is an
-    -- index in the list that has no entry in the schema.
+    -- Whether the table has rowids, under a name that none of its columns has. The key of a table WITHOUT ROWID is an
+    -- index in the list without an entry in the schema.
     SELECT EXISTS (SELECT 1 FROM {schema}.sqlite_schema WHERE type = 'table' AND rootpage <> 0 AND name = :table)
            AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(:table, :schema) WHERE lower(name) = '_rowid_')
            AND NOT EXISTS (SELECT 1 FROM pragma_index_list(:table, :schema) AS l

@@ -1,4 +1,4 @@
--- Block `same` of what deletes nothing: whether the name stands for a table of the same definition in the same place.
+-- Block `same` of tools that delete nothing: whether the name refers to a table with the same definition and root page.
 
 -- same: the table is the one that was approved
 SELECT count(*) = 1 AS same FROM {schema}.sqlite_schema AS o

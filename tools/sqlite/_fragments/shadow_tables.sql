@@ -1,8 +1,8 @@
 -- CTE `shadow`: tables that belong to a virtual table.
 
 shadow AS MATERIALIZED (
-    -- Tables that a virtual table keeps for itself, by the names SQLite's own modules give them: pragma_table_list
-    -- knows them exactly, but only from 3.37, and only where the module is loaded.
+    -- Shadow tables of virtual tables, by the names that SQLite's own modules give them: pragma_table_list knows them
+    -- exactly, but only from 3.37 on, and only if the module is loaded.
     SELECT CAST(v.name || s.column2 AS TEXT) AS name, v.name AS owner
       FROM main.sqlite_schema AS v
       JOIN (VALUES ('%using%fts%', '_content'), ('%using%fts%', '_segments'), ('%using%fts%', '_segdir'),

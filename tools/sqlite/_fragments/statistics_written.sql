@@ -1,12 +1,12 @@
--- A statement: whether sqlite_stat1 describes {schema}.{table} as it is now.
+-- A statement: whether sqlite_stat1 describes the current contents of {schema}.{table}.
 
 WITH counted AS (
-    -- A count costs a part of what ANALYZE cost: both read the table or its smallest index to the end.
+    -- A count costs a fraction of ANALYZE: both read the table or its smallest index to the end.
     SELECT count(*) AS n FROM {schema}.{table}
 ), entered AS (
     SELECT count(*) AS entries, max(CAST(stat AS INTEGER)) AS n FROM {schema}.sqlite_stat1 WHERE tbl = :table
 ), bare AS (
-    -- Indexes without an entry. A partial index may rightly have none; the key of a table WITHOUT ROWID has the table's name.
+    -- Indexes without an entry. A partial index may validly have none; the key of a table WITHOUT ROWID has the table's name.
     SELECT count(*) AS indexes
       FROM pragma_index_list(:table, :schema) AS l
      WHERE NOT l.partial

@@ -19,7 +19,7 @@ WHOLE = Table("shop", "app_log", "table", rows=1_000_000, bytes=1 << 30)
 TOOLS = frozenset({"inspect_partitions", *DROPS})
 EMPTY = {"oldest": None, "newest": None}
 NEW = {"oldest": "2026-10-01 00:00:00+00", "newest": AGE["newest"]}
-OTHER = "what it can hold is not all before the cut-off"
+OTHER = "it can contain rows that are not before the cut-off"
 
 
 def row(name: str, stays: str | None = None, **facts: Any) -> dict[str, Any]:
