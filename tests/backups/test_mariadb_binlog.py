@@ -97,7 +97,7 @@ def test_it_is_restored_as_of_a_second(backups: Backups, shop: MariadbDatabase) 
         ("2026-11-21T03:15:00", ParameterError, "names no time zone"),
         ("yesterday", ParameterError, "invalid timestamp"),
         ("2100-01-01T00:00:00Z", BackupError, "reaches to"),
-        ("2020-01-01T00:00:00+01:00", BackupError, "is of .*, after 2020"),
+        ("2020-01-01T00:00:00+01:00", BackupError, "was made at .*, after 2020"),
     ],
 )
 def test_a_moment_that_the_chain_does_not_have(
@@ -206,7 +206,7 @@ def test_statements_in_other_character_sets(tried: Tried, shop: MariadbDatabase,
 NOT_CARRIED = {
     "SET STATEMENT binlog_format = 'STATEMENT' FOR INSERT INTO bare VALUES ('x', 1)": "it is a statement where rows are needed",
     "DROP DATABASE {db}": "the whole database was dropped",
-    "RENAME TABLE parted TO elsewhere.parted": "it is about several databases",
+    "RENAME TABLE parted TO elsewhere.parted": "it affects several databases",
     "ALTER TABLE parted RENAME elsewhere.parted": "it names a table of another database",
     "CREATE TABLE liked LIKE elsewhere.notes": "it names a table of another database",
     "XA": r"prepared \(XA\) transaction",

@@ -109,7 +109,7 @@ def rounds() -> list[dict[str, str]]:
     """As many changes at a time as there are objects that only one of them is about."""
     made: list[tuple[set[str], dict[str, str]]] = []
     for change, expected in CHANGES.items():
-        about = re.split(r" (?:is|has|was) ", expected)[0]
+        about = re.split(r" (?:is|has|differs)\b", expected)[0]
         taken, chosen = next((one for one in made if about not in one[0]), (set(), {}))
         if not taken:
             made.append((taken, chosen))

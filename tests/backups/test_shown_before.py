@@ -92,7 +92,7 @@ def test_a_definition_is_shown_as_it_was_written(aishell: Aishell, shop: Mariadb
     (first,) = [
         number for number, line in enumerate(lines) if "TRIGGER `in<U+0020><U+0020>dented`" in line and "CREATE" in line
     ]
-    assert lines[first - 1].strip().startswith("-- made again in")
+    assert lines[first - 1].strip().startswith("-- created again in")
     assert [line.removeprefix("  ") for line in lines[first + 1 : first + 6]] == [
         "    IF NEW.id > 0 THEN",
         "    SET @a = 'two<U+0020><U+0020>blanks';",

@@ -1,4 +1,4 @@
-"""What RENAME TABLE does not move of a MariaDB database: views, routines, triggers and events, as the server shows them."""
+"""Definitions that RENAME TABLE does not move: views, routines, triggers and events, as the server shows them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from aishell.errors import DatabaseError
 from aishell.models import Row
 from aishell.planning.backup_rights import of_routines
 
-#: Origin of what is written down: of the database that is replaced, or of the place.
+#: The origin of recorded definitions: the replaced database, or the restored one; or a record about the run.
 REPLACED, RESTORED, ABOUT = "replaced", "restored", "about"
-#: Kinds in the order they are made in; each needs nothing that comes after it but other views.
+#: Kinds in the order of creation; only views may depend on later ones, which are views too.
 VIEW, TRIGGER, EVENT = "view", "trigger", "event"
 _PACKAGES = ("package", "package body")
 ROUTINES = (*_PACKAGES, "function", "procedure")
 EVERY_KIND = (*ROUTINES, VIEW, TRIGGER, EVENT)
-#: Server errors of a view that rests on another one.
+#: Server errors for a view whose base table or view is missing or invalid.
 _MISSING = ("1146", "1356")
 
 
 @dataclass(frozen=True)
 class Definition:
-    """`statement` makes it in the session's own database, under `sql_mode` and these charsets; `zone` is an event's."""
+    """`statement` creates it in the session's database, under `sql_mode` and this charset and collation; `zone` is an event's."""
 
     kind: str
     name: str
@@ -41,7 +41,7 @@ class Definition:
 
 @contextmanager
 def inside(work: Work, name: str) -> Iterator[Session]:
-    """A new session in a database: its settings end with it."""
+    """A new session in another database of the server."""
     credentials = work.context.database.credentials
     there = replace(credentials, url=replace(credentials.url, database=name))
     with closing(open_beside(work.context.database, there)) as database, work.session_in(database) as session:
@@ -49,7 +49,7 @@ def inside(work: Work, name: str) -> Iterator[Session]:
 
 
 def definitions(work: Work, session: Session) -> list[Definition]:
-    """Those of the session's database, in the order they have to be made in.
+    """The definitions of the session's database, in the order of creation.
 
     Raises BackupError for one that cannot be read.
     """
@@ -61,7 +61,7 @@ def definitions(work: Work, session: Session) -> list[Definition]:
 
 
 def make(work: Work, session: Session, wanted: Iterable[Definition]) -> None:
-    """Make them in the session's database, in the order they are given in. Raises DatabaseError."""
+    """Create definitions in the session's database, in the given order. Raises DatabaseError."""
     given = list(wanted)
     views = [one for one in given if one.kind == VIEW]
     for one in given:
@@ -77,7 +77,7 @@ def make(work: Work, session: Session, wanted: Iterable[Definition]) -> None:
 
 
 def settle(work: Work, session: Session, rights: Rights) -> None:
-    """Give the views and functions of the session's database, which was restored, the rights that they run with."""
+    """Give the views and functions of a restored database, the session's, their own SQL SECURITY."""
     mode = str(work.query("mode", session)[0]["sql_mode"])
     names = [row["name"] for row in work.query("tables", session) if row["type"] == "VIEW"]
     views = [_shown(work, session, VIEW, name, mode) for name in names if name not in rights.views]
@@ -89,7 +89,7 @@ def settle(work: Work, session: Session, rights: Rights) -> None:
 
 @contextmanager
 def _callers_rights(work: Work, session: Session) -> Iterator[None]:
-    """The functions of the session's database run with their callers' rights within."""
+    """Within, the functions of the session's database have their callers' privileges."""
     names = _functions(work, session, DEFINER)
     try:
         for name in names:
@@ -106,7 +106,7 @@ def _functions(work: Work, session: Session, security: str) -> list[str]:
 
 
 def _make_views(work: Work, session: Session, views: Sequence[Definition]) -> None:
-    """A view waits for those that it rests on; each may be read by whoever makes it."""
+    """Create views as SQL SECURITY INVOKER, each after those it uses."""
     left = [replace(one, statement=secured(one.statement, INVOKER)) for one in views]
     while left:
         later = []
@@ -123,7 +123,7 @@ def _make_views(work: Work, session: Session, views: Sequence[Definition]) -> No
 
 
 def _secure(work: Work, session: Session, views: Sequence[Definition]) -> None:
-    """Make views once more as they are to be: the outermost first, since one that rests on others has to be made before these."""
+    """Recreate views with their own SQL SECURITY, each before those it uses (see `views`)."""
     if not views:
         return
     texts = {row["name"]: row["query"] for row in work.query("view_queries", session)}
@@ -133,7 +133,7 @@ def _secure(work: Work, session: Session, views: Sequence[Definition]) -> None:
 
 
 def drop(work: Work, session: Session, kinds: Sequence[str], keep: Iterable[Definition] = ()) -> None:
-    """Drop those of these kinds in the session's database, but for those that are kept."""
+    """Drop the definitions of these kinds in the session's database, except those in `keep`."""
     kept = {(one.kind, one.name) for one in keep}
     if TRIGGER in kinds:
         for row in work.query("triggers_shown", session):
@@ -142,18 +142,18 @@ def drop(work: Work, session: Session, kinds: Sequence[str], keep: Iterable[Defi
         if kind not in kinds or (kind, name) in kept:
             continue
         if kind == "package":
-            work.query("oracle", session)  # 10.11 knows no such statement otherwise
+            work.query("oracle", session)  # 10.11 requires sql_mode ORACLE for it
             work.query("drop_package", session, name=name)
             work.query("usual", session)
-        elif kind != "package body":  # it goes with its package
+        elif kind != "package body":  # dropped with its package
             work.query(f"drop_{kind}", session, name=name)
 
 
 def unchanged(there: Iterable[Definition], wanted: Iterable[Definition]) -> set[Definition]:
-    """Those that are there as they are to be, and so can stay: nobody who uses one of them is in the way then.
+    """The definitions that are already as wanted and can stay, so that sessions using them do not block the replacement.
 
-    A package stays with its body or not at all, and so do all views, since one that is made may rest on others. Triggers are no
-    such thing: they went before the tables did.
+    A package stays only with its body, and views only all together, since one may use others. Triggers never stay: they are
+    dropped before the tables are moved.
     """
     now, then = set(there), set(wanted)
     other = now ^ then

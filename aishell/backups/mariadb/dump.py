@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: a dump by the server's own program; increments are its binary logs. Restored into a database of its own."""
+"""MariaDB and MySQL logical backups: a dump by mariadb-dump or mysqldump; increments are binary logs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import IO, Any
 import zstandard
 
 from aishell.backups.create.making import Work, Written, make, newest_by, parent_of
-from aishell.backups.mariadb.binlog.fetch import Stretch, copy, look_through, send
-from aishell.backups.mariadb.binlog.statements import Turning
+from aishell.backups.mariadb.binlog.fetch import Stretch, copy, read_through, send
+from aishell.backups.mariadb.binlog.statements import Rewriter
 from aishell.backups.mariadb.binlog.text import Replay
 from aishell.backups.mariadb.definitions import inside, settle
-from aishell.backups.mariadb.dump_text import DumpWatch, turned
+from aishell.backups.mariadb.dump_text import DumpWatch, rewritten
 from aishell.backups.mariadb.fingerprints import fingerprint, structure
 from aishell.backups.mariadb.full import BLOCK, DUMP, Dump, check_client
 from aishell.backups.mariadb.login import login
@@ -31,11 +31,11 @@ from aishell.moments import given
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
-#: The other method, by which the files of the whole server are copied.
+#: The method that copies the files of the whole server.
 PHYSICAL = "mariadb-backup"
-#: So often what a client left running is ended before the place is given up on.
+#: Attempts to drop a database in which a stopped client left a statement running.
 TRIES = 10
-#: What a client says whose statement a server does not take; of one that hangs up meanwhile, with a capital or without.
+#: Client errors, in lower case, for a statement that is too large for the server.
 _TOO_LARGE = ("max_allowed_packet", "server has gone away", "lost connection")
 
 
@@ -45,8 +45,8 @@ def full(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
 
 
 def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`backup_database_incremental`: from where the parent that is named ends, else the newest verified backup."""
-    method = _goes_on(params, context)
+    """`backup_database_incremental`, based on the named parent, else on the newest verified backup."""
+    method = _parent_method(params, context)
     parent = parent_of(tool, params, context, method, *(["--physical"] if method == PHYSICAL else []))
     if method == PHYSICAL:
         from aishell.backups.mariadb import physical as mariadb_backup
@@ -55,19 +55,19 @@ def incremental(tool: Tool, params: Mapping[str, Any], context: Context) -> dict
     return make(tool, params, context, MariadbDump(), kind=INCREMENTAL, parent=parent)
 
 
-def _goes_on(params: Mapping[str, Any], context: Context) -> str:
-    """The method of the parent that is named, else of the newest backup of the kind that is asked for."""
+def _parent_method(params: Mapping[str, Any], context: Context) -> str:
+    """The method of the named parent, else of the newest backup of the requested kind."""
     if params.get("parent"):
         named = store_of(context).catalog.find(params["parent"]).method
         return named if named == PHYSICAL else MariadbDump.name
-    asked = params.get("physical")
-    methods = [MariadbDump.name, PHYSICAL] if asked is None else [PHYSICAL if asked else MariadbDump.name]
+    physical = params.get("physical")
+    methods = [MariadbDump.name, PHYSICAL] if physical is None else [PHYSICAL if physical else MariadbDump.name]
     found = [one for one in (newest_by(context, method) for method in methods) if one is not None]
     return max(found, key=lambda one: one.started_at).method if found else methods[0]
 
 
 class MariadbDump(Method):
-    """A dump as one transaction saw it, and the binary logs since."""
+    """A dump of one transaction's snapshot, and the binary logs since."""
 
     name = "mariadb-dump"
     programs = frozenset({"mariadb", "mariadb-binlog"})
@@ -82,10 +82,10 @@ class MariadbDump(Method):
         return copy(work)
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
-        """A dump is unpacked to its last line; binary logs are read as they would be restored."""
+        """Unpack a dump to its last line; read binary logs as a restore would."""
         if manifest.kind == INCREMENTAL:
-            source = Turning(manifest.database, manifest.database, bool(manifest.details["fold"]))
-            look_through(work, Stretch.all([(folder, manifest)]), source)
+            source = Rewriter(manifest.database, manifest.database, bool(manifest.details["fold"]))
+            read_through(work, Stretch.all([(folder, manifest)]), source)
             return
         for _ in _unpacked(folder):
             if work.context.cancelled():
@@ -93,28 +93,28 @@ class MariadbDump(Method):
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
         if tables:
-            how = "restore it into a database of its own, and take them from there"
+            how = "restore it into a new database, and copy the tables from there"
             raise BackupError("single tables cannot be restored from a dump", hint=how)
         first, increments = chain[0][1], chain[1:]
         moment = _moment(until, chain)
         if first.product != work.context.database.product:
             raise BackupError(
-                f"{first.backup_id} is of {first.product}, and the server is {work.context.database.product}"
+                f"{first.backup_id} is from {first.product}, but the server is {work.context.database.product}"
             )
         check_client(work, "client")
         if _comment(work, place) == work.context.claim.whole:
-            return  # by an earlier process of this step, which was killed before it could say so
+            return  # restored by an earlier process of this step
         (server,) = work.query("server")
         rights = Rights(lambda name: work.statement("as_invoker", name=name).text)
-        turning = Turning(first.database, place, bool(server["fold"]), rights)
+        rewriter = Rewriter(first.database, place, bool(server["fold"]), rights)
         with _place(work, place, first) as quiet, login(work) as login_:
-            _load(work, login_, place, quiet, lambda pipe: pipe.writelines(turned(_unpacked(chain[0][0]), turning)))
+            _load(work, login_, place, quiet, lambda pipe: pipe.writelines(rewritten(_unpacked(chain[0][0]), rewriter)))
             if increments:
                 stretch = Stretch.all(increments, moment) if moment else Stretch.compared(increments)
-                replay = Replay(turning, int(server["packet"]) // 4)
+                replay = Replay(rewriter, int(server["packet"]) // 4)
                 _load(work, login_, place, quiet, lambda pipe: send(work, stretch, replay, pipe))
             with inside(work, place) as session, quietly(work, session):
-                settle(work, session, turning.rights)
+                settle(work, session, rewriter.rights)
 
     def fingerprints(self, work: Work, place: str) -> tuple[Fingerprint, ...]:
         with inside(work, place) as session:
@@ -122,34 +122,32 @@ class MariadbDump(Method):
             return (*found.prints, *fingerprint(work, session, found.tables))
 
     def drop(self, work: Work, place: str) -> None:
-        """Drops a scratch database and no other."""
+        """Drop a scratch database. Raises BackupError for any other."""
         if not place.startswith(SCRATCH):
-            raise BackupError(f"{place} is not a scratch database and is not dropped")
+            raise BackupError(f"{place} is not a scratch database and was not dropped")
         with work.context.writing() as session, quietly(work, session):
             _drop(work, session, place)
 
 
 def _moment(until: str | None, chain: Chain) -> str | None:
-    """The time as the programs take it, in UTC. Raises ParameterError, or BackupError for one that the chain does not reach."""
+    """The time in UTC, as the programs read it. Raises BackupError for a time that the chain does not cover."""
     if until is None:
         return None
     at = given(until, None)
     first, last, as_of = chain[0][1], chain[-1][1], chain[0][1].details["as_of"]
     reaches = last.details.get("reaches", as_of)
     if len(chain) == 1 or at > datetime.fromisoformat(reaches):
-        raise BackupError(
-            f"{last.backup_id} reaches to {reaches}", hint="name an increment that was made after that time"
-        )
+        raise BackupError(f"{last.backup_id} only reaches to {reaches}", hint="name an increment that was made later")
     if at < datetime.fromisoformat(as_of):
-        raise BackupError(f"{first.backup_id} is of {as_of}, after {until}", hint="name an earlier one")
+        raise BackupError(f"{first.backup_id} was made at {as_of}, after {until}", hint="name an earlier backup")
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @contextmanager
 def _place(work: Work, place: str, first: BackupManifest) -> Iterator[bool]:
-    """A new, empty database, dropped again when it is not filled; and whether what is done there stays out of the binary log.
+    """A new, empty database, dropped again if the block fails; yields whether changes to it stay out of the binary log.
 
-    What an earlier process of this step had begun goes before; on MySQL, where databases have no comments, a person drops it.
+    One begun by an earlier process of this step is dropped first; not on MySQL, where databases have no comments to mark it.
     """
     begun, marks = _comment(work, place), work.context.database.product == "mariadb"
     if begun is not None and begun != work.context.claim.begun:
@@ -171,7 +169,7 @@ def _place(work: Work, place: str, first: BackupManifest) -> Iterator[bool]:
 
 
 def _comment(work: Work, place: str) -> str | None:
-    """The comment of a database, empty on MySQL, which has none; None where there is no such database."""
+    """The comment of a database; empty on MySQL, which has none; None if the database does not exist."""
     if work.context.database.product != "mariadb":
         return "" if work.query("there", place=place) else None
     return next((str(row["mark"]) for row in work.query("mark", place=place)), None)
@@ -179,7 +177,7 @@ def _comment(work: Work, place: str) -> str | None:
 
 @contextmanager
 def quietly(work: Work, session: Session) -> Iterator[bool]:
-    """Where the account may decide that, without the binary log: replicas have no use for a copy."""
+    """Disable the binary log for the session, if the account may; yields whether it is. Replicas do not need the copy."""
     try:
         work.query("quiet", session)
     except DatabaseError as error:
@@ -190,12 +188,12 @@ def quietly(work: Work, session: Session) -> Iterator[bool]:
     try:
         yield True
     finally:
-        with suppress(DatabaseError):  # its connection is gone, and the setting with it
+        with suppress(DatabaseError):  # the connection is lost, and the setting with it
             work.query("loud", session)
 
 
 def _drop(work: Work, session: Session, place: str) -> None:
-    """A client that was ended may have left a statement running, which the drop would wait for."""
+    """Drop a database, after killing statements in it that a stopped client left running."""
     for left in reversed(range(TRIES)):
         for row in work.query("busy", session, place=place):
             work.context.database.stop(row["session"])
@@ -222,12 +220,12 @@ def _load(work: Work, login_: tuple[str, int], place: str, quiet: bool, send_: C
         if isinstance(error, NotAtHandError):
             raise
         larger = any(text in error.message.lower() for text in _TOO_LARGE)
-        hint = "a row may be larger than max_allowed_packet, in hexadecimal: set it to 1G on the server meanwhile"
+        hint = "set max_allowed_packet to 1G on the server meanwhile: a row in hexadecimal may exceed it"
         raise NotTakenError(error.message, hint=hint if larger else error.hint) from error
 
 
 def _unpacked(folder: Path) -> Iterator[bytes]:
-    """The text of a dump, checked against the checksum behind it. Raises BackupError for one that is damaged or cut off."""
+    """The text of a dump, verified by its checksum. Raises BackupError if it is damaged or truncated."""
     path, watch = folder / DUMP, DumpWatch()
     try:
         with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as text:
@@ -237,16 +235,16 @@ def _unpacked(folder: Path) -> Iterator[bytes]:
     except (OSError, zstandard.ZstdError) as error:
         raise BackupError(f"{path} cannot be read: {error}") from error
     if not watch.complete:
-        raise BackupError(f"{path} ends before its last line")
+        raise BackupError(f"{path} is truncated")
 
 
 def drop_scratch(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`drop_scratch_database`. Raises BackupError where somebody is in it."""
+    """`drop_scratch_database`. Raises BackupError if it is in use."""
     return {"dropped": _dropped(Work(tool, params, context))}
 
 
 def drop_unfinished(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`drop_unfinished_restore`. Raises BackupError where the database's comment is not the one that was approved."""
+    """`drop_unfinished_restore`. Raises BackupError if the database's comment is not the approved one."""
     work = Work(tool, params, context)
     found = work.query("mark")
     if found and (found[0]["mark"] != params["mark"] or not params["mark"].startswith(f"{BEGUN} ")):
@@ -255,14 +253,14 @@ def drop_unfinished(tool: Tool, params: Mapping[str, Any], context: Context) -> 
 
 
 def reset_mark(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`reset_restore_mark`: nothing is done where the comment is another one, or is gone."""
+    """`reset_restore_mark`; does nothing if the comment was changed or removed."""
     work = Work(tool, params, context)
     wanted = {"mark": f"{WHOLE} {params['mark']}"}
     if work.query("mark") != [wanted]:
         return {"reset": 0}
     _send(work, "do_reset")
     if work.query("mark") == [wanted]:
-        raise BackupError(f"the comment of {params['database']} is still there")
+        raise BackupError(f"the comment of {params['database']} was not reset")
     return {"reset": 1}
 
 
@@ -273,10 +271,10 @@ def _dropped(work: Work) -> int:
     if not found:
         return 0
     if found[0]["sessions"]:
-        raise BackupError(f"{name} was not dropped: {found[0]['sessions']} session(s) are in it")
+        raise BackupError(f"{name} was not dropped: it is used by {found[0]['sessions']} session(s)")
     _send(work, "do_drop")
     if work.query("there"):
-        raise BackupError(f"{name} is still there")
+        raise BackupError(f"{name} still exists")
     return 1
 
 

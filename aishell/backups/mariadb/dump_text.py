@@ -1,6 +1,6 @@
-"""The text of a dump: its position and its end when it is made, and what has to be changed in it to restore it elsewhere. Pure.
+"""The text of a dump: finding its position and end, and rewriting it for a restore into another database. Pure.
 
-Rows stand on lines that begin with `(` or `INSERT` and hold no line breaks: they pass as they are.
+Rows are on lines that begin with `(` or `INSERT`, without line breaks, and are not changed.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from aishell.backups.mariadb.binlog.statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Turning
+from aishell.backups.mariadb.binlog.statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Rewriter
 from aishell.databases.quoting import quote
 
-#: The last line of a dump that was not cut off.
+#: The beginning of the last line of a complete dump.
 END = b"-- Dump completed"
-#: What is looked through for the position, and for the last line; the head and the last line of a dump are far smaller.
+#: Bytes searched for the position, and for the last line; the actual ones are far smaller.
 HEAD_BYTES, END_BYTES = 65536, 200
 _POSITION = re.compile(
     rb"^-- CHANGE (?:MASTER|REPLICATION SOURCE) TO (?:MASTER|SOURCE)_LOG_FILE='([^']+)', (?:MASTER|SOURCE)_LOG_POS=(\d+);$",
@@ -21,8 +21,8 @@ _POSITION = re.compile(
 )
 _BEGUN = re.compile(rb"^(?:DROP|CREATE|/\*!50106|/\*!50003) ", re.MULTILINE)
 _MODE = re.compile(rb"SET sql_mode\s*= '([^']*)'")
-#: What a statement that is changed begins with, and what is behind it. A trigger or an event is made as it was typed, and may
-#: name its database; of views and functions see `views`.
+#: The beginnings and ends of statements that are rewritten. Triggers and events are stored as typed, and may name their
+#: database; for views and functions see `views`.
 _VIEW, _ROUTINE = b"\n/*!50001 CREATE ALGORITHM=", b"\nCREATE DEFINER="
 _MADE = {
     b"\n/*!50003 CREATE*/ /*!50017 DEFINER": b";;\n",
@@ -34,14 +34,14 @@ _COLUMN = re.compile(rb"^  `.*$", re.MULTILINE)
 
 
 class DumpWatch:
-    """Looks at a dump as it comes: `head` is complete once the program has its snapshot, `end` holds the last bytes."""
+    """Watches a dump as it is received: `head` is complete when the program has its snapshot, `end` has the last bytes."""
 
     def __init__(self) -> None:
         self.head, self.end = b"", b""
         self.begun = False
 
     def see(self, block: bytes) -> bool:
-        """Whether it is now, with this block, that the snapshot is known to have been taken."""
+        """Add a block; whether it is the one that shows that the snapshot was taken."""
         self.end = (self.end + block)[-END_BYTES:]
         if self.begun:
             return False
@@ -51,7 +51,7 @@ class DumpWatch:
 
     @property
     def position(self) -> tuple[str, int] | None:
-        """Where in the binary log the snapshot lies, if the dump says."""
+        """The binary log position of the snapshot, if the dump has it."""
         found = _POSITION.search(self.head)
         return (found[1].decode(), int(found[2])) if found else None
 
@@ -60,9 +60,9 @@ class DumpWatch:
         return self.end.rstrip(b"\n").rpartition(b"\n")[2].startswith(END)
 
 
-def turned(blocks: Iterable[bytes], turning: Turning) -> Iterator[bytes]:
-    """A dump for the place: its names in triggers, events and defaults, events disabled, views without definers' rights."""
-    source, place = (quote(name, "mysql").encode() for name in (turning.source, turning.place))
+def rewritten(blocks: Iterable[bytes], rewriter: Rewriter) -> Iterator[bytes]:
+    """A dump for another database: names in triggers, events and defaults, events disabled, views as SQL SECURITY INVOKER."""
+    source, place = (quote(name, "mysql").encode() for name in (rewriter.source, rewriter.place))
     qualified, own = b"DEFAULT nextval(" + source + b".", b"DEFAULT nextval(" + place + b"."
     default = re.compile(rb"('(?:[^'\\]|''|\\.)*')|" + re.escape(qualified))
     mode, first = 0, True
@@ -74,23 +74,23 @@ def turned(blocks: Iterable[bytes], turning: Turning) -> Iterator[bytes]:
         for found in _MODE.finditer(text[-4096:]):
             mode = _bits(found[1])
         if statement:
-            yield _turned(statement.decode("utf-8", "surrogateescape"), turning, mode).encode(
+            yield _rewrite_statement(statement.decode("utf-8", "surrogateescape"), rewriter, mode).encode(
                 "utf-8", "surrogateescape"
             )
 
 
-def _turned(statement: str, turning: Turning, mode: int) -> str:
+def _rewrite_statement(statement: str, rewriter: Rewriter, mode: int) -> str:
     if statement.startswith(_VIEW[1:].decode()):
-        return turning.rights.dumped(statement)
+        return rewriter.rights.dumped(statement)
     if statement.startswith(_ROUTINE[1:].decode()):
-        behind = turning.dumped_function(statement, mode)
-        return f"{statement};;\n{behind} " if behind else statement
-    return turning.statement(statement, turning.source, mode) or ""
+        following = rewriter.dumped_function(statement, mode)
+        return f"{statement};;\n{following} " if following else statement
+    return rewriter.statement(statement, rewriter.source, mode) or ""
 
 
 def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The text in order, whole lines at a time, each part with the trigger, event, view or routine that follows it."""
-    text, searched = bytearray(b"\n"), 0  # marks are looked for behind line breaks
+    """The text in order, in whole lines, each part with the trigger, event, view or routine that follows it."""
+    text, searched = bytearray(b"\n"), 0  # marks begin with a line break
     for block in blocks:
         text += block
         while (at := _found(text, searched)) >= 0:
@@ -101,7 +101,7 @@ def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
             del text[:stop]
             searched = 0
         if at >= 0:
-            searched = at  # the rest of it is to come
+            searched = at  # the rest of the statement follows
         elif (cut := text.rfind(b"\n", searched)) > 0:
             yield bytes(text[:cut]), b""
             del text[:cut]
@@ -112,7 +112,7 @@ def _parts(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _found(text: bytearray, start: int) -> int:
-    """Where the next of these statements begins; -1 if there is none."""
+    """The offset of the next of these statements; -1 if there is none."""
     return min((at for mark in _MADE if (at := text.find(mark, start)) >= 0), default=-1)
 
 

@@ -1,4 +1,4 @@
-"""The files of a MariaDB server, where they are on this host: asked before any of them is copied."""
+"""The files of a MariaDB server on this host: checked before they are copied, and prepared for a restore."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from aishell.clients.clients import writing
 from aishell.errors import BackupError, NotAtHandError
 from aishell.planning.backup_rights import lines, of_files
 
-#: Where distributions put the server's program; not everybody has these folders on the path.
+#: Where distributions install the server's program; the search path may lack these folders.
 _PLACES = (None, Path("/usr/sbin"), Path("/usr/libexec"))
-#: How a `struct flock` lies in memory; what is asked is whether anybody keeps us from writing to the whole file.
+#: The layout of `struct flock`, for the question who holds a lock on the whole file.
 _FLOCK = "hhqqi"
-#: How the name of a file ends that leads to a table outside of the data directory.
+#: The suffix of a file that links to a table outside the data directory.
 LINK = ".isl"
 _LOCALLY = "back up on the server's own host, as its account or as root; or leave out --physical"
-#: The stream of a backup, and the folder of what the program says of it, which is what a stream begins with too.
-STREAM, TOLD = "cluster.mbstream.zst", "told"
-#: Settings that it leaves in a backup, among them where the source has its undo tablespaces.
+#: The stream of a backup, and the folder of the program's information about it.
+STREAM, MESSAGES = "cluster.mbstream.zst", "told"
+#: The file of the source's settings in a backup.
 SETTINGS = "backup-my.cnf"
-#: Where it says how far a backup reaches; the names of versions 10 and 11.
+#: The file with the log positions of a backup, as named by versions 10 and 11.
 _CHECKPOINTS = ("xtrabackup_checkpoints", "mariadb_backup_checkpoints")
-#: The last words of a program that has done all it should.
+#: The last message of a program that succeeded.
 COMPLETED = "completed OK!"
 BLOCK = 1 << 18
-#: So many lines of what a program said are told.
+#: How many lines of a program's messages are shown.
 _LINES = 4
-#: How programs say that a disk is full: it says nothing of the backup.
+#: Messages of programs for a full disk, which says nothing about the backup.
 _FULL = re.compile(r"No space left on device|error number 28\b")
-#: Where the flags of a tablespace stand in its first file, in bytes: its further files do not hold them.
+#: The offset in bytes of a tablespace's flags in its first file; its other files do not have them.
 _FLAGS_AT = 54
-#: The page that tells where writes are noted twice, where it does that, from its end, and the mark that it does.
-_NOTED_PAGE, _NOTED_AT, _NOTED_MARK = 5, 190, 536853855
+#: The page with the position of the doublewrite buffer, the offset from its end, and the magic number before it.
+_DOUBLEWRITE_PAGE, _DOUBLEWRITE_AT, _DOUBLEWRITE_MAGIC = 5, 190, 536853855
 
 
 @dataclass(frozen=True)
 class Files:
-    """The data directory of the server that was reached.
+    """The data directory of the target's server.
 
-    `bytes`: of all its tables. `incarnation` tells it from one that is put in its place, as after a restore. `settings` are what
-    a server on a copy of it has to be told.
+    `bytes`: the size of all tables. `incarnation` differs after the directory is replaced, as by a restore. `settings`: those
+    that a server on a copy of it requires.
     """
 
     folder: Path
@@ -66,17 +66,17 @@ class Files:
 
     @classmethod
     def of(cls, work: Work) -> Files:
-        """Raises BackupError for whatever would be in the way of copying them, before anything is written."""
+        """Raises BackupError for anything that would prevent copying them, before anything is written."""
         check_client(work, "backup")
         use_own(work, "backup", work.context.database.version)
         require(of_files(lines(work.query("grants")), account(work)))
         with work.context.reading() as session:
             (row,) = work.query("files", session)
             folder, root = Path(row["folder"]).resolve(), work.backup_store.repository.root.resolve()
-            system = [Path(row["folder"]) / (row["home"] or "") / path for path in _named(row["system"])]
+            system = [Path(row["folder"]) / (row["home"] or "") / path for path in _system_paths(row["system"])]
             require_own(Path(row["folder"]), system[0], row["thread"])
             if encrypting := [one["name"] for one in work.query("encrypting", session)]:
-                why = f"the server encrypts its files by {', '.join(encrypting)}: such copies cannot be proven here"
+                why = f"the server encrypts its files by {', '.join(encrypting)}: such copies cannot be tested here"
                 raise BackupError(why, hint="leave out --physical")
             foreign = [f"{one['tables']} table(s) of {one['engine']}" for one in work.query("foreign_engines", session)]
         if root.is_relative_to(folder):
@@ -84,7 +84,7 @@ class Files:
         seen = system[0].stat()
         return cls(
             folder,
-            sum(path.stat().st_size for path in system) + _of_tables(folder),
+            sum(path.stat().st_size for path in system) + _table_bytes(folder),
             f"{seen.st_dev}:{seen.st_ino}",
             {
                 "system": ";".join(part.rpartition("/")[2] for part in row["system"].split(";")),
@@ -95,9 +95,9 @@ class Files:
 
 
 def use_own(work: Work, program: str, version: Sequence[int]) -> None:
-    """Let `work` run the programs of the server's own line, such as 10.11: others do not know the format of its files.
+    """Let `work` run the programs of the server's release series, such as 10.11, which know the format of its files.
 
-    Raises NotAtHandError where they are not here. Where `programs:` is set that folder is used and no other.
+    If `programs:` is set, only that folder is used. Raises NotAtHandError without such programs.
     """
     line, programs = ".".join(map(str, version[:2])), work.backup_store.programs
     work.clients.choose(
@@ -109,16 +109,16 @@ def use_own(work: Work, program: str, version: Sequence[int]) -> None:
     )
 
 
-def _named(system: str) -> list[str]:
+def _system_paths(system: str) -> list[str]:
     """The paths in a value of innodb_data_file_path."""
     return [part.split(":")[0] for part in system.split(";")]
 
 
 def require_own(folder: Path, system: Path, thread: int) -> None:
-    """Raises BackupError unless the files are those of the server that `thread`, of the connection, runs in.
+    """Raises BackupError unless the files belong to the server process that has `thread`, the connection's.
 
-    Another host can have a server with the same paths, and of the same name. The kernel knows which process has the system
-    tablespace locked, and which threads that has.
+    A server on another host may have the same paths and name. The kernel knows which process locks the system tablespace, and
+    its threads.
     """
     if not folder.is_dir():
         raise BackupError(f"the server's data directory {folder} is not on this host", hint=_LOCALLY)
@@ -127,29 +127,29 @@ def require_own(folder: Path, system: Path, thread: int) -> None:
         with system.open("rb") as file:
             kind, _, _, _, holder = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, wanted))
     except OSError as error:
-        raise BackupError(f"{system} may not be read here: {error.strerror}", hint=_LOCALLY) from error
+        raise BackupError(f"{system} cannot be read: {error.strerror}", hint=_LOCALLY) from error
     if kind == fcntl.F_UNLCK or not Path(f"/proc/{holder}/task/{thread}").is_dir():
-        raise BackupError(f"the server that was reached does not run on {folder} of this host", hint=_LOCALLY)
+        raise BackupError(f"the target's server does not use {folder} of this host", hint=_LOCALLY)
 
 
-def _of_tables(folder: Path) -> int:
-    """Bytes of the files of all databases. Raises BackupError for one that is not in its place or may not be read."""
+def _table_bytes(folder: Path) -> int:
+    """The size of all databases' files in bytes. Raises BackupError for one that is elsewhere or cannot be read."""
     size = 0
     for database in (path for path in folder.iterdir() if path.is_dir() and path.name != "lost+found"):
         if not os.access(database, os.R_OK | os.X_OK):
-            raise BackupError(f"{database} may not be read here", hint=_LOCALLY)
+            raise BackupError(f"{database} cannot be read: permission denied", hint=_LOCALLY)
         for path in database.iterdir():
             if path.suffix == LINK:
-                why = f"{path.stem} in {database.name} lies outside of the data directory (DATA DIRECTORY)"
-                raise BackupError(why, hint="leave out --physical: a copy would lead to the server's own file")
-            if not os.access(path, os.R_OK) and path.exists():  # tables come and go meanwhile
-                raise BackupError(f"{path} may not be read here", hint=_LOCALLY)
+                why = f"{path.stem} in {database.name} is outside the data directory (DATA DIRECTORY)"
+                raise BackupError(why, hint="leave out --physical: a copy would link to the server's own file")
+            if not os.access(path, os.R_OK) and path.exists():  # unless dropped meanwhile
+                raise BackupError(f"{path} cannot be read: permission denied", hint=_LOCALLY)
             size += total([path])
     return size
 
 
 class Prepared:
-    """A copy in the work folder, which goes with that at the end."""
+    """A prepared copy of a backup in the work folder, which is removed at the end."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -158,7 +158,7 @@ class Prepared:
 
     @property
     def at(self) -> tuple[str, int] | None:
-        """The backup that it is now, and how far that reaches; None where it is none."""
+        """The backup that it is a copy of, and its end in the log; None if it is not one."""
         try:
             backup_id, lsn = json.loads(self._note.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -166,16 +166,16 @@ class Prepared:
         return str(backup_id), int(lsn)
 
     def reach(self, chain: Chain) -> None:
-        """Become the last of a chain; where that was just checked it is that already. Raises BackupError for a gap."""
+        """Prepare a copy of the last of a chain, unless it is that already. Raises BackupError for a gap."""
         if self.at is None or self.at[0] != chain[-1][1].backup_id:
             for folder, manifest in chain:
                 self.add(folder, manifest)
 
     def add(self, folder: Path, manifest: BackupManifest) -> None:
-        """A full backup, or an increment on what it is now, read to its last page.
+        """Prepare a full backup, or apply an increment to the present copy, and verify all pages.
 
-        Where the full one is not at hand, as when that is encrypted, an increment is unpacked and no more. Raises BackupError for
-        one that is damaged or does not go on from here, NotAtHandError where programs or room are missing.
+        Without the full backup, as when that is encrypted, an increment is only unpacked. Raises BackupError if it is damaged or
+        does not continue the copy, NotAtHandError without the programs or the space.
         """
         use_own(self.work, "prepare", [int(part) for part in manifest.server_version.split(".")])
         increment = self.folder.with_name(".increment") if manifest.kind == INCREMENTAL else None
@@ -191,19 +191,19 @@ class Prepared:
             self._note.unlink()
         if self.folder.is_dir():
             seen = {path: path.stat().st_mtime_ns for path in self._tablespaces(manifest)} if increment else {}
-            # Not by the settings that lie in the backup: they name folders of the source.
+            # Not with the settings in the backup, which name folders of the source.
             run(self.work, "prepare", {"folder": self.folder, "increment": increment, **manifest.details["settings"]})
-            self._look_through(manifest, seen)
+            self._verify_pages(manifest, seen)
             with writing(self._note):
                 self._note.write_text(json.dumps([manifest.backup_id, manifest.position["lsn"]]), encoding="utf-8")
         if increment is not None:
             shutil.rmtree(increment)
 
     def move(self, place: Path) -> None:
-        """Give it another place, which is on the disk under its name when all of it is there."""
+        """Move it to another place, which has its name only when complete."""
         unfinished = place.with_name(f".{place.name}.restoring")
         with writing(place):
-            shutil.rmtree(unfinished, ignore_errors=True)  # of an attempt that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a killed attempt
             try:
                 self._note.unlink()
                 (self.folder / SETTINGS).unlink(missing_ok=True)
@@ -218,14 +218,14 @@ class Prepared:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _system(self, manifest: BackupManifest) -> list[Path]:
-        return [self.folder / path for path in _named(manifest.details["settings"]["system"])]
+        return [self.folder / path for path in _system_paths(manifest.details["settings"]["system"])]
 
     def _tablespaces(self, manifest: BackupManifest) -> list[Path]:
         files = (path for pattern in ("undo[0-9]*", "*/*.ibd") for path in sorted(self.folder.glob(pattern)))
         return [*self._system(manifest), *files]
 
-    def _look_through(self, manifest: BackupManifest, seen: Mapping[Path, int]) -> None:
-        """Every page of what was written since, by its checksum: preparing takes a flipped bit as it is."""
+    def _verify_pages(self, manifest: BackupManifest, seen: Mapping[Path, int]) -> None:
+        """Verify the checksums of all pages in files written since `seen`; preparing does not check them."""
         first, *parts = self._system(manifest)
         for path in self._tablespaces(manifest):
             if path.stat().st_mtime_ns == seen.get(path):
@@ -235,40 +235,44 @@ class Prepared:
             try:
                 for begin, end in ranges:
                     self.work.clients.run("pages", {"file": path, "flags": flags, "begin": begin, "end": end})
-                    self.work.clients.ran.pop()  # there may be thousands
+                    self.work.clients.ran.pop()  # not recorded: there may be thousands
             except NotAtHandError:
                 raise
             except BackupError as error:
                 name = path.relative_to(self.folder)
-                raise BackupError(f"{name} in {manifest.backup_id} is damaged: {_last(error.message)}") from error
+                raise BackupError(
+                    f"{name} in {manifest.backup_id} is damaged: {_error_lines(error.message)}"
+                ) from error
 
 
 def checkpoints(folder: Path) -> tuple[int, int]:
-    """From where to where in InnoDB's log a backup reaches, as the program tells. Raises BackupError where it does not."""
+    """The positions in InnoDB's log that a backup covers, from and to. Raises BackupError if they are missing."""
     for path in (folder / name for name in _CHECKPOINTS):
         if path.is_file():
-            told = dict(line.split(" = ", 1) for line in path.read_text(encoding="utf-8").splitlines() if " = " in line)
+            values = dict(
+                line.split(" = ", 1) for line in path.read_text(encoding="utf-8").splitlines() if " = " in line
+            )
             try:
-                return int(told["from_lsn"]), int(told["to_lsn"])
+                return int(values["from_lsn"]), int(values["to_lsn"])
             except (KeyError, ValueError) as error:
-                raise BackupError(f"{path} does not say how far the backup reaches") from error
-    raise BackupError(f"{folder} does not say how far the backup reaches")
+                raise BackupError(f"{path} does not have the backup's log positions") from error
+    raise BackupError(f"{folder} does not have the backup's log positions")
 
 
 def run(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> None:
-    """mariadb-backup to its last words. Raises BackupError with what it said before it failed."""
-    said = _said(work, program, values, **more)
-    if COMPLETED not in said.rstrip().rpartition("\n")[2]:
-        raise BackupError(f"{work.tool.programs[program][0]} did not finish: {_last(said)}")
+    """Run mariadb-backup. Raises BackupError with its errors unless it reports success."""
+    messages = _run(work, program, values, **more)
+    if COMPLETED not in messages.rstrip().rpartition("\n")[2]:
+        raise BackupError(f"{work.tool.programs[program][0]} did not finish: {_error_lines(messages)}")
 
 
-def _said(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> str:
-    """What a program said. Raises BackupError with its errors, NotAtHandError where it had no room to write."""
+def _run(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> str:
+    """Run a program; returns its messages. Raises BackupError with its errors, NotAtHandError for a full disk."""
     try:
         return work.clients.run(program, values, **more)
     except BackupError as error:
         kind = NotAtHandError if _FULL.search(error.message) else type(error)
-        raise kind(_last(error.message), hint=error.hint) from error
+        raise kind(_error_lines(error.message), hint=error.hint) from error
 
 
 def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> None:
@@ -287,27 +291,29 @@ def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> N
                     pipe.write(block)
                     sent += len(block)
         except BrokenPipeError:
-            raise  # what unpacks has ended, and tells why
+            raise  # the other program has ended and reports why
         except (OSError, zstandard.ZstdError) as error:
             raise BackupError(f"{stream} cannot be read: {error}") from error
         if sent != size:
-            raise BackupError(f"{stream} has {sent:,} bytes instead of {size:,} when it is unpacked")
+            raise BackupError(f"{stream} has {sent:,} bytes instead of {size:,} when unpacked")
 
-    _said(work, "unpack", {"folder": into}, feed=feed, size=lambda: total(into.rglob("*")), expected=size)
+    _run(work, "unpack", {"folder": into}, feed=feed, size=lambda: total(into.rglob("*")), expected=size)
     if links := sorted(str(path.relative_to(into)) for path in into.glob(f"*/*{LINK}")):
-        raise BackupError(f"{links[0]} leads out of the data directory: {manifest.backup_id} cannot be restored")
+        raise BackupError(
+            f"{manifest.backup_id} cannot be restored: {links[0]} links to a file outside the data directory"
+        )
     if checkpoints(into) != (manifest.details["from"], manifest.position["lsn"]):
-        raise BackupError(f"{stream} is not of {manifest.backup_id}: it reaches from and to another place in the log")
+        raise BackupError(f"{stream} does not belong to {manifest.backup_id}: it covers another part of the log")
 
 
 def _ranges(first: Path, page_size: int) -> list[tuple[int, int | None]]:
-    """The pages of the system tablespace that are to be right, from and to: all but those where writes are noted twice.
+    """The ranges of pages of the system tablespace to verify, first and last: all but the doublewrite buffer's.
 
-    These are copied while they are written to, and mean nothing once the log was applied.
+    These are written to while they are copied, and are unused once the log was applied.
     """
-    mark, *blocks = _numbers(first, (_NOTED_PAGE + 1) * page_size - _NOTED_AT, 3)
+    mark, *blocks = _numbers(first, (_DOUBLEWRITE_PAGE + 1) * page_size - _DOUBLEWRITE_AT, 3)
     extent, begin, ranges = max(64, (1 << 20) // page_size), 0, list[tuple[int, int | None]]()
-    for block in sorted(blocks) if mark == _NOTED_MARK else ():
+    for block in sorted(blocks) if mark == _DOUBLEWRITE_MAGIC else ():
         if begin < block:
             ranges.append((begin, block - 1))
         begin = block + extent
@@ -321,7 +327,7 @@ def _numbers(path: Path, at: int, count: int) -> tuple[int, ...]:
         return struct.unpack(f">{count}I", file.read(4 * count))
 
 
-def _last(said: str) -> str:
-    """The errors in what a program said, else the end of it: it tells every file that it goes through."""
-    lines = [line.strip("\a ") for line in said.splitlines() if line.strip("\a ")]
+def _error_lines(messages: str) -> str:
+    """The errors in a program's messages, else the last of them."""
+    lines = [line.strip("\a ") for line in messages.splitlines() if line.strip("\a ")]
     return "; ".join(([line for line in lines if "ERROR" in line] or lines)[-_LINES:])

@@ -1,4 +1,4 @@
-"""The fingerprints of a MariaDB or MySQL database: every table row by row, and the definition of everything else."""
+"""The fingerprints of a MariaDB or MySQL database: of every table's rows, and of all definitions."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from aishell.models import Row
 from aishell.planning.backup_rights import of_routines
 
 TABLES = ("BASE TABLE", "SYSTEM VERSIONED")
-#: From this version on a dump has the history of system-versioned tables.
+#: The first version whose dumps have the history of system-versioned tables.
 HISTORY = (10, 11)
 _COUNTER = re.compile(r"('(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`)| AUTO_INCREMENT=\d+", re.DOTALL)
-#: The `mariadb` client sends a blank behind a comment, whether one was there or not.
+#: The `mariadb` client always sends a blank after a comment.
 _COMMENT = re.compile(r"('(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`|/\*.*?\*/)(\s*)", re.DOTALL)
 _DEFINER = re.compile(r" DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`")
 
 
 @dataclass(frozen=True)
 class ComparedTable:
-    """A table whose rows can be counted in a snapshot, with its columns and the form of each."""
+    """A transactional table, whose rows are compared, with its columns and the form of each."""
 
     name: str
     columns: Sequence[Mapping[str, str]]
-    history: bool = False  # the rows that were there once are kept and dumped too
+    history: bool = False  # whether historical rows are dumped too
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What a database is made of: the prints of all definitions, and the tables whose rows are to be compared."""
+    """The structure of a database: the fingerprints of all definitions, and the tables whose rows are compared."""
 
     prints: tuple[Fingerprint, ...]
     tables: tuple[ComparedTable, ...]
@@ -51,9 +51,9 @@ class Structure:
 
 
 def structure(work: Work, session: Session) -> Structure:
-    """What the session's own database is made of now: definitions are of no snapshot.
+    """The present structure of the session's database; definitions are not part of a snapshot.
 
-    Raises BackupError where the account cannot see all of it.
+    Raises BackupError if the account cannot see all of it.
     """
     (defaults,) = work.query("defaults", session)
     objects, columns = work.query("tables", session), defaultdict[str, list[Row]](list)
@@ -87,7 +87,7 @@ def structure(work: Work, session: Session) -> Structure:
 def fingerprint(
     work: Work, session: Session, tables: Sequence[ComparedTable], stopped: Callable[[], bool] = lambda: False
 ) -> tuple[Fingerprint, ...]:
-    """The prints of the rows that the session sees. Raises DatabaseError, `cancelled` once `stopped` says so."""
+    """The fingerprints of the rows in the session's snapshot. Raises DatabaseError (cancelled) when `stopped` returns true."""
     prints = []
     for table in tables:
         if stopped() or work.context.cancelled():
@@ -99,7 +99,7 @@ def fingerprint(
 
 
 def _compared(columns: Sequence[Row], versioned: bool) -> tuple[list[Mapping[str, str]], bool]:
-    """The columns that are compared, and whether the history is."""
+    """The columns that are compared, and whether the history is compared too."""
     kept = [row for row in columns if row["form"] not in ("period", "transaction")]
     return [{"column": row["column"], "form": row["form"]} for row in kept], versioned and _has_history(columns)
 
@@ -112,7 +112,7 @@ def _objects(work: Work, session: Session, objects: Sequence[Row]) -> Iterator[F
         (shown,) = work.query(f"{kind}_definition", session, name=row["name"])
         text = next(str(value) for key, value in shown.items() if key.startswith("Create "))
         if kind == "table":
-            # A default out of a sequence names its database even at home.
+            # A default from a sequence always names the database.
             text = _COUNTER.sub(lambda match: match[1] or "", text).replace(f"nextval({database}", "nextval(")
         if kind == "view":
             text = unqualified(_DEFINER.sub("", text, count=1), own)
@@ -131,7 +131,7 @@ def _routines(work: Work, session: Session) -> Iterator[Fingerprint]:
 
 
 def _body(row: Row, *more: object) -> str:
-    """The hash of what has a body, such as a routine; whether an event is enabled is left out."""
+    """The hash of an object with a body, such as a routine, without the status of an event."""
     body = _COMMENT.sub(lambda match: match[1] + (" " if match[1][0] == "/" else match[2]), row["definition"])
     return _hash(body, *(value for key, value in row.items() if key not in ("definition", "status", "ends")), *more)
 
@@ -140,18 +140,18 @@ def _warnings(objects: Sequence[Row], columns: Mapping[str, Sequence[Row]], hist
     tables = [row for row in objects if row["type"] in TABLES]
     unsafe = [f"{row['name']} ({row['engine']})" for row in tables if not row["transactional"]]
     if unsafe:
-        yield f"not transactional, so their rows are of no one moment and are not compared: {', '.join(unsafe)}"
+        yield f"not transactional, so their rows may be inconsistent and are not compared: {', '.join(unsafe)}"
     all_columns = [(row["name"], column) for row in tables for column in columns[row["name"]]]
     rounded = [f"{name}.{column['column']}" for name, column in all_columns if column["type"] == "float"]
     if rounded:
-        yield f"FLOAT comes back with six digits, as the server writes it: {', '.join(rounded)}"
+        yield f"FLOAT values are restored with only six digits, as the server prints them: {', '.join(rounded)}"
     for row in tables:
         if row["type"] == "SYSTEM VERSIONED" and not (history and _has_history(columns[row["name"]])):
             yield f"the history of {row['name']} is not in the dump"
 
 
 def _has_history(columns: Sequence[Row]) -> bool:
-    """Whether a dump has the history of a system-versioned table: it has none of one that goes by transactions."""
+    """Whether a dump has the history of a system-versioned table, which it does not if that is by transaction."""
     return all(column["form"] != "transaction" for column in columns)
 
 

@@ -1,4 +1,4 @@
-"""A dump of a MariaDB or MySQL database by its own program, and the fingerprints of the same moment."""
+"""A dump of a MariaDB or MySQL database by its own program, with fingerprints of the same moment."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from aishell.databases.base import Session
 from aishell.errors import BackupError, DatabaseError
 from aishell.planning.backup_rights import lines, of_dump
 
-#: Snapshots held at a time, each on a connection of its own; as long as nobody writes it is one.
+#: Snapshots held at a time, each on its own connection; only one while nobody writes.
 HELD = 10
-#: Seconds between two snapshots, and for which they are taken at all.
+#: Seconds between two snapshots, and during which they are taken.
 PAUSE, LONGEST = 0.002, 10.0
 
 Position = tuple[str, int]
 DUMP = "dump.sql.zst"
 BLOCK = 1 << 18
-#: Compressed beside the reading: on two cores that takes half as long, and the program waits less with its output.
+#: zstd's level and threads: compressing in parallel takes half as long on two cores, and the program waits less.
 LEVEL, THREADS = 3, 2
-#: So often a dump is begun anew to be of a moment that one of our snapshots is of; it takes its first lines only.
+#: Attempts to start a dump at the moment of one of our snapshots; each takes only its first lines.
 ATTEMPTS = 30
-LOOK = 0.5
+POLL = 0.5
 
 _Begun = Callable[[DumpWatch], None]
 
 
 class OtherMomentError(BackupError):
-    """The dump is of a moment that no snapshot of ours is of."""
+    """None of our snapshots is of the dump's moment."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A session that sees one moment; `position` is None where the server does not tell."""
+    """A session with a snapshot; `position`: in the binary log, None if the server does not report it."""
 
     session: Session
     position: Position | None
@@ -61,24 +61,24 @@ class Snapshot:
 
 
 def snapshot(work: Work) -> Snapshot:
-    """A snapshot of the present. Raises DatabaseError, and leaves no session behind."""
+    """Take a snapshot. Raises DatabaseError, after closing the session."""
     session = work.context.reading()
     try:
         work.query(f"unlimited_{work.context.database.product}", session)
         work.query("isolation", session)
         work.query("snapshot", session)
-        told = {row["Variable_name"].lower(): row["Value"] for row in work.query("moment", session)}
+        status = {row["Variable_name"].lower(): row["Value"] for row in work.query("moment", session)}
     except DatabaseError:
-        with suppress(DatabaseError):  # what has failed may have lost the connection
+        with suppress(DatabaseError):  # the connection may be lost
             work.query("release", session)
         session.close()
         raise
-    file, position = told.get("binlog_snapshot_file"), told.get("binlog_snapshot_position")
+    file, position = status.get("binlog_snapshot_file"), status.get("binlog_snapshot_position")
     return Snapshot(session, (file, int(position or 0)) if file else None, time.monotonic())
 
 
 class Moments:
-    """Takes snapshots from its beginning until one is chosen. Use as a context manager: all others are let go."""
+    """Takes snapshots until one is chosen. Use as a context manager, which releases all others."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -94,11 +94,11 @@ class Moments:
     def __exit__(self, *_: object) -> None:
         self._end()
         for one in self._held:
-            with suppress(DatabaseError):  # its connection is gone, and the snapshot with it
+            with suppress(DatabaseError):  # the connection is lost, and the snapshot with it
                 one.release(self.work)
 
     def chosen(self, position: Position | None) -> Snapshot:
-        """The snapshot of this moment, which the caller lets go. Raises OtherMomentError where there is none."""
+        """The snapshot at this position, which the caller releases. Raises OtherMomentError if there is none."""
         self._end()
         found = next((one for one in self._held if one.position == position and position is not None), None)
         if found is None:
@@ -113,7 +113,7 @@ class Moments:
 
     def _take(self) -> None:
         deadline = time.monotonic() + LONGEST
-        with suppress(DatabaseError):  # no more connections: those that are there may do
+        with suppress(DatabaseError):  # no more connections: the present ones may do
             while not self._ended.wait(PAUSE) and time.monotonic() < deadline:
                 taken = snapshot(self.work)
                 if taken.position == self._held[-1].position:
@@ -124,7 +124,7 @@ class Moments:
                     self._thin()
 
     def _thin(self) -> None:
-        """Let go the one whose neighbours are closest together: those that stay are spread over the whole time."""
+        """Release the one whose neighbours are closest, so that the others stay spread over the whole time."""
         held = self._held
         least = min(range(1, len(held) - 1), key=lambda n: held[n + 1].at - held[n - 1].at)
         held.pop(least).release(self.work)
@@ -132,7 +132,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a dump says of itself. `prints` are of its moment, None where there are none of it; `how` says why."""
+    """A finished dump. `prints`: the fingerprints of its moment, or None; `how`: how they were taken, or why not."""
 
     watch: DumpWatch
     as_of: str
@@ -141,7 +141,7 @@ class Taken:
 
 
 class Counting:
-    """Fingerprints of one snapshot, taken in a thread. Use as a context manager: it is stopped, and the snapshot let go."""
+    """Computes fingerprints of a snapshot in a thread. Use as a context manager, which stops it and releases the snapshot."""
 
     def __init__(self, work: Work, tables: Sequence[ComparedTable]) -> None:
         self.work, self.tables = work, tables
@@ -154,16 +154,16 @@ class Counting:
         return self
 
     def start(self, seen: Snapshot) -> None:
-        """Begin with a snapshot, which is released at the end."""
+        """Start with a snapshot, which is released at the end."""
         self._snapshot = seen
         self._future = self._pool.submit(fingerprint, self.work, seen.session, self.tables, self._stopped.is_set)
 
     def prints(self) -> tuple[Fingerprint, ...]:
-        """Wait for them. Raises DatabaseError (cancelled) when the run was interrupted."""
-        assert self._future is not None  # noqa: S101  it was begun
+        """Wait for the fingerprints. Raises DatabaseError (cancelled) when the run was interrupted."""
+        assert self._future is not None  # noqa: S101  it was started
         while not self._future.done():
             with suppress(TimeoutError):
-                return self._future.result(LOOK)
+                return self._future.result(POLL)
             if self.work.context.cancelled():
                 self._cancel()
         return self._future.result()
@@ -173,7 +173,7 @@ class Counting:
         self._cancel()
         self._pool.shutdown()
         if self._snapshot is not None:
-            with suppress(DatabaseError):  # its connection is gone, and the snapshot with it
+            with suppress(DatabaseError):  # the connection is lost, and the snapshot with it
                 self._snapshot.release(self.work)
 
     def _cancel(self) -> None:
@@ -184,7 +184,7 @@ class Counting:
 
 @dataclass
 class Dump:
-    """One full backup in the making."""
+    """A full backup being made."""
 
     work: Work
     database: str
@@ -194,7 +194,7 @@ class Dump:
 
     @classmethod
     def of(cls, work: Work) -> Dump:
-        """Raises BackupError for whatever would be in the way, before anything is written."""
+        """Raises BackupError for anything that would prevent the backup, before anything is written."""
         database = own_database(work)
         check_client(work, "dump")
         with work.context.reading() as session:
@@ -213,7 +213,7 @@ class Dump:
             prints = (*self.found.prints, *taken.prints) if same else None
             how = how if same else "none: tables or routines were changed during the dump"
         if prints is None and self.work.params.get("compare"):
-            self.notes.append(f"not compared, {how}")
+            self.notes.append(f"not compared: {how.removeprefix('none: ')}")
         file, position = taken.watch.position or (None, 0)
         return Written(
             self.database,
@@ -245,7 +245,7 @@ class Dump:
 
     def _taken(self, values: Mapping[str, Any], descriptor: int) -> Taken:
         if not self.work.params.get("compare"):
-            return self._run(values, descriptor, "none: not asked for")
+            return self._run(values, descriptor, "none: not requested")
         if self.work.context.database.product == "mysql" or not self.settings["binary_log"]:
             return self._framed(values, descriptor)
         for _ in range(ATTEMPTS):
@@ -256,17 +256,17 @@ class Dump:
         return self._run(values, descriptor, "none: others kept writing, and no snapshot was of the same moment")
 
     def _matched(self, values: Mapping[str, Any], descriptor: int) -> Taken:
-        """With a snapshot that lies where the dump does in the binary log."""
-        how = "a snapshot at the same place in the binary log"
+        """Dump with fingerprints from a snapshot at the same position in the binary log."""
+        how = "a snapshot at the same position in the binary log"
         with Moments(self.work) as moments, Counting(self.work, self.found.tables) as counting:
             taken = self._run(values, descriptor, how, lambda watch: counting.start(moments.chosen(watch.position)))
             return replace(taken, prints=counting.prints())
 
     def _framed(self, values: Mapping[str, Any], descriptor: int) -> Taken:
-        """Where nobody tells which moment a snapshot is of: if one before and one after are the same, so is all in between."""
+        """Dump with equal fingerprints from before and after its snapshot, where positions of snapshots are not known."""
         with Counting(self.work, self.found.tables) as before, Counting(self.work, self.found.tables) as after:
             before.start(snapshot(self.work))
-            how = "snapshots before and after it, which are the same"
+            how = "equal snapshots before and after it"
             taken = self._run(values, descriptor, how, lambda watch: after.start(snapshot(self.work)))
             prints = before.prints()
             if prints == after.prints():
@@ -274,10 +274,10 @@ class Dump:
         return replace(taken, how="none: others wrote while the dump began")
 
     def _run(self, values: Mapping[str, Any], descriptor: int, how: str, begun: _Begun = lambda watch: None) -> Taken:
-        """Run the program; `begun` is called once it has its snapshot. `as_of` is a time by the server not before that."""
+        """Run the program; `begun` is called when it has its snapshot. `as_of` is the server's time then or just after."""
         target, watch, times = self.work.folder / DUMP, DumpWatch(), list[str]()
 
-        def told() -> None:
+        def on_snapshot() -> None:
             times.append(str(self.work.query("settings")[0]["now"]))
             begun(watch)
 
@@ -286,11 +286,11 @@ class Dump:
             throttle = Throttle(self.work.params.get("max_rate"))
             most = throttle.most(BLOCK)
             with writing(target), target.open("wb") as file, packer.stream_writer(file) as packed:
-                # As it comes: its first lines are waited for.
+                # Unbuffered: its first lines are waited for.
                 for block in iter(lambda: os.read(pipe.fileno(), most), b""):
                     packed.write(block)
                     if watch.see(block):
-                        told()
+                        on_snapshot()
                     throttle.passed(len(block))
 
         self.work.clients.run(
@@ -302,14 +302,14 @@ class Dump:
             expected=expected_bytes(self.work.params),
         )
         if not watch.complete:
-            raise BackupError("the dump ends before its last line, though the program reported no error")
+            raise BackupError("the dump is truncated, though the program reported no error")
         if not times:
-            told()
+            on_snapshot()
         return Taken(watch, times[0], how)
 
 
 def own_database(work: Work) -> str:
-    """The database of the target. Raises BackupError where its URL names none."""
+    """The database of the target. Raises BackupError if its URL names none."""
     database = work.context.database.credentials.url.database
     if not database:
         raise BackupError("the target's URL names no database", hint="write mysql://user@host/database")
@@ -317,23 +317,23 @@ def own_database(work: Work) -> str:
 
 
 def check_client(work: Work, program: str) -> None:
-    """Raises BackupError for a client of another product, or of an older line than the server."""
+    """Raises BackupError for a client of another product, or of an older release series than the server."""
     product, server = work.context.database.product, work.context.database.version
-    said, version = work.clients.banner(program), work.clients.version(program)
-    if ("mariadb" in said.lower()) != (product == "mariadb"):
+    banner, version = work.clients.banner(program), work.clients.version(program)
+    if ("mariadb" in banner.lower()) != (product == "mariadb"):
         how = "install the server's own client programs, or set `programs:` in config/aishell.yaml to their folder"
         raise BackupError(
-            f"{work.clients.path(program)} is not a client of the server's product: {said.strip()}", hint=how
+            f"{work.clients.path(program)} is not a client of the server's product: {banner.strip()}", hint=how
         )
     if version[:2] < server[:2]:
         numbers = [".".join(map(str, one)) for one in (version, server)]
-        how = "use a client that is as new as the server; `programs:` in config/aishell.yaml names its folder"
-        raise BackupError(f"{work.clients.path(program)} is {numbers[0]}, and the server {numbers[1]}", hint=how)
+        how = "install a client as new as the server, or set `programs:` in config/aishell.yaml to its folder"
+        raise BackupError(f"{work.clients.path(program)} is {numbers[0]}, but the server is {numbers[1]}", hint=how)
 
 
 def gtid(work: Work, file: str, position: int) -> str | None:
-    """What the binary log held before this place: the same place in another one does not. None on MySQL, which has no such."""
+    """The GTID state at this position, which tells binary logs with the same file names apart; None on MySQL."""
     if work.context.database.product != "mariadb":
         return None
-    told = work.query("gtid", file=file, position=position)[0]["gtid"]
-    return None if told is None else str(told)
+    found = work.query("gtid", file=file, position=position)[0]["gtid"]
+    return None if found is None else str(found)

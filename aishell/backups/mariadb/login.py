@@ -1,4 +1,4 @@
-"""How MariaDB's and MySQL's client programs reach the target: an option file in memory."""
+"""Connections of MariaDB's and MySQL's client programs: an option file in memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from aishell.planning.backup_rights import Account
 
 @contextmanager
 def login(work: Work) -> Iterator[tuple[str, int]]:
-    """The option file that the programs are given, by its path, and the descriptor that they inherit."""
+    """The path of the option file for the programs, and the descriptor that they must inherit."""
     encrypted = any(row["Value"] for row in work.query("encryption"))
     with secret(client_file(work.context.database.credentials, work.context.database.product, encrypted)) as made:
         yield made
 
 
 def client_file(credentials: Credentials, product: str, encrypted: bool) -> str:
-    """The same way to the server that aishell's own connections take. No other option file is read beside it.
+    """An option file that connects as aishell's own connections do; the programs read no other.
 
-    `encrypted`: whether those use TLS, which the mode PREFERRED leaves to the server.
+    `encrypted`: whether those connections use TLS, which the mode PREFERRED leaves to the server.
     """
     url, password = credentials.url, credentials.password()
     login = Login.of(url)
@@ -38,12 +38,12 @@ def client_file(credentials: Credentials, product: str, encrypted: bool) -> str:
     values |= {f"ssl-{name}": login.tls.get(f"ssl_{name}") for name in ("ca", "cert", "key")}
     lines += ["[client]", *(f"{name}={_quoted(value)}" for name, value in values.items() if value is not None)]
     if password is None and not login.file:
-        lines.append("password=")  # else MYSQL_PWD would be taken, or asked for
+        lines.append("password=")  # else MYSQL_PWD is used, or the program prompts
     return "\n".join([*lines, *_tls(login, product, encrypted)]) + "\n"
 
 
 def _tls(login: Login, product: str, encrypted: bool) -> list[str]:
-    """TLS as the programs spell it. MariaDB's know no mode that verifies the certificate without the host's name."""
+    """The programs' options for TLS. MariaDB's cannot verify the certificate without the host name."""
     mode = login.mode if login.mode != "PREFERRED" else "REQUIRED" if encrypted else "DISABLED"
     if product == "mysql":
         return [f"ssl-mode={mode}"]
@@ -53,12 +53,12 @@ def _tls(login: Login, product: str, encrypted: bool) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    """A value as option files have it: without quotes what follows `#` is a comment."""
+    """A quoted value of an option file; without quotes, `#` begins a comment."""
     marks = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return '"' + "".join(marks.get(letter, letter) for letter in value) + '"'
 
 
 def account(work: Work, session: Session | None = None) -> Account:
-    """Whom the server takes us for. An inspection before may have been by another account."""
+    """Our account on the server, which may differ from that of an earlier inspection."""
     database = work.context.database
     return Account(str(work.query("account", session)[0]["name"]), database.product, database.version)

@@ -1,4 +1,4 @@
-"""MariaDB, physically: the files of the whole server by mariadb-backup, and on it increments of changed pages."""
+"""MariaDB physical backups: the files of the whole server by mariadb-backup; increments are changed pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO, Any
 import zstandard
 
 from aishell.backups.create.making import PHYSICAL, Work, Written, full_needed, make
-from aishell.backups.mariadb.files import BLOCK, STREAM, TOLD, Files, Prepared, checkpoints, run, use_own
+from aishell.backups.mariadb.files import BLOCK, MESSAGES, STREAM, Files, Prepared, checkpoints, run, use_own
 from aishell.backups.mariadb.login import login
 from aishell.backups.methods import Chain, Physical
 from aishell.backups.restore import scratch_server
@@ -29,18 +29,18 @@ from aishell.errors import BackupError
 from aishell.registry.tool import Tool
 from aishell.running.context import Context
 
-#: What a manifest calls the database of a backup that has all of them.
+#: The database in the manifest of a backup of all databases.
 SERVER = "(the whole server)"
-#: As for dumps: on two cores that is as fast as the files are read.
+#: zstd's level and threads, as for dumps: on two cores as fast as the files are read.
 LEVEL, THREADS = 3, 2
-#: Seconds that the copy may wait for a lock where the run sets no limit: meanwhile others wait for it.
+#: Seconds that the copy may wait for a lock if the run sets no limit, since others wait behind it.
 LOCK_WAIT = 30.0
 #: The file of a restored data directory that holds the claim of the step that made it.
 CLAIMED = "restored_by_aishell"
 _BINLOG = re.compile(r"^binlog_pos = (.+)$", re.MULTILINE)
-#: Who runs a server that root may not run.
+#: Accounts to run a server as, in place of root.
 ACCOUNTS = ("mysql", "nobody")
-#: What of the answers to CHECK TABLE tells that a table is not what it should be.
+#: Message types of CHECK TABLE that report damage.
 BAD = frozenset({"corrupt", "error"})
 
 
@@ -58,7 +58,7 @@ def incremental(
 
 
 class MariadbBackup(Physical):
-    """The files of a server as one stream, and the log that makes them one moment's."""
+    """The files of a server as one stream, with the log that makes them consistent."""
 
     name = "mariadb-backup"
     programs = frozenset({"mbstream", "mariadb-backup", "innochecksum", "mariadbd"})
@@ -75,20 +75,20 @@ class MariadbBackup(Physical):
         return self._copied(work, files, int(parent.position["lsn"]))
 
     def read(self, work: Work, folder: Path, manifest: BackupManifest) -> None:
-        """A copy is made of it and prepared, on what it rests on, and every page is read by its checksum."""
+        """Unpack and prepare a copy of it, on those it depends on, and verify the checksum of every page."""
         prepared = Prepared(work)
         prepared.add(folder, manifest)
-        if folder == work.folder:  # it is being made: what is in it then is the backup
+        if folder == work.folder:  # the backup is being made: its folder must not contain the copy
             prepared.remove()
 
     def restore(self, work: Work, chain: Chain, place: str, *, until: str | None, tables: Sequence[str]) -> None:
-        """Into a new folder, which a server of the same version can be started on."""
+        """Restore into a new folder, on which a server of the same version can be started."""
         if tables or until:
-            raise BackupError("a physical backup of MariaDB is restored as a whole, as of its own time")
+            raise BackupError("a physical backup of MariaDB can only be restored as a whole, as of its own time")
         claimed, into = f"{work.context.claim}\n", scratch_server.place_of(work, place, ACCOUNTS)
         with suppress(OSError):
             if (into / CLAIMED).read_text(encoding="utf-8") == claimed:
-                return  # made by an earlier process of this step, which was killed before it could say so
+                return  # made by an earlier process of this step
         if into.is_symlink() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
             raise BackupError(f"{into} already exists", hint="name a folder that does not exist")
         if not into.parent.is_dir():
@@ -114,22 +114,29 @@ class MariadbBackup(Physical):
         }
         start = shlex.join(["mariadbd", *(f"--{name}={value}" for name, value in options.items())])
         owner = shlex.join(["chown", "-R", "mysql:", place])
-        return (f"no server was started there; give it to the server's account ({owner}), then {start}",)
+        return (f"no server was started there; give the folder to the server's account ({owner}), then run {start}",)
 
     def _copied(self, work: Work, files: Files, since: int) -> Written:
         """Copy what was written since a position in the log; 0 copies everything."""
         stream = _Stream(work, work.folder / STREAM)
-        told = work.folder.resolve() / TOLD
+        messages = work.folder.resolve() / MESSAGES
         expected = files.bytes if since == 0 else 0
         with login(work) as (options, descriptor):
-            values = {"told": told, "since": since or None, "jobs": work.params.get("jobs") or 1, "options": options}
-            watched = {"drain": stream.take, "size": stream.look, "expected": expected}
+            values = {
+                "told": messages,
+                "since": since or None,
+                "jobs": work.params.get("jobs") or 1,
+                "options": options,
+            }
+            watched = {"drain": stream.take, "size": stream.progress, "expected": expected}
             run(work, "backup", values, secrets=[descriptor], **watched)
-        begins, ends = checkpoints(told)
+        begins, ends = checkpoints(messages)
         if begins != since or ends < since:
-            why = f"the copy covers the log from {begins} to {ends}, and should begin at {since}"
+            why = f"the copy covers the log from {begins} to {ends}, but should begin at {since}"
             raise full_needed(work.context, why, PHYSICAL)
-        binlog = [match[1] for path in sorted(told.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))]
+        binlog = [
+            match[1] for path in sorted(messages.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))
+        ]
         details = {
             "from": begins,
             "files": files.incarnation,
@@ -142,7 +149,7 @@ class MariadbBackup(Physical):
 
 
 class _Stream:
-    """What mariadb-backup sends, compressed as it comes. `bytes`: of what it has sent."""
+    """The output of mariadb-backup, compressed as it is received. `bytes`: its size before compression."""
 
     def __init__(self, work: Work, target: Path) -> None:
         self.work, self.target, self.bytes = work, target, 0
@@ -155,24 +162,26 @@ class _Stream:
                 packed.write(block)
                 self.bytes += len(block)
 
-    def look(self) -> int:
-        """Its bytes so far. Raises BackupError when the copy waits too long for a lock.
+    def progress(self) -> int:
+        """The bytes received so far. Raises BackupError when the copy waits too long for a lock.
 
-        The program waits for a year; until it has the last one, others wait behind it to commit. The limit that it has of its own
-        ends it as soon as anybody's statement takes as long, whether that is in its way or not.
+        The program waits for up to a year, while commits of others wait behind it. Its own time limit applies to any statement
+        that runs as long, whether that blocks it or not.
         """
         for row in self.work.query("waiting"):
             if row["seconds"] > self.patience:
                 self.work.context.database.stop(row["session"])
-                how = "find out who holds table locks (LOCK TABLES, ALTER TABLE, another backup), and try again"
-                raise BackupError(f"the copy has waited {self.patience} s for others: {row['stage']}", hint=how)
+                how = "find out who holds table locks (LOCK TABLES, ALTER TABLE, another backup) and try again"
+                raise BackupError(
+                    f"the copy has waited {self.patience} s for locks of others: {row['stage']}", hint=how
+                )
         return self.bytes
 
 
 def prove(work: Work, place: str, data: Path) -> None:
-    """Start a server, which recovers what was being written, and let it read every table and index.
+    """Start a server, which recovers, and let it read every table and index.
 
-    Raises BackupError where it does not come up, or finds something damaged.
+    Raises BackupError if it does not start, or finds damage.
     """
     entry = work.backup_store.catalog.find(work.params["backup_id"])
     manifest = work.backup_store.chain(entry)[-1][1]
@@ -190,8 +199,8 @@ def prove(work: Work, place: str, data: Path) -> None:
 
 
 def _damaged(work: Work, control: Path) -> list[str]:
-    """What the server finds wrong with each table of all databases."""
-    # It asks nobody for a password: whoever can open its socket could read its files as well.
+    """The damage that CHECK TABLE finds in all databases."""
+    # No password is needed: whoever can open the socket can read the files as well.
     url = URL("mysql", "mysql", user="root", options={"unix_socket": str(control / "socket")})
     found = []
     with (

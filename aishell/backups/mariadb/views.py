@@ -1,9 +1,9 @@
-"""Views and functions of a MariaDB or MySQL database that is restored: with whose rights they run is set last.
+"""Views and functions of a restored MariaDB or MySQL database, whose SQL SECURITY is set last.
 
-A view of SQL SECURITY DEFINER is read with its definer's rights, and a view on it cannot even be made where those are wanting
-(error 1356), nor can one that calls a function of such a definer (1370): rights on one database alone end where that is restored
-under another name. So both are made as SQL SECURITY INVOKER first. Then each view gets what it had, the outermost first, so that
-nothing is made any more that rests on one which has it already; and the functions last.
+A view with SQL SECURITY DEFINER is read with its definer's privileges. If these are missing, as on a database restored under
+another name, no view on it can be created (error 1356), nor one that calls a function of such a definer (1370). So views and
+functions are first created as SQL SECURITY INVOKER. Then each view gets its own back, dependent views first, so that no view is
+created on one that has it already; functions come last.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aishell.databases.quoting import quote
 
 DEFINER, INVOKER = "DEFINER", "INVOKER"
 _ACCOUNT = r"DEFINER=`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?"
-#: How the server shows a view, and how a dump has that: as comments that only newer servers execute.
+#: A view as the server shows it, and as in a dump: in comments that only newer servers execute.
 _SHOWN = re.compile(rf"\A(CREATE ALGORITHM=\w+ {_ACCOUNT} SQL SECURITY )({DEFINER}|{INVOKER})( VIEW `)")
 _DUMPED = re.compile(
     rf"\A(/\*!50001 CREATE ALGORITHM=\w+(?: \*/\n/\*!50013)? {_ACCOUNT} SQL SECURITY )({DEFINER}|{INVOKER})"
@@ -26,9 +26,9 @@ _DUMPED = re.compile(
 
 @dataclass
 class Rights:
-    """What is seen of a database's views and functions while it is restored: those that had SQL SECURITY INVOKER themselves.
+    """The views and functions of a database being restored that have SQL SECURITY INVOKER themselves.
 
-    `as_invoker` gives the statement that makes a function run with its caller's rights.
+    `as_invoker` returns the statement that gives a function its caller's privileges.
     """
 
     as_invoker: Callable[[str], str] = lambda name: ""
@@ -43,12 +43,12 @@ class Rights:
         self.view(new, INVOKER if old in self.views else DEFINER)
 
     def function(self, name: str, security: str) -> str:
-        """A function is made or altered; what has to be sent behind it, if anything has."""
+        """Record a function that is created or altered. Returns the statement to send after it, empty if none."""
         (self.functions.add if security == INVOKER else self.functions.discard)(name)
         return "" if security == INVOKER else self.as_invoker(name)
 
     def dumped(self, statement: str) -> str:
-        """A view's statement out of a dump, as it is made first. What is no such statement stays as it is."""
+        """A dump's statement for a view, with SQL SECURITY INVOKER; any other statement is returned unchanged."""
         found = _DUMPED.match(statement)
         if found is None:
             return statement
@@ -57,12 +57,12 @@ class Rights:
 
 
 def secured(statement: str, security: str) -> str:
-    """A view as the server shows it, with this security."""
+    """A view as the server shows it, with this SQL SECURITY."""
     return _SHOWN.sub(lambda found: found[1] + security + found[3], statement, count=1)
 
 
 def unqualified(statement: str, database: str) -> str:
-    """A view as the server shows it where its definer has all rights: without them its columns have their database's name."""
+    """A view as the server shows it if its definer has all privileges; else columns are qualified with the database."""
     name = re.escape(quote(database, "mysql"))
     own = re.compile(rf"('(?:[^'\\]|''|\\.)*')|{name}\.(?=`(?:[^`]|``)*`[.(])", re.DOTALL)
     return own.sub(lambda found: found[1] or "", statement)
@@ -74,7 +74,7 @@ def replacing(statement: str) -> str:
 
 
 def outermost_first(texts: Mapping[str, str], database: str) -> list[str]:
-    """The names of views, each before those that it is made of. `texts`: their queries, in which each name has its database's."""
+    """The names of views, each before those that it uses. `texts`: name -> query, with qualified names."""
     marks = {name: f"{quote(database, 'mysql')}.{quote(name, 'mysql')}" for name in texts}
     uses = {
         name: {other for other, mark in marks.items() if other != name and mark in text} for name, text in texts.items()
@@ -82,7 +82,7 @@ def outermost_first(texts: Mapping[str, str], database: str) -> list[str]:
     ordered: list[str] = []
     while uses:
         used = set[str]().union(*uses.values())
-        # A text may have what looks like a name: with nothing but a circle left, any order is as good.
+        # Texts may contain what looks like a name: if only a cycle is left, the order does not matter.
         outer = [name for name in uses if name not in used] or list(uses)[:1]
         ordered += outer
         uses = {name: others - set(outer) for name, others in uses.items() if name not in outer}

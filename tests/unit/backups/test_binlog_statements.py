@@ -1,4 +1,4 @@
-"""Statements of a binary log on their way to a copy: turned to it, left out, or refused; never one that touches the source."""
+"""Statements of a binary log on their way to a copy: rewritten to it, left out, or refused; never one that touches the source."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.backups.mariadb.binlog.statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Turning, tokens
+from aishell.backups.mariadb.binlog.statements import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Rewriter, tokens
 from aishell.errors import BackupError
 
-TO = Turning("shop", "co`py")
+TO = Rewriter("shop", "co`py")
 COPY = "`co``py`"
 
 #: Run in `shop` -> what the copy is sent.
-TURNED = {
+REWRITTEN = {
     "create table t (a int)": "create table t (a int)",
     "create table shop.t (a int)": f"create table {COPY}.t (a int)",
     "CREATE TABLE `shop` . `t` (a int COMMENT 'shop.t')": f"CREATE TABLE {COPY} . `t` (a int COMMENT 'shop.t')",
@@ -111,9 +111,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("statement", TURNED)
+@pytest.mark.parametrize("statement", REWRITTEN)
 def test_a_statement_is_turned_to_the_copy(statement: str) -> None:
-    assert TO.statement(statement, "shop") == TURNED[statement]
+    assert TO.statement(statement, "shop") == REWRITTEN[statement]
 
 
 @pytest.mark.parametrize(("current", "statement"), LEFT_OUT)
@@ -128,20 +128,20 @@ def test_what_cannot_be_carried_over_is_refused(current: str, statement: str) ->
     assert "full backup" in str(told.value.hint)
 
 
-@pytest.mark.parametrize("statement", [text for text in TURNED if "shop" in text])
+@pytest.mark.parametrize("statement", [text for text in REWRITTEN if "shop" in text])
 def test_it_comes_out_the_same_from_another_default_database(statement: str) -> None:
     """What names its database says the same wherever it is run, or is refused where a second name leaves it open."""
     try:
-        turned = TO.statement(statement, None)
+        rewritten = TO.statement(statement, None)
     except BackupError:
         return
-    assert turned in (TURNED[statement], None)
+    assert rewritten in (REWRITTEN[statement], None)
 
 
 def test_names_without_case_where_the_server_has_none() -> None:
-    folding = Turning("shop", "copy", fold=True)
+    folding = Rewriter("shop", "copy", fold=True)
     assert folding.statement("drop table SHOP.t", "other") == "drop table `copy`.t"
-    assert Turning("shop", "copy").statement("drop table SHOP.t", "other") is None
+    assert Rewriter("shop", "copy").statement("drop table SHOP.t", "other") is None
 
 
 def test_what_a_literal_is_depends_on_the_mode() -> None:
@@ -170,17 +170,17 @@ WORDS = "create table view shop other . t ` ' \" ( ) , ; like as select -- /* */
 def test_no_statement_that_comes_out_names_the_source_but_in_a_body(words: list[str]) -> None:
     text = " ".join(words)
     try:
-        turned = TO.statement(text, "shop")
+        rewritten = TO.statement(text, "shop")
     except BackupError:
         return
-    if turned is not None:
-        assert TO.statement(turned, None) is None or "shop" not in {
-            one.value for one, dot in zip(tokens(turned), tokens(turned)[1:], strict=False) if dot.value == "."
+    if rewritten is not None:
+        assert TO.statement(rewritten, None) is None or "shop" not in {
+            one.value for one, dot in zip(tokens(rewritten), tokens(rewritten)[1:], strict=False) if dot.value == "."
         }
 
 
 def test_it_is_known_which_views_had_their_users_rights_whatever_became_of_them() -> None:
-    turning = Turning("shop", "copy")
+    rewriter = Rewriter("shop", "copy")
     for statement in (
         "create sql security invoker view a as select 1",
         "create sql security invoker view shop.b as select 1",
@@ -190,5 +190,5 @@ def test_it_is_known_which_views_had_their_users_rights_whatever_became_of_them(
         "rename table a to z, t to a",
         "create view e as select 'sql security invoker'",
     ):
-        turning.statement(statement, "shop")
-    assert turning.rights.views == {"z", "c`c"}
+        rewriter.statement(statement, "shop")
+    assert rewriter.rights.views == {"z", "c`c"}

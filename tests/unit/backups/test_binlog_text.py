@@ -8,11 +8,11 @@ from zlib import crc32
 
 import pytest
 
-from aishell.backups.mariadb.binlog.statements import Turning
+from aishell.backups.mariadb.binlog.statements import Rewriter
 from aishell.backups.mariadb.binlog.text import Replay
 from aishell.errors import BackupError
 
-TO = Turning("shop", "a longer name")
+TO = Rewriter("shop", "a longer name")
 PROLOGUE = b"/*!50530 SET @@SESSION.PSEUDO_SLAVE_MODE=1*/;\nDELIMITER /*!*/;\n"
 EPILOGUE = b"DELIMITER ;\n# End of log file\nROLLBACK /* added by mysqlbinlog */;\n"
 START, END = b"USE `a longer name`;\nDELIMITER /*!*/;\n", b"ROLLBACK\n/*!*/;\nDELIMITER ;\n"
@@ -46,9 +46,9 @@ BEGINNING = event(FORMAT, b"\4\0" + b"10.11".ljust(50, b"\0") + b"\0" * 4 + b"\x
 ENDING = STATEMENT_ENDS
 
 
-def turned(text: bytes, *, size: int = 1 << 16, largest: int = 1 << 20) -> bytes:
+def rewritten(text: bytes, *, size: int = 1 << 16, largest: int = 1 << 20) -> bytes:
     blocks = [text[at : at + size] for at in range(0, len(text), size)]
-    out = b"".join(Replay(TO, largest).turned(blocks))
+    out = b"".join(Replay(TO, largest).rewritten(blocks))
     assert out.startswith(START)
     assert out.endswith(END)
     return out[len(START) : -len(END)]
@@ -72,7 +72,7 @@ OURS, THEIRS = (1, "shop", "t"), (2, "other", "t")
 def test_rows_of_the_database_come_out_under_the_new_name(size: int) -> None:
     text = PROLOGUE + b"ROLLBACK/*!*/;\n" + binlog(BEGINNING, comments=b"")[1:]  # as a file of a server's start has it
     text += b"START TRANSACTION\n/*!*/;\n" + binlog(table_map(*OURS), rows(1, ENDING)) + b"COMMIT/*!*/;\n" + EPILOGUE
-    out = turned(text, size=size)
+    out = rewritten(text, size=size)
     assert out.startswith(b"ROLLBACK\n/*!*/;\n")
     first, second = sent(out)
     assert first == [BEGINNING]
@@ -82,7 +82,7 @@ def test_rows_of_the_database_come_out_under_the_new_name(size: int) -> None:
 def test_rows_of_others_are_left_out_and_the_statement_still_ends() -> None:
     text = PROLOGUE + binlog(BEGINNING) + binlog(table_map(*THEIRS), rows(2, ENDING))
     text += binlog(table_map(*OURS), table_map(*THEIRS), rows(1), rows(2), rows(2, ENDING)) + EPILOGUE
-    _, mixed = sent(turned(text))
+    _, mixed = sent(rewritten(text))
     assert mixed == [table_map(1, "a longer name", "t"), rows(1, ENDING)]
 
 
@@ -90,7 +90,9 @@ def test_rows_of_others_are_left_out_and_the_statement_still_ends() -> None:
 def test_a_statement_of_many_rows_comes_out_in_pieces(size: int) -> None:
     tables = table_map(*OURS), table_map(3, "shop", "u")
     many = [rows(1, size=300) for _ in range(10)] + [rows(3, ENDING, size=300)]
-    pieces = sent(turned(PROLOGUE + binlog(BEGINNING) + binlog(*tables, *many) + EPILOGUE, size=size, largest=1000))[1:]
+    pieces = sent(rewritten(PROLOGUE + binlog(BEGINNING) + binlog(*tables, *many) + EPILOGUE, size=size, largest=1000))[
+        1:
+    ]
     assert len(pieces) == 4
     changed = {row for piece in pieces for row in piece if row[4] == WRITE}
     assert sum(row[4] == WRITE for piece in pieces for row in piece) == 11
@@ -134,7 +136,7 @@ DELIMITER /*!*/;
         + EPILOGUE
     )
     assert (
-        turned(text).decode()
+        rewritten(text).decode()
         == """SET TIMESTAMP=1795294504
 /*!*/;
 SET @@session.sql_mode=4
@@ -157,7 +159,7 @@ def test_bytes_of_other_character_sets_are_kept() -> None:
         + b"/*!\\C latin1 *//*!*/;\nuse `shop`/*!*/;\ncreate table t (a text comment '\xe9\xff')\n/*!*/;\n"
         + EPILOGUE
     )
-    assert b"comment '\xe9\xff')" in turned(text)
+    assert b"comment '\xe9\xff')" in rewritten(text)
 
 
 XA = b"XA START X'78',X'',1/*!*/;\n"
@@ -179,9 +181,9 @@ XA = b"XA START X'78',X'',1/*!*/;\n"
 )
 def test_what_cannot_be_carried_over_is_refused(text: bytes, told: str) -> None:
     with pytest.raises(BackupError, match=told):
-        turned(PROLOGUE + text)
+        rewritten(PROLOGUE + text)
 
 
 def test_prepared_transactions_of_others_are_no_matter() -> None:
     text = PROLOGUE + binlog(BEGINNING) + XA + binlog(table_map(*THEIRS), rows(2, ENDING)) + b"XA END X'78'/*!*/;\n"
-    assert sent(turned(text + EPILOGUE)) == [[BEGINNING]]
+    assert sent(rewritten(text + EPILOGUE)) == [[BEGINNING]]

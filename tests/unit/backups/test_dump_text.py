@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aishell.backups.mariadb.binlog.statements import Turning
-from aishell.backups.mariadb.dump_text import HEAD_BYTES, DumpWatch, turned
+from aishell.backups.mariadb.binlog.statements import Rewriter
+from aishell.backups.mariadb.dump_text import HEAD_BYTES, DumpWatch, rewritten
 
 HEAD = b"""/*M!999999\\- enable the sandbox mode */
 -- MariaDB dump 10.19  Distrib 10.11.19-MariaDB, for debian-linux-gnu (x86_64)
@@ -71,19 +71,19 @@ def cut(text: bytes, size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000, 1 << 20])
 def test_triggers_events_and_defaults_are_turned_and_rows_are_not(size: int) -> None:
-    assert b"".join(turned(cut(DUMP, size), Turning("shop", "copy"))) == EXPECTED
+    assert b"".join(rewritten(cut(DUMP, size), Rewriter("shop", "copy"))) == EXPECTED
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1 << 20])
 def test_views_are_made_without_their_definers_rights_and_it_is_known_which_had_none(size: int) -> None:
-    turning = Turning("shop", "copy")
-    assert b"".join(turned(cut(VIEWS, size), turning)) == MADE
-    assert turning.rights.views == {"new\nline"}
+    rewriter = Rewriter("shop", "copy")
+    assert b"".join(rewritten(cut(VIEWS, size), rewriter)) == MADE
+    assert rewriter.rights.views == {"new\nline"}
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_what_has_none_of_these_passes_as_it_is(data: bytes, size: int) -> None:
-    assert b"".join(turned(cut(data, size), Turning("shop", "copy"))) == data
+    assert b"".join(rewritten(cut(data, size), Rewriter("shop", "copy"))) == data
 
 
 def watch(text: bytes, size: int = 10) -> DumpWatch:

@@ -1,4 +1,4 @@
-"""Increments of a MariaDB or MySQL database: the server's binary logs since the parent, and what is sent of them to a copy."""
+"""Increments of a MariaDB or MySQL database: fetching the binary logs since the parent, and replaying them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from aishell.backups.create.making import Work, Written, full_needed, total
-from aishell.backups.mariadb.binlog.statements import Turning
+from aishell.backups.mariadb.binlog.statements import Rewriter
 from aishell.backups.mariadb.binlog.text import Replay
 from aishell.backups.mariadb.fingerprints import structure
 from aishell.backups.mariadb.full import BLOCK, Counting, Position, gtid, own_database, snapshot
@@ -20,9 +20,9 @@ from aishell.clients.clients import Clients, writing
 from aishell.errors import BackupError, DatabaseError
 
 FOLDER = "binlog"
-#: Where the first event of a file is.
+#: The position of the first event in a file.
 FIRST = 4
-#: So often a snapshot is taken anew because something was created or altered beside it.
+#: Attempts at a snapshot during which nothing is created or altered.
 ATTEMPTS = 5
 #: Server errors of a table that was altered or dropped after the snapshot was taken.
 _CHANGED = ("1412", "1146")
@@ -30,7 +30,7 @@ _CHANGED = ("1412", "1146")
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch of the binary log: files in order, from a place in the first to one in the last, or up to a time (UTC)."""
+    """A stretch of the binary log: files in order, from a position in the first to one in the last, or to a time (UTC)."""
 
     files: Sequence[Path]
     start: int
@@ -39,13 +39,13 @@ class Stretch:
 
     @classmethod
     def all(cls, links: Sequence[tuple[Path, BackupManifest]], until: str | None = None) -> Stretch:
-        """Everything that increments in a row have."""
+        """Everything in consecutive increments."""
         files = [folder / FOLDER / name for folder, manifest in links for name in manifest.details["files"]]
         return cls(files, links[0][1].position["start"][1], None, until)
 
     @classmethod
     def compared(cls, links: Sequence[tuple[Path, BackupManifest]]) -> Stretch:
-        """What they have up to the moment that the last of them was compared at, if it was."""
+        """Consecutive increments up to the moment that the last one's fingerprints are of, if it has any."""
         folder, last = links[-1][0], links[-1][1].position
         every = cls.all(links)
         if last["position"] is None:
@@ -56,7 +56,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is compared of an increment: a moment, and its prints when they are there."""
+    """The compared moment of an increment, and its fingerprints when they are computed."""
 
     position: Position
     definitions: tuple[Fingerprint, ...]
@@ -64,7 +64,7 @@ class _Seen:
 
 
 def copy(work: Work) -> Written:
-    """The binary logs since `work.parent`, which end behind now; compared is the moment of a snapshot in between."""
+    """Fetch the binary logs since `work.parent`, to now; fingerprints are of a snapshot in between."""
     assert work.parent is not None  # noqa: S101  an increment has one
     parent, database, notes = work.parent[1], own_database(work), list[str]()
     file, position = _start(work, parent)
@@ -78,9 +78,9 @@ def copy(work: Work) -> Written:
         wanted = {name: logs[name] for name in list(logs)[list(logs).index(file) : -1]}
         _fetch(work, wanted)
         prints = _counted(seen, notes) if seen is not None else None
-    source = Turning(database, database, bool(settings["fold"]))
+    source = Rewriter(database, database, bool(settings["fold"]))
     inexact = {row["name"] for row in work.query("inexact")}
-    look_through(work, Stretch([work.folder / FOLDER / name for name in wanted], position), source, inexact)
+    read_through(work, Stretch([work.folder / FOLDER / name for name in wanted], position), source, inexact)
     end = seen.position if seen is not None and prints is not None else (list(wanted)[-1], None)
     return Written(
         database,
@@ -104,7 +104,7 @@ def copy(work: Work) -> Written:
 
 
 def _start(work: Work, parent: BackupManifest) -> Position:
-    """Where the parent ends. Raises BackupError where this server's binary log does not go on from there."""
+    """The end of the parent. Raises BackupError if this server's binary log does not continue from there."""
     (settings,) = work.query("settings")
     if not settings["binary_log"]:
         raise BackupError("the server has no binary log for increments", hint="set log_bin, or make full backups")
@@ -155,12 +155,12 @@ def _counted(seen: _Seen, notes: list[str]) -> tuple[Fingerprint, ...] | None:
 
 
 def _logs(work: Work) -> Mapping[str, int]:
-    """The server's binary logs in order, the one that is written to last, with their sizes."""
+    """The server's binary logs in order, the current one last: name -> bytes."""
     return {str(row["Log_name"]): int(row["File_size"]) for row in work.query("logs")}
 
 
 def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
-    """Raises BackupError when one did not arrive whole."""
+    """Fetch binary logs. Raises BackupError if one is incomplete."""
     folder = work.folder / FOLDER
     with writing(folder):
         folder.mkdir(mode=0o700)
@@ -177,20 +177,20 @@ def _fetch(work: Work, wanted: Mapping[str, int]) -> None:
         path = folder / name
         arrived = path.stat().st_size if path.exists() else 0
         if arrived != size:
-            why = f"{arrived:,} of {size:,} bytes of the binary log {name} arrived at {folder}"
+            why = f"only {arrived:,} of {size:,} bytes of the binary log {name} arrived in {folder}"
             raise BackupError(why, hint="check whether the disk is full: the program does not report it")
 
 
-def look_through(work: Work, stretch: Stretch, source: Turning, inexact: Collection[str] = ()) -> None:
-    """Read a stretch from beginning to end, as if to restore it. Raises BackupError where that could not be done.
+def read_through(work: Work, stretch: Stretch, source: Rewriter, inexact: Collection[str] = ()) -> None:
+    """Read a stretch from beginning to end as a restore would. Raises BackupError if it cannot be restored.
 
-    `inexact`: tables whose rows a copy does not have exactly, nor a key to find them by.
+    `inexact`: tables whose rows are rounded in a copy and have no key to be found by.
     """
     _replay(work.clients, stretch, Replay(source, inexact=inexact), lambda block: None)
 
 
 def send(work: Work, stretch: Stretch, replay: Replay, pipe: IO[bytes]) -> None:
-    """Send a stretch to a client that reads from `pipe`, while the programs of `work` are busy with that client."""
+    """Send a stretch to a client program that `work` is running, through its `pipe`."""
     folder = work.folder / "sent"
     with writing(folder):
         folder.mkdir(exist_ok=True)
@@ -207,15 +207,15 @@ def send(work: Work, stretch: Stretch, replay: Replay, pipe: IO[bytes]) -> None:
     try:
         _replay(clients, stretch, replay, sink)
     except BackupError as error:
-        if ended:  # the client has ended, and tells why
+        if ended:  # the client has ended and reports why
             raise BrokenPipeError from error
         raise
 
 
 def _replay(clients: Clients, stretch: Stretch, replay: Replay, sink: Callable[[bytes], None]) -> None:
     def drain(pipe: IO[bytes]) -> None:
-        for block in replay.turned(iter(lambda: os.read(pipe.fileno(), BLOCK), b"")):
+        for block in replay.rewritten(iter(lambda: os.read(pipe.fileno(), BLOCK), b"")):
             sink(block)
 
     values = {"start": stretch.start, "stop": stretch.stop, "until": stretch.until, "files": stretch.files}
-    clients.run("scan", values, env={"TZ": "UTC"}, drain=drain)  # it reads times in its own zone
+    clients.run("scan", values, env={"TZ": "UTC"}, drain=drain)  # it reads times in its local zone

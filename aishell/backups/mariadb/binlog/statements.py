@@ -1,8 +1,8 @@
-"""A statement out of a binary log, or out of a dump, as it may be sent to a restored copy. Pure.
+"""Rewrites statements of a binary log or a dump for a restored copy. Pure.
 
-A restored copy mostly lies on the server that its source lies on: a statement that names the source's database would change the
-source. So a statement is sent only where its form is known and every name in it has been turned to the copy; one of another
-database is left out, and one that cannot be told apart stops the restore.
+A restored copy is usually on the server of its source, which a statement with the source's name would change. So a statement is
+only sent if its form is known and every name in it has been rewritten; statements of other databases are left out, and one that
+cannot be classified stops the restore.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aishell.errors import BackupError
 #: Bits of sql_mode that change where a literal ends. https://mariadb.com/kb/en/sql-mode/
 ANSI_QUOTES, NO_BACKSLASH_ESCAPES = 1 << 2, 1 << 20
 
-#: Statements that change no database's tables, or none of what a backup has.
+#: Statements that do not change the contents of a backup.
 _ASIDE = frozenset(
     """GRANT REVOKE FLUSH ANALYZE OPTIMIZE CHECK REPAIR INSTALL UNINSTALL SET RESET PURGE KILL SHUTDOWN CHANGE START STOP
     CACHE BACKUP""".split()
@@ -29,13 +29,13 @@ _OBJECTS = frozenset(
     """TABLE TABLES VIEW INDEX TRIGGER PROCEDURE FUNCTION PACKAGE EVENT SEQUENCE DATABASE SCHEMA
     USER ROLE SERVER TABLESPACE LOGFILE INSTANCE RESOURCE""".split()
 )
-_UNKNOWN = "it is not known what it does"
+_UNKNOWN = "its effect is not known"
 _OF_THE_SERVER = frozenset("USER ROLE SERVER TABLESPACE LOGFILE INSTANCE RESOURCE".split())
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of a statement that counts: `kind` word | name | string | mark, `value` a name without its quotes."""
+    """A token of a statement: `kind` word | name | string | mark; `value`: a name without its quotes."""
 
     kind: str
     value: str
@@ -50,7 +50,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name with the database it is qualified with, from token `first` to before `after`."""
+    """A name, with the database that qualifies it, in the tokens from `first` to before `after`."""
 
     database: str | None
     first: int
@@ -63,7 +63,7 @@ def _pattern(sql_mode: int) -> re.Pattern[str]:
     single, double = (f"{mark}(?:{rest.format(mark)})*{mark}" for mark in ("'", '"'))
     ticks = "`(?:[^`]|``)*`"
     string, name = (single, f"{ticks}|{double}") if sql_mode & ANSI_QUOTES else (f"{single}|{double}", ticks)
-    # What stands in an executable comment counts as if it stood outside.
+    # The text of an executable comment is read like any other.
     return re.compile(
         rf"(?P<skip>\s+|--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*(?!M?!).*?\*/|/\*M?!\d*|\*/)"
         rf"|(?P<string>{string})|(?P<name>{name})|(?P<word>[\w$@\u0080-\U0010ffff]+)|(?P<mark>.)",
@@ -85,10 +85,10 @@ def tokens(statement: str, sql_mode: int = 0) -> list[Token]:
 
 
 @dataclass(frozen=True)
-class Turning:
-    """From a source's database to the place where it is restored. `fold`: names of databases are compared without case.
+class Rewriter:
+    """Rewrites names of a source database to the place where it is restored. `fold`: database names ignore case.
 
-    `rights` learns of the views and functions that are made.
+    `rights` records the views and functions that are created.
     """
 
     source: str
@@ -100,17 +100,17 @@ class Turning:
         return name is not None and (name.casefold() == self.source.casefold() if self.fold else name == self.source)
 
     def statement(self, text: str, current: str | None, sql_mode: int = 0) -> str | None:
-        """`text`, which was run with the default database `current`, for the place; None for one of another database.
+        """Rewrite `text`, run with the default database `current`; None if it concerns another database.
 
-        Events come out disabled, views as SQL SECURITY INVOKER. Raises BackupError for what cannot be applied to a copy.
+        Events become disabled, views SQL SECURITY INVOKER. Raises BackupError for a statement that cannot be applied to a copy.
         """
         return next(iter(self.statements(text, current, sql_mode)), None)
 
     def statements(self, text: str, current: str | None, sql_mode: int = 0) -> tuple[str, ...]:
-        """The same with what has to be sent behind it: functions are to run with their callers' rights too (see `views`)."""
+        """The same, with the statement to send after it, by which functions become SQL SECURITY INVOKER too (see `views`)."""
         statement = _Statement(self, text, current, tokens(text, sql_mode))
-        turned = statement.turned()
-        return () if turned is None else (turned, statement.behind) if statement.behind else (turned,)
+        rewritten = statement.rewrite()
+        return () if rewritten is None else tuple(filter(None, (rewritten, statement.following)))
 
     def dumped_function(self, text: str, sql_mode: int) -> str:
         """The statement to send after a routine of a dump, if it is a function."""
@@ -124,18 +124,18 @@ class Turning:
 def _security(found: Sequence[Token], otherwise: str) -> str:
     """The SQL SECURITY of a routine."""
     words = [token.word for token in found]
-    said = (words[n + 2] for n in range(len(words) - 2) if words[n : n + 2] == ["SQL", "SECURITY"])
-    return next((word for word in said if word in (DEFINER, INVOKER)), otherwise)
+    securities = (words[n + 2] for n in range(len(words) - 2) if words[n : n + 2] == ["SQL", "SECURITY"])
+    return next((word for word in securities if word in (DEFINER, INVOKER)), otherwise)
 
 
 class _Statement:
-    def __init__(self, turning: Turning, text: str, current: str | None, found: Sequence[Token]) -> None:
-        self.turning, self.text, self.tokens = turning, text, found
-        self.ours = turning.is_source(current)
-        self.at = self.kind = 0  # the token that is looked at, and the one that says what the statement is about
-        self.behind = ""
+    def __init__(self, rewriter: Rewriter, text: str, current: str | None, found: Sequence[Token]) -> None:
+        self.rewriter, self.text, self.tokens = rewriter, text, found
+        self.ours = rewriter.is_source(current)
+        self.at = self.kind = 0  # the present token, and that of the object's kind
+        self.following = ""
 
-    def turned(self) -> str | None:
+    def rewrite(self) -> str | None:
         if self._word(0) == "SET" and self._word(1) == "STATEMENT":  # … FOR the statement itself
             self.at = self._after("FOR", 0, otherwise=0)
         verb = self._word(self.at)
@@ -143,7 +143,7 @@ class _Statement:
             return self._definition(verb)
         if verb in _ASIDE or not (self.ours or self._mentions()):
             return None
-        # What a server writes of a MEMORY table when it has started.
+        # A server logs this for a MEMORY table after a restart.
         emptied = self._name(self.at + 2) if verb == "DELETE" and self._word(self.at + 1) == "FROM" else None
         if emptied is None or emptied.after != len(self.tokens):
             raise self._refused("it is a statement where rows are needed: set binlog_format = ROW")
@@ -180,17 +180,17 @@ class _Statement:
         renamed = self._all(names)
         for old, new in zip(names[::2], names[1::2], strict=False):
             if renamed is not None:
-                self.turning.rights.renamed(self._bare(old), self._bare(new))
+                self.rewriter.rights.renamed(self._bare(old), self._bare(new))
         return renamed
 
     def _routine(self, verb: str) -> str | None:
         """Rewrites only the head: the body stays as it is."""
         name = self._name(self.at)
-        turned = self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
+        rewritten = self._first(self.tokens[name.after].start if name and name.after < len(self.tokens) else None)
         security = _security(self.tokens, DEFINER if verb == "CREATE" else "")
-        if self._word(self.kind) == "FUNCTION" and turned is not None and name is not None and security:
-            self.behind = self.turning.rights.function(self._bare(name), security)
-        return turned
+        if self._word(self.kind) == "FUNCTION" and rewritten is not None and name is not None and security:
+            self.following = self.rewriter.rights.function(self._bare(name), security)
+        return rewritten
 
     def _view(self, verb: str) -> str | None:
         """SQL SECURITY is before the word VIEW, if it is given."""
@@ -199,23 +199,23 @@ class _Statement:
             return None
         at = next((n + 1 for n in range(self.kind) if self._word(n) == "SQL" and self._word(n + 1) == "SECURITY"), None)
         security = self._word(at + 1) if at is not None else DEFINER
-        self.turning.rights.view(self._bare(name), security)
+        self.rewriter.rights.view(self._bare(name), security)
         if at is None or security != DEFINER:
             return self._rewritten()
-        said = self.tokens[at + 1]
-        head = self._rewritten(said.start, until=said.start)
-        return head + INVOKER + self._rewritten(begin=said.end)
+        word = self.tokens[at + 1]
+        head = self._rewritten(word.start, until=word.start)
+        return head + INVOKER + self._rewritten(begin=word.end)
 
     def _database(self, verb: str) -> str | None:
         name = self.tokens[self.at] if self.at < len(self.tokens) else None
         unnamed = name is None or name.word in ("CHARACTER", "CHARSET", "COLLATE", "DEFAULT", "COMMENT")
-        if not (self.ours if unnamed else self.turning.is_source(name.value if name else None)):
+        if not (self.ours if unnamed else self.rewriter.is_source(name.value if name else None)):
             return None
         if verb != "ALTER":
-            raise self._refused(f"the whole database was {'dropped' if verb == 'DROP' else 'made anew'}")
+            raise self._refused(f"the whole database was {'dropped' if verb == 'DROP' else 'created again'}")
         if unnamed or name is None:
             return self.text
-        return self.text[: name.start] + quote(self.turning.place, "mysql") + self.text[name.end :]
+        return self.text[: name.start] + quote(self.rewriter.place, "mysql") + self.text[name.end :]
 
     def _table(self, verb: str) -> str | None:
         target = self._name(self.at)
@@ -226,14 +226,14 @@ class _Statement:
         for at in range(target.after, len(self.tokens)):
             word, following = self._word(at), self._word(at + 1)
             if (word == "SELECT" and verb == "CREATE") or (word in ("DISCARD", "IMPORT") and following == "TABLESPACE"):
-                raise self._refused("what it takes in is not in the binary log")
+                raise self._refused("its source data is not in the binary log")
             other = self._second_table(verb, at)
             if other is not None and not self._own(other) and self.tokens[other.first].kind != "string":
                 raise self._refused("it names a table of another database")
         return self._rewritten()
 
     def _second_table(self, verb: str, at: int) -> Name | None:
-        """The other table that is named after the word at this place, if the word is followed by one."""
+        """The other table named after the word at this token, if any."""
         word, following = self._word(at), self._word(at + 1)
         if verb == "CREATE" and word == "LIKE":
             return self._name(at + 1)
@@ -254,7 +254,7 @@ class _Statement:
         return self._rewritten(self.tokens[table.after - 1].end) if self._own(name) or self._own(table) else None
 
     def _event(self, verb: str) -> str | None:
-        """Only its head: what it does stays as it is. It is never left to run by itself."""
+        """Rewrites only the head, and disables the event; the body stays as it is."""
         name = self._name(self.at)
         if name is None or not self._own(name):
             return None
@@ -272,7 +272,7 @@ class _Statement:
         return f"{head} DISABLE {tail}"
 
     def _first(self, until: int | None = None) -> str | None:
-        """A statement about the object that is named first, with names turned up to `until`."""
+        """A statement about the object named first, with names rewritten up to `until`."""
         return self._rewritten(until) if self._own(self._named()) else None
 
     def _all(self, names: Sequence[Name]) -> str | None:
@@ -280,7 +280,7 @@ class _Statement:
         if not own:
             return None
         if len(own) < len(names):
-            raise self._refused("it is about several databases")
+            raise self._refused("it affects several databases")
         return self._rewritten()
 
     def _names(self, between: Sequence[str]) -> list[Name]:
@@ -297,14 +297,14 @@ class _Statement:
         return names
 
     def _named(self) -> Name:
-        """What the statement is about. Raises BackupError where it does not say."""
+        """The object of the statement. Raises BackupError if there is none."""
         name = self._name(self.at)
         if name is None:
             raise self._refused(_UNKNOWN)
         return name
 
     def _after(self, word: str, start: int, *, otherwise: int) -> int:
-        """The place after the first such word."""
+        """The token after the first such word."""
         return next((n + 1 for n in range(start, len(self.tokens)) if self._word(n) == word), otherwise)
 
     def _name(self, at: int) -> Name | None:
@@ -318,27 +318,27 @@ class _Statement:
         return self.tokens[name.after - 1].value
 
     def _own(self, name: Name) -> bool:
-        return self.ours if name.database is None else self.turning.is_source(name.database)
+        return self.ours if name.database is None else self.rewriter.is_source(name.database)
 
     def _past(self, at: int) -> int:
-        """The place after `BODY`, `IF [NOT] EXISTS` and the like."""
+        """The token after `BODY`, `IF [NOT] EXISTS` and the like."""
         while self._word(at) in ("BODY", "IF", "NOT", "EXISTS") and self._value(at + 1) not in (".", "("):
             at += 1
         return at
 
     def _qualified(self) -> Iterator[Token]:
-        """The source's name wherever it qualifies another name."""
+        """The tokens of the source's name where it qualifies another name."""
         for token, dot in zip(self.tokens, self.tokens[1:], strict=False):
             qualifies = dot.value == "." and dot.kind == "mark" and token.kind != "string"
-            if qualifies and self.turning.is_source(token.value):
+            if qualifies and self.rewriter.is_source(token.value):
                 yield token
 
     def _mentions(self) -> bool:
         return next(self._qualified(), None) is not None
 
     def _rewritten(self, zone: int | None = None, *, begin: int = 0, until: int | None = None) -> str:
-        """The text from `begin` with the source's name turned, as far as `zone`; cut off at `until`."""
-        place, written, position = quote(self.turning.place, "mysql"), list[str](), begin
+        """The text from `begin` to `until`, with the source's name rewritten as far as `zone`."""
+        place, written, position = quote(self.rewriter.place, "mysql"), list[str](), begin
         for token in self._qualified():
             if token.start >= begin and (zone is None or token.end <= zone):
                 written += [self.text[position : token.start], place]
