@@ -1,4 +1,4 @@
-"""The backlog: what windows left undone. What a step leaves and what it makes good, and the order of a plan by it. Pure."""
+"""The backlog: work that windows left undone. What a step adds and removes, and how it orders a plan. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from aishell.planning.leaving_out import by_ids
 from aishell.planning.variables import blanked, named_tables
 from aishell.reporting.units import about, duration
 
-#: A tool and an object (`schema.table`; empty: the whole database): by this an item is found again in a later plan.
+#: A tool and an object (`schema.table`; empty: the whole database), which identify an item in later plans.
 Key = tuple[str, str]
-#: Tools that change nothing and are work all the same. What others only measure is measured anew by each plan.
+#: Read-only tools that count as work. Other measurements are taken anew by each plan.
 CHECKS = frozenset({"check_table_corruption"})
-#: Which of these is taken depends on the table as it is that night: its key, its statistics, what refers to it. The work is one.
+#: Variants of one kind of work: the choice depends on the table's key, statistics and referencing tables that night.
 _SAME = {
     "delete_old_records_by_date": "delete_old_records",
     "delete_old_records_without_key": "delete_old_records",
@@ -27,23 +27,23 @@ _SAME = {
     "optimize_offline_table": "optimize_table",
     "update_all_statistics": "batch_update_statistics",
 }
-#: The field in which a tool counts the rows that it went through.
+#: The fields in which tools count the rows that they processed.
 ROWS = ("rows_deleted", "rows_archived", "rows_loaded")
 
 
 def keys_of(tool: str, params: Mapping[str, Any]) -> frozenset[Key]:
-    """What a step is in the backlog: its work on its object, and on each table of its list."""
+    """The backlog keys of a step: its work on its object, and on each table of its list."""
     tables = {f"{schema}.{table}" for schema, table in named_tables(params)}
     return frozenset((work_of(tool), name) for name in {label_of(params), *tables})
 
 
 def work_of(tool: str) -> str:
-    """The tool by whose name the work of a tool stands in the backlog."""
+    """The name under which the backlog lists the work of a tool."""
     return _SAME.get(tool, tool)
 
 
 def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
-    """All that a plan calls for, with the seconds that it is expected to take: of a list of tables only all together."""
+    """The keys of a plan's work with their expected seconds; None for each table of a list, which has only a total."""
     return {
         key: step.estimate.seconds if key[1] == label_of(params) else None
         for step in steps
@@ -54,9 +54,9 @@ def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
 
 
 def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
-    """What a step that ended takes out of the backlog, and what it puts there; None where nothing changes.
+    """What a finished step removes from and adds to the backlog; None if nothing changes.
 
-    What failed, was refused or waits for another step says nothing of whether the work is needed; nor does the tool of a hook.
+    A step that failed, was refused or waits does not show whether the work is needed; nor does the tool of a hook.
     """
     if (read_only and step.tool not in CHECKS) or step.hook is not None:
         return None
@@ -67,7 +67,7 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
     through = result.status is StepStatus.DONE or result.cause in (Cause.IDLE, Cause.CONDITION, Cause.DEFERRED)
     if not through:
         return None
-    # A step that ran and left some objects has said which: the others are done.
+    # A step that left some objects lists them: the others are done.
     gone = keys if result.cause is not Cause.DEFERRED or result.deferred else frozenset()
     items = tuple(
         Left(work, name, reason.removeprefix("deferred: "), seconds=forecast(step, result) if name == own else None)
@@ -77,9 +77,9 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
 
 
 def forecast(step: Step, result: StepResult) -> float | None:
-    """Seconds for what a step left: its share of what was expected of all of it. None: no basis.
+    """Seconds for the work that a step left: the remaining share of its estimate. None: no basis.
 
-    Not by the pace of this one night: a backlog that is measured anew at each end would grow by its bad nights.
+    Not by the pace of one night: a backlog measured by it would grow with every slow night.
     """
     done, expected = counted(result), step.estimate
     if not done or not expected.work or expected.unit != "rows" or expected.seconds is None:
@@ -88,7 +88,7 @@ def forecast(step: Step, result: StepResult) -> float | None:
 
 
 def counted(result: StepResult) -> int | None:
-    """The rows that a step has gone through; None for one that counts none."""
+    """The rows that a step processed; None if it counts none."""
     return next((n for name in ROWS if isinstance(n := (result.output or {}).get(name), int)), None)
 
 
@@ -105,8 +105,8 @@ def first(steps: Sequence[Step], backlog: Collection[Left], urgent: Callable[[St
     for name, need in ((one.id, need) for one in reversed(steps) if not one.always for need in needs[one.id]):
         ranks[need] = min(ranks[need], ranks[name])
     ids = [step.id for step in steps]
-    told = (_told(step, owed[step.id]) if step.id in owed else step for step in steps)
-    ordered = sorted((by_ids(step, ids) for step in told), key=lambda step: (ranks[step.id], step.index))
+    explained = (_explain(step, owed[step.id]) if step.id in owed else step for step in steps)
+    ordered = sorted((by_ids(step, ids) for step in explained), key=lambda step: (ranks[step.id], step.index))
     return tuple(replace(step, index=number) for number, step in enumerate(ordered))
 
 
@@ -120,23 +120,23 @@ def sentences(
     if not before.items and not after.items:
         return []
     if not after.items:
-        told = [f"The backlog is empty again: {before.items} item(s) were in it."]
+        lines = [f"The backlog is empty again: {before.items} item(s) were in it."]
     elif after.items == before.items:
-        told = [f"The backlog stays at {_items(after)}."]
+        lines = [f"The backlog stays at {_items(after)}."]
     else:
         way = "grew" if after.items > before.items else "shrank"
-        told = [f"The backlog {way} from {before.items} to {_items(after)}."]
+        lines = [f"The backlog {way} from {before.items} to {_items(after)}."]
     if window is not None and after.longest is not None and (after.longest.seconds or 0) > window:
         item = after.longest
         whole = f"more than the whole window of {duration(window)}"
-        told.append(f"{item.tool} of {item.object or 'the database'} alone takes {about(item.seconds)}, {whole}.")
+        lines.append(f"{item.tool} of {item.object or 'the database'} alone takes {about(item.seconds)}, {whole}.")
     if nights:
         arose, done = (sum(column) / len(nights) for column in zip(*nights, strict=True))
-        told.append(
+        lines.append(
             f"The window is too short: over the last {len(nights)} nights {about(arose)} of work came up per night, "
             f"and {duration(done)} was done."
         )
-    return told
+    return lines
 
 
 def _items(size: BacklogSize) -> str:
@@ -150,12 +150,12 @@ def _rank(urgent: bool, items: Sequence[Left] | None) -> tuple[int, str]:
     return 0 if urgent else 1 if items else 2, since
 
 
-def _told(step: Step, items: Sequence[Left]) -> Step:
-    """The step with why it comes first."""
+def _explain(step: Step, items: Sequence[Left]) -> Step:
+    """The step, with the reason why it comes first."""
     item = min(items, key=lambda one: (one.since, one.object))
     nights = max(one.nights for one in items)
-    told = f"backlog, since {at(item.since)}: {item.reason}"
-    why = Evidence("nights_left_undone", nights, told, item.since)
+    source = f"backlog, since {at(item.since)}: {item.reason}"
+    why = Evidence("nights_left_undone", nights, source, item.since)
     return replace(
         step,
         rationale=f"Left over from an earlier window, so it comes first. {step.rationale}",

@@ -1,6 +1,6 @@
-"""What a backup takes that the connected role lacks, with the statements that grant it. Pure.
+"""The privileges that a backup needs and the connected role lacks, with the statements that grant them. Pure.
 
-A backup asks this when it begins, of what its tool has read; `aishell doctor` asks the very same beforehand.
+A backup checks this when it begins, from the rows that its tool has read; `aishell doctor` checks the same beforehand.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from aishell.models import Row
 from aishell.planning.privileges import exactness, fits
 from aishell.reporting.units import few_names
 
-#: MariaDB and MySQL: what a dump of everything takes. Without TRIGGER a dump has no triggers, and says nothing.
+#: MariaDB and MySQL: the privileges for a full dump. Without TRIGGER, a dump silently omits triggers.
 DUMP = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
-#: What copying MariaDB's files takes: to hold back commits at its end, to ask InnoDB, and to read the place in the binary log.
+#: The privileges for copying MariaDB's files: to block commits at its end, query InnoDB, and read the binary log position.
 FILES = ("RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR")
-#: With one of these on the database an account sees its routines, and with none of them there seem to be none.
+#: An account needs one of these on the database to see its routines; without them there seem to be none.
 _ROUTINES = frozenset({"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW CREATE ROUTINE", "SHOW_ROUTINE"})
 _GRANT = re.compile(
     r"^GRANT (?P<what>.+?) ON (?:TABLE )?(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) TO ", re.DOTALL
@@ -30,7 +30,7 @@ _READS_ALL = (14,)
 
 @dataclass(frozen=True)
 class Lack:
-    """What the role lacks, and the SQL that an administrator runs for it, a statement a line."""
+    """What the role lacks, and the SQL with which an administrator grants it, one statement per line."""
 
     reason: str
     grants: tuple[str, ...]
@@ -42,7 +42,7 @@ class Lack:
 
 @dataclass(frozen=True)
 class Account:
-    """MariaDB and MySQL: the connected account, as CURRENT_USER() tells it, and the server that it is an account of."""
+    """MariaDB and MySQL: the connected account, as CURRENT_USER() returns it, with its server's product and version."""
 
     current_user: str
     product: str
@@ -59,7 +59,7 @@ def lines(rows: Iterable[Row]) -> list[str]:
 
 
 def of_dump(grants: Sequence[str], database: str, who: Account) -> Lack | None:
-    """What the lines of SHOW GRANTS say that an account would not see, or could not read, of all that a dump is of."""
+    """What a dump needs to see or read and the account, by the lines of SHOW GRANTS, cannot; None if nothing."""
     held = privileges(grants, database)
     here = held["server"] | held["database"]
     if "ALL PRIVILEGES" in here:
@@ -79,7 +79,7 @@ def of_dump(grants: Sequence[str], database: str, who: Account) -> Lack | None:
 
 
 def of_routines(hidden: Iterable[Row], who: Account) -> Lack | None:
-    """What an account may know to be there, and not what it does: the rows `kind`, `name` of such routines."""
+    """Routines whose existence, but not definition, an account can see: `hidden` has rows of `kind`, `name`."""
     names = [f"the {str(row['kind']).lower()} {row['name']}" for row in hidden]
     if not names:
         return None
@@ -88,7 +88,7 @@ def of_routines(hidden: Iterable[Row], who: Account) -> Lack | None:
 
 
 def of_files(grants: Iterable[str], who: Account) -> Lack | None:
-    """What the lines of SHOW GRANTS say that an account lacks to copy the files of a whole MariaDB server."""
+    """What an account, by the lines of SHOW GRANTS, lacks to copy the files of a MariaDB server; None if nothing."""
     held = privileges(grants, "")["server"]
     missing = [] if "ALL PRIVILEGES" in held else [name for name in FILES if name not in held]
     if not missing:
@@ -98,12 +98,12 @@ def of_files(grants: Iterable[str], who: Account) -> Lack | None:
 
 
 def seeing_routines(who: Account) -> str:
-    """The statement that lets an account see all of every routine, as narrow as its server has it."""
+    """The narrowest GRANT on this server that lets an account see every routine."""
     return f"GRANT {MySQLProfile.routine_privilege(who.product, who.version)} TO {who.name};"
 
 
 def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[str]]:
-    """What SHOW GRANTS says: privileges on the `server`, on the `database`, and on the `routines` in mysql.proc."""
+    """The privileges in SHOW GRANTS on the `server`, the `database`, and the `routines` in mysql.proc."""
     found: dict[str, set[str]] = {"server": set(), "database": set(), "routines": set()}
     for line in grants:
         match = _GRANT.match(line)
@@ -165,7 +165,7 @@ def _reading(rows: Sequence[Row], version: Sequence[int], role: str) -> Iterator
 
 
 def of_replicating(role: str, *, may: bool) -> Lack | None:
-    """PostgreSQL: what a physical backup takes beside a line in pg_hba.conf."""
+    """PostgreSQL: what a physical backup needs beside a line in pg_hba.conf."""
     if may:
         return None
     return Lack(f"{role} may not replicate", (f"ALTER ROLE {quote(role, 'postgresql')} REPLICATION;",))

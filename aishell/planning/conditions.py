@@ -40,7 +40,7 @@ _OPERATORS = {
 
 
 def check(condition: str, names: Collection[str] | None = None) -> None:
-    """Raises PlanError when a condition is not of the small language above. `names`: words that stand for a value there."""
+    """Raises PlanError if a condition is not in the language above. `names`: names of values that it may use."""
     expression, references = _named(condition)
     try:
         tree = ast.parse(expression, mode="eval")
@@ -83,7 +83,7 @@ def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
 
 
 def described(condition: str, lookup: Callable[[Reference], Any]) -> str:
-    """The condition and what its values are, for the reason of a skipped step: `only if rows of count_log > 0, and it is 0`."""
+    """The condition with its values, for the reason of a skipped step: `only if rows of count_log > 0, and it is 0`."""
     _, references = _named(condition)
     found = {reference.told: lookup(reference) for reference in references.values()}
     known = {name: "not known" if value is None else repr(value) for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""What a step will take, from what it took before; failing that, from what was measured on this kind of engine."""
+"""Estimates of a step's duration, from earlier runs or else from the engine's default speeds."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from aishell.engines import profile
 from aishell.models import Estimate, Inventory, Step, Took
 from aishell.reporting.units import size
 
-#: Runs that count, the newest: what a table took a year ago tells little.
+#: The newest runs that count: a run of a year ago says little.
 RUNS = 5
-#: Less work says nothing of more: its time is that of the statement, not of its bytes or rows.
+#: Runs with less work give no rate: their time is overhead of the statement, not of bytes or rows.
 TELLING = {"bytes": 1 << 20, "rows": 10_000, "partitions": 1}
-#: So many times the work of the largest of such runs is still believed to take as long.
+#: Up to this multiple of the largest such run, work is assumed to take as long.
 REACH = 10
-#: Seconds: no step takes less, it has to be sent.
+#: The least estimate, in seconds: a step has to be sent.
 LEAST = 0.001
 
 
 @dataclass(frozen=True)
 class TotalTime:
-    """What steps take together: at least `seconds`, where of `unknown` of them nobody knows; None where of all."""
+    """The total time of steps: at least `seconds`, as `unknown` of them have no estimate; None if none has one."""
 
     seconds: float | None
     unknown: int
@@ -47,7 +47,7 @@ def estimate(
     blank = Estimate(None, scratch, work=work, unit=None if work is None else unit)
     for key in dict.fromkeys(((tool, label), (tool, ""))):
         known = inventory.history.get(key)
-        # Without a measure of the work, what one table took tells nothing of another.
+        # Without a measure of the work, the time of one table says nothing about another.
         seconds = predicted(known.took, work, unit) if known and (work is not None or key[1] == label) else None
         if known is not None and seconds is not None:
             runs = min(len(known.took), RUNS)
@@ -55,14 +55,14 @@ def estimate(
     speed = rate if rate is not None else profile(inventory.server.engine).bytes_per_second.get(tool)
     if speed is None or work is None:
         return blank
-    told = f"engine default, {size(speed) if unit == 'bytes' else f'{speed:,.0f} {unit}'} a second"
-    return replace(blank, seconds=_rounded(work / speed + more), based_on=told)
+    basis = f"engine default, {size(speed) if unit == 'bytes' else f'{speed:,.0f} {unit}'} a second"
+    return replace(blank, seconds=_rounded(work / speed + more), based_on=basis)
 
 
 def predicted(took: Sequence[Took], work: int | None, unit: str) -> float | None:
-    """Seconds for so much work by what earlier runs took, the newest first; None where they tell nothing of it.
+    """Seconds for `work`, from earlier runs, the newest first; None if they give no basis.
 
-    More work never takes less: a run has what it takes for nothing (as small runs show), and a rate (as larger ones do).
+    More work never takes less: small runs give the fixed overhead, larger ones the rate.
     """
     if work is None:
         same = [one.seconds for one in took if one.work is None][:RUNS]
@@ -79,31 +79,31 @@ def predicted(took: Sequence[Took], work: int | None, unit: str) -> float | None
 
 
 def remembered(step: Step, inventory: Inventory) -> Step:
-    """The step, with what its tool took on the same object before, where its plan knows no better."""
+    """The step, with an estimate from earlier runs on the same object if its plan has none."""
     if step.estimate.seconds is not None or step.estimate.work is not None:
         return step
     return replace(step, estimate=estimate(inventory, step.tool, label_of(step.params), None, step.estimate.bytes))
 
 
 def label_of(params: Mapping[str, Any]) -> str:
-    """The object by which a step is remembered: its table; empty for what is about the whole database."""
+    """The object that identifies a step in the history: its table; empty for the whole database."""
     schema, table = params.get("schema"), params.get("table")
     return f"{schema}.{table}" if isinstance(schema, str) and isinstance(table, str) else ""
 
 
 def total(steps: Iterable[Step]) -> TotalTime:
-    """What these steps take together, those that only take others back, or run on errors, left out."""
+    """The total time of these steps, without those that undo others or run on errors."""
     seconds = [step.estimate.seconds for step in steps if step.undoes is None and step.hook is None]
     known = [one for one in seconds if one is not None]
     return TotalTime(round(sum(known), 3) if known or not seconds else None, len(seconds) - len(known))
 
 
 def _median(values: Iterable[float]) -> float:
-    """The middle one, the lower of two: importing `statistics` takes longer than all estimates of a plan."""
+    """The lower median: importing `statistics` takes longer than all estimates of a plan."""
     ordered = sorted(values)
     return ordered[(len(ordered) - 1) // 2]
 
 
 def _rounded(seconds: float) -> float:
-    """Three digits that count: rounded to milliseconds, much less would be nothing."""
+    """Three significant digits: rounding to milliseconds would make short times zero."""
     return max(LEAST, float(f"{seconds:.3g}"))

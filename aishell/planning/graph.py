@@ -12,7 +12,7 @@ from aishell.planning.variables import OF_WORKFLOWS, Reference, references
 
 
 class Graph:
-    """Steps and what each waits for: its `needs`, and every step it refers to."""
+    """Steps and their dependencies: the `needs` of each, and every step that it references."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         """Raises UnknownNameError for an unknown step, PlanError for a cycle or two steps of one name."""

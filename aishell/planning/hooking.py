@@ -1,4 +1,4 @@
-"""The tools of hooks on errors as a part of the plan: steps behind all others, which run only when one has failed. Pure."""
+"""The tools of error hooks as steps of the plan: after all others, run only if one has failed. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def on_errors(
 
 
 def with_hooks(steps: Sequence[Step], hooks: Sequence[Hook]) -> tuple[Step, ...]:
-    """The steps of a plan and, behind those, the tools of hooks; what always comes last (the report) comes after them too."""
+    """The steps of a plan, then the tools of hooks, then what always comes last (the report)."""
     if not hooks:
         return tuple(steps)
     last = last_of(steps)
@@ -72,18 +72,18 @@ def with_hooks(steps: Sequence[Step], hooks: Sequence[Hook]) -> tuple[Step, ...]
 
 
 def due(plan: Plan, results: Mapping[str, StepResult]) -> bool:
-    """Whether a step has failed that is not itself a hook's."""
+    """Whether a step that is not a hook's has failed."""
     own = (results.get(step.id) for step in plan.steps if step.hook is None)
     return any(result is not None and result.status is StepStatus.FAILED for result in own)
 
 
 def still_to_run(plan: Plan, results: Mapping[str, StepResult]) -> bool:
-    """Whether the tool of a hook is still to run, since a step has failed."""
+    """Whether the tool of a hook is still to run because a step has failed."""
     return due(plan, results) and any(step.hook is not None and step.id not in results for step in plan.steps)
 
 
 def worth_telling(plan: Plan, results: Sequence[StepResult]) -> list[StepResult]:
-    """The results but for what hooks would have done if a step had failed, where none has."""
+    """The results, without the steps of error hooks if no step has failed."""
     spare = {step.id for step in plan.steps if step.hook is not None}
     return [one for one in results if not (one.step_id in spare and one.cause is Cause.CONDITION)]
 

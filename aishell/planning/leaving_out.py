@@ -1,4 +1,4 @@
-"""Leaves out of a plan what the connected role may not do, and what would be for nothing without that. Pure."""
+"""Leaves out steps that the connected role may not run, and steps that are useless without them. Pure."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def _dropped(
 def _hindered(
     kept: Mapping[str, Step], waiting: Mapping[str, set[str]], gone: set[str]
 ) -> list[tuple[str, str | None]]:
-    """The steps that need one that is gone, with that one."""
+    """The steps that need a removed step, each with that step."""
     return [(name, min(waiting[name] & gone)) for name in kept if name in waiting and waiting[name] & gone]
 
 
 def _idle(
     kept: Mapping[str, Step], waiting: Mapping[str, set[str]], gone: set[str], serving: Collection[str]
 ) -> Iterator[tuple[str, str | None]]:
-    """The serving steps that nothing is left to need."""
+    """The serving steps that no remaining step needs."""
     hindered = {name for name, _ in _hindered(kept, waiting, gone)}
     for name in kept:
         served = [other for other, needed in waiting.items() if name in needed]
@@ -67,7 +67,7 @@ def _idle(
 
 
 def as_allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Step | None, list[LeftOut]]:
-    """A step without what may not be done of it, or None, and that."""
+    """The step without its unprivileged parts (None if nothing remains), and those parts."""
     if not needed:
         return step, []
     barred = role.barred(step.id, step.tool, needed)
@@ -118,7 +118,7 @@ def _found(
 
 
 def referenced(step: Step, ids: Sequence[str]) -> Iterator[str]:
-    """The steps whose output a step refers to."""
+    """The steps whose output a step references."""
     for named in (one.step for one in (*references(dict(step.params)), *references(step.when or ""))):
         if isinstance(named, str):
             yield named
@@ -132,7 +132,7 @@ def _about(step: Step) -> str:
 
 
 def by_ids(step: Step, ids: Sequence[str], gone: Collection[str] = ()) -> Step:
-    """A step that refers to others by their ids, since their numbers change, and needs none that is gone."""
+    """The step with references by id, since numbers change, and without needs of removed steps."""
 
     def by_id(text: str) -> str:
         return _NUMBERED.sub(lambda m: f"${{steps.{ids[int(m[1])]}" if int(m[1]) < len(ids) else m[0], text)

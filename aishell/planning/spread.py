@@ -1,4 +1,4 @@
-"""How values are spread, from a sample of them: which share is below a value, and which value a share is below. Pure."""
+"""The distribution of values, from a sample: the share below a value, and the value at a share. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Spread:
     rest: float = 0.0
 
     def below(self, value: float) -> float:
-        """The share of rows whose value is less: between 0 and 1, and never less for a greater value."""
+        """The share of rows with a lower value: 0 to 1, monotonic in the value."""
         exact = sum(share for point, share in self.points if point < value)
         return min(1.0, exact + self.rest * self._part(value))
 

@@ -22,7 +22,7 @@ GROWTH_TOLERANCE = 1.5
 
 @dataclass(frozen=True)
 class Covered:
-    """A later step of the same tool, with exactly the statements that an answer for all of the tool approves."""
+    """A later step of the same tool, with the exact statements that an approval of the whole tool covers."""
 
     step_id: str
     statements: tuple[Sent, ...]
@@ -30,7 +30,7 @@ class Covered:
 
 @dataclass(frozen=True)
 class Edited:
-    """That a person gave a step other parameters: who, and each of them as it was and as it is."""
+    """A person's change of a step's parameters: who made it, and each old and new value."""
 
     by: str
     uid: int | None  # as the kernel says; None where the log of an older aishell does not tell
@@ -70,7 +70,7 @@ class Request:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What was given it, where that is not all said by its statements: of programs, and of what has no SQL."""
+        """The parameters, where the statements do not show them all: for programs and steps without SQL."""
         if self.statements and not self.tool.way.calls:
             return {}
         return {name: value for name, value in self.params.items() if value not in (None, [], {})}
@@ -78,7 +78,7 @@ class Request:
 
 @dataclass(frozen=True)
 class StandingApproval:
-    """What answers for confirmations when nobody is there: up to a risk, in the name of a file that says so."""
+    """Confirms steps when no one is there: up to a risk, on the authority of a configuration file."""
 
     by: str
     up_to: Risk
@@ -86,7 +86,7 @@ class StandingApproval:
 
 @dataclass(frozen=True)
 class Approve:
-    """Yes; `all_of_tool` answers for the request's `others` too, as far as they send what was shown and no more."""
+    """Yes; `all_of_tool` also covers the request's `others`, provided that they send exactly what was shown."""
 
     by: str
     all_of_tool: bool = False
@@ -96,7 +96,7 @@ class Approve:
 
 @dataclass(frozen=True)
 class Edit:
-    """Run with other parameters, for the same objects: they are checked again and asked again, under a new digest."""
+    """Run with other parameters on the same objects: checked again, and approval requested again under a new digest."""
 
     params: Mapping[str, Any]
     by: str
@@ -104,14 +104,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Skip:
-    """Not this step; what needs its output is skipped too."""
+    """Skip this step and every step that needs its output."""
 
     by: str
 
 
 @dataclass(frozen=True)
 class Reject:
-    """No, and the run says so (exit 5)."""
+    """No: the run ends as rejected (exit 5)."""
 
     by: str
     reason: str
@@ -119,7 +119,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Later:
-    """Nobody decides now: running steps finish, nothing more is asked or started, and the run waits."""
+    """No decision now: running steps finish, nothing more is requested or started, and the run waits."""
 
     reason: str = "decide later"
 
@@ -155,13 +155,13 @@ def governing(policy: Policy, config: AgentConfig, target: Target, level: str) -
 
 
 def edited(tool: Tool, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Other parameters for the same objects. Raises ParameterError where others are named: nobody looked at those."""
+    """Other parameters for the same objects. Raises ParameterError for other objects, which nobody has reviewed."""
     values = tool.prepare(after)
     other = [name for name, one in tool.parameters.items() if not one.editable and values.get(name) != before.get(name)]
     if other:
         raise ParameterError(
             f"an edit of {tool.name} cannot change {', '.join(other)}",
-            hint="only what its file marks `editable` can be edited; for others make a new plan",
+            hint="edit only parameters that its file marks `editable`; make a new plan for others",
         )
     return values
 

@@ -1,4 +1,4 @@
-"""Earned autonomy: which tools can earn it, which rule of the policy fits, and what a count lets the verdict say. Pure."""
+"""Earned autonomy: which tools can earn it, which policy rule applies, and what a count of runs allows. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TAKES_AWAY = re.compile(r"\b(DELETE|DROP|TRUNCATE|pg_drop_\w+)\b", re.IGNORECAS
 
 
 def unearnable(tool: Tool) -> str | None:
-    """Why a tool can never run unasked by what was earned; None for one that can."""
+    """Why a tool can never earn autonomy; None for one that can."""
     if tool.undoing:
         return "it undoes another tool's work"
     if tool.category != "maintenance":
@@ -36,7 +36,7 @@ def unearnable(tool: Tool) -> str | None:
 
 
 def fault(rule: Earned, variants: Iterable[Tool]) -> str | None:
-    """Why a rule could never let any of a tool's files run unasked; None where it could."""
+    """Why a rule could never grant autonomy to any of a tool's files; None if it could."""
     faults = [unearnable(tool) or _above(rule, tool) for tool in variants]
     return faults[0] if faults and all(faults) else None
 
@@ -47,7 +47,7 @@ def _above(rule: Earned, tool: Tool) -> str | None:
 
 
 def rules_for(policy: Policy, tool: str, target: Target) -> list[Earned]:
-    """The rules of a tool, by its name, on a target."""
+    """The rules for a tool, by name, on a target."""
     return [
         rule
         for rule in policy.earned
@@ -56,7 +56,7 @@ def rules_for(policy: Policy, tool: str, target: Target) -> list[Earned]:
 
 
 def rule_for(policy: Policy, tool: Tool, target: Target) -> Earned | None:
-    """The rule that counts: of those that fit, the one that asks for most. None where the tool has to ask anyway."""
+    """The rule that applies: of those that match, the most demanding. None if the tool needs approval anyway."""
     fitting = rules_for(policy, tool.name, target)
     if not fitting or unearnable(tool) is not None or any(_above(rule, tool) for rule in fitting):
         return None
@@ -81,7 +81,7 @@ def earning(
 
 
 def told(found: Earning, tally: Tally) -> Reason:
-    """The reason that a verdict gives for it, granted or not yet."""
+    """The verdict's reason for earned autonomy, granted or not yet."""
     runs = f"{found.count}{f' of {found.after}' if found.count < found.after else ''} supervised runs"
     text = tally.problem or f"{runs} succeeded and were verified since it last failed here"
     if found.events and tally.problem is None:
@@ -90,7 +90,7 @@ def told(found: Earning, tally: Tally) -> Reason:
 
 
 def _few(events: tuple[int, ...]) -> str:
-    """Some by number, and of many the first and the last."""
+    """A few event numbers, or the first and last of many."""
     if len(events) <= 5:
         return ", ".join(map(str, events))
     return f"{events[0]} to {events[-1]}, {len(events)} of them"

@@ -1,4 +1,4 @@
-"""Constraints: each looks at one step and says what is wrong with it, or nothing. Pure; facts come in the context."""
+"""Constraints: each checks one step and returns a reason against it, or None. Pure; the facts are in the context."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Violation = Reason
 
 @dataclass(frozen=True)
 class ConstraintContext:
-    """What constraints may look at. `tables` are those the step names; sizes in bytes, ages in seconds."""
+    """The facts that constraints check. `tables` are those that the step names; sizes in bytes, ages in seconds."""
 
     tool: Tool
     target: Target
@@ -37,7 +37,7 @@ class ConstraintContext:
     cascade_children: Mapping[str, int] = field(default_factory=dict)  # rows that go or change, by table
     cascade_changes: Mapping[str, int] = field(default_factory=dict)  # of these, those that stay
     model_proposed: bool = False
-    worded: bool = False  # the task was read from plain language, by whatever means
+    worded: bool = False  # the task was read from plain language
     noted: tuple[Reason, ...] = ()  # what people have noted on its target, tables or tool, where that asks for more
     last_backup: datetime | None = None  # when the newest verified backup of this very database was begun
 
@@ -75,7 +75,7 @@ class _Base:
 
 @dataclass(frozen=True)
 class MaxTableSize(_Base):
-    """A rewrite or a delete of a larger table asks. Default 1,000,000 rows; partitions are summed by the caller."""
+    """Rewriting or deleting from a larger table needs approval. Default: 1,000,000 rows; callers sum partitions."""
 
     type: ClassVar[str] = "max_table_size"
     keys: ClassVar[Mapping[str, Schema]] = {"max_rows": whole(0, MOST_BYTES), "max_bytes": whole(0, MOST_BYTES)}
@@ -96,7 +96,7 @@ class MaxTableSize(_Base):
 
 @dataclass(frozen=True)
 class ProductionHours(_Base):
-    """Work of risk medium and more on a production target stays in these hours of the target's time zone."""
+    """Work of medium or higher risk on a production target is confined to these hours of the target's time zone."""
 
     type: ClassVar[str] = "production_hours"
     keys: ClassVar[Mapping[str, Schema]] = {"allowed_hours": _some(_HOUR)}
@@ -114,7 +114,7 @@ class ProductionHours(_Base):
 
 @dataclass(frozen=True)
 class BusinessHours(_Base):
-    """Critical work never in business hours (Monday to Friday, 9 to 17) unless approved."""
+    """Critical work in business hours (Monday to Friday, 9 to 17) needs approval."""
 
     type: ClassVar[str] = "business_hours"
     keys: ClassVar[Mapping[str, Schema]] = {"first_hour": _HOUR, "last_hour": whole(1, 24)}
@@ -123,7 +123,7 @@ class BusinessHours(_Base):
 
     @property
     def contradiction(self) -> str | None:
-        """What is wrong with its values together."""
+        """The conflict between its values, or None."""
         if self.first_hour < self.last_hour:
             return None
         return f"no hour lies from first_hour {self.first_hour} to last_hour {self.last_hour}"
@@ -170,7 +170,7 @@ class MaxLoad(_Base):
 
 @dataclass(frozen=True)
 class FreeDisk(_Base):
-    """A rewrite needs its estimated space, with a margin, on the database's own filesystem; a backup where backups are."""
+    """A rewrite needs its estimated space plus a margin on the database's filesystem, a backup on that of the backups."""
 
     type: ClassVar[str] = "free_disk"
     keys: ClassVar[Mapping[str, Schema]] = {"margin": number(1, 100)}
@@ -191,7 +191,7 @@ class FreeDisk(_Base):
 
 @dataclass(frozen=True)
 class NoLongTransactions(_Base):
-    """Neither an exclusive lock nor a CONCURRENTLY build is begun behind an old transaction or snapshot: it would wait for it."""
+    """No exclusive lock or CONCURRENTLY build is started while an old transaction or snapshot is open: it would wait."""
 
     type: ClassVar[str] = "no_long_transactions"
     keys: ClassVar[Mapping[str, Schema]] = {"max_seconds": _SECONDS}
@@ -213,7 +213,7 @@ class NoLongTransactions(_Base):
 
 @dataclass(frozen=True)
 class NoCascade(_Base):
-    """Deleting rows that those of other tables go or change with is asked for, with how many of which."""
+    """A delete that cascades to other tables needs approval; the reason gives the rows of each table."""
 
     type: ClassVar[str] = "no_cascade"
 
@@ -232,7 +232,7 @@ class NoCascade(_Base):
 
 @dataclass(frozen=True)
 class NotAStandby(_Base):
-    """On a standby or a read-only server nothing that writes is begun; a backup of it writes elsewhere."""
+    """Nothing that writes is started on a standby or read-only server; a backup of it writes elsewhere."""
 
     type: ClassVar[str] = "not_a_standby"
     keys: ClassVar[Mapping[str, Schema]] = _ALWAYS_BLOCKS
@@ -249,7 +249,7 @@ class NotAStandby(_Base):
 
 @dataclass(frozen=True)
 class RateLimit(_Base):
-    """No more calls of a tool within a minute than its file allows."""
+    """A tool is called no more often per minute than its file allows."""
 
     type: ClassVar[str] = "rate_limit"
     keys: ClassVar[Mapping[str, Schema]] = _ALWAYS_BLOCKS
@@ -331,7 +331,7 @@ def _built(item: Mapping[str, Any], points: Mapping[str, Any], known: Known) -> 
 
 
 def schema_of(factory: type[Any]) -> Schema:
-    """The keys that a constraint takes beside its `type`; one of others' says itself, or takes those of its fields."""
+    """The keys that a constraint takes beside `type`; a third-party class declares them, or its fields are the keys."""
     fields = getattr(factory, "__dataclass_fields__", None)
     own = getattr(factory, "keys", {})
     if not own and fields is None:

@@ -1,4 +1,4 @@
-"""The gates in order: contract, constraints, policy. Their sum is a verdict; asking is not done here."""
+"""The gates in order: contract, constraints, policy. Together they give a verdict; no approval is requested here."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def judge(
     violations = (constraint.check(step, context) for constraint in constraints)
     others = [*_contract(tool, config), *context.noted]
     others += (violation for violation in violations if violation is not None)
-    said = list(decide(tool, context.target, policy, level))
+    policies = list(decide(tool, context.target, policy, level))
     facts = list(_facts(step, tool, context))
-    reasons = [*others, *said, *facts]
+    reasons = [*others, *policies, *facts]
     risks = tuple(_risks(step, tool, context, reasons))
     decision = max((reason.decision for reason in reasons), key=lambda d: d.rank)
     rule = autonomy.rule_for(policy, tool, context.target)
-    earned = autonomy.earning(rule, tally, said, (*others, *facts))
+    earned = autonomy.earning(rule, tally, policies, (*others, *facts))
     if earned is not None and tally is not None:
         reasons.append(autonomy.told(earned, tally))
         decision = reasons[-1].decision
@@ -59,18 +59,18 @@ def judge(
 
 
 def preapproved(verdict: Verdict, yes: bool, policy: Policy) -> bool:
-    """Whether `--yes` answers for this step: a confirmation, and its risk within what policy lets be pre-approved."""
+    """Whether `--yes` approves this step: it needs only a confirmation, and policy allows pre-approval at its risk."""
     return yes and verdict.decision is Decision.CONFIRM and verdict.risk_level.rank <= policy.preapprove_max_risk.rank
 
 
 def standing_for(verdict: Verdict, standing: StandingApproval | None, policy: Policy) -> bool:
-    """Whether a standing approval answers for this step: what `--yes` would, and its risk within its own limit."""
+    """Whether a standing approval covers this step: `--yes` would, and the risk is within the approval's own limit."""
     within = standing is not None and verdict.risk_level.rank <= standing.up_to.rank
     return preapproved(verdict, within, policy)
 
 
 def mitigations(tool: Tool) -> Iterable[str]:
-    """What is really in force when this tool runs."""
+    """The limits in force when this tool runs."""
     wait = wait_of(tool)
     if not tool.read_only and wait.sliced:
         yield f"waits for locks {wait.seconds:g} s at a time, with pauses, {wait.patience:g} s altogether"
@@ -91,7 +91,7 @@ def mitigations(tool: Tool) -> Iterable[str]:
 
 
 def locks_told(tool: Tool, found: Iterable[Mapping[str, Any]] | None = None) -> Iterable[str]:
-    """Every lock that is taken, on what, and what it blocks; tables by name where the rows of `find` have a list of them."""
+    """Each lock, the table it is taken on and what it blocks; tables are named where the rows of `find` list them."""
     rows = list(found or ())
     for role, lock in locks_of(tool).items():
         names = sorted({str(name) for row in rows if isinstance(row.get(role), (list, tuple)) for name in row[role]})
@@ -107,7 +107,7 @@ def _contract(tool: Tool, config: AgentConfig) -> Iterable[Reason]:
 
 
 def _facts(step: Step, tool: Tool, context: ConstraintContext) -> Iterable[Reason]:
-    """Facts that lift the decision to at least `confirm`; they never move the risk level."""
+    """Facts that raise the decision to at least `confirm`; they never change the risk level."""
     if context.model_proposed and tool.risk_level.rank >= Risk.MEDIUM.rank:
         yield Reason("model", "a language model proposed this plan", Decision.CONFIRM)
     elif context.worded and tool.risk_level.rank >= Risk.MEDIUM.rank:
@@ -123,7 +123,7 @@ def _facts(step: Step, tool: Tool, context: ConstraintContext) -> Iterable[Reaso
 
 
 def _risks(step: Step, tool: Tool, context: ConstraintContext, reasons: Iterable[Reason]) -> Iterable[str]:
-    """The risks in words a DBA would use."""
+    """The risks, in a DBA's terms."""
     for role, lock in felt(tool).items():
         if lock.strength >= 4 and not tool.read_only:
             yield f"takes {lock.name}{f' on {ROLES[role]}' if role else ''}: blocks {lock.blocks}"

@@ -19,7 +19,7 @@ from aishell.registry.tool import Block, Tool
 
 @dataclass(frozen=True)
 class Wait:
-    """How long locks are waited for: `seconds` at a time, `patience` seconds altogether with the pauses."""
+    """Lock waits: `seconds` for one attempt, `patience` seconds in total, pauses included."""
 
     seconds: float
     patience: float
@@ -74,7 +74,7 @@ def locks_of(tool: Tool) -> dict[str, Lock]:
 
 
 def locks_elsewhere(tool: Tool) -> dict[str, str]:
-    """The locks of a tool on other tables than the one it is called with: on which, in words, and the lock's name."""
+    """A tool's locks on tables other than its target: the role of the table, in words, and the lock's name."""
     return {ROLES[role]: lock.name for role, lock in locks_of(tool).items() if role}
 
 
@@ -86,12 +86,12 @@ def wait_of(tool: Tool) -> Wait:
 
 
 def felt(tool: Tool) -> dict[str, Lock]:
-    """The locks of a tool that the application can meet, by ROLES: an index is only dropped when no query can see it."""
+    """The locks of a tool that can block the application, by ROLES: an index is dropped only when no query can see it."""
     return {role: lock for role, lock in locks_of(tool).items() if role != "index"}
 
 
 def taken_by(sql: str, engine: str) -> Lock | None:
-    """The lock a statement takes on the table it names, None when the table does not know it."""
+    """The lock that a statement takes on the table it names; None if the profile does not list the statement."""
     flat, known = _flat(sql), profile(engine)
     found = (name for pattern, name in known.taken if re.search(pattern, flat, re.IGNORECASE))
     return next((known.locks[name] for name in found), None)
@@ -119,7 +119,7 @@ def contradiction(tool: Tool) -> str | None:
 
 
 def _undeclared(tool: Tool, block: Block, stated: Mapping[str, Lock]) -> str | None:
-    """The lock of a statement that is not known, or is stronger than the file declares."""
+    """The fault of a statement whose lock is unknown or stronger than the file declares, or None."""
     taken = taken_by(block.text, tool.engine)
     if taken is None:
         return f"engines/{tool.engine}.py does not know which lock `{block.text[:40]}…` takes"

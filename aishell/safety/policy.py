@@ -14,15 +14,15 @@ from aishell.settings.targets import PRODUCTION, Target
 MATRIX, FLOOR = "policy matrix", "production"
 
 
-def tighter(configured: str, asked: str | None) -> str:
+def tighter(configured: str, requested: str | None) -> str:
     """The stricter of two safety levels: `--safety-level` may only tighten."""
-    if asked is None:
+    if requested is None:
         return configured
-    return max(configured, asked, key=SAFETY_LEVELS.index)
+    return max(configured, requested, key=SAFETY_LEVELS.index)
 
 
 def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[Reason]:
-    """What the policy says of a tool on a target, each rule that fits; the strictest counts."""
+    """The decisions of every policy rule that matches a tool on a target; the strictest one applies."""
     rules = [
         rule
         for rule in policy.rules
@@ -48,5 +48,5 @@ def decide(tool: Tool, target: Target, policy: Policy, level: str) -> Iterator[R
 
 
 def _fits(name: str, wanted: str) -> bool:
-    """Whether a rule means a name: by that name, or by a glob."""
+    """Whether a rule's pattern, a name or a glob, matches a name."""
     return name == wanted or fnmatchcase(name, wanted)
