@@ -1,1 +1,1 @@
-"""Stages over agents and targets: values and decisions, and the processes that bring them about."""
+"""Workflows: stages over agents and targets as values, the decisions on them, and the processes that carry them out."""

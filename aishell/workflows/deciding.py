@@ -1,4 +1,4 @@
-"""What is done next with each stage on each target: started, left out with its reason, or waited for. Pure."""
+"""Decides what to do next with each stage on each target: start it, skip it for a reason, or wait. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from aishell.workflows.workflows import Stage, Workflow
 
 #: Before the first retry; twice as long before each further one, up to LONGEST (durability.md, Retries).
 FIRST, LONGEST = timedelta(seconds=1), timedelta(seconds=60)
-#: Exit codes of what may go well another time: it failed, its target could not be reached, its target was in use.
+#: Exit codes worth a retry: failed, target unreachable, target in use.
 _AGAIN = (1, 2, 6)
 
 
 class Status(StrEnum):
-    """Of a stage on a target."""
+    """The status of a stage on a target."""
 
     PENDING = "pending"
     RUNNING = "running"  # claimed; its process may be gone
@@ -30,7 +30,7 @@ class Status(StrEnum):
 
 
 class Why(StrEnum):
-    """Why a stage was left out on a target, or failed though its run did not."""
+    """Why a stage was skipped on a target, or failed although its run did not."""
 
     NEED = "need"  # what it needs did not do its work
     CONDITION = "condition"  # its `when` is false
@@ -40,7 +40,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """How many at a time, and where each target is. `seconds`: what an agent took on a target; None: nobody knows."""
+    """Limits on concurrent stages, and the host of each target. `seconds`: the time of an agent on a target; None: unknown."""
 
     total: int
     per_host: int
@@ -58,7 +58,7 @@ def retry_at(row: Record, stage: Stage) -> datetime | None:
 
 
 def is_over(row: Record, stage: Stage) -> bool:
-    """Whether nothing more becomes of a stage on a target."""
+    """Whether a stage on a target has ended and is not retried."""
     return row.status in (Status.DONE, Status.FAILED, Status.SKIPPED) and retry_at(row, stage) is None
 
 
@@ -74,7 +74,7 @@ class Board:
             self._of[row.stage].append(row)
 
     def needed(self, row: Record) -> list[Record]:
-        """What has to be over before: the stages it needs on its target; one that does not run there, on all of its targets."""
+        """The rows that have to end first: its needs on the same target, or on all targets where they do not run on this one."""
         found: list[Record] = []
         for name in self._stages[row.stage].needs:
             there = self._places.get((name, row.target))
@@ -82,21 +82,21 @@ class Board:
         return found
 
     def hindered(self, row: Record) -> str | None:
-        """Why a stage is not run on a target, where what it needs did not do its work; in the words of its `reason`."""
+        """Why a stage cannot run on a target because of its needs, as its `reason`; None where it can."""
         for need in self.needed(row):
             place = need.stage if need.target == row.target else f"{need.stage} on {need.target}"
             if need.status == Status.SKIPPED and need.cause != Why.CONDITION:
                 return f"needs {place}, which was not run"
             if need.cause == Why.REVIEW and need.status == Status.FAILED:
-                return f"needs {place}, which was rejected"  # whatever its own failure means
+                return f"needs {place}, which was rejected"  # whatever its `on_failure` says
             ended = need.status in (Status.DONE, Status.FAILED)
             if ended and need.exit_code and self._stages[need.stage].on_failure != "continue":
-                became = "left work for later" if need.exit_code == 4 else f"failed (exit {need.exit_code})"
-                return f"needs {place}, which {became}"
+                outcome = "left work for later" if need.exit_code == 4 else f"failed (exit {need.exit_code})"
+                return f"needs {place}, which {outcome}"
         return None
 
     def ready(self, now: datetime) -> list[Record]:
-        """What all needs of are over, and that is to be started, looked after or left out."""
+        """The rows whose needs have ended and that have not, to be started, checked or skipped."""
         found = []
         for row in self.rows:
             again = retry_at(row, self._stages[row.stage])
@@ -106,14 +106,14 @@ class Board:
         return found
 
     def next_retry(self, after: datetime) -> datetime | None:
-        """When the next of those that failed is to be tried again. One whose time has come waits for something to end."""
+        """When the next failed row is retried after `after`."""
         moments = (retry_at(row, self._stages[row.stage]) for row in self.rows)
         return min((at for at in moments if at is not None and at > after), default=None)
 
     def startable(self, candidates: Sequence[Record], working: Collection[int], limits: Limits) -> list[Record]:
-        """Which of the candidates begin now, beside those that are `working`: never two on a target, and within all limits.
+        """The candidates that begin now, beside the `working` rows: at most one on a target, and within all limits.
 
-        First the target with the most work left, by what each of its stages took before; what never ran counts as the longest.
+        The target with the most work left comes first, by the last times of its stages; unknown times count as the longest.
         """
         taken = [row for row in self.rows if row.id in working]
         targets, stages = {row.target for row in taken}, Counter(row.stage for row in taken)
@@ -129,7 +129,7 @@ class Board:
         return chosen
 
     def _left(self, limits: Limits) -> Mapping[str, float]:
-        """Seconds of work that each target has left, infinite where nobody knows."""
+        """The seconds of work left on each target, infinite where unknown."""
         left: dict[str, float] = {row.target: 0.0 for row in self.rows}
         for row in self.rows:
             if not is_over(row, self._stages[row.stage]):
@@ -139,7 +139,7 @@ class Board:
 
 
 def concluded(rows: Sequence[Record], *, interrupted: bool = False) -> tuple[str, int]:
-    """Status and exit code of a workflow of which nothing is driven any more; the words are those of a run's result.
+    """Status and exit code of a workflow that is no longer driven; the statuses are those of a run's result.
 
     A row that is still `running` was interrupted; one that is `pending` waits for it or for a person.
     """
@@ -152,7 +152,7 @@ def concluded(rows: Sequence[Record], *, interrupted: bool = False) -> tuple[str
 
 
 def _code(row: Record) -> int:
-    """What a stage on a target counts as: of one that runs or was left out there is no exit code of a run."""
+    """The exit code that a stage on a target counts as, also where it has no run that ended."""
     if row.status == Status.RUNNING:
         return 130
     if row.status == Status.SKIPPED:

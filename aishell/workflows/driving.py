@@ -1,4 +1,4 @@
-"""Drives a workflow to its end: each stage on each target is a process of its own, which outlives this one."""
+"""Drives a workflow to its end: each stage on each target is a process of its own, which can outlive this one."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from aishell.workflows.deciding import Board, Limits, Status, Why, concluded
 from aishell.workflows.workflows import Workflow
 from aishell.workflows.working import INTERRUPTED, kept, lookup, settled
 
-#: So many logs of stages are kept, the newest.
+#: The number of stage logs to keep, the newest.
 LOGS = 1000
-#: Seconds between two looks at processes that others have started, whose end nobody tells.
+#: Seconds between two checks of processes that others have started.
 LOOK = 0.5
-#: Seconds that a stage whose time is over has, from the interrupt on, to have its statement cancelled on the server.
+#: Seconds after the interrupt in which a stage that timed out can cancel its statement on the server.
 GRACE = 60.0
 
 
@@ -46,13 +46,13 @@ class WorkflowDriver:
     _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     _ends: dict[int, float] = field(default_factory=dict)  # when a child is interrupted, on the monotonic clock
     _overdue: set[int] = field(default_factory=set)
-    _let_be: set[int] = field(default_factory=set)  # what waits, or was interrupted: for whoever resumes
+    _let_be: set[int] = field(default_factory=set)  # rows that wait or were interrupted, left to a later resume
 
     def drive(self, resumed: Callable[[], None] = lambda: None) -> tuple[str, int]:
         """Status and exit code at the end. `resumed` records that it is resumed, as soon as no other process drives it.
 
-        Raises TargetBusyError where another process drives it, OutgrownError where what is stored of it was changed, and
-        StateError where the log has no longer what it began with.
+        Raises TargetBusyError where another process drives it, OutgrownError where its stored definition was changed, and
+        StateError where the event of its beginning is no longer in the log.
         """
         lock = soon(self.site.workflow_lock(self.workflow_id), self.workflow_id)
         if lock is None:
@@ -81,7 +81,7 @@ class WorkflowDriver:
     def _demand_whole(self) -> None:
         row, short = self.site.workflow_runs.find(self.workflow_id), self.workflow_id[:8]
         if self.site.workflow_runs.is_sealed(row):
-            message = f"the audit events of the workflow run {short} were sealed, and it cannot be resumed"
+            message = f"the workflow run {short} cannot be resumed: its audit events were sealed"
             raise StateError(message, hint="run it anew")
         if not self.site.workflow_runs.is_unchanged(row):
             raise OutgrownError(f"the stored workflow run {short} was changed after it began", hint="run it anew")
@@ -92,20 +92,20 @@ class WorkflowDriver:
         return Limits(workflow.max_concurrent, workflow.max_concurrent_per_host, host, cache(runs.seconds))
 
     def _walk(self) -> None:
-        """Start what can be started, until nothing runs and nothing more is to."""
+        """Start stages until nothing runs and nothing is left to start."""
         while True:
             try:
                 if not self._turn():
                     return
             except KeyboardInterrupt:
                 if self.interrupted:
-                    raise  # twice: the children go on, or end, by themselves
+                    raise  # the second time: the children continue or end by themselves
                 self.interrupted = True
                 for child in self._children.values():
                     child.terminate()
 
     def _turn(self) -> bool:
-        """Start what can be started and wait for what comes next; whether anything does."""
+        """Start what can be started and wait for the next event; False where nothing is left to do."""
         others = not self.interrupted and self._start()
         pause = LOOK if others else self._patience()
         if self._children:
@@ -117,7 +117,7 @@ class WorkflowDriver:
         return True
 
     def _start(self) -> bool:
-        """Start what can be; whether to look again soon, for processes of others that still work or hold slots."""
+        """Start what can be started; whether to look again soon, because processes of others still work or hold slots."""
         fresh, others = self._candidates()
         chosen = self._board.startable(fresh, {*others, *self._children}, self._limits)
         started = [self._begin(row) for row in chosen]
@@ -126,7 +126,7 @@ class WorkflowDriver:
     def _candidates(self) -> tuple[list[Record], set[int]]:
         """The rows that may be started, and those that processes of others work on.
 
-        A row that is left out may let others be left out, or begin: it is closed first.
+        Skipped rows are closed first, since others may then be skipped or begin.
         """
         while True:
             self._looked = datetime.now(UTC)
@@ -139,7 +139,7 @@ class WorkflowDriver:
                 return fresh, others
 
     def _begin(self, row: Record) -> bool:
-        """Start the process of a stage on a target; False where other workflows, or schedules, have all slots."""
+        """Start the process of a stage on a target; False where other workflows or schedules have all slots."""
         slots = self.site.slots(row.target, self._limits.per_host)
         if isinstance(slots, str):
             return False
@@ -156,7 +156,7 @@ class WorkflowDriver:
         return is_held(self.site.stage_lock(row.id))
 
     def _left_out(self, row: Record) -> bool:
-        """Close a row that is not to be run: it has ended, or something hinders it."""
+        """Close a row that is not to run, because it has ended or must be skipped; whether it was closed."""
         if not settled(self.site, row):
             if row.status in (Status.RUNNING, Status.WAITING):
                 return False  # it was begun
@@ -177,7 +177,7 @@ class WorkflowDriver:
         return True
 
     def _against(self, row: Record) -> tuple[Why, str] | None:
-        """Why a stage is not to run on a target. Raises AishellError for a condition that cannot be decided."""
+        """Why a stage must not run on a target. Raises AishellError for a condition that cannot be evaluated."""
         stage = self._workflow.stage(row.stage)
         need = self._board.hindered(row)
         if need is not None:
@@ -201,7 +201,7 @@ class WorkflowDriver:
         return processes.start(words, log_of(self.site, row.id), slots, **above)
 
     def _patience(self) -> float | None:
-        """Seconds until something is to be done though no process has ended: a time that is over, a retry. None: nothing is."""
+        """Seconds until the next timeout or retry; None where there is none."""
         moments = [end - time.monotonic() for end in self._ends.values()]
         again = None if self.interrupted else self._board.next_retry(self._looked)
         if again is not None:
@@ -209,7 +209,7 @@ class WorkflowDriver:
         return max(0.01, min(moments)) if moments else None
 
     def _wait(self, timeout: float | None) -> None:
-        """Wait for a process to end, or so long, and see whose time is over."""
+        """Wait for a process to end, for at most `timeout` seconds, and handle timeouts."""
         for number in processes.ended(self._children, timeout):
             code = self._children.pop(number).wait()
             self._ends.pop(number, None)
@@ -219,7 +219,7 @@ class WorkflowDriver:
                 self._out_of_time(number)
 
     def _out_of_time(self, number: int) -> None:
-        """Interrupt a stage that has timed out; kill it where that does not help: its outcome is looked up when it is resumed."""
+        """Interrupt a stage that has timed out, or kill it if that did not help; a resume looks up its outcome."""
         child = self._children[number]
         if number in self._overdue:
             child.kill()
@@ -230,12 +230,12 @@ class WorkflowDriver:
             self._ends[number] = time.monotonic() + GRACE
 
     def _ended(self, row: Record, code: int) -> None:
-        """A process has ended: its row says what became of it, unless it was stopped before it could."""
+        """Handle the end of a process, and close its row if the process could not."""
         over = row.id in self._overdue
         self._overdue.discard(row.id)
         if row.status in (Status.PENDING, Status.RUNNING) and not settled(self.site, row):
             if self._is_held(row):
-                return  # by a process that was left, and was faster
+                return  # by another process, which was faster
             if over and not self.interrupted:
                 self._fail(row, f"it took longer than {self._workflow.stage(row.stage).timeout} s")
             elif code < 0 and not self.interrupted:
@@ -264,7 +264,7 @@ def log_of(site: SiteFiles, number: int) -> Path:
 
 
 def result_of(site: Site, workflow_id: str) -> Mapping[str, Any]:
-    """A workflow as the document of `--output json`: its status, and each stage on each target with what its run gave."""
+    """A workflow as the document of `--output json`: its status, and each stage on each target with its run's output."""
     row = site.workflow_runs.find(workflow_id)
     workflow = kept(row)
     stages = [

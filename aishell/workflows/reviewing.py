@@ -1,4 +1,4 @@
-"""Reviews: what a stage came to on a target is shown to a person before what needs it goes on. Asked, answered, edited."""
+"""Reviews: a person sees the result of a stage on a target before the stages that need it begin, and may edit it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from aishell.state.approvals import STAGE, WHOLE, shown
 from aishell.state.connection import Record
 from aishell.workflows.workflows import Stage, Workflow
 
-#: What a person may answer with, and still leave the stage done.
+#: The answers that leave the stage done.
 AGREED = ("approved", "modified")
 
 
 def answer(site: Site, row: Record, workflow: Workflow) -> Record:
-    """The review of a stage on a target whose run is over: asked for, if it was not, and with what became of it.
+    """The review of a stage on a target whose run has ended, requested now if it was not before.
 
-    Raises StateError for an answer that the audit log does not tell of.
+    Raises StateError for an answer that is not in the audit log.
     """
     result = json.loads(site.runs.find(row.run_id).result)
     bound = digest(result)
@@ -54,7 +54,7 @@ def answer(site: Site, row: Record, workflow: Workflow) -> Record:
 
 
 def output(site: SiteFiles, workflow_id: str, stage: Stage, target: str) -> Mapping[str, Any] | None:
-    """What a stage gives to others on a target: what its run gave, with what a reviewer has edited; None where nothing."""
+    """The output of a stage on a target for other stages, with a reviewer's edits; None without one."""
     found = site.workflow_runs.output(workflow_id, stage.name, target)
     known = of(site, workflow_id, stage, target)
     if found is None or known is None or known.status != "modified":
@@ -63,7 +63,7 @@ def output(site: SiteFiles, workflow_id: str, stage: Stage, target: str) -> Mapp
 
 
 def of(site: SiteFiles, workflow_id: str, stage: Stage, target: str) -> Record | None:
-    """The review of a stage on a target as far as it has come; None where none was asked for."""
+    """The review of a stage on a target; None where none was requested."""
     if not stage.review:
         return None
     rows = site.workflow_runs.stages(workflow_id)
@@ -72,10 +72,10 @@ def of(site: SiteFiles, workflow_id: str, stage: Stage, target: str) -> Record |
 
 
 def edited(site: SiteFiles, row: Record, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reviewer gives others instead of a stage's values.
+    """A reviewer's new values for a stage's output, checked.
 
-    Raises UnknownNameError for a field that no other stage refers to, ParameterError for a value of another type or one that
-    the stage which gets it does not take, UsageError for no change.
+    Raises UnknownNameError for a field that no other stage references, ParameterError for a value of another type or one that
+    a stage does not accept, UsageError where nothing changes.
     """
     review = shown(row)["review"]
     given, before = dict(values), review["output_data"]
@@ -98,7 +98,7 @@ def edited(site: SiteFiles, row: Record, values: Mapping[str, Any]) -> dict[str,
 
 
 def _whole_inputs(workflow: Workflow, stage: str) -> Iterator[tuple[Stage, str, Reference]]:
-    """The inputs of stages that are one value of a stage's output, and nothing beside it."""
+    """The inputs of other stages that consist of a single reference to a stage's output."""
     for other in workflow.stages:
         for key, value in other.input.items():
             for reference in references(value):

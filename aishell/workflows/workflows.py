@@ -1,4 +1,4 @@
-"""`config/workflows/NAME.yaml` as values: stages over agents and targets, and what each waits for."""
+"""`config/workflows/NAME.yaml` as values: stages over agents and targets, with their dependencies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aishell.settings.validation import Known, wrong
 from aishell.settings.yamlfile import Document
 
 FOLDER = "workflows"
-#: What a stage can refer to of its target and of its agent's configuration; of an earlier stage, its output.
+#: The fields of the target and of the agent's configuration that a stage can reference, beside outputs of earlier stages.
 ROOTS: Mapping[str, tuple[str, ...]] = {
     "target": ("name", "engine", "environment", "labels"),
     "agent": ("retention", "create_backup", "exclude"),
@@ -33,17 +33,17 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
 
 def fields_of(root: str, agent: str) -> tuple[str, ...]:
-    """What the stages of an agent can refer to below a root: of `agent` whatever its configuration may say, too."""
+    """The fields that the stages of an agent can reference below a root; for `agent`, its own settings too."""
     own = load_agent(agent).settings if root == "agent" else ()
     return tuple(dict.fromkeys((*ROOTS[root], *own)))
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One agent on targets. `needs`: what comes before it, the stages whose output it refers to among them.
+    """One agent on targets. `needs`: the stages before it, including those whose output it references.
 
-    `review`: a person sees what it came to before what needs it goes on.
-    `timeout`: seconds of one attempt. `limit`: so many of its targets at a time; None: as many as the workflow may.
+    `review`: a person sees its result before the stages that need it begin.
+    `timeout`: seconds of one attempt. `limit`: of concurrent targets; None: that of the workflow.
     """
 
     name: str
@@ -62,11 +62,11 @@ class Stage:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """The agent's inputs: where its failure rolls the run back, that is what a step's failure means."""
+        """The agent's inputs; `on_failure: rollback` becomes the steps' `on_error`."""
         return {**self.input, "on_error": "rollback"} if self.on_failure == "rollback" else self.input
 
     def among(self, names: Sequence[str], settings: Settings) -> list[str]:
-        """Those of the targets that it runs on."""
+        """The targets among `names` that it runs on."""
         if self.targets:
             return [name for name in names if name in self.targets or server_of(name) in self.targets]
         if self.label is None:
@@ -74,14 +74,14 @@ class Stage:
         return [name for name in names if name in settings.targets and self.label in settings.targets[name].labels]
 
     def referred(self) -> Iterator[Reference]:
-        """What its condition and its input refer to."""
+        """The references in its condition and its input."""
         yield from references(self.when or "")
         yield from references(self.input)
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """The stages in the order of the file. `data` is what they are made of: it is kept with each run of the workflow."""
+    """The stages in the order of the file. `data`: the contents of the file, stored with each run of the workflow."""
 
     name: str
     stages: tuple[Stage, ...]
@@ -94,7 +94,7 @@ class Workflow:
 
     @classmethod
     def of(cls, name: str, data: Mapping[str, Any]) -> Workflow:
-        """A workflow of what its file says, which was checked."""
+        """A workflow from the checked contents of its file."""
         given = {key: value for key, value in data.items() if key != "stages" and value is not None}
         stages = tuple(_stage(str(key), one) for key, one in data["stages"].items())
         outputs = {stage.output: stage.name for stage in stages}
@@ -113,7 +113,7 @@ class Workflow:
         return next((one for one in self.stages if reference.root == "stage" and one.output == reference.step), None)
 
     def placed(self, chosen: Sequence[str] | None, settings: Settings) -> list[tuple[str, str]]:
-        """Which stage runs on which target, in the order of the file.
+        """Pairs of a stage and a target on which it runs, in the order of the file.
 
         `chosen`: the targets that were named; without them a stage with targets of its own runs on those, and others on the
         site's default. Raises UsageError where there is none, and where a stage refers to the output of one that does not run
@@ -130,7 +130,7 @@ class Workflow:
         return [(name, target) for name, targets in on.items() for target in targets]
 
     def _open_to(self, stage: Stage, chosen: Sequence[str] | None, settings: Settings) -> Sequence[str]:
-        """The targets among which a stage has its own."""
+        """The targets from which a stage chooses its own."""
         if chosen is not None:
             return chosen
         if stage.targets or stage.label is not None:
@@ -142,7 +142,7 @@ class Workflow:
 
 
 def names(config: Path, shipped: Path) -> dict[str, Path]:
-    """The workflows there are, with their files: those of a config folder before those that come with aishell."""
+    """The files of all workflows by name; those of a config folder replace those that come with aishell."""
     found: dict[str, Path] = {}
     for folder in (shipped, config):
         found |= {path.stem: path for path in sorted((folder / FOLDER).glob("*.yaml"))}
@@ -154,8 +154,8 @@ def load_workflow(
 ) -> Workflow:
     """A workflow by its name.
 
-    `known`: the targets and labels there are; `agents`: the types of agents. Raises UnknownNameError, and SettingsError with file
-    and line for whatever would be found out at two in the morning.
+    `known`: the targets and labels that exist; `agents`: the types of agents. Raises UnknownNameError, and SettingsError with
+    file and line for any mistake that would otherwise show only when it runs.
     """
     if name not in files:
         raise UnknownNameError("workflow", name, files, f"config/{FOLDER}")
@@ -185,7 +185,7 @@ def _stage(name: str, data: Mapping[str, Any]) -> Stage:
 
 
 def _with_implied(stage: Stage, outputs: Mapping[Any, str]) -> Stage:
-    """A stage that is referred to comes before the one that refers to it."""
+    """A stage with the stages that it references added to its needs."""
     implied = (outputs[one.step] for one in stage.referred() if one.root == "stage" and one.step in outputs)
     return replace(stage, needs=tuple(dict.fromkeys((*stage.needs, *implied))))
 
@@ -224,7 +224,7 @@ def _check_keys(document: Document, at: tuple[object, ...], data: Mapping[str, A
 
 
 def _check_references(document: Document, at: tuple[object, ...], data: Mapping[str, Any], outputs: set[str]) -> None:
-    """Raises SettingsError for what is not a reference or no condition, and for one to what a stage does not know."""
+    """Raises SettingsError for an invalid reference or condition, and for a reference to an unknown stage or field."""
     condition = data.get("when") or ""
     given: list[tuple[tuple[object, ...], Any]] = [(("when",), condition)]
     given += [(("input", key), value) for key, value in (data.get("input") or {}).items()]
@@ -256,7 +256,7 @@ def _refers(value: Any) -> bool:
 
 
 def _check_order(document: Document, workflow: Workflow) -> None:
-    """Raises SettingsError, naming the circle, at the first stage of the file that is in one."""
+    """Raises SettingsError for a circle of needs, at its first stage in the file."""
     needs = {stage.name: stage.needs for stage in workflow.stages}
     try:
         graphlib.TopologicalSorter(needs).prepare()

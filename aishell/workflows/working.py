@@ -1,4 +1,4 @@
-"""One stage on one target, by the process that has its lock: claimed, run or resumed, and closed."""
+"""Runs one stage on one target, in the process that has its lock: claims, runs or resumes, and closes it."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def kept(row: Record) -> Workflow:
 
 
 def work(site: Site, number: int, observer: Observer | None = None) -> RunResult | None:
-    """Run a stage on its target, or resume its run; None where another process does, or there is nothing to do.
+    """Run a stage on its target, or resume its run; None where another process does so, or there is nothing to do.
 
-    Raises whatever kept the run from beginning.
+    Raises the error that kept the run from beginning.
     """
     lock = soon(site.stage_lock(number), f"stage {number}")
     if lock is None:
@@ -62,7 +62,7 @@ def work(site: Site, number: int, observer: Observer | None = None) -> RunResult
 
 
 def settled(site: Site, row: Record) -> bool:
-    """Whether the run of a claimed row has ended, which closes the row: its process was killed, or a person resumed the run."""
+    """Close a claimed row whose run has ended, if its process was killed or a person resumed the run; whether it was closed."""
     run = site.runs.begun(row.run_id) if row.status in (Status.RUNNING, Status.WAITING) else None
     if run is None or run.state not in ENDED:
         return False
@@ -80,7 +80,7 @@ def _rolled_back(site: Site, run: Record) -> bool:
 
 
 def _why(document: Mapping[str, Any]) -> str:
-    """Why a run failed or was refused, and what became of its finished steps where that rolls it back."""
+    """Why a run failed or was refused, with its rollback if there was one."""
     message, data = why(document), document.get("output_data", {})
     if "rolled_back" not in data:
         return message
@@ -110,7 +110,7 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
         site.workflow_runs.close(row.id, Status.WAITING, reason=error.message, exit_code=4, outcome="partial")
         raise
     except StateError:
-        raise  # what cannot be written is not closed either: whoever resumes the workflow takes it up
+        raise  # the row cannot be closed either: a resume of the workflow takes it up
     except AishellError as error:
         reason = f"{error.message}; {error.hint}" if error.hint else error.message
         site.workflow_runs.close(row.id, Status.FAILED, reason=reason, exit_code=error.exit_code, outcome="failure")
@@ -127,7 +127,7 @@ def _driven(site: Site, row: Record, observer: Observer | None) -> RunResult:
 
 
 def _close(site: Site, row: Record, exit_code: int, outcome: str, reason: str = "") -> None:
-    """Write down what became of a run that is over; where its stage is reviewed and nobody has answered, the stage waits."""
+    """Record the outcome of a run that has ended; a stage whose review is pending waits."""
     status = Status.DONE if exit_code in (0, 4) else Status.FAILED
     workflow = kept(site.workflow_runs.find(row.workflow_id))
     if status is Status.DONE and workflow.stage(row.stage).review:
@@ -154,7 +154,7 @@ def _standing_approval(options: Mapping[str, Any]) -> StandingApproval | None:
 
 
 def task(site: Site, head: Record, workflow: Workflow, stage: Stage, target: str) -> Task:
-    """What a stage is to do on a target, its references resolved. Raises StepError for an output that is not there."""
+    """The task of a stage on a target, its references resolved. Raises StepError for a missing output."""
     return Task(
         stage.agent,
         target,
@@ -166,16 +166,16 @@ def task(site: Site, head: Record, workflow: Workflow, stage: Stage, target: str
 
 
 def _request_metadata(workflow: Workflow) -> dict[str, Any]:
-    """That a workflow was read from plain language, as its tasks carry it."""
+    """The task metadata of a workflow that was read from plain language."""
     return {} if workflow.asked is None else {"asked": workflow.asked}
 
 
 class NotYetError(StepError):
-    """The output of an earlier stage is not known before that has run."""
+    """The output of an earlier stage is not known until it has run."""
 
 
 def foreseen(site: Site, workflow: Workflow, stage: Stage, target: str) -> Task | str:
-    """What a stage is to do on a target as far as that is known before anything runs, or why it is not, in a sentence."""
+    """The task of a stage on a target as known before anything runs, or a sentence that says why it is not known."""
     known = known_before(site, stage, target)
 
     def value(reference: Reference) -> Any:
@@ -204,7 +204,7 @@ def lookup(site: Site, workflow_id: str, workflow: Workflow, stage: Stage, targe
 
 
 def known_before(site: Site, stage: Stage, target: str) -> Mapping[str, Mapping[str, Any]]:
-    """What a stage can refer to before anything runs: the fields of `workflows.ROOTS`."""
+    """The values that a stage can reference before anything runs: the fields of `workflows.ROOTS`."""
     config = configured(site.places.config, load_agent(stage.agent))
     known, retention = site.target(target), config.own.get("retention") or []
     return {

@@ -56,8 +56,8 @@ def test_of_a_run_that_was_given_up_it_goes_when_somebody_says_so(aishell, left)
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("20260101T000000Z-00000000-archive_app_log.partial", "this site knows no such run"),
-        ("mine.partial", "its name is not that of an archive"),
+        ("20260101T000000Z-00000000-archive_app_log.partial", "its run was pruned or belongs to another site"),
+        ("mine.partial", "its name is not the name of an archive"),
     ],
 )
 def test_what_no_run_of_this_site_began_stays(aishell, left, name, why):

@@ -318,7 +318,7 @@ def test_what_the_run_has_read_is_not_advised_to_be_read(mariadb: Any, aishell: 
     (line,) = (
         one for one in report.split("\n") if "corruption\\_not\\_visible" in one or "corruption_not_visible" in one
     )
-    assert "the tables were read" in line
+    assert "the tables were checked" in line
     assert "--type emergency" not in line
 
 
