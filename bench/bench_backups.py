@@ -1,9 +1,9 @@
-"""Backups of 1 GB: `aishell run backup` against the bare commands it stands for, on the same data, in turn.
+"""Backups of 1 GB: `aishell run backup` against the bare commands that it replaces, alternating on the same data.
 
-PostgreSQL: pg_dump -Fc with its defaults, and the very command that aishell drives. MariaDB: mariadb-dump into zstd -3, and
+PostgreSQL: pg_dump -Fc with its defaults, and the very command that aishell runs. MariaDB: mariadb-dump into zstd -3, and
 mydumper. SQLite: bare Connection.backup. aishell's figures are those of its step (dump, digests, manifest, durable) without
-fingerprints; validation (a full read) stands beside it. Then restores, against pg_restore -j2 and mariadb on the same dump
-(aishell reads the backup in full before), and what follows a change of every hundredth row: an increment against the full one.
+fingerprints; validation (a full read) is listed separately. Then restores, against pg_restore -j2 and mariadb on the same dump
+(aishell first reads the backup in full), and increments after a change of every hundredth row, against the full backup.
 
     python bench/bench_backups.py [postgresql] [mariadb] [sqlite]
 """
@@ -33,11 +33,11 @@ from tests.postgresql import PostgresqlServer, distribution_bin
 SIZE, ROUNDS = int(os.environ.get("SIZE", 1_000_000_000)), int(os.environ.get("ROUNDS", 3))
 ROW = 260  # bytes of a row, about
 ROWS = SIZE // ROW
-#: Values that compress as real ones do: about 1 : 8.
 #: As increments of MariaDB need it.
 LOGGING = {"log-bin": "binlog", "binlog-format": "ROW", "server-id": "7"}
 #: One row in a hundred, as an application that appends changes them, and the worst case.
 CHANGED = {"together": "id <= {}", "scattered": "id % 100 = 0"}
+#: Values that compress like real ones: about 1 : 8.
 TEXT = {
     "postgresql": "repeat(md5((i % 5000)::text), 6)",
     "mariadb": "REPEAT(MD5(seq MOD 5000), 6)",
@@ -81,7 +81,7 @@ def size_of(place: Path) -> int:
 
 
 def compare(url: str, others: dict[str, Callable[[Path], float]]) -> None:
-    """aishell and the others in turn; each begins with nothing of the one before."""
+    """aishell and the others, alternating, each in an empty folder."""
     times: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}
     for _ in range(ROUNDS):
@@ -105,7 +105,7 @@ def compare(url: str, others: dict[str, Callable[[Path], float]]) -> None:
 
 
 def restore(url: str, name: str, bare: Callable[[Path, str], float], drop: Callable[[str], Any]) -> None:
-    """aishell and the bare program in turn, from the same backup. `bare` is told the backup's folder and the new name."""
+    """aishell and the bare program, alternating, from the same backup. `bare` gets the backup's folder and the new name."""
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         _, made = aishell(url, Path(folder), "run", "backup", "--no-compare")
@@ -117,17 +117,17 @@ def restore(url: str, name: str, bare: Callable[[Path, str], float], drop: Calla
             drop(f"ours_{number}")
             theirs.append(bare(Path(made["backup_path"]), f"theirs_{number}"))
             drop(f"theirs_{number}")
-    told(ours, theirs, "restore", name)
+    report(ours, theirs, "restore", name)
 
 
-def told(ours: list[float], theirs: list[float], what: str, name: str) -> None:
+def report(ours: list[float], theirs: list[float], what: str, name: str) -> None:
     middle, bare = statistics.median(ours), statistics.median(theirs)
     print(f"  aishell, {what:<25} {middle:>7.2f} s               ({min(ours):.2f} to {max(ours):.2f})")
     print(f"  {name:<34} {bare:>7.2f} s               ({min(theirs):.2f} to {max(theirs):.2f})   {middle / bare:.2f}")
 
 
 def increments(url: str, rows: int, change: Callable[[str], Any], *full: str) -> None:
-    """An increment behind a change of one row in a hundred, against the full backup that it rests on."""
+    """An increment after a change of one row in a hundred, against the full backup on which it is based."""
     for how, which in CHANGED.items():
         increment(url, how, partial(change, which.format(rows // 100)), *full)
 

@@ -1,8 +1,8 @@
-"""The old half of 2 million log rows: `aishell run log-cleanup` against what else would do it, on the same data, in turn.
+"""The old half of 2 million log rows: `aishell run log-cleanup` against the alternatives, alternating on the same data.
 
 PostgreSQL: one DELETE, and a psycopg loop over ranges of pages (the best plain loop there is). MariaDB: pt-archiver in bulk and
-row by row. SQLite: one DELETE. A writer inserts a row and changes a young one meanwhile, again and again, and tells how long it
-waited at worst. Then with an archive, and the memory it takes for 1 and for 10 million rows. Rows per second are those of the
+row by row. SQLite: one DELETE. Meanwhile a writer repeatedly inserts a row and updates a recent one, and reports its
+longest wait. Then with an archive, and the memory it takes for 1 and for 10 million rows. Rows per second are those of the
 deletion: aishell's batches from the first to the last, the other's statements or process. Beside it stand aishell's delete step,
 which also looks whether an old row is left (the others do not), and the whole of `aishell run`: inspection, plan, count, delete,
 verification, vacuum, report.

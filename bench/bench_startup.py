@@ -1,4 +1,4 @@
-"""What a process of aishell costs before it does its work, as whole processes in turn, medians.
+"""The start-up cost of aishell: medians over whole processes, alternating.
 
 `--help` and `--version` against a bare click program of one command: at most 1.5 times its time (issue 2). CPU seconds of a quick
 dry run on the sample database and of `runs list` (issue 10), with the modules imported and what they are of. The path of another

@@ -1,7 +1,7 @@
-"""Eight processes that write to one state store: how long each waits for its commit, by SQLite's own lock alone and in turns.
+"""Eight processes that write to one state store: how long each waits for its commit, with SQLite's own lock alone and with turns.
 
-The claim (issue 12): with turns nobody waits for long, and no commit is lost. Each process makes a durable commit every 50 ms, as
-runs that go by in batches do. Alternating rounds.
+The claim (issue 12): with turns no process waits for long, and no commit is lost. Each process commits durably every 50 ms,
+as runs that work in batches do. Alternating rounds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WRITERS, EVERY, SECONDS, ROUNDS = 8, 0.05, 6.0, 3
 
 @contextlib.contextmanager
 def no_turn(*_: object) -> Iterator[bool]:
-    """What stood there before: SQLite's own lock alone."""
+    """The previous behaviour: SQLite's own lock alone."""
     yield False
 
 
