@@ -99,7 +99,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a task is: what may say the inputs that nobody gave."""
+    """The context of a task, which may supply inputs that were not given."""
 
     target: Target
     config: AgentConfig
@@ -144,21 +144,21 @@ class Agent(ABC):
     examples: ClassVar[Sequence[str]] = ()
     #: `module:function` that is called with the command made of its inputs, to add what is none of them; or nothing.
     extends_command: ClassVar[str] = ""
-    #: Categories of tools that it is the usual one to use.
+    #: Categories of tools for which it is the usual agent.
     categories: ClassVar[frozenset[str]] = frozenset()
-    #: What `agents/<type>.yaml` may say beside what any agent may be told: the schema of each key (`settings.validation`).
+    #: The schema of each key of `agents/<type>.yaml` beside those of every agent (`settings.validation`).
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     #: `module:NAME` of the words that ask for it (`agents.vocabulary.Vocabulary`), by default made of its type, inputs and help.
     vocabulary: ClassVar[str] = ""
-    #: Whether its inventory is to tell what killed runs have left.
+    #: Whether its inventory includes what killed runs have left.
     clears: ClassVar[bool] = False
     #: Whether its work is about one backup, archive or run, so that no later plan takes up what a window left of it.
     by_hand: ClassVar[bool] = False
-    #: Whether it may do the work of any agent: it is bound to the constraints and exclusions of all of them then.
+    #: Whether it may do the work of any agent; it is then bound by the constraints and exclusions of all of them.
     stands_for_all: ClassVar[bool] = False
 
     def check_settings(self, own: Mapping[str, Any]) -> Iterable[Fault]:
-        """What is wrong with its own keys that their schemas cannot say."""
+        """Faults of its own keys that their schemas cannot express."""
         return ()
 
     def completed(self, inputs: Params, around: Surroundings) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class Agent(ABC):
         return self.bound(task, inventory, self.draft(task, inventory))
 
     def bound(self, task: Task, inventory: Inventory, draft: Draft) -> Plan:
-        """Those steps of a draft that the connected role may do, bound to the inventory they rest on."""
+        """The steps of a draft that the connected role may run, bound to the inventory that they depend on."""
         asked = task.input_data.get("on_error")
         able, left = leave_out(draft.steps, draft.serving, inventory)
         failing = (step if step.always or asked is None else replace(step, on_error=asked) for step in able)
@@ -239,11 +239,11 @@ class Agent(ABC):
         return ()
 
     def alarming(self, data: Mapping[str, Any]) -> bool:
-        """Whether `output_data` tells of something that no run may end as a success on (exit 1)."""
+        """Whether `output_data` has a finding with which no run may end as a success (exit 1)."""
         return False
 
     def urgent(self, step: Step) -> bool:
-        """Whether a step goes before what earlier windows have left undone."""
+        """Whether a step comes before the backlog of earlier windows."""
         return False
 
     def validate_safety(self, step: Step) -> Verdict | None:
@@ -255,7 +255,7 @@ class Agent(ABC):
         return
 
     def words(self) -> Vocabulary:
-        """The words that people ask for it by."""
+        """The words with which people ask for it."""
         from aishell.agents.vocabulary import derived
 
         if not self.vocabulary:
@@ -273,7 +273,7 @@ class Agent(ABC):
 
 
 class Onlooker(Agent):
-    """Plans nothing: for whoever looks at a target and does no work there."""
+    """Plans nothing: for callers that inspect a target and do no work there."""
 
     type: ClassVar[str] = "onlooker"
     defaults: ClassVar[AgentConfig] = AgentConfig("onlooker", "onlooker", frozenset())

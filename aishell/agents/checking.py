@@ -1,4 +1,4 @@
-"""What a file of configuration says that an agent is to do, checked when the file is read: not at two in the morning."""
+"""Checks the tasks of agents in configuration files when the file is read, not at two in the morning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aishell.models import Task
 from aishell.settings.validation import faults, wrong
 from aishell.settings.yamlfile import Document
 
-#: Agents whose work is about one backup, archive, run or tool that a person names: nobody does that every night.
+#: Agents that work on one backup, archive, run or tool that a person names: not for schedules.
 _BY_HAND = frozenset({"backup_restore", "archive_load", "undo", "one_tool"})
 
 

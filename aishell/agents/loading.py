@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "aishell.agents"
-#: Agent -> where it stands; a task needs one of them.
+#: Agent -> its module and class; a task needs one of them.
 BUILT_IN = {
     "maintenance": ("aishell.agents.maintenance.agent", "MaintenanceAgent"),
     "backup": ("aishell.agents.backup.agent", "BackupAgent"),
@@ -27,7 +27,7 @@ BUILT_IN = {
     "undo": ("aishell.agents.undo", "UndoAgent"),
 }
 
-#: Those that `aishell run` offers, and what its list says of each; others have a command of their own.
+#: The agents that `aishell run` lists, with their descriptions; others have commands of their own.
 SHOWN = {
     "maintenance": "Statistics, vacuum, index rebuilds, corruption check and report.",
     "backup": "Back up a database, and verify that the backup can be read.",
@@ -43,7 +43,7 @@ def agent_types() -> set[str]:
 
 
 def brought() -> dict[str, EntryPoint]:
-    """The agents that did not come with aishell. Raises SettingsError for the name of one that did."""
+    """The agents that are not built in. Raises SettingsError for the name of one that is."""
     points = {point.name: point for point in entry_points(group=GROUP)}
     for name in points.keys() & BUILT_IN.keys():
         refuse_taken(GROUP, name, "an agent of that name comes with aishell")

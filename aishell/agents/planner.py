@@ -67,10 +67,10 @@ class Planner:
 
 
 def named(table: Table) -> dict[str, str]:
-    """The parameters that name a table, as values that mean themselves."""
+    """The parameters that name a table, as literal values."""
     return {"schema": escaped(table.schema), "table": escaped(table.table)}
 
 
 def full_size(table: Table) -> int | None:
-    """Bytes of a table with its indexes; None where its size is not known."""
+    """Bytes of a table with its indexes; None if unknown."""
     return None if table.bytes is None else table.bytes + (table.index_bytes or 0)

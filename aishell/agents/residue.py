@@ -1,4 +1,4 @@
-"""The residue agent: what runs that were killed have left in a database and in files, removed where that is certain."""
+"""The residue agent: removes what killed runs have left in a database and in files, where that is certain."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from aishell.models import (
 from aishell.planning.variables import escaped
 from aishell.reporting.diagnosis import described
 
-#: Takes all files in one step: they are nothing that a statement names.
+#: The tool that removes all files in one step: no statement names them.
 FILES = "remove_leftovers"
 
 
 class ResidueAgent(Agent):
-    """A step for each thing in the database, and one for all files. Every step asks."""
+    """One step per object in the database, and one for all files. Every step needs approval."""
 
     type: ClassVar[str] = "residue"
     vocabulary: ClassVar[str] = "aishell.agents.residue_words:WORDS"
@@ -100,7 +100,7 @@ def _together(found: Sequence[Residue]) -> Iterator[list[Residue]]:
 
 
 def _meant(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Names as values that mean themselves."""
+    """Names as literal values."""
     return {
         name: [escaped(one) for one in value] if isinstance(value, (list, tuple)) else escaped(value)
         for name, value in params.items()

@@ -47,7 +47,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
 
 
 def _corrupted(results: Sequence[StepResult]) -> list[Any]:
-    """What is damaged; also by a check that failed on other objects."""
+    """The damaged objects, including those of a check that failed on other objects."""
     checks = [r.output or {} for r in results if r.tool == "check_table_corruption"]
     return [row for output in checks for row in output.get("corrupted_tables", [])]
 
@@ -58,7 +58,7 @@ def _processed(done: Sequence[StepResult]) -> set[str]:
 
 
 def _fragmentation(done: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
-    """What was found of each table; what this run has rewritten since needs no more advice."""
+    """The findings for each table, without advice on tables that this run has rewritten."""
     rewritten = {r.table for r in done if r.tool in (*_OPTIMIZES, *_REWRITES)}
     found = {}
     for r in done:
@@ -71,7 +71,7 @@ def _fragmentation(done: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
 
 
 def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
-    """What was found, what was done, what was left and why."""
+    """What was found, done and left undone, and why."""
     sentences = [_health(results)]
     if data["corruption_found"]:
         sentences.append(
@@ -113,7 +113,7 @@ def _done(data: Mapping[str, Any], results: Sequence[StepResult]) -> Iterator[st
 
 
 def _idle(results: Sequence[StepResult]) -> str:
-    """That nothing was changed; that nothing needed it only where all was gone through, and nothing tried in vain."""
+    """Says that nothing was changed; that nothing was needed, only if everything was checked and no step failed."""
     in_vain = (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT)
     tried = any(r.status in in_vain or r.cause in (Cause.PRIVILEGE, Cause.DEFERRED) for r in results)
     over = any(r.tool == "generate_maintenance_report" for r in results)  # the last step: nothing waits or was given up
@@ -136,7 +136,7 @@ def method_of(outputs: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _unchecked(results: Sequence[StepResult]) -> list[str]:
-    """A sentence when the check for damage looked at less than it was to."""
+    """A sentence if the check for damage was incomplete."""
     checks = [r for r in results if r.tool == "check_table_corruption"]
     if any(r.status is StepStatus.SKIPPED and r.cause is Cause.PRIVILEGE for r in checks):
         return ["Nothing was checked for corruption; any changes were made unchecked."]

@@ -1,4 +1,4 @@
-"""The undo agent: what a run has done, taken back by a run of its own (`aishell runs undo`)."""
+"""The undo agent: undoes the steps of a run in a run of its own (`aishell runs undo`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aishell.settings.schemas import TEXT
 
 
 class UndoAgent(Agent):
-    """The steps are given: those that take the steps of the run back, the last one first."""
+    """Runs the given steps, which undo those of the run, the last one first."""
 
     type: ClassVar[str] = "undo"
     by_hand: ClassVar[bool] = True

@@ -14,7 +14,7 @@ from aishell.errors import UnknownNameError
 
 #: By name, as folders of `tools/`, plans and manifests have it.
 PROFILES: dict[str, Engine] = {engine.name: engine for engine in (PostgreSQLProfile(), MySQLProfile(), SQLiteProfile())}
-#: What holds of tools for every engine.
+#: The profile for tools that run on every engine.
 STANDARD = Engine()
 
 

@@ -1,4 +1,4 @@
-"""What a profile tells of an engine. Where most engines agree, the answer stands here."""
+"""The facts of an engine's profile, with defaults that hold for most engines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Lock:
 
     @property
     def exclusive(self) -> bool:
-        """Whether the application's reads wait for it as long as it is held."""
+        """Whether the application's reads wait while it is held."""
         return self.strength >= 8
 
 
@@ -65,7 +65,7 @@ class Engine:
     calls_by_attribute: ClassVar[bool] = False
     #: Whether `x.nextval` takes the next value of a sequence, as Oracle writes it.
     takes_nextval: ClassVar[bool] = False
-    #: Whether PRAGMA, and tables named after it, tell of the database.
+    #: Whether PRAGMA, and tables named after it, describe the database.
     has_pragmas: ClassVar[bool] = False
     #: Whether a comparison of rows, `(a, b) > (1, 2)`, is searched for in an index.
     compares_rows: ClassVar[bool] = True
@@ -93,9 +93,9 @@ class Engine:
     # What it does with its space and its statistics.
     #: Whether VACUUM gives dead rows' space to new ones, with fresh statistics, beside the application.
     vacuums: ClassVar[bool] = False
-    #: Whether its whole file is rewritten, or nothing.
+    #: Whether a rewrite is of the whole file only.
     rewrites_whole: ClassVar[bool] = False
-    #: Whether OPTIMIZE of a table makes all its indexes anew, and no index can be made anew alone.
+    #: Whether OPTIMIZE of a table rebuilds all its indexes, and no index can be rebuilt alone.
     rebuilds_indexes_together: ClassVar[bool] = False
     #: Whether the unused share of a table is known by its statistics alone.
     fragmentation_by_statistics: ClassVar[bool] = False
@@ -119,7 +119,7 @@ class Engine:
     foreign_keys_fire: ClassVar[bool] = True
 
     # Where it is, and how it is put back.
-    #: Whether the database is a file of this host, which nobody has to be asked for.
+    #: Whether the database is a file on this host, which needs no connection to a server.
     is_file: ClassVar[bool] = False
     #: Whether a pooler between it and us may pass for the server itself.
     may_be_pooled: ClassVar[bool] = False
@@ -136,19 +136,19 @@ class Engine:
     #: What a tool may need on a table, or on the file. EXECUTE ON is of no table: it is of those functions of an extension that
     #: `inspect_privileges` asks for.
     privileges: ClassVar[Sequence[str]]
-    #: The blocks of `inspect_privileges` that a plan is made by; None where nobody is asked.
+    #: The blocks of `inspect_privileges` that planning reads; None if the engine has no privileges.
     access: ClassVar[tuple[str, ...] | None] = None
-    #: How a URL asks for a server that proves who it is.
+    #: The URL option that requires a verified server.
     verified_by: ClassVar[str | None] = None
     #: Client programs that backups are made with, each under any of its names.
     programs: ClassVar[Sequence[Sequence[str]]] = ()
     #: Whether several versions of them may be installed side by side.
     programs_by_version: ClassVar[bool] = False
-    #: Numbers of a version that tell one release from another.
+    #: How many numbers of a version identify a release.
     release: ClassVar[int] = 2
 
     def known_damage(self, version: Version) -> tuple[str, str] | None:
-        """What a version is known to damage, and what to do about it."""
+        """Damage that a version is known to cause, and the remedy."""
         return None
 
     def counts_by_statistics(self, features: Collection[str]) -> bool:

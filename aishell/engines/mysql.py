@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from aishell.engines.base import SHORT, WRITES, Engine, Lock, Version, by_name
 
-#: MySQL has the privilege to see routines, and no more than that, from this version on.
+#: From this version on, MySQL has a privilege that only shows routines.
 _SHOW_ROUTINE = (8, 0, 20)
 
 
@@ -116,7 +116,7 @@ class MySQLProfile(Engine):
 
     @staticmethod
     def routine_privilege(product: str, version: Version) -> str:
-        """What lets an account see all of every routine, as narrow as its server has it."""
+        """The narrowest privilege on this server that lets an account see every routine."""
         if product == "mariadb":
             return "SELECT ON mysql.proc"
         return f"{'SHOW_ROUTINE' if version >= _SHOW_ROUTINE else 'SELECT'} ON *.*"

@@ -222,12 +222,12 @@ class NoCascade(_Base):
             return None
         changes = context.cascade_changes
         goes = {name: rows - changes.get(name, 0) for name, rows in context.cascade_children.items()}
-        said = [
+        reasons = [
             f"rows of other tables {what}: {', '.join(f'{name} ({n:,} rows)' for name, n in rows.items() if n)}"
             for what, rows in (("go too", goes), ("stay and are changed", changes))
             if any(rows.values())
         ]
-        return self.violated("; ".join(said))
+        return self.violated("; ".join(reasons))
 
 
 @dataclass(frozen=True)

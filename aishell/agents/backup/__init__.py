@@ -1,1 +1,1 @@
-"""The backup agents: a backup, its restore, and the test that one comes back."""
+"""The backup agents: backup, restore and restore test."""

@@ -1,4 +1,4 @@
-"""The backup agent: a backup, the proof that it can be read, if asked that it comes back, and what may go since then."""
+"""The backup agent: makes a backup, verifies it, tests its restore on request, and removes expired backups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aishell.reporting.units import size
 from aishell.settings.schemas import TEXT, mapping, number, whole
 from aishell.settings.validation import Fault
 
-#: What copies the files of a whole server rather than the rows of a database.
+#: The tool that copies the files of a whole server rather than the rows of a database.
 PHYSICAL = "backup_cluster"
 #: What does that for a target that is configured for it.
 PGBACKREST = "backup_pgbackrest"
@@ -146,7 +146,7 @@ class BackupAgent(Agent):
                     rationale="The new backup is verified, so backups that no rule keeps can be removed.",
                 )
             )
-        # Each needs the one before it: what failed is neither copied nor a reason to remove another.
+        # Each needs the one before it: a failed backup is neither copied nor a reason to remove another.
         return Draft(tuple(chained(steps)), tuple(warnings), serving=frozenset({"size"}))
 
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:

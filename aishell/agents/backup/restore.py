@@ -30,13 +30,13 @@ from aishell.planning.variables import escaped
 from aishell.reporting.units import size
 from aishell.settings.schemas import TEXT
 
-#: What takes the mark of a restore out of a database.
+#: The tool that removes the mark of a restore from a database.
 RESET = "reset_restore_mark"
 _EXCHANGE, _TOOL = "replace", "replace_database"
 _SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the present state.")
-#: Options of the restore that the exchange has to know too.
+#: Options of the restore that the exchange needs too.
 _SHARED = ("owners", "jobs")
-#: The identity of a PostgreSQL database: the number in it is another one for every database that is made.
+#: The identity of a PostgreSQL database: every new database gets a new number in it.
 _NUMBERED = re.compile(r"(system .* database )\d+( .*)", re.DOTALL)
 _BESIDE = "restore it beside the database with --to, and look at it"
 
@@ -115,7 +115,7 @@ def _require_fitting(data: Mapping[str, Any], server: Server) -> None:
     if place == server.database:
         raise ParameterError(
             f"{place} is the database itself: a backup is restored beside it, never over it",
-            hint="name another place with --to, look at what came back, then rename",
+            hint="name another place with --to, check the restored data, then rename",
         )
 
 
@@ -153,7 +153,7 @@ def _restore(data: Mapping[str, Any], inventory: Inventory) -> Step:
 
 
 def _check_tables(only: Sequence[str], method: str) -> None:
-    """Raises ParameterError where a restore of these tables would fail when it has begun."""
+    """Raises ParameterError if a restore of these tables would fail after it has begun."""
     if only and not method_class(method).by_table:
         raise ParameterError(
             f"single tables cannot be restored from a {method} backup",
@@ -186,7 +186,7 @@ def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: I
 def _summarised(
     task: Task, outputs: Mapping[str, Mapping[str, Any]], results: Sequence[StepResult]
 ) -> tuple[dict[str, Any], str]:
-    """What became of a restore in place."""
+    """The outcome of a restore in place."""
     done, restored = outputs.get(_EXCHANGE), outputs.get("restore", {})
     data: dict[str, Any] = {
         "actions_count": len(outputs),
@@ -202,7 +202,7 @@ def _summarised(
         sentences = ["Nothing was replaced.", *([f"It is restored beside it: {data['place']}."] if restored else [])]
         if any(one.step_id == _EXCHANGE and one.status is StepStatus.FAILED for one in results):
             # The exchange may have been interrupted halfway.
-            sentences = ["The exchange failed; its error says what stands where."]
+            sentences = ["The exchange failed; its error says where the data is now."]
         return data, " ".join([*sentences, *left_over(results)])
     sentences = [f"{data['backup_id']} replaced {data['place']}."]
     if data["compared"]:
@@ -220,7 +220,7 @@ def _summarised(
 
 
 def _needs(made: Mapping[str, Any]) -> int:
-    """Bytes that what is restored has, as far as the manifests tell: of an increment those of all that it rests on too."""
+    """Bytes to restore, as far as the manifests say; for an increment, with those of every backup it depends on."""
     return int(made.get("needs_bytes") or made.get("source_bytes") or made["bytes"])
 
 
@@ -278,7 +278,7 @@ def _exchanging(data: Mapping[str, Any], inventory: Inventory, restore: Step) ->
 
 
 def _exchange_warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
-    """What a person has to know before they agree."""
+    """What a person has to know before approving."""
     made = data["manifest"]
     if made["identity"] != server.identity:
         yield f"{server.database} is a later database of this name on the same server than the one the backup is of"
@@ -288,7 +288,7 @@ def _exchange_warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]
     if data.get("until"):
         yield "a moment between two backups has no fingerprints: what comes back is not compared with anything"
     elif not data.get("compare", True):
-        yield "the restored data is not compared with the backup, as was asked"
+        yield "the restored data is not compared with the backup, as requested"
     if profile(server.engine).exchanged_by_name and data.get("terminate"):
         yield f"all sessions that are in {server.database} then are ended"
 

@@ -1,4 +1,4 @@
-"""The restore_test agent: the backup that nobody has seen come back for the longest time, restored into scratch and compared."""
+"""The restore_test agent: restores the backup that has gone untested longest into scratch, and compares it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aishell.settings.schemas import TEXT
 
 
 class RestoreTestAgent(Agent):
-    """A backup is chosen when the run begins, or named; it comes back into a scratch place, which goes again."""
+    """Restores one backup, chosen when the run begins or named, into a scratch place, which is removed again."""
 
     type: ClassVar[str] = "restore_test"
     vocabulary: ClassVar[str] = "aishell.agents.backup.words:TEST"
@@ -58,7 +58,7 @@ class RestoreTestAgent(Agent):
         if not proof:
             sentences.append("No backup was restored.")
         elif proof["compared"]:
-            sentences.append(f"It came back, and {proof['compared']} objects are as the backup saw them.")
+            sentences.append(f"It was restored, and {proof['compared']} objects match the backup.")
         else:
             sentences.append("It was restored, but has no fingerprints to compare with.")
         return data, " ".join([*sentences, *left_over(results)])

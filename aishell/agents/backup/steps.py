@@ -48,7 +48,7 @@ _FIRST_READ = "${steps.backup_read.output.valid} == True"
 
 
 def sized(step_id: str) -> Step:
-    """How much a full backup will take."""
+    """The estimated size of a full backup."""
     return Step(
         id=step_id,
         tool="calculate_backup_size",
@@ -83,7 +83,7 @@ def proof(backup_id: str, inventory: Inventory) -> Step:
 
 
 def meant(value: Any) -> Any:
-    """An option as a value that means itself, with no reference in it."""
+    """An option as a literal value, without references."""
     return escaped(value) if isinstance(value, str) else value
 
 
@@ -93,7 +93,7 @@ def chained(steps: Sequence[Step]) -> list[Step]:
 
 
 def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
-    """The draft with a backup before the steps that can do harm, unless none was asked for or a recent one counts already."""
+    """The draft with a backup before risky steps, unless none was requested or a recent one suffices."""
     if not task.input_data.get("create_backup"):
         return draft
     known = inventory.last_backup

@@ -62,7 +62,7 @@ class LogTable:
     triggers: tuple[Row, ...] = ()
     columns: tuple[Row, ...] = field(default=(), repr=False)
     elsewhere: int = 0  # old rows that go with whole partitions
-    old: Old = Old(None, "nobody asked")
+    old: Old = Old(None, "not requested")
     in_order: bool = False  # whether the rows were seen to lie in the order of their dates, few of them under one
 
     @property
@@ -128,7 +128,7 @@ class LogTable:
             Evidence("oldest", self.oldest, f"least {self.column}", at),
             Evidence("newest", self.newest, f"greatest {self.column}", at),
             Evidence("cutoff", str(self.cutoff), f"{rule.retention_days} days before the database's clock", at),
-            Evidence("retention_days", rule.retention_days, "as asked", at),
+            Evidence("retention_days", rule.retention_days, "as requested", at),
             self._old_rows(at),
             self._old_days(at),
             self._row_bytes(at),
@@ -143,13 +143,13 @@ class LogTable:
         return Evidence("old_rows", self.old_rows, old.method, at, None if old.exact else "an estimate")
 
     def _old_days(self, at: str) -> Evidence:
-        """In how many days the old rows came, or why nobody knows."""
-        method = "as the old rows came, but for a few far before the others"
+        """The days over which the old rows were added, or why they are unknown."""
+        method = "by the dates of old rows, without a few early outliers"
         why = None if self.old.days is not None else "there is no sample of its dates, or too few of them are old"
         return Evidence("old_days", self.old.days, method, at, withheld=why)
 
     def _row_bytes(self, at: str) -> Evidence:
-        """What a row takes, or why nobody knows."""
+        """Bytes per row, or why they are unknown."""
         size, method = self.table.row_bytes, "size of the table less what is free, by its rows"
         if size is None:
             why = self.table.withheld or "how much is free was not looked at"
