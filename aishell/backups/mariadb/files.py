@@ -240,9 +240,7 @@ class Prepared:
                 raise
             except BackupError as error:
                 name = path.relative_to(self.folder)
-                raise BackupError(
-                    f"{name} in {manifest.backup_id} is damaged: {_error_lines(error.message)}"
-                ) from error
+                raise BackupError(f"{name} in {manifest.backup_id} is damaged: {_errors(error.message)}") from error
 
 
 def checkpoints(folder: Path) -> tuple[int, int]:
@@ -263,7 +261,7 @@ def run(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> Non
     """Run mariadb-backup. Raises BackupError with its errors unless it reports success."""
     messages = _run(work, program, values, **more)
     if COMPLETED not in messages.rstrip().rpartition("\n")[2]:
-        raise BackupError(f"{work.tool.programs[program][0]} did not finish: {_error_lines(messages)}")
+        raise BackupError(f"{work.tool.programs[program][0]} did not finish: {_errors(messages)}")
 
 
 def _run(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> str:
@@ -272,7 +270,7 @@ def _run(work: Work, program: str, values: Mapping[str, Any], **more: Any) -> st
         return work.clients.run(program, values, **more)
     except BackupError as error:
         kind = NotAtHandError if _FULL.search(error.message) else type(error)
-        raise kind(_error_lines(error.message), hint=error.hint) from error
+        raise kind(_errors(error.message), hint=error.hint) from error
 
 
 def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> None:
@@ -299,9 +297,7 @@ def _unpack(work: Work, folder: Path, manifest: BackupManifest, into: Path) -> N
 
     _run(work, "unpack", {"folder": into}, feed=feed, size=lambda: total(into.rglob("*")), expected=size)
     if links := sorted(str(path.relative_to(into)) for path in into.glob(f"*/*{LINK}")):
-        raise BackupError(
-            f"{manifest.backup_id} cannot be restored: {links[0]} links to a file outside the data directory"
-        )
+        raise BackupError(f"{manifest.backup_id} cannot be restored: {links[0]} leads outside the data directory")
     if checkpoints(into) != (manifest.details["from"], manifest.position["lsn"]):
         raise BackupError(f"{stream} does not belong to {manifest.backup_id}: it covers another part of the log")
 
@@ -327,7 +323,7 @@ def _numbers(path: Path, at: int, count: int) -> tuple[int, ...]:
         return struct.unpack(f">{count}I", file.read(4 * count))
 
 
-def _error_lines(messages: str) -> str:
+def _errors(messages: str) -> str:
     """The errors in a program's messages, else the last of them."""
     lines = [line.strip("\a ") for line in messages.splitlines() if line.strip("\a ")]
     return "; ".join(([line for line in lines if "ERROR" in line] or lines)[-_LINES:])

@@ -119,24 +119,17 @@ class MariadbBackup(Physical):
     def _copied(self, work: Work, files: Files, since: int) -> Written:
         """Copy what was written since a position in the log; 0 copies everything."""
         stream = _Stream(work, work.folder / STREAM)
-        messages = work.folder.resolve() / MESSAGES
+        info = work.folder.resolve() / MESSAGES
         expected = files.bytes if since == 0 else 0
         with login(work) as (options, descriptor):
-            values = {
-                "told": messages,
-                "since": since or None,
-                "jobs": work.params.get("jobs") or 1,
-                "options": options,
-            }
+            values = {"told": info, "since": since or None, "jobs": work.params.get("jobs") or 1, "options": options}
             watched = {"drain": stream.take, "size": stream.progress, "expected": expected}
             run(work, "backup", values, secrets=[descriptor], **watched)
-        begins, ends = checkpoints(messages)
+        begins, ends = checkpoints(info)
         if begins != since or ends < since:
             why = f"the copy covers the log from {begins} to {ends}, but should begin at {since}"
             raise full_needed(work.context, why, PHYSICAL)
-        binlog = [
-            match[1] for path in sorted(messages.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))
-        ]
+        binlog = [match[1] for path in sorted(info.iterdir()) for match in _BINLOG.finditer(path.read_text("utf-8"))]
         details = {
             "from": begins,
             "files": files.incarnation,

@@ -64,9 +64,7 @@ def require_roles(work: Work, roles: Sequence[str]) -> None:
     missing = [row["name"] for row in work.query("missing_roles", roles=list(roles))]
     if missing:
         why = f"roles with objects or privileges in the backup do not exist on this server: {', '.join(missing)}"
-        raise BackupError(
-            why, hint="create them from globals.sql in the backup's folder, or restore with owners: false"
-        )
+        raise BackupError(why, hint="create them from globals.sql of the backup, or restore with owners: false")
 
 
 def create(work: Work, scratch: str, details: Mapping[str, Any]) -> None:

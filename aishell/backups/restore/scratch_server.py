@@ -68,10 +68,7 @@ def control_of(place: str) -> Path:
 
 
 def account_of(names: Sequence[str]) -> pwd.struct_passwd | None:
-    """The account that root runs a server as: the first of `names` that exists; None if we are not root.
-
-    Raises BackupError if none exists.
-    """
+    """The account that root runs a server as: the first of `names` that exists, else BackupError; None if we are not root."""
     if os.geteuid() != 0:
         return None
     for name in names:

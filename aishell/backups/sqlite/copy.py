@@ -186,9 +186,7 @@ class SQLiteCopy(Method):
         last = chain[-1][1]
         if len(chain) > 1 and sha256(into, work.context.cancelled) != last.details["image_sha256"]:
             into.unlink()
-            raise BackupError(
-                f"the file restored from {last.backup_id} differs from the database that it was made from"
-            )
+            raise BackupError(f"{last.backup_id} restores to a file that differs from its source")
 
 
 def _changed(before: Path, after: Path, pages: Path, page_size: int) -> int:
