@@ -217,7 +217,7 @@ class PostgreSQLSession(Session):
         with self._mapping_errors():
             told = rewritten(self._connection, statement)
         if told is None:
-            raise DatabaseError("the server does not tell what the statement touches", kind="unsupported")
+            raise DatabaseError("the server cannot report which objects the statement touches", kind="unsupported")
         return told
 
     @sending

@@ -56,7 +56,7 @@ _REFUSALS = (
     _Refusal("pg_hba.conf", "the server's pg_hba.conf refuses this user, host or database"),  # 28000
     _Refusal(
         "(Peer|Ident) authentication failed",
-        "pg_hba.conf has the operating system say who this is: run aishell as that user, or let it ask for a password",
+        "pg_hba.conf requires the operating-system user of this name: run aishell as that user, or have it ask for a password",
     ),  # 28000
     _Refusal('role "(?P<name>.+)" is not permitted to log in', _ALLOW + "ALTER ROLE {name} LOGIN;"),  # 28000
     _Refusal('role ".+" does not exist', "check the name of the user"),  # 28000

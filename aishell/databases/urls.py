@@ -116,7 +116,7 @@ def read_url(text: str, what: str = "the target URL") -> URL:
     """
     shape = _SCHEME.fullmatch(text)
     if shape is None:
-        raise UsageError(f"{what} cannot be read: it is not a URL", hint=_FORMS)
+        raise UsageError(f"{what} is not a URL", hint=_FORMS)
     scheme, driver, rest = shape[1].lower(), shape[2] or "", shape[3]
     if scheme not in SCHEMES:
         raise UnknownNameError("engine", scheme, set(SCHEMES.values()), what)
@@ -134,7 +134,7 @@ def read_url(text: str, what: str = "the target URL") -> URL:
         if ":" not in authority:
             raise
         # Where the host was forgotten, host:port?option is user:password: the name may be a part of it.
-        raise UsageError(f"{where} has an option that is not known", hint=error.hint) from None
+        raise UsageError(f"{where} has an unknown option", hint=error.hint) from None
     url = URL(
         scheme + driver,
         engine,
@@ -170,7 +170,7 @@ def _file(scheme: str, place: str, where: str) -> URL:
     """Nothing in a file's path is decoded: it is a path, not a part of the Web's."""
     if not place.startswith("/"):
         how = "write sqlite:///relative.db, or sqlite:////absolute.db with four slashes"
-        raise UsageError(f"{where} cannot be read: the path of a SQLite file follows three slashes", hint=how)
+        raise UsageError(f"{where} is invalid: the path of a SQLite file follows three slashes", hint=how)
     return URL(scheme, "sqlite", database=place[1:])
 
 
@@ -200,7 +200,7 @@ def _hosts(address: str, where: str) -> Iterable[Host]:
         if found is None or (found[3] is not None and not 0 < int(found[3]) < 65536):
             # The value is not repeated: where the host was forgotten, what stands there is the password.
             raise UsageError(
-                f"{where} cannot be read: a host is a name or an address, and its port a number from 1 to 65535",
+                f"{where} is invalid: a host must be a name or an address, and a port a number from 1 to 65535",
                 hint="write user@host:port, an IPv6 address as [::1]",
             )
         yield Host(unquote(found[1] or found[2]), int(found[3]) if found[3] else None)
@@ -224,7 +224,7 @@ def _settled(url: URL, where: str) -> URL:
         hosts = _numbered(names.split(",") if names else [host.name for host in hosts], ports, where)
     user, database = found.pop("user", url.user), found.pop("dbname", url.database)
     if url.engine == "mysql" and len(url.hosts) > 1:
-        raise UsageError(f"{where} names several hosts, as only those of PostgreSQL may", hint="name one server")
+        raise UsageError(f"{where} names several hosts, which only PostgreSQL supports", hint="name one server")
     return replace(url, user=user, hosts=hosts, database=database, options=found)
 
 
@@ -232,7 +232,7 @@ def _numbered(names: Sequence[str], ports: str, where: str) -> tuple[Host, ...]:
     """The hosts of a query, which has one port for all of them, one for each, or none."""
     hosts, numbers = names or [""], ports.split(",")
     if len(numbers) not in (1, len(hosts)) or not all(re.fullmatch(r"[0-9]{0,5}", one) for one in numbers):
-        raise UsageError(f"{where} cannot be read: port must be a number, or one for each host")
+        raise UsageError(f"{where} is invalid: port must be a number, or one for each host")
     numbers *= len(hosts) if len(numbers) == 1 else 1
     return tuple(Host(name, int(number) if number else None) for name, number in zip(hosts, numbers, strict=True))
 

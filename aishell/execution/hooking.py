@@ -36,12 +36,12 @@ def guard(run: Run, on: str, step: Step | None = None) -> bool:
             _record(run, "hook_started", hook, step)
             ended = _called(run, hook, _facts(run, on, step), _stopping(run, interrupted))
             if ended.problem is not None:
-                _failed(run, hook, step, ended.told, ended)
+                _failed(run, hook, step, ended.reason, ended)
             if ended.stopped:
                 raise InterruptedRunError(f"the hook {hook.name!r}: {ended.problem}")
             if ended.problem is not None:
                 raise HookError(
-                    f"the hook {hook.name!r} ({on}) stopped the run: {ended.told}",
+                    f"the hook {hook.name!r} ({on}) stopped the run: {ended.reason}",
                     hint=f"see {hook.where}; once the cause is fixed: `{command('runs', 'resume', run.id[:8])}`",
                 )
             _record(run, "hook_ended", hook, step, seconds=ended.seconds)
@@ -68,7 +68,7 @@ def tell(run: Run, on: str, step: Step | None = None, *, status: str, error: str
             ended = _called(run, hook, facts, lambda: interrupted() or (run.cancelled.is_set() and not cancelled))
             try:
                 if ended.problem is not None:
-                    _failed(run, hook, step, ended.told, ended)
+                    _failed(run, hook, step, ended.reason, ended)
                 else:
                     _record(run, "hook_ended", hook, step, seconds=ended.seconds)
             except StateError as error_:

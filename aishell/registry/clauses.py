@@ -78,7 +78,7 @@ def read_guard(text: str, engine: str) -> Clause:
         raise ValueError(f"[{text}] names no server: write e.g. [>= 14], [with process], [mariadb without process]")
     guard = _clause(match)
     if any(operator not in (">=", "<") for operator, _ in guard.bounds):
-        raise ValueError(f"[{text}]: versions are told by >= and <")
+        raise ValueError(f"[{text}]: write versions with >= and < only")
     return guard
 
 

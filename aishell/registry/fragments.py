@@ -58,13 +58,13 @@ def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Itera
     lines = _text(name, folder, place, source).rstrip().split("\n")
     for number, line in enumerate(lines, 1):
         if _INCLUDE.match(line):
-            raise ToolFileError(source, number, "a fragment includes no other")
+            raise ToolFileError(source, number, "a fragment cannot include another")
     start = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
     if start in (0, len(lines)):
-        raise ToolFileError(source, 1, "a fragment is a comment that says what it is, and SQL below it")
+        raise ToolFileError(source, 1, "a fragment needs a leading comment that describes it, and SQL")
     start = next(n for n, line in enumerate(lines) if n >= start and line.strip())
     if comma and "--" in lines[-1]:
-        raise ToolFileError(source, len(lines), "a comma cannot go behind it: its last line ends with a comment")
+        raise ToolFileError(source, len(lines), "a comma cannot follow it: its last line ends with a comment")
     lines[-1] += comma
     return (SourceLine(line, (source, number)) for number, line in enumerate(lines[start:], start + 1))
 
@@ -78,4 +78,4 @@ def _text(name: str, folder: Path | None, place: Place, source: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ToolFileError(source, 1, f"it cannot be read: {error}") from error
+        raise ToolFileError(source, 1, f"cannot be read: {error}") from error

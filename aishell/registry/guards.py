@@ -89,7 +89,7 @@ def _servers(header: Sequence[SourceLine], engine: str) -> tuple[Clause, ...]:
     except ValueError as error:
         raise ToolFileError(*header[number].place, str(error)) from error
     if not clauses:
-        raise ToolFileError(*header[number].place, "a tool for every engine takes no guards")
+        raise ToolFileError(*header[number].place, "a tool for every engine cannot have guards")
     return clauses
 
 
@@ -150,7 +150,7 @@ def _check_blocks(body: Sequence[_Line], cell: Clause) -> None:
         if (other := first.setdefault(line.name, line)) is not line:
             (path, number), here = other.line.place, line.line.place
             where = f"line {number}" if path == here[0] else f"{path}:{number}"
-            raise ToolFileError(*here, f"the block `{line.name}` stands twice for {cell.text}, here and in {where}")
+            raise ToolFileError(*here, f"duplicate block `{line.name}` for {cell.text}, here and in {where}")
     for line in named:
         if line.name not in first:
             raise ToolFileError(*line.line.place, f"there is no block `{line.name}` for {cell.text}")
@@ -163,10 +163,10 @@ def _check_includes(body: Sequence[_Line], cell: Clause) -> None:
         around = None if lines[0].name else lines[0].block
         if not guarded or (around is not None and not _holds(around, cell)):
             continue
-        asked = {line.written: line.include for line in lines}
-        if (holding := sum(guard is not None and _holds(guard, cell) for guard in asked.values())) != 1:
-            what = "several hold" if holding else "none holds"
-            raise ToolFileError(*lines[0].written, f"of these includes {what} for {cell.text}")
+        includes = {line.written: line.include for line in lines}
+        if (holding := sum(guard is not None and _holds(guard, cell) for guard in includes.values())) != 1:
+            applying = "several" if holding else "none"
+            raise ToolFileError(*lines[0].written, f"{applying} of these includes apply to {cell.text}")
 
 
 def _check_all_held(body: Sequence[_Line], held: Collection[int]) -> None:
@@ -174,4 +174,4 @@ def _check_all_held(body: Sequence[_Line], held: Collection[int]) -> None:
     for number, line in enumerate(body):
         if number not in held and line.guards:
             guard = " in ".join(f"[{guard.text}]" for guard in line.guards)
-            raise ToolFileError(*line.written, f"{guard} holds for none of the servers that `engine` names")
+            raise ToolFileError(*line.written, f"{guard} matches none of the servers in `engine`")

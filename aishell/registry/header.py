@@ -1,4 +1,4 @@
-"""Reads one file of `tools/`: header grammar, blocks, and the checks that need nothing but the file.
+"""Reads one file of `tools/`: header grammar, blocks, and the checks that need only the file.
 
 The grammar is described for people in tools/README.md.
 """
@@ -28,7 +28,7 @@ from aishell.settings.validation import faults
 from aishell.settings.yamlfile import Document, parse
 
 _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
-#: Engine -> what a tool may need.
+#: Engine -> privileges that a tool may require.
 PRIVILEGES: Mapping[str, Sequence[str]] = {engine.name: engine.privileges for engine in PROFILES.values()}
 _BIGINT = number(-(2**63), 2**63 - 1)
 #: Seconds that a statement, or waiting for a lock, may take at most.
@@ -92,7 +92,7 @@ HEADER = mapping(
     *("name", "category", "risk", "capabilities", "runs", "returns", "description"),
     title="the header",
 )
-#: Keys whose values a tool has as they are written.
+#: Keys whose values a tool keeps unchanged.
 _AS_WRITTEN = (
     *("description", "category", "runs", "lock", "locks_too", "transaction", "max_execution_time", "lock_timeout"),
     *("rate_limit", "group", "batch", "idempotent", "requires_approval", "deletes", "implementation", "foresees"),
@@ -115,10 +115,10 @@ def read_tools(
 def read_tool(
     text: str, source: str, engine: str, fragments: Path | None = None, wall: Callable[[Tool], None] | None = None
 ) -> Tool:
-    """The tool in a text that stands for one: as it is kept with a plan. Raises ToolFileError."""
+    """The tool in a text that defines exactly one, as stored with a plan. Raises ToolFileError."""
     tools = read_tools(text, source, engine, fragments, wall)
     if len(tools) != 1:
-        raise ToolFileError(source, 1, f"its guards make {len(tools)} tools of it")
+        raise ToolFileError(source, 1, f"expected one tool, but its guards make {len(tools)}")
     return tools[0]
 
 
@@ -177,7 +177,7 @@ def _blocks(text: str, body_line: int, source: str, engine: str) -> dict[str, Bl
         name, line = mark[1], body_line + body.count("\n", 0, mark.start()) + 1
         sql = body[mark.end() : following.start() if following else None].strip()
         if name in blocks:
-            raise ToolFileError(source, line, f"the block `{name}` stands twice")
+            raise ToolFileError(source, line, f"duplicate block `{name}`")
         pieces = split(sql, engine, source, line)
         if not any(value.strip() for _, value in pieces):
             raise ToolFileError(source, line, f"the block `{name}` is empty")
@@ -194,14 +194,14 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
     for fault in faults(data, HEADER, {}):
         raise refuse(f"{fault.message}; {fault.hint}", *fault.at)
     if data.get("transaction", "none") != "none":
-        # What is done is written down object by object, and an interrupted step goes on behind it: none can be rolled back.
+        # Progress is recorded per object, and an interrupted step resumes after the last one: no object can be rolled back.
         raise refuse(
-            f"transaction can only be none, not {data['transaction']!r}: each statement is committed by itself",
+            f"transaction must be none, not {data['transaction']!r}: each statement is committed separately",
             "transaction",
         )
     name = str(data["name"])
     if name != PurePosixPath(source).stem or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise refuse(f"the name {name!r} must be the file's name", "name")
+        raise refuse(f"the name {name!r} does not match the file name", "name")
     try:
         parameters = {n: _parameter(n, spec) for n, spec in (data.get("parameters") or {}).items()}
         form = FORMS[data["runs"]]
@@ -241,9 +241,9 @@ def _privileges(names: Sequence[str], engine: str) -> tuple[str, ...]:
 def _parameter(name: str, spec: Any) -> Parameter:
     at = f"parameters.{name}"
     if spec["type"] == "keyword" and not spec.get("enum"):
-        raise ValueError(f"{at}: a keyword needs its enum")
+        raise ValueError(f"{at}: a keyword needs an `enum`")
     if spec.get("editable") and spec["type"] not in TUNING:
-        raise ValueError(f"{at}: only what says how much or how fast can be `editable`: {' or '.join(sorted(TUNING))}")
+        raise ValueError(f"{at}: only a parameter of type {' or '.join(sorted(TUNING))} can be `editable`")
     rules = {key: value for key, value in spec.items() if key not in ("type", "default", "editable")}
     if rules.get("minimum", 0) > rules.get("maximum", rules.get("minimum", 0)):
         raise ValueError(f"{at}: its minimum {rules['minimum']} is above its maximum {rules['maximum']}")
@@ -256,7 +256,7 @@ def _parameter(name: str, spec: Any) -> Parameter:
 
 
 def _fit(value: Any, schema: Mapping[str, Any], where: str) -> None:
-    """Raises ValueError for a value that a parameter would not take."""
+    """Raises ValueError for a value that does not match the parameter's schema."""
     try:
         check_schema(value, schema, where)
     except ParameterError as error:

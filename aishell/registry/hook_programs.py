@@ -38,7 +38,7 @@ _RUNNING: set[int] = set()
 class HookResult:
     """What became of a hook. `problem`: why it failed, None where it did not; `output`: the last of what it printed.
 
-    `stopped`: it was ended because the run is to go no further.
+    `stopped`: it was terminated because the run is stopping.
     """
 
     seconds: float
@@ -47,7 +47,7 @@ class HookResult:
     stopped: bool = False
 
     @property
-    def told(self) -> str:
+    def reason(self) -> str:
         """Why it failed, with the last line that it printed."""
         last = next((line for line in reversed(self.output.splitlines()) if line.strip()), "")
         return f"{self.problem}: {last.strip()}" if last else str(self.problem)
@@ -62,7 +62,7 @@ def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped
     known = {name: value.replace("\0", "")[:LONGEST] for name, value in facts.items()}
     output = _Output()
     try:
-        words, said = _words(hook, known, base)
+        words, document = _words(hook, known, base)
         process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
@@ -74,12 +74,12 @@ def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped
         )
     except (OSError, ValueError, SettingsError) as error:
         output.close()
-        return HookResult(0.0, f"it cannot be started: {getattr(error, 'strerror', None) or error}")
+        return HookResult(0.0, f"cannot be started: {getattr(error, 'strerror', None) or error}")
     _RUNNING.add(process.pid)
     ended, halted = False, False
     try:
         output.keep()
-        _tell(process, said)
+        _write_input(process, document)
         while not ended and not halted and time.monotonic() < began + limit:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(LOOK_UP)
@@ -94,8 +94,8 @@ def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped
     text = output.text()
     seconds = round(time.monotonic() - began, 3)
     if halted:
-        return HookResult(seconds, "it was ended, since the run was stopped", text, stopped=True)
-    return HookResult(seconds, _problem(process.returncode) if ended else f"it did not end within {limit:g} s", text)
+        return HookResult(seconds, "terminated because the run was stopped", text, stopped=True)
+    return HookResult(seconds, _problem(process.returncode) if ended else f"did not end within {limit:g} s", text)
 
 
 def end_running() -> None:
@@ -106,12 +106,12 @@ def end_running() -> None:
 
 
 def _words(hook: Hook, facts: Mapping[str, str], base: Path) -> tuple[list[str], bytes]:
-    """The command, and what it is told on standard input."""
+    """The command, and its standard input."""
     if hook.python is None:
         return [str(hook.program(base)), *hook.command[1:]], b""
     names = {name.removeprefix("AISHELL_").lower(): value for name, value in facts.items()}
-    told = {"path": sys.path, "python": hook.python, "facts": names}
-    return [sys.executable, "-P", "-m", __name__], json.dumps(told).encode()
+    document = {"path": sys.path, "python": hook.python, "facts": names}
+    return [sys.executable, "-P", "-m", __name__], json.dumps(document).encode()
 
 
 def _encodable(text: str) -> str:
@@ -119,15 +119,15 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _tell(process: subprocess.Popen[bytes], said: bytes) -> None:
+def _write_input(process: subprocess.Popen[bytes], document: bytes) -> None:
     assert process.stdin is not None  # noqa: S101  a pipe
     with suppress(BrokenPipeError), process.stdin as pipe:
-        pipe.write(said)
+        pipe.write(document)
 
 
 def _problem(status: int) -> str | None:
     if status < 0:
-        return f"it was ended by signal {-status} ({signal.strsignal(-status)})"
+        return f"terminated by signal {-status} ({signal.strsignal(-status)})"
     return f"exit status {status}" if status else None
 
 
@@ -154,13 +154,13 @@ class _Output:
 
     def _take(self) -> None:
         with os.fdopen(self._read, "rb", buffering=0) as pipe:
-            while said := pipe.read(65_536):
-                self._kept = (self._kept + said)[-KEPT:]
+            while received := pipe.read(65_536):
+                self._kept = (self._kept + received)[-KEPT:]
 
 
-def _child(told: IO[Any]) -> None:
+def _child(document: IO[Any]) -> None:
     """Call the Python that the document names; its path was checked by who wrote that."""
-    given = json.load(told)
+    given = json.load(document)
     sys.path[:] = given["path"]
     try:
         load(given["python"], "hook", Trust(everything=True))(given["facts"])

@@ -54,8 +54,8 @@ class Hooks:
         for hook in programs:
             if hook.python is not None and not callable(load(hook.python, "hook", trust)):
                 raise SettingsError(
-                    f"{hook.where}: the hook {hook.name!r} names {hook.python}, and it cannot be called",
-                    hint="name a function that takes one argument: what there is to know, by name",
+                    f"{hook.where}: the hook {hook.name!r} names {hook.python}, which is not callable",
+                    hint="name a function that takes one argument, a mapping of facts by name",
                 )
         objects = [*named, *(load(point, "hook") for point in entry_points(group="aishell.hooks"))]
         return cls(objects, programs, base)
@@ -70,42 +70,42 @@ class Hooks:
         return [_name(hook) for hook in self.hooks]
 
     def before(self, call: Call) -> tuple[Mapping[str, Any], Veto | None]:
-        """The parameters after every hook had its say, or the first veto."""
+        """The parameters as the hooks left them, and the first veto."""
         params = call.params
         for hook in self.hooks:
             if not hasattr(hook, "before"):
                 continue
             given = Call(call.tool, params, call.target, call.run_id, call.step_id)
             try:
-                said = hook.before(given)
+                reply = hook.before(given)
             except (Exception, SystemExit) as error:  # somebody else's code
                 raise unexpected(error, f"the hook {_name(hook)}") from error
-            if isinstance(said, Veto):
-                return params, said
-            if said is not None:
-                params = dict(said)
+            if isinstance(reply, Veto):
+                return params, reply
+            if reply is not None:
+                params = dict(reply)
         return params, None
 
     def after(self, call: Call, result: Any) -> list[UnexpectedError]:
-        """Tell the hooks what a tool came to; what they raised, which changes nothing of it."""
-        return self._tell("after", call, result)
+        """Pass a tool's result to the hooks. Returns the errors that they raised, which do not change the result."""
+        return self._notify("after", call, result)
 
     def state_changed(self, run_id: str, old: str, new: str) -> list[UnexpectedError]:
-        """Tell the hooks that a run went from one state to another, as it is recorded; what they raised."""
-        return self._tell("on_state_change", run_id, old, new)
+        """Pass a recorded change of a run's state to the hooks. Returns the errors that they raised."""
+        return self._notify("on_state_change", run_id, old, new)
 
-    def _tell(self, what: str, *told: Any) -> list[UnexpectedError]:
+    def _notify(self, method: str, *arguments: Any) -> list[UnexpectedError]:
         raised = []
         for hook in self.hooks:
             try:
-                getattr(hook, what, _deaf)(*told)
+                getattr(hook, method, _ignore)(*arguments)
             except (Exception, SystemExit) as error:  # somebody else's code
                 raised.append(unexpected(error, f"the hook {_name(hook)}"))
         return raised
 
 
-def _deaf(*told: Any) -> None:
-    """A hook that does not ask for this."""
+def _ignore(*arguments: Any) -> None:
+    """Stands in for a method that a hook does not define."""
 
 
 def _name(hook: Any) -> str:

@@ -54,7 +54,7 @@ class Listed:
         unknown = sorted(spec.keys() - {"each", "over", "between", "roles", "most", "group", "several"})
         roles = tuple(spec.get("roles", ()))
         if unknown or spec.get("over", "columns") not in OVER or not set(roles) <= set(ROLES):
-            raise ValueError(f"lists: {spec!r} has an unknown key, or goes over what is not known")
+            raise ValueError(f"lists: {spec!r} has an unknown key, or an unknown `over` or role")
         return cls(**{**spec, "roles": roles})
 
 
@@ -66,7 +66,7 @@ def unknown_in(lists: Mapping[str, Listed]) -> str | None:
         for match in _TOKEN.finditer(listed.each):
             fits = listed.over == "columns" if match[1] is None else match[1] in known
             if not fits:
-                return f"the list {name} goes over {listed.over}, which have no {match[0]}"
+                return f"the list {name} is over {listed.over}, which has no placeholder {match[0]}"
     return None
 
 

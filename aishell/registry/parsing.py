@@ -1,8 +1,8 @@
-"""The wall at load: a reading block is parsed in its engine's dialect and must be one statement that reads.
+"""The wall at load: a reading block is parsed in its engine's dialect and must be one statement that only reads.
 
 Imported only when a tool is loaded that nobody has looked at yet (`registry/wall.py`): importing the parser takes 0.1 s.
-It is not the server's own parser, so little rests on what it alone makes of a text. What it passes over (a comment, as it
-thinks) is refused, since the server may read it otherwise (MySQL runs what stands in `/*! */`); literals must be literals by
+It is not the server's own parser, so little depends on its tree alone. Text that it skips as a comment is refused, since the
+server may read it otherwise (MySQL runs the contents of `/*! */`); literals must be literals by
 `databases/quoting.py` too; and calls are looked for among the words, not in the tree.
 """
 
@@ -63,8 +63,8 @@ _PARTS = (
 #: `@x := 1`, and the next value of a sequence.
 _ASSIGNS = (exp.PropertyEQ, exp.NextValueFor)
 _BEGINS = (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN)
-_NOT_ONE = "it is not one SELECT"
-#: A backslash that the end of a literal hangs on: whether it counts is the server's sql_mode.
+_NOT_ONE = "not a single SELECT"
+#: A backslash before a quote: whether it escapes the quote depends on the server's sql_mode.
 _ESCAPED_QUOTE = re.compile(r"(?<!\\)(?:\\\\)*\\['\"]")
 #: What is white space to each server; other blanks of Unicode are letters to some.
 _BLANK = " \t\r\n\f"
@@ -92,12 +92,12 @@ def unlisted(sql: str, engine: str, *, kept: bool = False) -> list[str]:
     if profile(engine).has_pragmas and (pragma := _PRAGMA.fullmatch(sql.strip())):
         if pragma[1].lower() in ASKED or (pragma[1].lower() in TOLD and not pragma[2]):
             return []
-        raise NotReadingError(f"PRAGMA {pragma[1]} is not among those that only tell something")
+        raise NotReadingError(f"PRAGMA {pragma[1]} is not on the list of those that only read")
     tokens, tree = _parsed(sql, engine, kept)
     for node in tree.walk():
         if not isinstance(node, _PARTS) or isinstance(node, _ASSIGNS):
             text = node.sql(_DIALECTS[engine])[:60]
-            raise NotReadingError(f"{_NOT_ONE}: {text!r} does more than read, or is not known")
+            raise NotReadingError(f"{_NOT_ONE}: {text!r} does more than read, or is unknown")
     return _calls(tokens, tree, engine)
 
 
@@ -111,11 +111,11 @@ def _parsed(sql: str, engine: str, kept: bool) -> tuple[Sequence[Token], exp.Que
         _check_tokens(tokens, sql, engine, kept)
         trees = dialect.parser().parse(tokens, sql)
     except ParseError as error:
-        told = error.errors[0] if error.errors else {}
-        near = f" at {told['highlight']!r}" if told.get("highlight") else ""
-        raise NotReadingError(f"it cannot be parsed: {told.get('description', error)}{near}") from error
+        details = error.errors[0] if error.errors else {}
+        near = f" at {details['highlight']!r}" if details.get("highlight") else ""
+        raise NotReadingError(f"cannot be parsed: {details.get('description', error)}{near}") from error
     except (SqlglotError, RecursionError) as error:
-        raise NotReadingError(f"it cannot be parsed: {error}") from error
+        raise NotReadingError(f"cannot be parsed: {error}") from error
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
         raise NotReadingError(_NOT_ONE)
     return tokens, trees[0]
@@ -149,18 +149,18 @@ def _check_tokens(tokens: Sequence[Token], sql: str, engine: str, kept: bool) ->
             raise NotReadingError(_passed_over(sql[position : token.start]))
         raw, position = sql[token.start : token.end + 1], token.end + 1
         if raw[-1] in "'\"`$" and not re.fullmatch(profile(engine).string, raw, re.DOTALL) and not _PREFIXED.match(raw):
-            raise NotReadingError(f"the literal {raw[:40]!r} may end elsewhere")
+            raise NotReadingError(f"the server may end the literal {raw[:40]!r} elsewhere")
         # A view's text is written with backslashes, and read so whatever sql_mode says (sql/sql_view.cc, mysql_make_view).
         if profile(engine).escapes_quotes and not kept and raw[0] in "'\"" and _ESCAPED_QUOTE.search(raw):
-            raise NotReadingError(f"the end of {raw[:40]!r} hangs on the server's sql_mode: write the quote twice")
+            raise NotReadingError(f"where {raw[:40]!r} ends depends on the server's sql_mode: double the quote")
         if token.token_type is TokenType.HINT or raw.upper() == "INTO":
-            raise NotReadingError(f"{raw} does not belong into a statement that reads")
+            raise NotReadingError(f"{raw} is not allowed in a statement that only reads")
     if sql[position:].strip(_BLANK):
         raise NotReadingError(_passed_over(sql[position:]))
 
 
 def _passed_over(text: str) -> str:
-    kind = "an executable comment" if re.match(r"\s*/\*M?!", text) else "a comment to some and none to others"
+    kind = "an executable comment" if re.match(r"\s*/\*M?!", text) else "a comment on some servers only"
     return f"{text.strip()[:40]!r} is {kind}"
 
 
@@ -203,7 +203,7 @@ def _is_listed(before: Token | None, token: Token, engine: str) -> bool:
     name = token.text if quoted else token.text.lower()
     if before is None:
         return name in FUNCTIONS[engine] or (not quoted and name.split()[-1] in WORDS)
-    # `SYS` is another database's name than `sys` where schemas are told by case.
+    # `SYS` is another database's name than `sys` where schema names are case-sensitive.
     schema = before.text if profile(engine).schemas_by_case else before.text.lower()
     return name in _OWN_SCHEMAS.get((engine, schema), ())
 

@@ -1,7 +1,7 @@
-"""All tools of a site: loaded from folders, picked by server, found by what they may do.
+"""All tools of a site: loaded from folders, picked by server, searched by category, risk and capabilities.
 
-What came with aishell is read when it is asked for by name: a run uses a few tools of the sixty to eighty of an engine, and
-reading them all was a fifth of a dry run's time. A site's own files are read at once, so that a mistake in one is told before
+A shipped file is read when its name is first looked up: a run uses a few of an engine's sixty to eighty tools, and reading
+them all took a fifth of a dry run's time. A site's own files are read at once, so that a mistake in one is reported before
 anything runs.
 """
 
@@ -27,13 +27,13 @@ from aishell.telemetry.logs import log_detail
 LockCheck = Callable[[Tool], str | None]
 
 
-#: Names of tools to come: what a site says of them already is no mistake.
+#: Names reserved for future tools: a site may already refer to them.
 TO_COME = frozenset({"repair_corrupted_tables", "salvage_table", "terminate_blocker"})
 
 
 @dataclass(frozen=True)
 class _Unread:
-    """A file that came with aishell: the path, its name for people, and its engine's folder."""
+    """A shipped file that has not been read: its path, its displayed name, and its engine's folder."""
 
     path: Path
     source: str
@@ -44,7 +44,7 @@ class _Unread:
 
 
 class Registry:
-    """Tools by engine and name. `lock_check` says what is wrong with a tool's declared lock, or None."""
+    """Tools by engine and name. `lock_check` returns the fault in a tool's declared lock, or None."""
 
     def __init__(self, tools: Iterable[Tool] = (), lock_check: LockCheck | None = None) -> None:
         self._lock_check = lock_check
@@ -60,7 +60,7 @@ class Registry:
     ) -> Registry:
         """Every `tools/<engine>/**/*.{sql,yaml}` below the folders; `engine` loads that one and `common` only.
 
-        What did not come with aishell passes the wall. Raises ToolFileError for the first file of those that is wrong.
+        A site's own files pass the wall. Raises ToolFileError for the first of them with a fault.
         """
         made, own = cls(lock_check=lock_check), []
         for folder in folders:
@@ -94,7 +94,7 @@ class Registry:
         return made
 
     def add(self, tool: Tool) -> None:
-        """Raises ToolFileError for a lock that contradicts the statement, or a name that stands twice for one server."""
+        """Raises ToolFileError for a lock that contradicts the statement, or a name that is defined twice for one server."""
         self._variants(tool.engine, tool.name)
         self._add(tool)
 
@@ -105,14 +105,14 @@ class Registry:
         for other in variants:
             if not all(a.disjoint(b) for a in tool.clauses for b in other.clauses) or not tool.clauses:
                 raise ToolFileError(
-                    tool.source, 1, f"{tool.name} stands in {other.source} too, for some of the same servers"
+                    tool.source, 1, f"{tool.name} is also defined in {other.source}, for some of the same servers"
                 )
         variants.append(tool)
 
     def _variants(self, engine: str, name: str) -> list[Tool]:
-        """The files of a name for an engine, read now where they were not yet."""
+        """The variants of a tool for an engine, read now if they have not been."""
         if (engine, name) in self._unread:
-            with self._reading:  # what a step is watched with is picked in a thread of its own
+            with self._reading:  # the watcher of a step picks its tools in another thread
                 for file in self._unread.get((engine, name), ()):
                     for tool in file.read():
                         self._add(tool)
@@ -120,7 +120,7 @@ class Registry:
         return self._tools.get((engine, name), [])
 
     def dangling(self, tools: Iterable[Tool]) -> Iterator[ToolFileError]:
-        """What is wrong with the other tools that take these back: one that is not there, or does not take what it is given."""
+        """An error for each tool whose `undo` names a missing tool, or a parameter which that tool does not have."""
         for tool in tools:
             if tool.undone_by is None:
                 continue
@@ -128,8 +128,8 @@ class Registry:
             known = self._variants(tool.engine, name) or self._variants("common", name)
             unknown = sorted(given.keys() - (known[0].parameters.keys() if known else set()))
             if not known or unknown:
-                said = f"{name} has no parameter {unknown[0]!r}" if known else f"there is no tool {name!r}"
-                yield ToolFileError(tool.source, tool.line_of("undo"), f"undo: {said}")
+                fault = f"{name} has no parameter {unknown[0]!r}" if known else f"there is no tool {name!r}"
+                yield ToolFileError(tool.source, tool.line_of("undo"), f"undo: {fault}")
 
     def __iter__(self) -> Iterator[Tool]:
         for key in sorted({*self._tools, *self._unread}):
@@ -140,7 +140,7 @@ class Registry:
         return sorted({name for _, name in (*self._tools, *self._unread)})
 
     def known(self, server: Server) -> KnownTools:
-        """The names of the tools that there are for a server, each looked for when it is asked for."""
+        """The names of the tools for a server, looked up one at a time."""
         return KnownTools(self, server)
 
     def pick(self, name: str, server: Server) -> Tool:
@@ -221,8 +221,8 @@ class KnownTools:
 
 
 def tool_names(folders: Iterable[Path]) -> set[str]:
-    """The names of all tools below the folders, of every engine, by their files alone, of what takes them back, and of those to
-    come."""
+    """The names of every engine's tools below the folders, taken from file names, with those of their `undo_` tools and of
+    future tools."""
     named = {
         name.rpartition(".")[0]
         for folder in folders
@@ -234,7 +234,7 @@ def tool_names(folders: Iterable[Path]) -> set[str]:
 
 
 def is_tool(inside: Path) -> bool:
-    """Whether a file at this place in a folder of tools is one: folders with `_` or `.` in front hold none."""
+    """Whether the file with this path inside a tools folder is a tool: folders that begin with `_` or `.` hold none."""
     return not any(part.startswith(("_", ".")) for part in inside.parts[:-1])
 
 
@@ -248,12 +248,12 @@ def _paths(folder: Path, engine: str | None) -> Iterator[tuple[Path, str, Path]]
 
 
 def _engine_folders(folder: Path) -> Iterator[Path]:
-    """The folders of tools. Raises for what has no place there, each engine's in its turn."""
+    """The engines' folders, in order. Raises for a tool file outside them, and for a folder that is not an engine's."""
     if not folder.is_dir():
-        raise UsageError(f"there is no folder of tools at {folder}")
+        raise UsageError(f"the tools folder {folder} does not exist")
     for stray in sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".yaml")):
         where = f"move it into one of the folders {', '.join(ENGINES)}"
-        raise ToolFileError(f"tools/{stray.name}", 1, f"a tool stands in the folder of its engine: {where}")
+        raise ToolFileError(f"tools/{stray.name}", 1, f"a tool file must be in the folder of its engine: {where}")
     for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))):
         if sub.name not in ENGINES:
             raise UnknownNameError("engine", sub.name, ENGINES, str(folder))
@@ -262,7 +262,7 @@ def _engine_folders(folder: Path) -> Iterator[Path]:
 
 @cache
 def _shipped(path: Path, source: str, engine: Path) -> tuple[Tool, ...]:
-    """What came with aishell stays as it is while a process lives: for several targets it is read once."""
+    """Shipped files do not change while a process runs, so they are read once for all targets."""
     return tuple(_read(path, source, engine, None))
 
 
@@ -274,12 +274,12 @@ def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> list[Tool
 
 
 def check(folder: Path, beside: Registry) -> tuple[int, list[ToolFileError]]:
-    """How many files of `folder` load beside those of a registry (they are added to it), and what is wrong with all others.
+    """The number of files in `folder` that load (they are added to `beside`), and the errors in the others.
 
     The errors' paths are as `folder` was given. Raises UsageError when there is no such folder.
     """
     if not folder.is_dir():
-        raise UsageError(f"there is no folder of tools at {folder}")
+        raise UsageError(f"the tools folder {folder} does not exist")
     added, problems, used = list[Tool](), list[ToolFileError](), set[Path]()
     for path in sorted((*folder.rglob("*.sql"), *folder.rglob("*.yaml"))):
         if not is_tool(path.relative_to(folder)):
@@ -305,9 +305,9 @@ def _checked(path: Path, folder: Path, beside: Registry, used: set[Path]) -> lis
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"it cannot be read: {error}") from error
+        raise UsageError(f"cannot be read: {error}") from error
     if len(inside.parts) < 2:
-        raise UsageError("a tool stands in the folder of its engine", hint=f"one of {', '.join(sorted(ENGINES))}")
+        raise UsageError("a tool must be in its engine's folder", hint=f"use one of {', '.join(sorted(ENGINES))}")
     engine = inside.parts[0]
     fragments = folder / engine / FOLDER
     used |= {fragments / f"{name}.sql" for name in included(text)}
@@ -322,18 +322,18 @@ def _checked(path: Path, folder: Path, beside: Registry, used: set[Path]) -> lis
 
 
 def _placed(error: ToolFileError, folder: Path) -> ToolFileError:
-    """An error in a file of `folder`, by the path that was given."""
+    """The error, with its path below `folder` as given."""
     message = error.message.removeprefix(f"{error.path}:{error.line}: ")
     return ToolFileError(str(folder.joinpath(*PurePosixPath(error.path).parts[1:])), error.line, message)
 
 
 def _try_examples(tool: Tool) -> None:
-    """Raises ToolFileError for an example that the tool would not take. Nothing runs them, so the loader does not ask."""
+    """Raises ToolFileError for an example with invalid parameters. Examples never run, so the loader does not check them."""
     for example in tool.examples:
         try:
             tool.prepare(example["params"])
         except UsageError as error:
             hint = f"; {error.hint}" if error.hint else ""
             raise ToolFileError(
-                tool.source, tool.line_of("examples"), f"its example does not fit it: {error.message}{hint}"
+                tool.source, tool.line_of("examples"), f"invalid example: {error.message}{hint}"
             ) from error

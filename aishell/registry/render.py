@@ -301,7 +301,7 @@ def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
     kind = parameter.type if parameter else _GIVEN.get(name, "identifier")
     if kind in _SEVERAL:
         if kind == "identifier_list" and not value:
-            raise ParameterError(f"{tool.name}: {name} names no table")
+            raise ParameterError(f"{tool.name}: {name} is empty")
         return ", ".join(_SEVERAL[kind](item, engine) for item in value)
     if kind == "integer" or (parameter is None and type(value) is int):
         return str(int(value))
@@ -312,13 +312,13 @@ def _paste(tool: Tool, name: str, value: Any, engine: str) -> str:
     if kind != "bound":
         return quote(value, engine)
     if not _BOUND.fullmatch(value):
-        raise ParameterError(f"{tool.name}: {value!r} are not the bounds of a range partition")
+        raise ParameterError(f"{tool.name}: invalid bounds of a range partition: {value!r}")
     return value
 
 
 def _word(tool: Tool, parameter: Parameter, value: Any) -> str:
     if value not in parameter.rules["enum"]:
-        raise ParameterError(f"{tool.name}: {value!r} is not one of the words {parameter.name} may be")
+        raise ParameterError(f"{tool.name}: {value!r} is not an allowed value of {parameter.name}")
     return str(value)
 
 

@@ -117,8 +117,7 @@ class Parameter:
     required: bool
     default: Any = None
     rules: Mapping[str, Any] = field(default_factory=dict)  # enum, minimum, maximum, description
-    #: Whether whoever is asked may change it. Only what its file says so of: the others say what is done to what, from where and
-    #: where to, and a plan was made of what was found of those.
+    #: Whether an approver may change it. Other parameters identify the objects of the step, which the plan was made for.
     editable: bool = False
 
     @property
@@ -152,12 +151,12 @@ class Block:
 
     @cached_property
     def looks(self) -> bool:
-        """Whether its text begins as that of a query, and nothing in it does more than that."""
+        """Whether it is a query without side effects, judged by its text."""
         return bool(_QUERY.match(self.text)) and not _EFFECT.search(self.text)
 
     @cached_property
     def text(self) -> str:
-        """The statement as it stands in the file, without comments."""
+        """The statement as written in the file, without comments."""
         show = {"text": "{}", "paste": "{{{}}}", "bind": ":{}"}
         return "".join(show[kind].format(value) for kind, value in self.pieces)
 
@@ -178,7 +177,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """How a result field is made: `sum(find.bytes)` is ("sum", (("find", "bytes"),))."""
+    """How a result field is computed: `sum(find.bytes)` is ("sum", (("find", "bytes"),))."""
 
     function: str
     operands: tuple[tuple[str, str | None], ...]
@@ -187,7 +186,7 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Undo:
-    """What takes a finished step of a tool back: a call of `tool`, where `when` holds. `how` tells people.
+    """How a finished step of a tool is undone: a call of `tool`, if `when` holds. `how` is shown to people.
 
     `params` and `when` may refer to `${params.x}` and `${output.y}` of that step, and to `${target.identity}` as it was planned.
     """
@@ -200,11 +199,11 @@ class Undo:
 
 @dataclass(frozen=True)
 class Traits:
-    """What a way of running means for whoever judges, shows and recovers a step. What its file may hold: `registry.ways`."""
+    """The properties of a way of running that gates, previews and recovery depend on. The form of its file: `registry.ways`."""
 
     reads: bool = False  # its blocks are queries, and nothing else
     calls: bool = False  # a callable decides what is sent
-    unseen: bool = False  # and nobody can tell it before
+    unseen: bool = False  # and it is unknown before the run
     single: bool = False  # it has one object, or none
     batches: bool = False  # it goes in short transactions, and can be stopped between any two
 
@@ -258,19 +257,19 @@ class Tool:
     examples: tuple[Mapping[str, Any], ...] = ()
     undone_by: Undo | None = None  # another call, where no block `undo` of its own takes it back
     privileges: tuple[str, ...] = ()  # what the role needs on the table it is called with, else on all of the database
-    of_site: bool = False  # it did not come with aishell
+    of_site: bool = False  # not shipped with aishell
     undoing: bool = False  # made of the block `undo` of a file, by `registry.undoing`
 
     @cached_property
     def undo(self) -> Undo | None:
-        """What takes it back; None: it cannot be undone."""
+        """The call that undoes it; None if it cannot be undone."""
         if "undo" not in self.blocks:
             return self.undone_by
         return Undo(UNDO + self.name, self.blocks["undo"].comment, {n: f"${{params.{n}}}" for n in self.parameters})
 
     @property
     def undo_text(self) -> str:
-        """What can be undone of it and what cannot, plainly."""
+        """A sentence that says whether it can be undone, and how."""
         if self.undo:
             return f"can be undone: {self.undo.how}"
         archived = self.deletes and "archive" in self.parameters
@@ -296,7 +295,7 @@ class Tool:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may be sent again when nobody saw its end; a callable goes on from what it finds."""
+        """Whether it may be sent again if its result is unknown; a callable resumes from the state that it finds."""
         return self.way.reads or self.way.calls or self.read_only or self.idempotent
 
     @cached_property
@@ -329,15 +328,15 @@ class Tool:
         """The columns of `find` that tell its object from a later one of the same name: those that `same` compares."""
         if "same" not in self.blocks or "find" not in self.blocks:
             return frozenset()
-        told = self.blocks["same"].names & self.blocks["find"].columns
-        return told - self.parameters.keys() - set(self.key)
+        compared = self.blocks["same"].names & self.blocks["find"].columns
+        return compared - self.parameters.keys() - set(self.key)
 
     def among(self, known: Sequence[Mapping[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those of `rows` (of `find`) that are objects of `known`, by name; where rows of the application go, by identity too, as
         far as `known` tells it. (Elsewhere a rebuild in the same run may have given the object another one.)
         """
-        told = [name for name in sorted(self.identity) if self.deletes and all(name in row for row in known)]
-        columns = (*self.key, *told)
+        identity = [name for name in sorted(self.identity) if self.deletes and all(name in row for row in known)]
+        columns = (*self.key, *identity)
         objects = {tuple(row.get(name) for name in columns) for row in known}
         return [row for row in rows if tuple(row.get(name) for name in columns) in objects]
 

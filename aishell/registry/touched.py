@@ -228,7 +228,7 @@ def _view(name: str, definition: str) -> list[str]:
     from aishell.registry.functions import SYS
 
     if not definition:
-        return [f"the view {name}, whose definition this account may not see (SHOW VIEW)"]
+        return [f"the view {name}, whose definition this account cannot see (it lacks SHOW VIEW)"]
     try:
         called = parsing.unlisted(definition, "mysql", kept=True)
     except parsing.NotReadingError as error:
@@ -242,8 +242,8 @@ def _refuse(statement: Statement, found: Iterable[str]) -> None:
     touched = ", ".join(dict.fromkeys(found))
     if touched:
         raise StepError(
-            f"{statement.source}: the block `{statement.block}` touches {touched} in this database: "
-            "nobody can tell that it only reads",
+            f"{statement.source}: the block `{statement.block}` touches {touched} in this database, "
+            "and cannot be shown to be read-only",
             hint="a tool that may run it must be at least `risk: medium`",
         )
 

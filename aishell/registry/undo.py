@@ -21,7 +21,7 @@ def read_undo(spec: Mapping[str, Any], parameters: Mapping[str, Any], returns: M
             error = UnknownNameError("key", str(key), _KEYS)
             raise ValueError(f"undo: {error.message}; {error.hint}")
     if not all(isinstance(spec.get(key), str) and spec[key].strip() for key in ("tool", "how")):
-        raise ValueError("undo: `tool` names the tool that takes it back, and `how` says how")
+        raise ValueError("undo: `tool` (the tool that undoes it) and `how` (a description) must be texts")
     params, when = spec.get("params", {}), spec.get("when")
     if not isinstance(params, dict) or not isinstance(when, (str, type(None))):
         raise ValueError("undo: `params` must be a mapping, and `when` a condition")
@@ -38,10 +38,12 @@ def check_undo(tool: Tool) -> None:
     for block in filter(None, (undo, undone)):
         if undo is None or undone is None:
             raise ToolFileError(
-                tool.source, block.line, "`undo`, and `undone`, which looks for its effect, need each other"
+                tool.source, block.line, "`undo` and `undone`, which checks its effect, must both be present"
             )
         if tool.undone_by or tool.grouped or tool.way.batches or not undo.comment:
-            raise ToolFileError(tool.source, undo.line, "`undo` is for single objects, is declared once, and says how")
+            raise ToolFileError(
+                tool.source, undo.line, "`undo` needs a comment, is for single objects, and is declared once"
+            )
         if missing := sorted({"ok", "reason"} - undone.columns):
             raise ToolFileError(tool.source, undone.line, f"`undone` has no column `{missing[0]}`")
 
@@ -54,7 +56,7 @@ def undoing(tool: Tool) -> Tool:
     return replace(
         tool,
         name=tool.undo.tool,
-        description=f"Takes {tool.name} back: {tool.undo.how}.",
+        description=f"Undoes {tool.name}: {tool.undo.how}.",
         blocks=blocks,
         returns={"undone": Aggregate("count", (("ok", None),), {"type": "integer"})},
         declared_key=tool.key,

@@ -23,7 +23,7 @@ from aishell.registry.tool import Block, Tool
 
 #: What is done with a tool before it is loaded; it raises ToolFileError.
 Wall = Callable[[Tool], None]
-#: The modules that a tool's passing hangs on.
+#: The modules that decide whether a tool passes.
 _BY = ("wall.py", "reading.py", "parsing.py", "functions.py", "../databases/quoting.py")
 
 
@@ -40,7 +40,7 @@ def site(tool: Tool) -> None:
         raise ToolFileError(
             tool.source,
             tool.line_of("risk"),
-            f"a site's tool with `runs: {tool.runs}` is code, of which nobody can tell that it only reads: "
+            f"a site's tool with `runs: {tool.runs}` runs code that cannot be shown to be read-only: "
             "it must be at least `risk: medium`",
         )
     if reading_blocks(tool) and not known(tool):
@@ -67,13 +67,13 @@ def _require_reading(tool: Tool, block: Block, text: str, engine: str) -> None:
     try:
         names = parsing.unlisted(text, engine)
     except parsing.NotReadingError as error:
-        message = f"the block `{block.name}` must be one statement that reads: {error}"
+        message = f"the block `{block.name}` must be a single statement that only reads: {error}"
         raise ToolFileError(tool.source, block.line, message) from error
     if names and tool.risk_level.rank < Risk.MEDIUM.rank:
         raise ToolFileError(
             tool.source,
             block.line,
-            f"the block `{block.name}` calls {', '.join(names)}, not on the list of functions that only read: "
+            f"the block `{block.name}` calls {', '.join(names)}, which is not on the list of read-only functions: "
             "the tool must be at least `risk: medium`",
         )
 
@@ -92,7 +92,7 @@ def known(tool: Tool) -> bool:
 
 
 def remember(tool: Tool) -> None:
-    """The text only reads. Where it cannot be written down, it is looked at again the next time."""
+    """Record that the text only reads. If that cannot be written, the text is checked again next time."""
     path = _path(tool)
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -102,14 +102,14 @@ def remember(tool: Tool) -> None:
 def _path(tool: Tool) -> Path:
     import platformdirs
 
-    told = "\0".join((_rules(), tool.engine, str(tool.source.endswith(".yaml")), tool.text))
-    name = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    key = "\0".join((_rules(), tool.engine, str(tool.source.endswith(".yaml")), tool.text))
+    name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     return Path(platformdirs.user_cache_dir("aishell")) / "reading-tools" / name
 
 
 @cache
 def _rules() -> str:
-    """The digest of what looks at tools: with other rules, another look."""
+    """The digest of the checking modules: tools are checked again when these change."""
     here = Path(__file__).parent
     return hashlib.sha256(b"\0".join((here / name).read_bytes() for name in _BY)).hexdigest()
 

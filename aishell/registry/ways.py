@@ -211,7 +211,7 @@ class StatementForm(QueryForm):
         if "same" in blocks and "same" not in blocks["same"].columns:
             yield "same", "`same` has no column `same`"
         if tool.deletes and "same" not in blocks:
-            yield "do", "a tool that deletes rows needs a block `same`: whether the name stands for what `find` saw"
+            yield "do", "a tool that deletes rows needs a block `same`, which checks that it is the object of `find`"
         if tool.deletes and "hold" in self.blocks and "hold" not in blocks:
             yield "do", "a tool that deletes rows needs a block `hold`"
         if "cleanup" in blocks and "leftovers" not in blocks:

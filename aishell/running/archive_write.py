@@ -167,10 +167,10 @@ class Writing(Batches):
         where = f"{self.values['table']} at {values['position']!r}"
         part = max(int(row.get("part", 0)) for row in rows if row["lines"] is None)
         if not part:
-            return ArchiveError(f"a row of {where} is too large to be archived")
+            return ArchiveError(f"a row of {where} is too large to archive")
         name = self.writer.manifest.relatives[part - 1].name
         return ArchiveError(
-            f"the rows of {name} that go with one row of {where} are too many to be archived at once",
+            f"too many rows of {name} depend on one row of {where} to archive them together",
             hint=f"clean up {name} first, with --table of its own; nothing was deleted",
         )
 

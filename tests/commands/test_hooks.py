@@ -104,8 +104,8 @@ def test_a_run_and_its_steps_are_framed_on_every_engine(bloated: Bloated, aishel
 
 REFUSALS = {
     "fails": ("echo draining; echo 'no replica is left' >&2; exit 7", "exit status 7: no replica is left"),
-    "is killed": ("kill -9 $$", "it was ended by signal 9"),
-    "hangs": ("trap '' TERM; sleep 600", "it did not end within 1 s"),
+    "is killed": ("kill -9 $$", "terminated by signal 9"),
+    "hangs": ("trap '' TERM; sleep 600", "did not end within 1 s"),
 }
 
 
@@ -180,7 +180,7 @@ def test_what_comes_after_changes_nothing_of_the_outcome(site: Marks, hooks: Hoo
     assert (ended.json["status"], site.words()) == ("success", ["a"])
     failed = {one["on"]: one["reason"] for one in ended.json["output_data"]["hooks_failed"]}
     assert failed["after_step"].startswith("exit status 4")
-    assert failed["after_run"] == "it did not end within 1 s"
+    assert failed["after_run"] == "did not end within 1 s"
     assert len(ended.json["output_data"]["warnings"]) == 2
     told = site.aishell.events("hook_failed")
     assert [len(one["output"].encode()) <= KEPT for one in told] == [True, True]

@@ -99,7 +99,7 @@ def test_what_is_not_beyond_doubt_is_refused_with_the_remedy(engine, rest):
 def test_what_is_no_url_is_not_repeated(text):
     with pytest.raises(UsageError) as caught:
         read_url(text)
-    assert caught.value.message == "the target URL cannot be read: it is not a URL"
+    assert caught.value.message == "the target URL is not a URL"
 
 
 def test_an_unknown_engine_is_told():

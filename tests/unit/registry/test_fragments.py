@@ -97,14 +97,14 @@ def test_the_header_includes_nothing(site):
 @pytest.mark.parametrize(
     ("fragment", "line", "said"),
     [
-        (CTE + "-- include: found\n", 6, "includes no other"),
-        (CTE + "  -- include [>= 3.40]: found,\n", 6, "includes no other"),
-        (CTE.replace("one row.", "one row.\n--include: other"), 2, "includes no other"),
-        ("found AS (SELECT 1 AS ok)", 1, "a comment that says what it is"),
-        ("-- Nothing below.\n", 1, "a comment that says what it is"),
-        (b"-- \xff\n\nSELECT 1", 1, "it cannot be read"),
+        (CTE + "-- include: found\n", 6, "cannot include another"),
+        (CTE + "  -- include [>= 3.40]: found,\n", 6, "cannot include another"),
+        (CTE.replace("one row.", "one row.\n--include: other"), 2, "cannot include another"),
+        ("found AS (SELECT 1 AS ok)", 1, "a leading comment that describes it"),
+        ("-- Nothing below.\n", 1, "a leading comment that describes it"),
+        (b"-- \xff\n\nSELECT 1", 1, "cannot be read"),
         (CTE.replace("SELECT 1", "SELECT {"), 4, "a brace outside a literal"),
-        (CTE + "-- report: again\nSELECT 1\n-- report: again\nSELECT 1\n", 8, "stands twice"),
+        (CTE + "-- report: again\nSELECT 1\n-- report: again\nSELECT 1\n", 8, "duplicate block"),
     ],
 )
 def test_what_is_wrong_in_a_fragment_is_told_with_its_file_and_line(site, fragment, line, said):

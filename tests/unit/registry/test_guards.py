@@ -111,27 +111,27 @@ def test_each_server_is_given_the_block_that_is_for_it(blocks, expected):
     [
         (block("with a", 1), 12, "there is no block `found` for mysql >= 8 without a"),
         (block(">= 9", 1) + block(">= 12", 2), 12, "there is no block `found` for mysql >= 8 < 9"),
-        (block("with a", 1) + block("", 2), 15, "stands twice for mysql >= 8 with a, here and in line 12"),
+        (block("with a", 1) + block("", 2), 15, "duplicate block `found` for mysql >= 8 with a, here and in line 12"),
         (block("postgresql", 1), 12, "[postgresql] names no server"),
         ("-- found []: it\nSELECT 1 AS n", 12, "[] names no server"),
-        (block("> 9", 1), 12, "versions are told by >= and <"),
-        (block("", 1) + "-- include [with a]: one", 15, "of these includes none holds for mysql >= 8 without a"),
+        (block("> 9", 1), 12, "write versions with >= and < only"),
+        (block("", 1) + "-- include [with a]: one", 15, "none of these includes apply to mysql >= 8 without a"),
         (
             block("", 1) + "-- include [with a]: one\n-- include [mysql]: two\n-- include [mariadb without a]: two",
             15,
-            "several hold",
+            "several of these includes apply",
         ),
         (block("", 1) + "-- odd [with a]: it\nSELEC T", 15, "there is no block `odd` for mysql >= 8 without a"),
         (
             block("mariadb", 1) + block("mysql", 2) + block("mysql < 8", 3),
             18,
-            "[mysql < 8] holds for none of the servers",
+            "[mysql < 8] matches none of the servers",
         ),
-        (block("with a without a", 1) + block("", 2), 12, "[with a without a] holds for none of the servers"),
+        (block("with a without a", 1) + block("", 2), 12, "[with a without a] matches none of the servers"),
         (
             block("with a", 1) + block("without a", 2) + "-- include [with a]: one\n-- include [without a]: two",
             18,
-            "[with a] in [without a] holds for none of the servers",
+            "[with a] in [without a] matches none of the servers",
         ),
         ("-- found [mysql]: it\n-- include: block\n-- found [mysql]: it\nSELECT 1 AS n", 14, "here and in line 12"),
     ],
@@ -175,7 +175,7 @@ def test_a_comment_that_looks_nearly_like_a_block_stays_a_comment():
     ("engine", "said"),
     [
         ("mysqll >= 8", "engine: 'mysqll >= 8' does not name a server"),
-        ("mysql >= 9 < 8", "[with a] holds for none of the servers"),
+        ("mysql >= 9 < 8", "[with a] matches none of the servers"),
     ],
 )
 def test_guards_do_not_hide_that_the_header_names_no_server(engine, said):
@@ -184,7 +184,7 @@ def test_guards_do_not_hide_that_the_header_names_no_server(engine, said):
 
 
 def test_a_tool_for_every_engine_takes_no_guards():
-    with pytest.raises(ToolFileError, match="a tool for every engine takes no guards"):
+    with pytest.raises(ToolFileError, match="a tool for every engine cannot have guards"):
         read_tools(HEADER.format(engine="") + block("with a", 1), "tools/common/look.sql", "common")
 
 

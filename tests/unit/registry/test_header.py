@@ -78,7 +78,7 @@ def test_a_comma_between_products_means_or():
     ("keys", "key", "said"),
     [
         ({"lokc": "none"}, "lokc", "unknown key 'lokc'; did you mean 'lock'"),
-        ({"name": "tuoch"}, "name", "must be the file's name"),
+        ({"name": "tuoch"}, "name", "does not match the file name"),
         ({"risk": "mediun"}, "risk", "did you mean 'medium'"),
         ({"risk": "[low]"}, "risk", "risk must be one of safe"),
         ({"category": "maintenence"}, "category", "did you mean 'maintenance'"),
@@ -94,7 +94,7 @@ def test_a_comma_between_products_means_or():
         ({"parameters": "{table: {type: identifer}}"}, "parameters", "did you mean 'identifier'"),
         ({"parameters": "{table: identifier_}"}, "parameters", "table must be a mapping, not 'identifier_'"),
         ({"parameters": "{table: {type: identifier, defualt: x}}"}, "parameters", "did you mean 'default'"),
-        ({"parameters": "{table: {type: keyword}}"}, "parameters", "a keyword needs its enum"),
+        ({"parameters": "{table: {type: keyword}}"}, "parameters", "a keyword needs an `enum`"),
         (
             {"parameters": "{table: {type: identifier}, more: {type: string}}"},
             "parameters",
@@ -180,7 +180,7 @@ def test_a_block_that_cannot_work_is_refused_at_its_line(blocks, block, said):
 
 def test_a_block_that_stands_twice_is_refused_at_the_second():
     error = refused(tool_text() + "\n-- do: again\nANALYZE {table}\n")
-    assert "`do` stands twice" in error.message
+    assert "duplicate block `do`" in error.message
     assert error.line == tool_text().count("\n") + 2
 
 

@@ -208,7 +208,7 @@ def test_the_same_operation_in_two_folders_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: path / "nowhere", "there is no folder of tools"),
+        (lambda path: path / "nowhere", "the tools folder"),
         (lambda path: folder(path, oracle__x_sql=tool_text()), "unknown engine 'oracle'"),
     ],
 )
@@ -295,5 +295,5 @@ def test_a_site_s_tool_for_the_same_servers_as_a_shipped_one_is_refused_though_t
     (tmp_path / "sqlite" / "checkpoint_wal.sql").write_text(
         (built_in("tools") / "sqlite" / "checkpoint_wal.sql").read_text()
     )
-    with pytest.raises(ToolFileError, match=r"checkpoint_wal stands in tools/sqlite/checkpoint_wal\.sql too"):
+    with pytest.raises(ToolFileError, match=r"checkpoint_wal is also defined in tools/sqlite/checkpoint_wal\.sql"):
         Registry.load([built_in("tools"), tmp_path])

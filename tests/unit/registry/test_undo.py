@@ -63,14 +63,14 @@ def test_a_key_names_another_tools_call():
 @pytest.mark.parametrize(
     ("blocks", "keys", "said"),
     [
-        ({"undone": None}, {}, "need each other"),
-        ({"undo": None}, {}, "need each other"),
+        ({"undone": None}, {}, "must both be present"),
+        ({"undo": None}, {}, "must both be present"),
         ({"undone": "SELECT 1 AS ok"}, {}, "no column `reason`"),
         ({"undone": "SELECT NULL AS reason"}, {}, "no column `ok`"),
         ({"undo": "REINDEX {tabel}"}, {}, "neither a parameter nor a column"),
         ({}, {"undo": KEY}, "is declared once"),
-        ({"undo": None, "undone": None}, {"undo": "{tool: touch}"}, "`how` says how"),
-        ({"undo": None, "undone": None}, {"undo": "{how: again}"}, "`how` says how"),
+        ({"undo": None, "undone": None}, {"undo": "{tool: touch}"}, "must be texts"),
+        ({"undo": None, "undone": None}, {"undo": "{how: again}"}, "must be texts"),
         ({"undo": None, "undone": None}, {"undo": "{tool: touch, how: x, parms: {}}"}, "did you mean 'params'"),
         ({"undo": None, "undone": None}, {"undo": "{tool: touch, how: x, params: {table: '${params.tabel}'}}"}, "params.tabel"),
         ({"undo": None, "undone": None}, {"undo": "{tool: touch, how: x, when: '${output.dne} == 0'}"}, "output.dne"),

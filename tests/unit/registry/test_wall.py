@@ -99,7 +99,7 @@ def test_a_refusal_names_file_and_line_also_in_a_fragment(tmp_path):
     body = query(SCAN).replace(f"-- seen: what it does\n{SCAN}", "-- include: gone")
     (folder / "look.sql").write_text(body)
     with pytest.raises(
-        ToolFileError, match=r"_fragments/gone.sql:3: the block `seen` must be one statement that reads"
+        ToolFileError, match=r"_fragments/gone.sql:3: the block `seen` must be a single statement that only reads"
     ):
         Registry.load([tmp_path / "tools"])
 
@@ -120,7 +120,7 @@ def test_a_block_that_does_not_parse_is_refused_whatever_the_risk():
     ],
 )
 def test_what_two_servers_read_in_two_ways_is_refused(engine, sql):
-    assert "must be one statement that reads" in refused(query(sql, engine=engine), engine)
+    assert "must be a single statement that only reads" in refused(query(sql, engine=engine), engine)
 
 
 @pytest.mark.parametrize("name", ["find", "verify", "report", "do"])
@@ -163,7 +163,7 @@ def test_the_words_that_a_tool_pastes_are_parsed_with_it():
         return query("SELECT name FROM sqlite_schema {word} name", parameters=parameters)
 
     load(text("ORDER BY, GROUP BY"))
-    assert "must be one statement that reads" in refused(text('ORDER BY, "; DELETE FROM t --"'))
+    assert "must be a single statement that only reads" in refused(text('ORDER BY, "; DELETE FROM t --"'))
     assert "load_extension()" in refused(text("\"WHERE load_extension('x') >\""))
 
 
@@ -184,7 +184,7 @@ def test_what_reviewed_blocks_paste_is_a_part_of_what_was_reviewed():
     (tool,) = (tool for tool in registry() if (tool.engine, tool.name) == ("mysql", "check_table_corruption"))
     load(tool.text, "mysql", tool.name)
     other = tool.text.replace("enum: [QUICK,", 'enum: ["; SHUTDOWN", QUICK,')
-    assert "must be one statement" in refused(other, "mysql", tool.name)
+    assert "must be a single statement" in refused(other, "mysql", tool.name)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_tool_of_all_engines_reads_on_each():
 
 
 def test_a_transaction_of_several_statements_is_refused():
-    assert "transaction can only be none, not 'single'" in refused(query(SCAN, transaction="single"))
+    assert "transaction must be none, not 'single'" in refused(query(SCAN, transaction="single"))
 
 
 def test_what_was_looked_at_is_not_parsed_again(cache, monkeypatch):
@@ -285,10 +285,10 @@ def test_a_site_is_no_shipped_folder_and_passes_the_wall(tmp_path):
     folder = tmp_path / "tools" / "sqlite"
     folder.mkdir(parents=True)
     (folder / "look.sql").write_text(query("DELETE FROM t RETURNING id AS n"))
-    with pytest.raises(ToolFileError, match="must be one statement that reads"):
+    with pytest.raises(ToolFileError, match="must be a single statement that only reads"):
         Registry.load([built_in("tools"), tmp_path / "tools"])
     _, problems = check(tmp_path / "tools", Registry([]))
-    assert "must be one statement that reads" in problems[0].message
+    assert "must be a single statement that only reads" in problems[0].message
 
 
 def test_a_text_stored_with_a_plan_is_looked_at_where_it_is_another_than_today():
@@ -296,7 +296,7 @@ def test_a_text_stored_with_a_plan_is_looked_at_where_it_is_another_than_today()
     today = {tool.source: tool.text for tool in loaded}
     loaded.with_texts(today)
     source = "tools/sqlite/compute_cutoff.sql"
-    with pytest.raises(ToolFileError, match="must be one statement that reads"):
+    with pytest.raises(ToolFileError, match="must be a single statement that only reads"):
         loaded.with_texts({source: today[source].replace("SELECT", "DELETE FROM t RETURNING", 1)})
 
 
