@@ -41,9 +41,7 @@ def check_undo(tool: Tool) -> None:
                 tool.source, block.line, "`undo` and `undone`, which checks its effect, must both be present"
             )
         if tool.undone_by or tool.grouped or tool.way.batches or not undo.comment:
-            raise ToolFileError(
-                tool.source, undo.line, "`undo` needs a comment, is for single objects, and is declared once"
-            )
+            raise ToolFileError(tool.source, undo.line, "`undo` is for single objects, is declared once, has a comment")
         if missing := sorted({"ok", "reason"} - undone.columns):
             raise ToolFileError(tool.source, undone.line, f"`undone` has no column `{missing[0]}`")
 
