@@ -1,1 +1,1 @@
-"""When something is to run, and what becomes of times that were missed: values and decisions, without a clock or a store."""
+"""Schedules: nominal times, decisions on due and missed ones, and the daemon that starts runs."""

@@ -1,4 +1,4 @@
-"""A daemon's chores, each a process as from cron: send notifications, prune old runs, check `state.db`."""
+"""A daemon's chores, in processes of their own: send notifications, prune old runs, check `state.db`."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from aishell.site_files import SiteFiles
 
 @dataclass(frozen=True)
 class StoreTask:
-    """A command that is run again and again; its log is named `name`. `quiet`: while no run goes on, for runs wait for it."""
+    """A command run at intervals, with the log `name`. `quiet`: preferably while nothing runs, since runs wait for it."""
 
     name: str
     words: tuple[str, ...]
     quiet: bool = False
 
     def every(self, settings: DaemonSettings) -> int:
-        """Seconds between two of them; 0: never."""
+        """The interval in seconds; 0: never."""
         return seconds(settings.prune_every if self.name == "prune" else settings.maintain_every)
 
 
-#: What is pruned leaves free pages, which are then given back.
+#: Pruning first: it leaves free pages, which maintenance releases.
 TASKS = (StoreTask("prune", ("runs", "prune")), StoreTask("maintain", ("state", "maintain"), quiet=True))
 
 
 @dataclass
 class Upkeep:
-    """A chore: begin what is due, one at a time. When each was begun last is the time of its log: it outlives a restart."""
+    """A chore: start due tasks, one at a time. The modification time of a task's log is its last start."""
 
     starter: Starter
     _child: Popen[bytes] | None = None
     _task: StoreTask = TASKS[0]
 
     def __call__(self, site: SiteFiles) -> None:
-        """Raises StateError for one that has failed."""
+        """Raises StateError for a task that has failed."""
         if self._child is not None:
             code = self._child.poll()
             if code is None:
@@ -49,8 +49,8 @@ class Upkeep:
             self._child = None
             if code:
                 log = log_of(site, self._task.name)
-                told = " ".join(self._task.words)
-                raise StateError(f"`aishell {told}` ended with {code}", hint=f"see its log {log}")
+                task_words = " ".join(self._task.words)
+                raise StateError(f"`aishell {task_words}` ended with exit code {code}", hint=f"see its log {log}")
         for task in TASKS:
             if self._due(site, task):
                 self._task, log = task, log_of(site, task.name)
@@ -62,19 +62,19 @@ class Upkeep:
         every, log = task.every(site.settings.daemon), log_of(site, task.name)
         if not every:
             return False
-        if not log.exists():  # it counts from the first start of a daemon
+        if not log.exists():  # the interval starts with the first daemon
             log.parent.mkdir(mode=0o700, exist_ok=True)
             log.touch(mode=0o600)
             return False
         age = time.time() - log.stat().st_mtime
         busy = task.quiet and bool(self.starter.running or self.starter.others)
-        # Where something always runs it is done all the same; a time that is to come was written by a clock that was put back.
+        # If something always runs, it is done after twice the interval. A future time means that the clock was put back.
         return age < 0 or age >= every * (2 if busy else 1)
 
 
 @dataclass
 class Notifying:
-    """A chore: decide and deliver notifications, one process at a time: a service that hangs must not hold the nights up."""
+    """A chore: decide and deliver notifications, in one process at a time, so that a hanging service delays no runs."""
 
     starter: Starter
     _child: Popen[bytes] | None = None
@@ -84,7 +84,7 @@ class Notifying:
             self._start(site)
 
     def at_end(self, site: SiteFiles) -> None:
-        """Have it told that the daemon was stopped, where a rule asks for that, by a process that outlives it."""
+        """Notify that the daemon was stopped, if a rule asks for it, in a process that outlives the daemon."""
         if any("daemon_stopped" in rule.events for rule in site.notifications.rules):
             self._start(site)
 

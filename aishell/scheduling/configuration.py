@@ -1,4 +1,4 @@
-"""The configuration of a running daemon: the last that was right, whatever is written into its files meanwhile."""
+"""The configuration of a running daemon: the last valid one, whatever its files contain meanwhile."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aishell.models import new_id
 from aishell.safety import constraints
 from aishell.site_files import SiteFiles
 
-#: What copies of the configuration are called, beside the folder that they are of: relative paths in them mean the same.
+#: Prefix of copies of the configuration folder. They are beside it, so that relative paths in them stay valid.
 _COPY = ".aishell-config-"
 
 
 def load(site: SiteFiles) -> SiteFiles:
-    """Read all that a night can meet. Raises SettingsError, with file and line."""
+    """Read all configuration that scheduled runs use. Raises SettingsError, with file and line."""
     policy, _ = site.policy, site.notifications
     schedules = site.schedules.by_name.values()
     stages = (stage.agent for one in schedules if one.workflow for stage in site.workflow(one.workflow).stages)
@@ -31,10 +31,10 @@ def load(site: SiteFiles) -> SiteFiles:
 
 
 class Configuration:
-    """The site as it was last right, and a copy of its files for the runs that begin while they are wrong."""
+    """The site with its last valid configuration, and a copy of the files for runs that start while they are invalid."""
 
     def __init__(self, site: SiteFiles) -> None:
-        """Raises SettingsError where they are wrong from the beginning."""
+        """Raises SettingsError if the files are invalid at the start."""
         self._folder = site.places.config
         self._read = self._seen = self._stamps()
         self.site = load(site)
@@ -42,9 +42,9 @@ class Configuration:
         self.refused: AishellError | None = None
 
     def reread(self) -> bool:
-        """Read the files where they have changed, and not since the last look; whether they were read.
+        """Read the files if they have changed but not since the previous call; whether they were read.
 
-        `refused` says then why they do not count, `site` what counts.
+        `refused` is then the error, if they are invalid, and `site` has the valid configuration.
         """
         stamps, before = self._stamps(), self._seen
         self._seen = stamps
@@ -59,11 +59,11 @@ class Configuration:
 
     @property
     def copy(self) -> Path | None:
-        """The folder that runs read, None for the site's own: a run sees what is made stricter there while it goes on."""
+        """The folder that new runs read; None for the site's own, where a run notices stricter rules."""
         return self._copy if self.refused is not None else None
 
     def keep(self, *, tidy: bool) -> None:
-        """Copy the files as they were read. `tidy`: no run reads an older copy. Raises SettingsError."""
+        """Copy the files as they were read. `tidy`: remove older copies, which no run uses. Raises SettingsError."""
         self._copy = None
         if not self._folder.is_dir():
             return
@@ -76,9 +76,9 @@ class Configuration:
             shutil.rmtree(made, ignore_errors=True)
             raise SettingsError(
                 f"the configuration cannot be copied to {made}: {error}",
-                hint="while its files are wrong, no run will begin",
+                hint="free space there: without a copy, no run starts while the files are invalid",
             ) from error
-        if self._stamps() != self._read:  # written into since they were read: the copy may be of that
+        if self._stamps() != self._read:  # they changed meanwhile: the copy may be of the new files
             shutil.rmtree(made)
             return
         self._copy = made

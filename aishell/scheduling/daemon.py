@@ -1,7 +1,7 @@
-"""The daemon: starts what is due, watches what runs, resumes what was killed. It decides by `state.db`, not by its memory.
+"""The daemon: starts due rows, watches running ones, resumes killed ones. It decides by `state.db`, not by its memory.
 
-One thread turns it, about once a second. The nights themselves are processes of their own (`starting.Starter`): they neither need
-the daemon nor end with it, and the next one finds them by their locks.
+One thread runs the loop, about once a second. Runs are processes of their own (`starting.Starter`): they neither need the
+daemon nor end with it, and the next daemon finds them by their locks.
 """
 
 from __future__ import annotations
@@ -31,41 +31,40 @@ from aishell.state.probes import Changes
 from aishell.state.runs import who
 from aishell.telemetry.tracebacks import unexpected
 
-#: However the clock goes, what is due is looked for so often; what could not begin is tried again then.
+#: Interval at which due times are looked for whatever the clock does, and failed starts are tried again.
 TICK = timedelta(seconds=30)
-#: Seconds between two looks whether something has changed: files, state.db, processes.
+#: Seconds between two checks for changes of files, state.db and processes.
 LOOK = 1.0
-#: Seconds without a look after which it is stuck.
+#: Seconds without a check after which the daemon counts as stuck.
 STUCK = 60.0
-#: How long a lasting trouble is not reported again.
+#: Interval at which a lasting error is reported again.
 TROUBLE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Chore:
-    """Work beside the schedules, and how often it is done. An error of it is reported, and the work is done again."""
+    """Recurring work beside the schedules. Errors are reported, and the work is tried again at the next interval."""
 
     name: str
     every: timedelta
     work: Callable[[SiteFiles], None]
 
 
-#: What keeps a site in order while nobody looks.
 CHORES = (Chore("remove old logs", timedelta(hours=1), remove_old_logs),)
 
 
 class Clockwork(BaseScheduler):  # type: ignore[misc]  # it has no types
-    """Jobs at intervals, run by `turn`, in its thread. What was missed of one while the machine slept is made up for once.
+    """Jobs at intervals, run by `turn`, in its thread. Times missed while the machine slept are made up for once.
 
-    By the wall clock: APScheduler's own loops wait on a clock that stands still while the machine sleeps, and its jobs know only
-    when they are next, so that a clock put back by eight hours would keep them silent for eight hours (decision 21).
+    It uses the wall clock: APScheduler's own loops wait on a clock that stops while the machine sleeps, and its jobs know only
+    their next time, so that a clock put back by eight hours would stop them for eight hours (decision 21).
     """
 
     def __init__(self) -> None:
         super().__init__(timezone=UTC)
 
     def every(self, interval: timedelta, work: Callable[[], None], now: datetime) -> None:
-        """Have `work` done now, and each `interval` from then on. It raises nothing."""
+        """Schedule `work`, which raises nothing, now and at each `interval`."""
         trigger = IntervalTrigger(seconds=int(interval.total_seconds()), start_date=now, timezone=UTC)
         self.add_job(work, trigger, next_run_time=now, coalesce=True, misfire_grace_time=None)
 
@@ -77,7 +76,7 @@ class Clockwork(BaseScheduler):  # type: ignore[misc]  # it has no types
         self._process_jobs()
 
     def wakeup(self) -> None:
-        """Nobody sleeps in here."""
+        """Not needed: `turn` is called by the daemon's loop."""
 
     def shutdown(self, wait: bool = True) -> None:
         super().shutdown(wait)
@@ -88,7 +87,7 @@ class Clockwork(BaseScheduler):  # type: ignore[misc]  # it has no types
 
 @dataclass
 class Daemon:
-    """The daemon of a site. `tell` is given lines for people, `decided` rows of the ledger for which nothing is started."""
+    """The daemon of a site. `tell` is called with lines for people, `decided` with rows for which nothing is started."""
 
     configuration: Configuration
     starter: Starter
@@ -97,22 +96,22 @@ class Daemon:
     clock: Callable[[], datetime] = wall_clock
     chores: Iterable[Chore] = CHORES
     clockwork: Clockwork = field(default_factory=Clockwork)
-    #: When it last looked what is due, and found out: for /ready.
+    #: When it last completed a check for due times; for /ready.
     ticked: datetime | None = None
-    #: What is started under the lock, before anything else, and ended last: its result is called for that.
+    #: Started first, under the lock; the function that it returns is called last.
     serve: Callable[[Daemon], Callable[[], None]] = lambda daemon: lambda: None
     _turned: float = 0.0
     _ending: str | None = None
-    _next: datetime | None = None  # the first nominal time that is to come
+    _next: datetime | None = None  # the next nominal time
     _expires: datetime | None = None  # when the first of the open requests for an approval expires
-    _told: dict[str, datetime] = field(default_factory=dict)
+    _reported: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def site(self) -> SiteFiles:
         return self.configuration.site
 
     def run(self) -> None:
-        """Work until `end` is called. Raises TargetBusyError where the site has a daemon, StateError where state is no use."""
+        """Work until `end` is called. Raises TargetBusyError if the site has a daemon, StateError if state.db cannot be used."""
         lock = self._alone()
         changes = Changes(self.site.state_path)
         try:
@@ -130,7 +129,7 @@ class Daemon:
             lock.release()
 
     def end(self, why: str) -> None:
-        """Have `run` return when it looks up next. A signal's handler may call this."""
+        """Make `run` return at its next turn. A signal handler may call this."""
         self._ending = self._ending or why
 
     @property
@@ -139,7 +138,7 @@ class Daemon:
 
     @property
     def turning(self) -> bool:
-        """Whether it has looked up in the last minute: where not, a disk or a lock holds it."""
+        """Whether the loop has turned within STUCK seconds; else a disk or a lock blocks it."""
         return time.monotonic() - self._turned < STUCK
 
     def _alone(self) -> FileLock:
@@ -150,11 +149,11 @@ class Daemon:
             raise TargetBusyError(
                 f"a daemon of this site is running: process {holder.get('pid', '?')} on {holder.get('host', '?')}, "
                 f"since {at(holder['since']) if 'since' in holder else '?'}",
-                hint=f"a site has one; this one's lock is {error.path}",
+                hint=f"stop it first: a site has one daemon; its lock is {error.path}",
             ) from error
 
     def begin(self) -> None:
-        """Say so, and have the clockwork do what is to be done again and again."""
+        """Record the start, and schedule the recurring work."""
         names = sorted(self.site.schedules.by_name)
         started = {"pid": os.getpid(), "host": socket.gethostname(), "by": who()}
         self.site.runs.event("daemon_started", {**started, "schedules": names})
@@ -162,7 +161,7 @@ class Daemon:
         self.tell(f"started: process {os.getpid()}, {len(names)} schedule(s) of {self.site.schedules.path}")
         now = self.clock()
         self.clockwork.start()
-        self.clockwork.every(TICK, lambda: self._guarded("looking what is due", self._tick), now)
+        self.clockwork.every(TICK, lambda: self._guarded("checking what is due", self._tick), now)
         for chore in self.chores:
             self.clockwork.every(chore.every, self._doing(chore), now)
 
@@ -170,12 +169,12 @@ class Daemon:
         return lambda: self._guarded(chore.name, lambda: chore.work(self.site))
 
     def turn(self, changes: Changes) -> None:
-        """Look once at everything that may have changed."""
+        """Check once everything that may have changed."""
         now = self.clock()
         self._turned = time.monotonic()
         self._guarded("reading the configuration", self._reread)
         if self._next is not None and now >= self._next:
-            self._guarded("looking what is due", self._tick)
+            self._guarded("checking what is due", self._tick)
         self.clockwork.turn(now)
         self._guarded("starting what is due", lambda: self._look(changes))
 
@@ -186,7 +185,7 @@ class Daemon:
         refused = self.configuration.refused
         if refused is not None:
             hint = f" ({refused.hint})" if refused.hint else ""
-            self.tell(f"the changed configuration is refused, the one before stays in force: {refused.message}{hint}")
+            self.tell(f"the changed configuration is invalid, the previous one stays in force: {refused.message}{hint}")
             self.site.runs.event("configuration_refused", {"message": refused.message, "hint": refused.hint})
             return
         self._keep()
@@ -202,7 +201,7 @@ class Daemon:
             self.tell(f"{error.message}: {error.hint}")
 
     def _tick(self) -> None:
-        """Decide the times that have come, and let what could not begin be tried again."""
+        """Decide the nominal times that have come, and try failed starts again."""
         now = self.clock()
         for row in settle_all(self.site, now):
             if row.status != "due":
@@ -229,7 +228,7 @@ class Daemon:
 
     def _start(self) -> None:
         if self.configuration.refused is not None and self.configuration.copy is None:
-            return  # what it would read is wrong, and there is no copy of what was right
+            return  # the files are invalid, and there is no copy of valid ones
         before = self.starter.running
         self.starter.start()
         for number in self.starter.running:
@@ -240,34 +239,34 @@ class Daemon:
                 )
 
     def close(self, why: str) -> None:
-        """Stop: by `shutdown_grace` runs continue by themselves, or are asked to pause and waited for."""
+        """Stop. Runs continue by themselves; with a `shutdown_grace` they are asked to pause and waited for."""
         grace = seconds(self.site.settings.daemon.shutdown_grace)
-        with suppress(StateError):  # it ends all the same: runs write what they do themselves
+        with suppress(StateError):  # it stops anyway: runs record their own work
             if grace and self.starter.running:
-                self.tell(f"{why}: {len(self.starter.running)} run(s) are asked to pause, and waited for {grace} s")
+                self.tell(f"{why}: {len(self.starter.running)} run(s) were asked to pause; waiting {grace} s for them")
                 self._pause(time.monotonic() + grace)
             self.starter.reap()
-            told: dict[str, Any] = {"reason": why, "pid": os.getpid(), "running": list(self.starter.running)}
-            self.site.runs.event("daemon_stopped", told)
-        going_on = f"; {len(self.starter.running)} run(s) go on by themselves" if self.starter.running else ""
-        self.tell(f"stopped: {why}{going_on}")
+            data: dict[str, Any] = {"reason": why, "pid": os.getpid(), "running": list(self.starter.running)}
+            self.site.runs.event("daemon_stopped", data)
+        running = f"; {len(self.starter.running)} run(s) continue" if self.starter.running else ""
+        self.tell(f"stopped: {why}{running}")
 
     def _pause(self, deadline: float) -> None:
         for number in self.starter.running:
             for run_id in self.site.ledger.shut_down(number):
-                with suppress(UnknownNameError):  # it is still planning, which takes not long, or it is a workflow
+                with suppress(UnknownNameError):  # still planning, which is short, or a workflow
                     self.site.runs.request(self.site.runs.find(run_id).id, "pause")
         while self.starter.running and time.monotonic() < deadline:
             self.starter.wait(min(LOOK, max(0.0, deadline - time.monotonic())))
             self.starter.reap()
 
-    def _guarded(self, what: str, work: Callable[[], None]) -> None:
-        """Report an error of some work, not each second; it is tried again at its next turn, and the daemon lives on."""
+    def _guarded(self, name: str, work: Callable[[], None]) -> None:
+        """Do some work; an error is reported, at most every TROUBLE, and the daemon continues."""
         try:
             work()
         except Exception as error:
-            known = error if isinstance(error, AishellError) else unexpected(error, what)
+            known = error if isinstance(error, AishellError) else unexpected(error, name)
             now = self.clock()
-            if not timedelta(0) <= now - self._told.get(known.message, now - 2 * TROUBLE) <= TROUBLE:
-                self._told = {**dict(list(self._told.items())[-20:]), known.message: now}
-                self.tell(f"{what} failed: {known.message}{f' ({known.hint})' if known.hint else ''}")
+            if not timedelta(0) <= now - self._reported.get(known.message, now - 2 * TROUBLE) <= TROUBLE:
+                self._reported = {**dict(list(self._reported.items())[-20:]), known.message: now}
+                self.tell(f"{name} failed: {known.message}{f' ({known.hint})' if known.hint else ''}")

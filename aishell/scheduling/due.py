@@ -1,4 +1,4 @@
-"""What becomes of the nominal times that have come: due, missed or skipped, each with its reason. Pure."""
+"""The decision on nominal times that have come: due, missed or skipped, with the reason. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from aishell.scheduling.schedules import Schedule
 from aishell.scheduling.times import Timing
 from aishell.state.schedule_runs import Entry, Pause
 
-#: Times that are written down each on its own; more are one entry that says how many.
+#: Maximum number of separate entries; older times share one entry with their number.
 MOST = 366
-#: Nominal times that are looked through for one that is not left out.
+#: Number of nominal times searched for one that is not left out.
 AHEAD = 10_000
 
 
@@ -24,7 +24,7 @@ def pause_text(pause: Pause, timing: Timing) -> str:
 
 
 def settle(schedule: Schedule, since: datetime, now: datetime, pause: Pause | None = None) -> list[Entry]:
-    """What becomes of each nominal time after `since` that has come by `now`, oldest first. At most one is due."""
+    """The decision on each nominal time after `since` up to `now`, oldest first. At most one is due."""
     recent: deque[datetime] = deque(maxlen=MOST)
     count, first = 0, None
     for moment in takewhile(lambda one: one <= now, schedule.timing.after(since)):
@@ -54,7 +54,7 @@ def _entries(schedule: Schedule, times: deque[datetime], now: datetime, pause: P
 
 
 def left_out(schedule: Schedule, moment: datetime, pause: Pause | None) -> str | None:
-    """Why a schedule is not to run at a moment; None where it is."""
+    """Why a schedule does not run at a moment, None if it does."""
     blackout = schedule.blackout(moment)
     if blackout is not None:
         return blackout.text
@@ -64,9 +64,9 @@ def left_out(schedule: Schedule, moment: datetime, pause: Pause | None) -> str |
 def coming(
     schedule: Schedule, after: datetime, pause: Pause | None = None, skipped: Container[datetime] = ()
 ) -> Iterator[datetime]:
-    """The nominal times after a moment at which a schedule runs, as far as is known now; `skipped` by persons.
+    """The nominal times after a moment at which a schedule will run, as far as is known. `skipped`: by people.
 
-    Of a schedule that is left out for longer than AHEAD of its times, none.
+    None if the next AHEAD times are all left out.
     """
     for moment in islice(schedule.timing.after(after), AHEAD):
         if pause is not None and pause.until is None and pause.holds(moment):
@@ -91,7 +91,7 @@ def _newest(schedule: Schedule, moment: datetime, now: datetime, pause: Pause | 
         return Entry(moment, "missed", f"{unseen}, and then: {why}")
     if schedule.missed == "once_if_open" and not is_open:
         return Entry(moment, "missed", f"{unseen}, and the window was closed then")
-    # Out of the window it may take as long as the window is.
+    # Outside of the window, it may run for the window's length.
     return Entry(moment, "due", "late", closes or (now + window.length if window else None))
 
 

@@ -1,4 +1,4 @@
-"""What comes next: when each schedule runs, and how a waiting run continues after an answer, or why it does not."""
+"""The next times of each schedule, and how a waiting run continues after an answer, or why it does not."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def window_ends(site: SiteFiles, row: Record) -> str:
 
 
 def by_hand(site: SiteFiles, row: Record | None, run_id: str) -> str:
-    """The command that continues a run, or the workflow of which it is a stage."""
+    """The command that continues a run, or its workflow."""
     if row is not None and site.workflow_runs.there(row.run_id):
         return command("run", "workflow", "--resume", row.run_id[:8])
     return command("runs", "resume", run_id[:8])
 
 
 def stranded(site: SiteFiles, now: datetime) -> list[Record]:
-    """Note in the ledger which runs were approved too late for their window; the rows without such a note before."""
+    """Note in the ledger the runs that were approved too late for their window; the newly noted rows."""
     rows = []
     for row in site.ledger.stranded(now):
         resume = by_hand(site, row, row.run_id)
@@ -71,7 +71,7 @@ def outlook(site: SiteFiles, run_id: str, now: datetime) -> str:
         return f"{run} was not started by a schedule: continue it with `{resume}`"
     hold = site.holds.on(row.target)
     if row.status not in ("due", "running", "waiting"):
-        return f"the schedule is through with {run} ({row.status}): continue it with `{resume}`"
+        return f"the schedule no longer handles {run} ({row.status}): continue it with `{resume}`"
     if why := closed(site, row, now):
         return f"{run} does not continue by itself: {why}; `{resume}` continues it until the approval expires"
     end = f", until its window closes at {clock(site, row)}" if row.until else ""
@@ -84,13 +84,13 @@ def outlook(site: SiteFiles, run_id: str, now: datetime) -> str:
 
 
 def pauses(site: SiteFiles) -> dict[str, Pause]:
-    """The pauses in force or to come, by schedule; no store is made for that."""
+    """Present and future pauses by schedule; creates no store."""
     known = site.ledger.known() if site.state_path.exists() else {}
     return {name: one.pause for name, one in known.items() if one.pause is not None}
 
 
 def times(site: SiteFiles, one: Schedule, after: datetime) -> Iterator[datetime]:
-    """The times of a schedule at which it will run."""
+    """The times at which a schedule will run."""
     skipped = site.ledger.left_out(one.name) if site.state_path.exists() else set[datetime]()
     return coming(one, after, pauses(site).get(one.name), skipped)
 

@@ -1,4 +1,4 @@
-"""`config/schedules.yaml` as values: what runs when, on which targets, and on which days nothing does."""
+"""`config/schedules.yaml` as values: what runs when, on which targets, and the days on which nothing runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 @dataclass(frozen=True)
 class Blackout:
-    """Days on which schedules do not run, the first and the last counted; `schedules` empty: all of them."""
+    """Days on which schedules do not run, `first` and `last` included; empty `schedules`: all of them."""
 
     first: date
     last: date
@@ -49,7 +49,7 @@ class Blackout:
 class Schedule:
     """One agent, when, and on what. `missed`: skip | once | once_if_open (docs/schedules.md).
 
-    `workflow`: the name of one that is run instead, on each target; `agent` is empty then.
+    `workflow`: the workflow to run on each target instead; `agent` is then empty.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Schedule:
     approve_up_to: Risk | None = None
     blackouts: tuple[Blackout, ...] = ()
     heartbeat_url: str | None = field(default=None, repr=False)  # called after each success
-    digest: str = ""  # of the file that says so
+    digest: str = ""  # of the file
 
     def on(self, settings: Settings) -> list[str]:
         """The names of its targets as they are now configured."""
@@ -103,9 +103,9 @@ def load_schedules(
 ) -> Schedules:
     """The schedules of a config folder; none where there is no file.
 
-    `known`: the targets and labels there are; `agents`: the types of agents; `most`: what the policy lets be approved beforehand;
-    `workflow` raises for a workflow there is not, and for one that is wrong.
-    Raises SettingsError, with file and line, for whatever would be found out at two in the morning.
+    `known`: targets and labels; `agents`: types of agents; `most`: the highest risk that the policy lets be approved in advance;
+    `workflow` raises for an unknown or invalid workflow.
+    Raises SettingsError, with file and line, for whatever would otherwise fail at night.
     """
     path = str(config / FILE)
     document = read(config / FILE, path)
@@ -119,7 +119,7 @@ def load_schedules(
     zone = data.get("time_zone") or "UTC"
     for name, one in given.items():
         if one.get("approve_up_to") and Risk(one["approve_up_to"]).rank > most().rank:
-            message = f"`approve_up_to: {one['approve_up_to']}` is more than the policy lets be approved beforehand"
+            message = f"`approve_up_to: {one['approve_up_to']}` exceeds what the policy lets be approved in advance"
             hint = f"write {most()}, or raise preapprove_max_risk in policy.yaml"
             raise wrong(document, "schedules", name, "approve_up_to", message=message, hint=hint)
     made = {
@@ -130,7 +130,7 @@ def load_schedules(
 
 
 def _days_as_text(value: Any) -> Any:
-    """YAML reads `2026-12-24` as a date: here days are texts until they are looked at."""
+    """YAML reads `2026-12-24` as a date; here days stay text until they are checked."""
     if isinstance(value, dict):
         return {key: _days_as_text(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -168,7 +168,7 @@ def _schedule(
 ) -> Schedule:
     at = ("schedules", name)
     if not _NAME.fullmatch(name):
-        message = f"invalid name of a schedule {name!r}"
+        message = f"invalid schedule name {name!r}"
         raise wrong(document, *at, message=message, hint="write letters, digits, `_`, `.` and `-`")
     pairs = (
         ("cron", "every", "when it runs"),
@@ -180,7 +180,7 @@ def _schedule(
         if len(given) != 1:
             message = f"the schedule {name!r} has {'both' if given else 'neither'} `{one}` {'and' if given else 'nor'} `{other}`"
             later = sorted(given, key=lambda key: document.line(*at, key))[1:]
-            raise wrong(document, *at, *later, message=message, hint=f"write one of them: it says {why}")
+            raise wrong(document, *at, *later, message=message, hint=f"write one of them: {why}")
     timing = _timing(document, at, data, data.get("time_zone") or zone)
     missed = data.get("missed") or ("once_if_open" if timing.window else "skip")
     if missed == "once_if_open" and timing.window is None:
@@ -211,9 +211,9 @@ def _schedule(
 def _check_workflow(
     document: Document, at: tuple[object, ...], data: Mapping[str, Any], workflow: Callable[[str], object]
 ) -> None:
-    """Raises SettingsError for a workflow there is not, of its own file where that is wrong, and for inputs."""
+    """Raises SettingsError for an unknown or invalid workflow, and for inputs."""
     if data.get("input"):
-        message, hint = "`input` is of an agent, and a workflow has several", "write it into the stages of the workflow"
+        message, hint = "`input` is not allowed with `workflow`", "write it into the stages of the workflow"
         raise wrong(document, *at, "input", message=message, hint=hint)
     try:
         workflow(data["workflow"])
@@ -233,7 +233,7 @@ def _timing(document: Document, at: tuple[object, ...], data: Mapping[str, Any],
     else:
         rule = Every(int(_duration(document, data["every"], *at, "every").total_seconds()))
         if not rule.seconds:
-            raise wrong(document, *at, "every", message="an interval of 0 s never ends", hint="write e.g. 15m")
+            raise wrong(document, *at, "every", message="the interval must not be 0 s", hint="write e.g. 15m")
     window = None
     if data.get("window") is not None:
         try:

@@ -1,4 +1,4 @@
-"""Starts what is due: each run is a process of its own, which outlives this one."""
+"""Starts due rows of the ledger, each in a process of its own that outlives this one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from aishell.state.connection import Record
 from aishell.state.locks import is_held
 from aishell.state.slots import give_back
 
-#: How many logs of runs are kept, the newest.
+#: Number of logs of runs to keep.
 LOGS = 1000
 
 
 def settle_all(site: SiteFiles, at: datetime) -> list[Record]:
-    """Decide every nominal time that has come by `at`; what was written down, what is missed since its window
-    closed, and what was approved too late for it."""
+    """Decide every nominal time up to `at`; the rows that were recorded, missed because their window closed, or approved
+    too late for it."""
     schedules = site.schedules.by_name
     site.ledger.forget(schedules)
     decided = site.ledger.expire(at)
@@ -35,7 +35,7 @@ def settle_all(site: SiteFiles, at: datetime) -> list[Record]:
 
 
 def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record]:
-    """The same of one schedule."""
+    """The same for one schedule."""
     targets, timing = schedule.on(site.settings), schedule.timing
     return site.ledger.settle(
         schedule.name,
@@ -51,7 +51,7 @@ def settle_one(site: SiteFiles, schedule: Schedule, at: datetime) -> list[Record
 class Starter:
     """Starts rows of the ledger, waits for them, and reports each that has ended. `options`: those before the command.
 
-    `ended` is told a row and how its process ended: its exit code, or less than 0, the signal that killed it.
+    `ended` is called with a row and the exit code of its process; negative: the signal that killed it.
 
     `config`: the folder of configuration that the processes read, None for the site's own.
     """
@@ -61,14 +61,14 @@ class Starter:
     ended: Callable[[Record, int], None]
     clock: Callable[[], datetime] = wall_clock
     config: Path | None = None
-    #: Rows that processes work on which somebody else started: an earlier daemon, a line of cron, a person.
+    #: Rows on which processes work that were started elsewhere: by an earlier daemon, cron or a person.
     others: set[int] = field(default_factory=set)
     _children: dict[int, Child] = field(default_factory=dict)
-    #: Rows that were started -> when they had ended before. A row that waits again, and was answered, is another try.
+    #: Rows that were started -> their `ended_at` before. It differs once a row has ended, waits again and was answered.
     _tried: dict[int, str | None] = field(default_factory=dict)
 
     def run(self, only: Collection[int] | None = None) -> list[int]:
-        """Start what is open, or `only` these rows, within all limits, and wait for the end; the exit codes."""
+        """Start open rows, or `only` these, within all limits, and wait for their end; the exit codes."""
         codes: list[int] = []
         while True:
             self.start(only)
@@ -76,23 +76,23 @@ class Starter:
                 return codes
             self.wait()
             codes += self.reap()
-            if only:  # the row of a whole server has made one for each of its databases
+            if only:  # a whole server's row creates one for each of its databases
                 only = self.site.ledger.beside(only)
 
     @property
     def running(self) -> tuple[int, ...]:
-        """The rows whose processes this one has started and that have not ended."""
+        """The rows whose processes were started here and have not ended."""
         return tuple(self._children)
 
     def try_again(self) -> None:
-        """Let what could not begin, or was killed, be started once more."""
+        """Allow rows that could not start, or were killed, to be started again."""
         self._tried = {number: ended for number, ended in self._tried.items() if number in self._children}
 
     def start(self, only: Collection[int] | None = None) -> None:
-        """Start what is open and was not tried, within all limits."""
+        """Start open rows that were not tried yet, within all limits."""
         rows = self.site.ledger.open(self.clock())
         locked = {row.id for row in rows if row.id not in self._children and is_held(self.site.schedule_lock(row.id))}
-        self.others |= locked  # until `left` has told of them
+        self.others |= locked  # until `left` returns them
         working = locked | self._children.keys()
         busy = {row.target for row in rows if row.id in working}
         for row in self._ready([row for row in rows if row.id not in working], only):
@@ -106,14 +106,14 @@ class Starter:
                 busy.add(row.target)
 
     def _ready(self, rows: Collection[Record], only: Collection[int] | None) -> list[Record]:
-        """Those of the rows, and of `only` these, whose turn has come and that were not tried since they ended last."""
+        """The rows (of `only` these) that need not wait and were not tried since they last ended."""
         breakers = {one.target: one for one in self.site.breakers.all()}
         ready = [row for row in rows if not self._has_to_wait(row, breakers)]
         untried = [row for row in ready if row.id not in self._tried or self._tried[row.id] != row.ended_at]
         return [row for row in untried if only is None or row.id in only]
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until a process that was started here has ended, or for so long."""
+        """Wait until a process started here has ended, or for so many seconds."""
         processes.ended(self._children, seconds)
 
     def reap(self) -> list[int]:
@@ -128,15 +128,15 @@ class Starter:
         return codes
 
     def left(self) -> list[Record]:
-        """The rows of others whose processes have ended since the last look."""
+        """The rows of `others` whose processes have ended since the last call."""
         over = [number for number in self.others if not is_held(self.site.schedule_lock(number))]
         self.others.difference_update(over)
         return [self.site.ledger.row(number) for number in over]
 
     def _has_to_wait(self, row: Record, breakers: Mapping[str, Breaker]) -> bool:
-        """Whether its turn waits: for a hold's release, a server that answers, or the end of a blackout or a pause.
+        """Whether a row has to wait: for a hold's release, a server that answers, or the end of a blackout or a pause.
 
-        The ledger says so, and what looks is told once. What has ended is closed.
+        The reason is noted in the ledger and reported once.
         """
         hold, breaker, now = self.site.holds.on(row.target), breakers.get(row.target), self.clock()
         why = hold.text if hold is not None else ""
@@ -148,18 +148,18 @@ class Starter:
         return later is not None and self._noted(row, later)
 
     def _noted(self, row: Record, why: str) -> bool:
-        """Say in the ledger why the turn of a row has not come; what looks is told once. True."""
+        """Note in the ledger why a row waits, and report it once. Returns True."""
         if self.site.ledger.note(row.id, why):
             self.ended(self.site.ledger.row(row.id), 0)
         return True
 
     @property
     def words(self) -> list[str]:
-        """What stands before the command of a process of ours."""
+        """The options before the command of a process started here."""
         return [*self.options, *(("--config", str(self.config)) if self.config is not None else ())]
 
     def _process(self, row: Record) -> Child | None:
-        """The process of a row, None where as many work as may. That of a workflow does no work itself: its stages do."""
+        """Start the process of a row; None if no slot is free. A workflow's process needs none, its stages do."""
         schedule = self.site.schedules.by_name.get(row.schedule)
         slots: list[int] | str = []
         if schedule is None or schedule.workflow is None:
@@ -179,6 +179,6 @@ def log_of(site: SiteFiles, number: int | str) -> Path:
 
 
 def remove_old_logs(site: SiteFiles) -> None:
-    """Keep the newest LOGS of them, and of those of a workflow's stages."""
+    """Keep the newest LOGS logs of rows, and of workflow stages."""
     for folder in ("schedule-logs", "workflow-logs"):
         processes.remove_old_logs(site.state_path.parent / folder, LOGS)

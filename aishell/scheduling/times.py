@@ -1,8 +1,8 @@
 """Nominal times: instants in UTC, from cron expressions or intervals, through every clock change. Pure.
 
-cronsim reads the expression and walks the days of a calendar without zones; what a time of day means in a zone is decided here.
-Its own walk through a zone loses the hour after a repeated half hour (`0 */2 * * *` on Lord Howe), and returns times that are
-over when it begins inside a repeated hour (docs/decisions/0019-schedules.md).
+cronsim parses the expression and iterates a calendar without zones; the meaning of a time of day in a zone is decided here.
+Its own iteration in a zone loses the hour after a repeated half hour (`0 */2 * * *` on Lord Howe), and returns past times if it
+starts inside a repeated hour (docs/decisions/0019-schedules.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from aishell.moments import nominal
 
-#: Names that Debian's cron reads (crontab(5)); `@reboot` is no time.
+#: Names that Debian's cron reads (crontab(5)); `@reboot` is not a time.
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -29,14 +29,14 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
-#: What stands in them, for people.
+#: The ranges of the fields, for people.
 RANGES = "minute 0-59, hour 0-23, day of the month 1-31, month 1-12 or jan-dec, day of the week 0-7 or sun-sat"
 #: A field: numbers, names, `*` and ranges, the last two with steps. Debian's cron has neither `L`, `#`, `?` nor seconds.
 _RANGE = r"([0-9]{1,2}|[A-Z]{3}|(\*|([0-9]{1,2}|[A-Z]{3})-([0-9]{1,2}|[A-Z]{3}))(/[0-9]{1,2})?)"
 _FIELD = re.compile(rf"{_RANGE}(,{_RANGE}){{0,60}}")
 #: A range of one value: with a step, cronsim reads `5-5/2` as `5-59/2`, and cron as `5`.
 _ONE = re.compile(r"(?<![^,])0?([0-9]{1,2}|[A-Z]{3})-0?\1(/0?[1-9][0-9]?)?(?![^,])")
-#: No clock is put back by more.
+#: Clocks are put back by less.
 _REPEATED = timedelta(hours=3)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ _INSTANT = timedelta(microseconds=1)
 
 
 def wall_clock() -> datetime:
-    """What the host's clock says, in UTC."""
+    """The host's time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -57,14 +57,14 @@ def seconds(text: str | int) -> int:
 
 
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The instant at which clocks show a time: the first of two where it is repeated, the end of the gap where it is left out."""
+    """The instant at which clocks show a time: the first of two if it is repeated, the end of the gap if it is skipped."""
     while (moment := _shown(wall, zone, 0)) is None:
         wall = wall.replace(second=0) + timedelta(minutes=1)
     return moment
 
 
 def _shown(wall: datetime, zone: ZoneInfo, fold: int) -> datetime | None:
-    """The instant at which clocks show a time for the first (0) or the last (1) time; None where they never do."""
+    """The instant at which clocks show a time for the first (`fold` 0) or last (1) time; None if they never do."""
     moment = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
     return moment if moment.astimezone(zone).replace(tzinfo=None) == wall else None
 
@@ -73,7 +73,7 @@ def _shown(wall: datetime, zone: ZoneInfo, fold: int) -> datetime | None:
 class Cron:
     """A cron expression as Debian's cron reads it: five fields, names in any case, day of the month OR day of the week.
 
-    Raises ValueError for what Debian's cron would refuse, and for what never comes (`0 0 30 2 *`).
+    Raises ValueError for what Debian's cron would refuse, and for times that never come (`0 0 30 2 *`).
     """
 
     text: str
@@ -88,7 +88,7 @@ class Cron:
             if not _FIELD.fullmatch(field):
                 raise ValueError(f"invalid {name} {field[:40]!r}")
         if next(self._walls(datetime(2000, 1, 1)), None) is None:  # noqa: DTZ001  a calendar has no zone
-            raise ValueError("no day is ever like that")
+            raise ValueError("no date ever matches")
 
     @cached_property
     def fields(self) -> list[str]:
@@ -96,7 +96,7 @@ class Cron:
 
     @property
     def fixed(self) -> bool:
-        """Whether it names times of day. Those are kept through clock changes; a wildcard goes by what clocks show."""
+        """Whether it names times of day, which run once per day through clock changes; wildcards follow the clock."""
         return not self.fields[0].startswith("*") and not self.fields[1].startswith("*")
 
     def after(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
@@ -110,7 +110,7 @@ class Cron:
                 last = found
 
     def _as_shown(self, begin: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        later: list[datetime] = []  # of a repeated hour: the second time comes when the first is over
+        later: list[datetime] = []  # second times of a repeated hour
         for wall in self._walls(begin):
             first, second = (_shown(wall, zone, fold) for fold in (0, 1))
             if first is None or second is None:
@@ -122,7 +122,7 @@ class Cron:
                 heapq.heappush(later, second)
 
     def _walls(self, begin: datetime) -> Iterator[datetime]:
-        """What the clock shows at its times, by a calendar without zones. Raises ValueError."""
+        """Its local times, by a calendar without zones. Raises ValueError."""
         from cronsim import CronSim, CronSimError
 
         try:
@@ -147,7 +147,7 @@ class Every:
 
 @dataclass(frozen=True)
 class Window:
-    """The hours of a day in which work may be done, in a zone; where `closes` is the earlier, it is the next day's."""
+    """The hours of a day in which work may be done; if `closes` is earlier than `opens`, it is on the next day."""
 
     opens: time
     closes: time
@@ -170,7 +170,7 @@ class Window:
         return window
 
     def end(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """When the window that a moment is in closes; None where it is in none."""
+        """When the window that contains a moment closes; None outside of it."""
         day = moment.astimezone(zone).date()
         for begun in (day - timedelta(days=1), day):
             opens, closes = self.on(begun, zone)
@@ -192,7 +192,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Timing:
-    """When a schedule runs: the times of its cron or interval that are in its window. Some are (`opens_ever`)."""
+    """When a schedule runs: the times of its cron expression or interval that are in its window."""
 
     rule: Cron | Every
     zone: ZoneInfo
@@ -204,7 +204,7 @@ class Timing:
         return (one for one in found if self.window is None or self.window.end(one, self.zone) is not None)
 
     def opens_ever(self, begin: datetime) -> bool:
-        """Whether some time is in the window: in one of the next 366 days, or among the next 400 times of what is rare."""
+        """Whether some time is in the window, within the next 366 days or the next 400 times."""
         window, zone = self.window, self.zone
         if window is None:
             return True
@@ -214,7 +214,7 @@ class Timing:
         return often or any(rare)
 
     def local(self, moment: datetime) -> str:
-        """What clocks of the zone show then, with the offset."""
+        """A moment in the zone, ISO 8601 with the offset."""
         return moment.astimezone(self.zone).isoformat(timespec="seconds")
 
     def display(self, moment: datetime) -> str:
@@ -236,7 +236,7 @@ class Timing:
 
     @property
     def text(self) -> str:
-        """All that decides the times: a schedule with another text was edited."""
+        """Everything that determines the times: if it differs, the schedule was edited."""
         rule = f"cron {' '.join(self.rule.fields)}" if isinstance(self.rule, Cron) else f"every {self.rule.seconds}"
         hours = f" in {self.window.opens:%H:%M}-{self.window.closes:%H:%M}" if self.window else ""
         return f"{rule} {self.zone.key}{hours}"

@@ -34,11 +34,11 @@ def work(
     clock: Callable[[], datetime] = wall_clock,
     options: Collection[str] = (),
 ) -> RunResult | Mapping[str, Any] | list[str] | None:
-    """Run what a row of the ledger stands for, or resume its run; None where another process does, or its turn has not come.
+    """Run a row of the ledger, or resume its run; None if another process does, or if it has to wait.
 
     The result of a run, the document of a workflow, whose stages are processes that get `options`, or the databases of a whole
     server, which are rows of their own then.
-    Raises whatever kept the run from beginning.
+    Raises whatever kept the run from starting.
     """
     lock = soon(site.schedule_lock(number), f"schedule {number}")
     if lock is None:
@@ -67,7 +67,7 @@ def _ended(site: Site, row: Record) -> bool:
 
 
 def _give_up(site: Site, row: Record, now: datetime) -> None:
-    """Close a row whose process was killed and that cannot be taken up again; one whose turn will come is left as it is."""
+    """Close a row whose process was killed and that cannot be resumed; one that can run later is left unchanged."""
     over = row.until is not None and datetime.fromisoformat(row.until) <= now
     if row.status == "due" or not (over or row.attempts >= MOST_ATTEMPTS):
         return
@@ -97,14 +97,14 @@ def _driven(
         site.ledger.put_back(row.id, error.message)
         raise
     except StateError:
-        raise  # what cannot be written is not closed either: the next process takes it up
+        raise  # the row cannot be closed either: the next process resumes it
     except AishellError as error:
         site.ledger.close(row.id, "failed", reason=error.message, exit_code=error.exit_code, outcome="failure")
         raise
 
 
 def _run(site: Site, row: Record, schedule: Schedule, observer: Observer | None) -> RunResult:
-    """The run of a row, begun or resumed; its id is the one that was chosen with the claim."""
+    """Start or resume the run of a row; its id was chosen with the claim."""
     until = None if row.until is None else datetime.fromisoformat(row.until)
     if site.runs.begun(row.run_id) is None:
         task = Task(schedule.agent, row.target, dict(schedule.input), metadata={"schedule": row.schedule})
@@ -120,7 +120,7 @@ def _run(site: Site, row: Record, schedule: Schedule, observer: Observer | None)
 
 
 def _close(site: Site, row: Record, *, paused: bool, waits: bool, reason: str, exit_code: int, outcome: str) -> None:
-    """Write down what became of a row. What a shutdown has paused is due again; what a signal has ended stays open."""
+    """Record the outcome of a row. One paused by a shutdown is due again; one ended by a signal stays open."""
     if paused and site.ledger.row(row.id).reason == SHUTDOWN:
         site.ledger.put_back(row.id, SHUTDOWN)
     elif exit_code != INTERRUPTED:
@@ -129,14 +129,14 @@ def _close(site: Site, row: Record, *, paused: bool, waits: bool, reason: str, e
 
 
 def _expanded(site: Site, row: Record, schedule: Schedule, server: Target) -> list[str]:
-    """Give each database that a server has tonight a row of the ledger; that of the server is done with that."""
+    """Add a row for each database that the server has now, which completes the server's row; the new targets."""
     targets = site.servers.databases(server, schedule.on(site.settings))
     site.ledger.expand(row.id, targets)
     return targets
 
 
 def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Collection[str]) -> Mapping[str, Any]:
-    """The workflow of a row, begun or resumed; its id is the one that was chosen with the claim."""
+    """Start or resume the workflow of a row; its id was chosen with the claim."""
     runs, given = site.workflow_runs, standing(schedule)
     approved = {} if given is None else {"standing": {"by": given.by, "up_to": str(given.up_to)}}
 
@@ -157,9 +157,9 @@ def _night(site: Site, row: Record, schedule: Schedule, name: str, options: Coll
 
 def _failed(stages: Sequence[Record]) -> str:
     """The first stage that failed, with its reason, and how many more."""
-    told = [f"stage {one.stage}: {one.reason or one.outcome}" for one in stages if one.status == "failed"]
-    more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
-    return f"{told[0]}{more}" if told else ""
+    failed = [f"stage {one.stage}: {one.reason or one.outcome}" for one in stages if one.status == "failed"]
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return f"{failed[0]}{more}" if failed else ""
 
 
 def _goes_on(site: Site, stage: Record) -> bool:
@@ -170,7 +170,7 @@ def _goes_on(site: Site, stage: Record) -> bool:
 
 
 def standing(schedule: Schedule) -> StandingApproval | None:
-    """What schedules.yaml approves in advance."""
+    """The schedule's approval in advance, None without one."""
     if schedule.approve_up_to is None:
         return None
     return StandingApproval(f"schedule {schedule.name} (schedules.yaml {schedule.digest[:23]})", schedule.approve_up_to)

@@ -1,1 +1,1 @@
-"""What a daemon serves while it runs: answers to what waits, on a socket of the host; whether it is well, to monitors."""
+"""What a daemon serves: approvals and holds on a unix socket; health and metrics for monitors."""

@@ -1,4 +1,4 @@
-"""What waits for a person, and how it is answered: the same for a shell of the site's user and for others at the socket."""
+"""Pending approvals and answers to them, for the site's user and for others at the daemon's socket."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from aishell.state.approvals import STAGE, expired, shown
 from aishell.state.connection import Record
 from aishell.state.runs import who
 
-#: Whom the kernel names where it knows no user: of another namespace, of NFS. Several people may be behind it.
+#: The overflow uid, which the kernel reports for unmapped users (namespaces, NFS). Several people may share it.
 NOBODY = 65534
-#: The uids that users may have in namespaces of their own: `name:first:count`, a line each.
+#: The uids that users may have in namespaces of their own: a line `name:first:count` each.
 SUBORDINATE = Path("/etc/subuid")
 
 
 @dataclass(frozen=True)
 class Person:
-    """A user of this host, by the number the kernel gives. Never by a name that an environment could give."""
+    """A user of this host by uid, from the kernel and never from the environment."""
 
     uid: int
     place: str | None = None  # where they answer, when not at this process's terminal
@@ -38,18 +38,18 @@ class Person:
         return cls(os.getuid())
 
     def require_known(self) -> None:
-        """Raises DeniedError for a uid that is no user of this host, and so may be anybody.
+        """Raises DeniedError for a uid that is not a user of this host.
 
-        At the socket, one without an entry in the passwd database is refused too. Who can open the site needs none, as in a bare
-        container: they could write its files.
+        At the socket, one without an entry in the passwd database is refused too. Users who can open the site need none (as in a
+        bare container), since they could write its files.
         """
         if self.uid == NOBODY:
-            raise DeniedError(f"uid {NOBODY} cannot decide: the kernel does not know who that is")
+            raise DeniedError(f"uid {NOBODY} cannot decide: the kernel does not know the user")
         whose = _lent(self.uid)
         if whose is not None:
             raise DeniedError(
-                f"uid {self.uid} cannot decide: {SUBORDINATE} lends it to {whose}, who may be many in a namespace of their own",
-                hint="answer as the user you are, outside of a container",
+                f"uid {self.uid} cannot decide: {SUBORDINATE} assigns it to namespaces of {whose}",
+                hint="answer outside of the container",
             )
         if self.place is not None:
             try:
@@ -67,7 +67,7 @@ class Person:
 
 
 def _lent(uid: int) -> str | None:
-    """To whom a uid is lent. Raises DeniedError where that cannot be read."""
+    """The user to whom a subordinate uid belongs. Raises DeniedError if that cannot be read."""
     try:
         lines = SUBORDINATE.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def _lent(uid: int) -> str | None:
 
 
 def waiting(site: SiteFiles) -> list[dict[str, Any]]:
-    """What waits now, the oldest first."""
+    """Pending approvals, oldest first."""
     found = []
     for row in site.approvals.pending():
         asked = shown(row)
@@ -108,7 +108,7 @@ def waiting(site: SiteFiles) -> list[dict[str, Any]]:
 
 
 def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
-    """A request, whole. Raises StateError where it is not what was asked."""
+    """A request in full. Raises StateError if it was changed since it was made."""
     row = site.approvals.find_unchanged(approval)
     night = site.ledger.of_run(row.run_id)
     return {
@@ -126,7 +126,7 @@ def asked(site: SiteFiles, approval: str) -> dict[str, Any]:
 
 
 def answer_by(site: SiteFiles, row: Record) -> str:
-    """Until when an answer has the step run by itself: until it expires, or its window closes, whichever is first."""
+    """The time by which an answer lets the step run by itself: its expiry or the end of its window, whichever is first."""
     night = site.ledger.of_run(row.run_id)
     ends = [row.expires_at, *([night.until] if night is not None and night.until else [])]
     return str(min(ends))
@@ -141,9 +141,9 @@ def approve(
     target: str | None = None,
     digest: str | None = None,
 ) -> dict[str, Any]:
-    """Approve a step as it is shown. `target`: its name, which a review asks for; `digest`: that of what the person was shown.
+    """Approve a step as it is shown. `target`: its name, required by a review; `digest`: that of the request shown to the person.
 
-    Raises DeniedError where this person may not, UsageError where the target's name is not given.
+    Raises DeniedError if this person may not approve, UsageError if the target's name is missing.
     """
     row = site.approvals.find_unchanged(approval)
     name = site.runs.find(row.run_id).target
@@ -152,12 +152,12 @@ def approve(
     if row.level == "review" and target is None:
         raise UsageError("a review requires the target's name", hint=f"--confirm-target {name}")
     if row.level == "review" and target != name:
-        raise DeniedError("that is not the target's name, and nothing was approved")
+        raise DeniedError("that is not the target's name; nothing was approved")
     return _decided(site, row, person, "approved", reason)
 
 
 def reject(site: SiteFiles, approval: str, person: Person, *, reason: str, digest: str | None = None) -> dict[str, Any]:
-    """Refuse a step; the run goes on without it."""
+    """Reject a step; the run continues without it."""
     row = site.approvals.find(approval)
     person.require_known()
     _require_shown(row, digest)
@@ -175,11 +175,11 @@ def edit(
     reason: str = "",
     digest: str | None = None,
 ) -> dict[str, Any]:
-    """Other parameters for a step: it is checked now, and asked about again when the run goes on, with its new statements.
+    """Change a step's parameters: they are checked now, and the step needs approval again when the run continues.
 
-    Of a stage that is reviewed: other values for those that refer to them, which is an approval of the rest.
+    For a reviewed stage: change the values that other stages refer to, and approve the rest.
 
-    Raises ParameterError for what the tool does not take, or what cannot be edited; UsageError for no change.
+    Raises ParameterError for an invalid or uneditable parameter, UsageError for no change.
     """
     from aishell.registry.header import read_tool
     from aishell.safety.approval import edited
@@ -197,15 +197,15 @@ def edit(
     tool = next(one for one in tools if one.name == asked["tool"])
     values = edited(tool, asked["params"], {**asked["params"], **params})
     if values == asked["params"]:
-        raise UsageError("these are the parameters it has", hint=f"`{command('approvals', 'show', row.id)}` shows them")
+        raise UsageError("the parameters are unchanged", hint=f"`{command('approvals', 'show', row.id)}` shows them")
     return _decided(site, row, person, "modified", reason, values)
 
 
 def _require_shown(row: Record, digest: str | None) -> None:
-    """Raises StateError where a client says that its person was shown something else."""
+    """Raises StateError if the person was shown another request."""
     if digest is not None and digest != row.digest:
         raise StateError(
-            f"the approval {row.id} has another digest than {digest!r}; nothing was decided",
+            f"the digest of approval {row.id} differs from {digest!r}; nothing was decided",
             hint=f"`{command('approvals', 'show', row.id)}` shows what it is bound to",
         )
 
@@ -218,9 +218,9 @@ def _decided(
     reason: str,
     modifications: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Record a decision; what became of the request.
+    """Record a decision; the request's new status.
 
-    `scheduled`: a schedule has begun its run; `goes_on`: how that goes on, in words.
+    `scheduled`: a schedule started its run; `goes_on`: how the run continues, in words.
     """
     status = site.approvals.decide(
         row.id,
@@ -235,6 +235,6 @@ def _decided(
     scheduled = site.ledger.of_run(workflow or row.run_id) is not None
     goes_on = None if status == "pending" else outlook(site, row.run_id, wall_clock())
     if workflow is not None and not scheduled and goes_on is not None:
-        goes_on = f"go on with: {command('run', 'workflow', '--resume', workflow[:8])}"
-    told = {"id": row.id, "run_id": row.run_id, "status": status, "scheduled": scheduled, "goes_on": goes_on}
-    return told if workflow is None else {**told, "workflow_id": workflow}
+        goes_on = f"continue with: {command('run', 'workflow', '--resume', workflow[:8])}"
+    answer = {"id": row.id, "run_id": row.run_id, "status": status, "scheduled": scheduled, "goes_on": goes_on}
+    return answer if workflow is None else {**answer, "workflow_id": workflow}

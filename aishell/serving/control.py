@@ -1,4 +1,4 @@
-"""What runs, what is to come, and the emergency stop, as documents: for the commands, and for others at the daemon's socket."""
+"""Runs and the emergency stop as JSON documents, for the commands and for the daemon's socket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aishell.state.holds import EVERYWHERE, Hold
 
 
 def runs(site: SiteFiles, *, limit: int, target: str | None = None, states: Iterable[str] | None = None) -> list[Any]:
-    """Runs, the newest first."""
+    """Runs, newest first."""
     return [
         {
             "run_id": row.id,
@@ -42,12 +42,12 @@ def read(data: Mapping[str, Any]) -> Hold:
 
 
 def place(site: SiteFiles, by: str, reason: str, target: str | None = None) -> tuple[Hold, bool]:
-    """Begin no further step on a target, or on any; the hold in force, and whether it is this one.
+    """Start no new step on a target, or on any; the hold in force, and whether it is new.
 
     Raises UsageError without a reason, UnknownNameError for a target that is not configured.
     """
     if not reason.strip():
-        raise UsageError("--reason is empty", hint="say why: whoever meets the hold is told")
+        raise UsageError("--reason is empty", hint="give a reason, which is shown wherever the hold stops something")
     if target is not None and target not in site.settings.targets:
         everything = command("hold", "--reason", reason)
         if "://" in target:
@@ -57,5 +57,5 @@ def place(site: SiteFiles, by: str, reason: str, target: str | None = None) -> t
 
 
 def release(site: SiteFiles, by: str, target: str | None = None) -> Hold:
-    """Lift the hold on a target, or the one on every target; what it was. Raises StateError where there is none."""
+    """Lift the hold on a target, or that on every target, and return it. Raises StateError if there is none."""
     return site.holds.release(target or EVERYWHERE, by)

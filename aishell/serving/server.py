@@ -19,14 +19,14 @@ from aishell.errors import SettingsError
 from aishell.settings.settings import DaemonSettings
 from aishell.site_files import SiteFiles
 
-#: Seconds that answers under way are waited for at the end.
+#: Seconds to wait for unfinished answers at the end.
 _GRACE = 5
 #: `struct ucred`: process, user, group.
 _CREDENTIALS = struct.Struct("iII")
 
 
 class Peered(H11Protocol):
-    """HTTP that knows who is at the other end of a unix socket: each connection has a state of its own, with their uid."""
+    """HTTP with the uid of the peer of a unix socket, in the state of each connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -41,7 +41,7 @@ def _uid(connection: socket.socket) -> int | None:
 
 
 def socket_path(site: SiteFiles) -> Path:
-    """Where the daemon of a site answers: as configured, else beside the state."""
+    """The socket of a site's daemon: as configured, else beside the state."""
     named = site.settings.daemon.socket
     base = site.places.root or site.state_path.parent
     return (base / Path(named).expanduser()) if named else site.state_path.parent / "daemon.sock"
@@ -50,7 +50,7 @@ def socket_path(site: SiteFiles) -> Path:
 def bound(path: Path, group: str | None) -> socket.socket:
     """A unix socket that its owner and a group may use. Raises SettingsError.
 
-    To be called under the daemon's lock: a socket that stands at the path was left by one that is gone.
+    Call it under the daemon's lock: an existing socket at the path was left by an ended daemon.
     """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -58,9 +58,11 @@ def bound(path: Path, group: str | None) -> socket.socket:
         try:
             if path.is_socket():
                 path.unlink()
-            before = os.umask(0o177)  # nobody else may use it before its group is set
+            before = os.umask(0o177)  # no one else may use it before its group is set
             try:
-                made.bind(f"/proc/self/fd/{folder}/{path.name}")  # a path itself may have 107 bytes at most
+                made.bind(
+                    f"/proc/self/fd/{folder}/{path.name}"
+                )  # the path itself may be longer than the 107 bytes allowed
             finally:
                 os.umask(before)
         finally:
@@ -68,11 +70,11 @@ def bound(path: Path, group: str | None) -> socket.socket:
         if group is not None:
             shutil.chown(path, group=group)
             path.chmod(0o660)
-        made.listen()  # who asks before the thread that serves is up waits for it, and is not refused
+        made.listen()  # clients that connect before the server thread runs wait for it
     except (OSError, LookupError) as error:
         made.close()
         raise SettingsError(
-            f"the daemon's socket {path} cannot be made: {error}",
+            f"the daemon's socket {path} cannot be created: {error}",
             hint="see `daemon: {socket, socket_group}` in aishell.yaml",
         ) from error
     return made
@@ -115,7 +117,7 @@ class DaemonServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let what is being answered be answered."""
+        """Finish the current answers, then close the sockets."""
         self._server.should_exit = True
         self._thread.join(2 * _GRACE)
         for one in self._sockets:

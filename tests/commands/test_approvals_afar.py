@@ -156,7 +156,7 @@ def test_an_edited_step_is_asked_about_again_as_it_would_run_then(fragmented: Ai
     edit = ("approvals", "edit", one["id"], "--socket", path, "--set")
     assert "cannot change table" in fragmented(*edit, "table=other").expect(2).err
     assert "unknown" in fragmented(*edit, "fragmentation_treshold=1").expect(2).err
-    assert "the parameters it has" in fragmented(*edit, f"schema={before['params']['schema']}").expect(2).err
+    assert "the parameters are unchanged" in fragmented(*edit, f"schema={before['params']['schema']}").expect(2).err
     assert "fragmentation_threshold" in fragmented(*edit, "fragmentation_threshold=101").expect(2).err
     assert (
         "'2027-01-01' is not of type 'number'" in fragmented(*edit, "fragmentation_threshold=2027-01-01").expect(2).err
@@ -400,7 +400,7 @@ def test_monitors_read_health_at_a_port_and_decide_nothing_there(site: Aishell, 
         ("listen: '0.0.0.0:9187'", "no token is asked for"),
         ("listen: '127.0.0.1:99999'", "port 99999"),
         ("listen: '127.0.0.1:9187', token_env: NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE is not set"),
-        ("socket: /nowhere/shop.sock", "/nowhere/shop.sock cannot be made"),
+        ("socket: /nowhere/shop.sock", "/nowhere/shop.sock cannot be created"),
         ("socket_group: nobody-has-this-group", "nobody-has-this-group"),
     ],
 )

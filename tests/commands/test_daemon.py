@@ -110,7 +110,7 @@ def test_configuration_that_turns_wrong_keeps_no_night_from_its_turn(site: Aishe
     site.configure("targets.yaml", right)
     wait_until(lambda: site.events("configuration_loaded"), "the file is right again")
     log = end(daemon)
-    assert "the changed configuration is refused, the one before stays in force: " in log
+    assert "the changed configuration is invalid, the previous one stays in force: " in log
     assert "targets.yaml:4: unknown key 'enviroment'" in log
     assert rows(site)[0].outcome == "success"
 
@@ -159,12 +159,12 @@ def test_at_its_end_runs_go_on_alone_or_are_paused_and_gone_on_with(site: Aishel
     log = daemon.wait().expect(0).err
     (row,) = rows(site)
     if grace == "60s":
-        assert "1 run(s) are asked to pause, and waited for 60 s" in log
+        assert "1 run(s) were asked to pause; waiting 60 s" in log
         assert (row.status, row.reason, row.attempts) == ("due", SHUTDOWN, 0)
         assert site.state_of(row.run_id) == "paused"
         daemon = started(site)
     else:
-        assert "1 run(s) go on by themselves" in log
+        assert "1 run(s) continue" in log
         assert [one["running"] for one in site.events("daemon_stopped")] == [[row.id]]
     wait_until(lambda: over(site), "the night is over")
     (row,) = rows(site)

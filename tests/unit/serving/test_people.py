@@ -42,7 +42,7 @@ def test_who_has_no_entry_decides_with_access_to_the_site_alone(lent: Path):
 def test_a_uid_that_is_lent_to_another_does_not_although_it_has_an_entry(lent: Path, range_: str, at_socket: bool):
     uid = 1  # daemon
     lent.write_text(f"# comment\n\nbroken:x:y\ngsvc:{range_.format(uid=uid, before=uid - 1)}\n")
-    with pytest.raises(DeniedError, match="lends it to gsvc"):
+    with pytest.raises(DeniedError, match="assigns it to namespaces of gsvc"):
         Person(uid, "socket" if at_socket else None).require_known()
 
 
