@@ -95,7 +95,7 @@ def test_what_has_failed_is_told_with_its_log_and_done_again_when_it_is_due(host
     host.age("maintain", 8 * DAY)
     host.ends = [2]
     host.look()
-    with pytest.raises(StateError, match="`aishell state maintain` ended with 2") as caught:
+    with pytest.raises(StateError, match="`aishell state maintain` ended with exit code 2") as caught:
         host.chore(host.site)
     assert str(caught.value.hint).endswith("schedule-logs/maintain.log")
     assert host.look(2) == []

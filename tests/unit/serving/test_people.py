@@ -27,7 +27,7 @@ def test_a_user_of_the_host_decides(lent: Path):
 
 @pytest.mark.parametrize("at_socket", [True, False])
 def test_the_one_behind_whom_anybody_may_be_does_not(lent: Path, at_socket: bool):
-    with pytest.raises(DeniedError, match="the kernel does not know who that is"):
+    with pytest.raises(DeniedError, match="the kernel does not know the user"):
         Person(NOBODY, "socket" if at_socket else None).require_known()
 
 
