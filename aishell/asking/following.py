@@ -197,7 +197,8 @@ def _as_before(request: Request, text: Text, context: Context) -> Request | None
         read_places |= draft.reading.read
         locate(shown, [draft])
         orders.append(_changed(order, draft, context.turn))
-    doubts += uncertain(shown, read_places, range(len(text.words)))
+    going_on = {place for place, word in enumerate(text.words) if word.form in _GOES_ON}
+    doubts += uncertain(shown, read_places | going_on)
     said = names.places or any(order.because[1:] for order in orders)
     if not orders or not said or _unknown_words(text, read_places):
         return None

@@ -20,11 +20,10 @@ _OF_ROWS = frozenset(
 _BREAKS = frozenset(",;.:!?\n(") | frozenset(
     "but aber sondern pero while whereas because since weil denn porque - –".split()
 )
-#: What is said of a table that is not to be worked on; with an age it says how long rows are kept.
+#: Words of keeping. With an age they say how long rows are kept, so vocabularies know them; without one they are of a table
+#: that is not to be worked on.
 _KEPT = re.compile(
-    r"keep|keeps|kept|keeping|surviv\w*|stays?|remains?|preserv\w*|protect\w*|retain\w*|sacred|precious|needed|important|left|"
-    r"spared?|behalt\w*|bewahr\w*|bleib\w*|schutz\w*|geschutzt|schon\w+|gebraucht|wichtig|heilig|conserv\w*|mant[ei]\w*|guard\w+|"
-    r"qued\w*|sagrad\w*|importante|proteg\w*|preservar?"
+    r"keep|keeps|kept|keeping|retain\w*|left|behalt\w*|bewahr\w*|bleib\w*|conserv\w*|mant[ei]\w*|guard\w+|qued\w*"
 )
 _LEVELS = frozenset(("debug", "trace"))
 _SMALL = COMMON | lexicon.LITTLE
@@ -50,20 +49,20 @@ def unread(text: Text, draft: Draft, read: Collection[int]) -> Iterator[str]:
             yield _UNREAD.format(word.text, word.form)
 
 
-def uncertain(text: Text, read: Collection[int], asks: Collection[int]) -> Iterator[str]:
-    """Tables of which it is not said that they are to be worked on: `…, keep audit_log`, `…; audit_log is sacred`.
+def uncertain(text: Text, read: Collection[int]) -> Iterator[str]:
+    """Tables that may have to be left alone: `…, keep audit_log`, `…; audit_log is sacred`, `vacuum the untouchable audit_log`.
 
-    `read`: places that something was read in; `asks`: those of the words that ask for work.
+    Any word beside a table that nothing was read in may say so. `read`: the places that something was read in.
     """
+    known = text.places(lexicon.IDLE).union(read)
     for first, last in _stretches(text.words):
         named = [place for place in range(first, last) if place in text.names.tables]
-        told = any(first <= age.first < last for age in text.ages)
-        if told or not named or text.names.excluded.issuperset(named):
+        aged = any(first <= age.first < last for age in text.ages)
+        if aged or not named or text.names.excluded.issuperset(named):
             continue
-        words = [(place, text.words[place]) for place in range(first, last) if place not in named]
-        kept = any(_KEPT.fullmatch(word.form) for _, word in words if not word.quoted)
-        unread = any(place not in read and not word.sign and word.form not in _SMALL for place, word in words)
-        if kept or (unread and not any(place in asks for place, _ in words)):
+        others = [(place, text.words[place]) for place in range(first, last) if place not in named]
+        unknown = any(not word.sign and word.form not in _SMALL for place, word in others if place not in known)
+        if unknown or any(_KEPT.fullmatch(word.form) for _, word in others if not word.quoted):
             yield f"whether {text.words[named[0]].text!r} is to be worked on (to leave it alone, write `except NAME`)"
 
 

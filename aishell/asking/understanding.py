@@ -117,7 +117,7 @@ class _Understanding:
                 doubts.append(f"what {draft.reading.inputs['exclude'][0]!r} is to be left out of")
             asks |= cues
         self._read |= asks
-        doubts += uncertain(shown, self._read, asks)
+        doubts += uncertain(shown, self._read)
         return f"it is not certain what is meant: {doubts[0]}; say it in other words" if doubts else None
 
     def _orders(self, draft: Draft, shown: Text) -> Iterator[Order]:

@@ -305,9 +305,10 @@ IDLE = (
     "then|afterwards|after_that|finally|also|first|next|now|dann|danach|anschliessend|zuerst|erst|jetzt|"
     "luego|despues|primero|ahora|finalmente|beforehand|before|vorher|antes|there|dort|alli|alla",
     "i|we|you|u|me|us|ich|wir|du|sie|mir|yo|nosotros",
-    "make|do|run|take|perform|start|execute|create|have|get|let|go|put|be|is|are|can|could|would|like|want|"
+    "make|do|run|take|perform|start|execute|create|have|get|let|go|put|be|is|are|can|could|would|like|want|konnte*|"
     "need|mach|mache|machen|erstell|erstelle|fuhr|fuhre|durch|nimm|starte|haz|hacer|haga|ejecuta|realiza|"
     "crea|quiero|hazme|lanza|inicia",
+    "reach*|wraparound|give|gives|back|free|space|disk|its|their",
     "thanks|thank|danke|gracias|hi|hello|hey|hallo|hola|kindly|ok|okay",
 )
 #: Words of every sentence.

@@ -229,3 +229,11 @@ def test_a_table_that_is_to_be_kept_is_not_worked_on(work, words):
     for order in request.orders:
         assert "audit_log" in order.inputs.get("exclude", ()), request.orders
         assert "audit_log" not in order.inputs.get("tables", ())
+
+
+@given(word=st.text("jkqvwxyz", min_size=4, max_size=9))
+@pytest.mark.parametrize("text", ["vacuum the {} audit_log", "purge audit_log {}", "archive {} events, 30 days"])
+def test_a_word_that_is_not_known_beside_a_table_is_asked_about(text, word):
+    """It may be any language's word for a table that is to be left alone, also beside a verb of work."""
+    request = understand(text.format(word), KNOWN)
+    assert request.refused or request.unclear, request.orders
