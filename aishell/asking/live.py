@@ -23,7 +23,7 @@ from aishell.reporting.units import duration, in_days, size
 if TYPE_CHECKING:
     from aishell.site import Site
 
-HEALTH, LOCKS = "analyze_database_health", "show_lock_holders"
+HEALTH, LOCKS, WAITERS = "analyze_database_health", "show_lock_holders", "show_waiters"
 
 
 class Look:
@@ -90,8 +90,7 @@ def topics(site: Site, names: Sequence[str], about: Sequence[str], wanted: Seque
 
 
 def _of_topics(look: Look, wanted: Sequence[Topic]) -> Iterator[Fact]:
-    parts = [_SERVER[part] for topic in wanted for part in topic.server]
-    parts += [_lock_holders] * any(topic.locks for topic in wanted) + [_growth] * any(topic.disk for topic in wanted)
+    parts = [_PARTS[part] for topic in wanted for part in topic.reads]
     parts += [partial(_findings_of, topic=topic) for topic in wanted if topic.findings]
     for part in dict.fromkeys(parts):
         yield from _read(look, part)
@@ -176,8 +175,18 @@ def _lock_holders(look: Look) -> Iterator[Fact]:
             who = f"session {row['session']}, {row.get('who') or 'unknown'}, {row.get('doing')}"
             text = f"{label} is locked{modes} by {who}{since}."
             yield look.fact(text, LOCKS, dict(row))
+            yield from _waiters(look, str(row["session"]))
         if not found:
             yield look.fact(f"no session has a lock on {label}.", LOCKS)
+
+
+def _waiters(look: Look, session: str) -> Iterator[Fact]:
+    """How many sessions wait for the locks of one."""
+    if look.job.registry.has(WAITERS, look.server):
+        waiting = look.job.read(WAITERS, {"session": session})["waiters"][0]["waiting"]
+        if waiting:
+            text = f"session {session} blocks {waiting} other session(s)."
+            yield look.fact(text, WAITERS, {"session": session, "waiting": waiting})
 
 
 def _growth(look: Look) -> Iterator[Fact]:
@@ -210,11 +219,13 @@ def _growth(look: Look) -> Iterator[Fact]:
             yield look.fact(text, tool, {"bytes_per_day": one.bytes_per_day})
 
 
-_SERVER = {
+_PARTS: dict[str, Callable[[Look], Iterator[Fact]]] = {
     "oldest_transaction": _oldest_transaction,
     "replica_lag": _replica_lag,
     "freeze_age": _freeze_age,
     "size": _size,
+    "lock_holders": _lock_holders,
+    "growth": _growth,
 }
 
 

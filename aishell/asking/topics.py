@@ -14,16 +14,14 @@ from aishell.agents.patterns import find, words_of
 class Topic:
     """`label`: what is reported as absent when nothing was found. `findings`: names of findings of `analyze_database_health`.
 
-    `server`: facts of `inspect_server` that belong to it. `locks`, `disk`: the lock holders, the growth of logs are read, too.
+    `reads`: what else is read from the server for it, by the names that `live` knows.
     """
 
     name: str
     label: str
     patterns: tuple[str, ...]
     findings: tuple[str, ...] = ()
-    server: tuple[str, ...] = ()
-    locks: bool = False
-    disk: bool = False
+    reads: tuple[str, ...] = ()
 
 
 TOPICS = (
@@ -37,8 +35,7 @@ TOPICS = (
             "holds|holding|halt|haelt|retiene (the|a|die|den|el) {table}",
         ),
         ("long_transaction", "idle_in_transaction", "prepared_transaction"),
-        ("oldest_transaction",),
-        locks=True,
+        ("oldest_transaction", "lock_holders"),
     ),
     Topic(
         "vacuum_held_back",
@@ -86,14 +83,13 @@ TOPICS = (
             "full|voll|lleno|llena + when|wann|cuando|soon|bald|pronto",
             "run|runs|running out + space|room",
         ),
-        server=("size",),
-        disk=True,
+        reads=("size", "growth"),
     ),
     Topic(
         "growth",
         "growth",
         ("grow|grows|growing|growth|wachst|wachsen|wachstum|crece|crecen|crecimiento",),
-        disk=True,
+        reads=("growth",),
     ),
     Topic(
         "sequences",
@@ -180,7 +176,7 @@ TOPICS = (
             "size|grosse|tamano .. database|datenbank|base",
             "database|datenbank size|grosse",
         ),
-        server=("size",),
+        reads=("size",),
     ),
 )
 

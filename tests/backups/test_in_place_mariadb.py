@@ -128,7 +128,7 @@ def test_foreign_keys_of_another_database_and_a_change_of_the_place_replace_noth
     shop.execute(f"CREATE DATABASE {other}")
     shop.execute(f"CREATE TABLE {other}.t (p int, FOREIGN KEY (p) REFERENCES {shop.dbname}.parent (id))")
     refused = place.approved(waiting).expect(1)
-    assert f"{other}.t leads to parent" in refused.json["error"]["message"]
+    assert f"{other}.t references parent" in refused.json["error"]["message"]
     shop.execute(f"DROP DATABASE {other}")
     shop.execute(f"DELETE FROM {quoted(beside)}.child")
     ended = place.resume(waiting.run_id)

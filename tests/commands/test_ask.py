@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.bloated import Bloated
 from tests.commands.terminal import Terminal
 from tests.fix_aishell import Aishell
 from tests.ollama_double import Asked, OllamaDouble
+from tests.servers import HANG, wait_until
 
 NOTHING = {"tasks": [], "question": None, "about": [], "unclear": "it says nothing"}
 
@@ -158,6 +160,31 @@ def test_a_question_about_a_server_is_answered_by_the_server_as_it_is_now(
     assert found
     assert all("duplicate_index" in text or "redundant_index" in text for text in found), found
     assert aishell("runs", "list", "--output", "json").expect(0).json == [], "a question is no run"
+
+
+def test_a_question_about_locks_names_who_holds_them_and_how_many_wait(
+    aishell: Aishell, bloated_server: Bloated
+) -> None:
+    db = bloated_server.make()
+    aishell.configure("targets.yaml", json.dumps({"targets": {"shop": {"url": db.url, "environment": "test"}}}))
+    with db.connect(autocommit=False) as holder, db.connect() as waiter, ThreadPoolExecutor(1) as pool:
+        changing = "UPDATE orders SET n = n WHERE id = (SELECT id FROM (SELECT min(id) AS id FROM orders) AS one)"
+        holder.cursor().execute(changing)
+        waiting = pool.submit(waiter.cursor().execute, changing)
+
+        def blocking() -> list[dict[str, Any]]:
+            facts = ask(aishell, "who blocks orders?").expect(0).json["facts"]
+            return [fact for fact in facts if fact["source"].rpartition("/")[2].startswith("show_waiters")]
+
+        try:
+            wait_until(blocking, "the waiting session is reported")
+            (fact,) = blocking()
+        finally:
+            holder.rollback()
+            waiting.result(timeout=HANG)
+    assert fact["figures"]["waiting"] == 1
+    assert f"session {fact['figures']['session']} blocks 1 other session(s)" in fact["text"]
+    assert not blocking()
 
 
 def test_a_target_that_cannot_be_asked_is_answered_from_what_is_kept(shop: Aishell, tmp_path: Any) -> None:
