@@ -1,5 +1,5 @@
 """Plain language in, tasks and answers out.
 
-A text is read into a request by rules, without a model: `requests` by way of `routing`, `reading` and `dates`, which
-are pure.
+Rules read a text into a request: `understanding`, by way of `routing`, `reading` and `dates`, which are pure. Where the
+rules are not sure and a language model is configured, the model reads it too: `model_reading`.
 """

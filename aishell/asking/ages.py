@@ -1,7 +1,7 @@
 """Ages in a text: "older than three months", "since March", "before 2026", "seit März", "antes de junio". Pure.
 
-What is read becomes a number of days to keep, on which rows are deleted. So every doubt goes to the longer time: a month is 31
-days where the calendar has it, the hours of today count as a day, and what has two meanings has none.
+An age becomes the number of days for which rows are kept; older ones are deleted. Every doubt is resolved to the longer time:
+a month has 31 days where the calendar has it, and today counts as a whole day. An age with two meanings has no days.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aishell.asking.time_words import NUMBERS, VAGUE, form_at, is_time_word, uni
 _DAYS_IN = {"second": 1 / 86400, "minute": 1 / 1440, "hour": 1 / 24, "day": 1, "week": 7, "fortnight": 14}
 _MONTHS_IN = {"month": 1, "quarter": 3, "year": 12}
 _GLUED = re.compile(r"(\d{1,6})-?([a-z]{1,12})")
-#: Between a number and the table that it is the age of, and behind one that is behind its table.
+#: Words between a number and the table whose age it is, in either order: `30 of app_log`, `app_log for 30`.
 _OF = frozenset("of for from in on de del en para von vom aus bei fur".split())
 _BETWEEN = frozenset("or to oder bis o a - – /".split())
 _BEHIND = frozenset("and or but und oder aber sondern y o pero on in auf en at then days".split())
@@ -29,10 +29,10 @@ _BEHIND = frozenset("and or but und oder aber sondern y o pero on in auf en at t
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """A time in a text, with the word before it that says what is meant.
+    """An age or a date in a text, with the meaning that the words around it give it.
 
-    `days`: whole days up to today, rounded up; None: `doubt` says what is not certain. `meaning`: older, newer, since, last,
-    every or bare. `dated`: it is a date, rather than so long.
+    `days`: whole days before today, rounded up; None if uncertain, for the reason in `doubt`. `meaning`: older, newer, since,
+    last, in, every or bare. `dated`: it is a date, not a duration.
     """
 
     first: int
@@ -44,7 +44,7 @@ class Age:
 
 
 def ages(words: Sequence[Word], today: date) -> Iterator[Age]:
-    """Every age and date of a text, in its order, each with what leads to it."""
+    """Yield the ages and dates of a text, in order."""
     at = 0
     while at < len(words):
         found = _duration(words, at, today) or dated(words, at, today)
@@ -55,7 +55,7 @@ def ages(words: Sequence[Word], today: date) -> Iterator[Age]:
         last, after = behind(words, found.last)
         meaning = after or meaning
         if found.dated and meaning == "bare" and _is_number_only(words[at : found.last]):
-            at += 1  # a figure that may be a year, where nothing says that it is one
+            at += 1  # a number that could be a year, but nothing says so
             continue
         doubt = found.doubt
         if found.unsure_year and meaning == "older":
@@ -65,9 +65,9 @@ def ages(words: Sequence[Word], today: date) -> Iterator[Age]:
 
 
 def with_units(words: Sequence[Word]) -> tuple[Word, ...]:
-    """The words, where a number beside a table has the unit of another age in its sentence: `90 days of a but only 30 of b`.
+    """Return the words, with a unit for numbers that share that of another age: `90 days of a but only 30 of b`.
 
-    Without it the tables of a request would share one age.
+    Without it, all tables of a request would share one age.
     """
     units = {at: unit for at in range(len(words)) if (unit := _counted_unit(words, at)) is not None}
     shared = {at: _unit_beside(words, at, units) for at in range(len(words)) if at not in units}
@@ -75,7 +75,7 @@ def with_units(words: Sequence[Word]) -> tuple[Word, ...]:
 
 
 def _unit_beside(words: Sequence[Word], at: int, units: Mapping[int, str]) -> str | None:
-    """The unit that a number has from the nearest age of its sentence, one before it if there is one."""
+    """Return the unit of the nearest age in the sentence of a number, preferably of one before it."""
     if not (_is_age_of_table(words, at) or _is_bound(words, at, units)):
         return None
     inside = [place for place in units if _in_one_sentence(words, place, at)]
@@ -84,7 +84,7 @@ def _unit_beside(words: Sequence[Word], at: int, units: Mapping[int, str]) -> st
 
 
 def _counted_unit(words: Sequence[Word], at: int) -> str | None:
-    """The unit of the time that begins at a word, if it is so long and no date."""
+    """Return the unit of the duration that begins at a word, if one does."""
     glued = _GLUED.fullmatch(form_at(words, at))
     if glued:
         return unit_of(glued[2])
@@ -93,7 +93,7 @@ def _counted_unit(words: Sequence[Word], at: int) -> str | None:
 
 
 def _is_age_of_table(words: Sequence[Word], at: int) -> bool:
-    """Whether a number without a unit stands beside a table as an age does: `30 of app_log`, `app_log: 30`, `app_log for 30`."""
+    """Return whether a number without a unit is the age of a table: `30 of app_log`, `app_log: 30`, `app_log for 30`."""
     if not words[at].form.isdigit() or words[at].quoted:
         return False
     end = at + 1
@@ -110,7 +110,7 @@ def _is_age_of_table(words: Sequence[Word], at: int) -> bool:
 
 
 def _is_bound(words: Sequence[Word], at: int, ages: Collection[int]) -> bool:
-    """Whether a number is one of two that share a unit: `30 or 90 days`, `30 to 90 days`."""
+    """Return whether a number is the first of two that share a unit: `30 or 90 days`, `30 to 90 days`."""
     return words[at].form.isdigit() and form_at(words, at + 1) in _BETWEEN and at + 2 in ages
 
 
@@ -139,14 +139,14 @@ def _duration(words: Sequence[Word], at: int, today: date) -> Time | None:
 
 
 def _glued(word: Word, at: int, today: date) -> Time | None:
-    """`90d`, `90-day`."""
+    """Read a number and unit in one word: `90d`, `90-day`."""
     found = _GLUED.fullmatch(word.form)
     unit = unit_of(found[2]) if found else None
     return Time(at + 1, _days(float(found[1]), unit, today), False) if found and unit else None
 
 
 def _vague(words: Sequence[Word], at: int) -> Time | None:
-    """`a few days`, `a couple of weeks`, `30-90 days`: a time whose length is not said."""
+    """Read a duration of unknown length: `a few days`, `a couple of weeks`, `30-90 days`."""
     if re.fullmatch(r"\d{1,6}[-–/]\d{1,6}", words[at].form) and unit_of(form_at(words, at + 1)):
         return Time(at + 2, None, False, "which of its two numbers is meant")
     if not (words[at].form in VAGUE or (words[at].form == "a" and form_at(words, at + 1) in ("few", "couple"))):
@@ -158,7 +158,7 @@ def _vague(words: Sequence[Word], at: int) -> Time | None:
 
 
 def _counted(words: Sequence[Word], at: int, today: date) -> Time | None:
-    """`90 days`, `three full months`."""
+    """Read a number and unit in separate words: `90 days`, `three full months`."""
     number, end = _number(words, at)
     if number is None:
         return None
@@ -168,7 +168,7 @@ def _counted(words: Sequence[Word], at: int, today: date) -> Time | None:
 
 
 def _number(words: Sequence[Word], at: int) -> tuple[float | None, int]:
-    """A number in figures or words: `90`, `three`, `half a`, `a half`, `two and a half`, `a hundred`."""
+    """Return a number in digits or words and the place after it: `90`, `three`, `half a`, `two and a half`, `a hundred`."""
     word = words[at]
     if word.number is not None:
         return word.number, at + 1
@@ -190,11 +190,11 @@ def _number(words: Sequence[Word], at: int) -> tuple[float | None, int]:
 
 
 def _days(number: float, unit: str, today: date) -> int:
-    """The days of so long before today, by the calendar or by months of 30 days, whichever is more."""
+    """Return the days in a duration before today, by the calendar or by months of 30 days, whichever is more."""
     if unit in _DAYS_IN:
         return math.ceil(number * _DAYS_IN[unit])
     months = number * _MONTHS_IN[unit]
     whole = math.ceil(months)
     if whole > 12 * (today.year - 1):
-        return 10**6  # longer than the calendar goes back
+        return 10**6  # before the calendar's first year
     return max((today - months_before(today, whole)).days, math.ceil(months * 30))

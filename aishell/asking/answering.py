@@ -1,4 +1,4 @@
-"""Answers to questions about databases: what is known, each fact with its source, and nothing that is not looked up."""
+"""Answers to questions about databases: facts that were looked up, each with its source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INSTRUCTIONS = "Answer the question of a database administrator in two to six s
 
 @dataclass(frozen=True)
 class Answer:
-    """`told`: what a language model made of the facts, with its mark; `note`: why none did; `shown`: `told` was, as it came."""
+    """An answer. `told`: a language model's text on the facts; `note`: why there is none; `shown`: `told` was streamed."""
 
     question: str
     facts: tuple[Fact, ...]
@@ -38,7 +38,7 @@ class Answer:
     shown: bool = False
 
     def lines(self) -> Iterator[str]:
-        """For people: the model's text first, as the model's, then each fact with its source."""
+        """Yield lines for people: the model's text first, marked as such, then each fact with its source."""
         if self.told is not None and self.model is not None and not self.shown:
             yield f"The model {self.model['name']} says, of the facts below:"
             yield from (line for line in self.told.splitlines() if line.strip())
@@ -57,9 +57,9 @@ class Answer:
 def answer(
     site: Site, reading: Reading, targets: Sequence[str] = (), show: Callable[[str, str], None] | None = None
 ) -> Answer:
-    """The answer to a question that was read. `targets`: those it is about; without any, every configured one.
+    """Answer a question. `targets`: those it is about (default: those named in the text, else all configured ones).
 
-    `show` gets the name of a model and a sentence of its text, each as it comes.
+    `show` gets the name of the model and each sentence of its text as it arrives.
     """
     kind = reading.request.question or "other"
     names = list(targets) or named_targets(site, reading.request.text) or list(site.settings.targets)
@@ -85,8 +85,8 @@ def answer(
 
 
 def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
-    """The facts for a question of a kind. What a running server can tell is asked of it, topic by topic."""
-    # The size of the database is no answer about a table; "does a sequence run out?" is no question about runs.
+    """Yield the facts for a kind of question. Running servers are queried topic by topic."""
+    # The size of the database does not answer a question about a table; "does a sequence run out?" is not about runs.
     wanted = [topic for topic in topics_of(text) if not about or topic.name != "size"]
     if kind in _KEPT and not (kind == "history" and wanted and not is_past(text)):
         yield from _KEPT[kind](site, names, about)
@@ -108,7 +108,7 @@ def _facts(site: Site, kind: str, text: str, names: Sequence[str], about: Sequen
         yield from live.tables(site, names, about, alone=not wanted)
 
 
-#: Questions about what the site keeps.
+#: Kinds of questions that the site's own records answer.
 _KEPT: Mapping[str, Callable[[Site, Sequence[str], Sequence[str]], Iterator[Fact]]] = {
     "backups": kept.backups,
     "tonight": kept.tonight,

@@ -1,4 +1,4 @@
-"""Conditions on columns that a text gives: `level=debug`, `where level is debug`. Pure."""
+"""Conditions on columns in a text: `level=debug`, `where level is debug`. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPERATORS = {
 }  # fmt: skip
 _WHERE = frozenset("where whose with having wo deren dessen mit donde cuyo cuya con when".split())
 _EQUALS = frozenset("equal to gleich igual a".split())
-#: What stands before an operator and is no column.
+#: Words before an operator that are not columns.
 _NO_COLUMN = frozenset("retention count daily weekly days threshold column folder".split())
 _TIMES = frozenset(
     """day days tag tage tagen dia dias week weeks woche wochen semanas month months monat monate meses
@@ -26,7 +26,7 @@ _TIMES = frozenset(
 
 
 def filters(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
-    """Every condition, and the words from the first to the last."""
+    """Return all conditions, and the span of words from the first to the last."""
     found: list[dict[str, Any]] = []
     spans: list[tuple[int, int]] = []
     at = 1
@@ -45,7 +45,7 @@ def filters(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
 
 
 def _condition(words: Sequence[Word], at: int) -> tuple[dict[str, Any], int] | None:
-    """The condition whose operator is at a place, and where it ends."""
+    """Return the condition whose operator is at a place, and where it ends."""
     sign, end = _operator(words, at)
     operator = _OPERATORS.get(sign)
     column = words[at - 1]
@@ -65,7 +65,7 @@ def _condition(words: Sequence[Word], at: int) -> tuple[dict[str, Any], int] | N
 
 
 def _operator(words: Sequence[Word], at: int) -> tuple[str, int]:
-    """The operator at a place, which can be of two signs, and where it ends."""
+    """Return the operator at a place, of one or two signs, and where it ends."""
     sign, following = words[at].form, words[at + 1].form
     two = sign in ("<", ">", "!", "=") and following in ("=", ">")
     return (sign + following, at + 2) if two else (sign, at + 1)

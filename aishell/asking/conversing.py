@@ -1,4 +1,4 @@
-"""A conversation as the next turn needs it: the context of the turns before, and older ones put into a summary."""
+"""A conversation as the next turn needs it: the context of earlier turns, and a summary of the oldest."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from aishell.site import Site
     from aishell.state.conversations import Conversation, Turn
 
-#: Tokens of turns that are told as they are, estimated; beyond, all but the last KEPT go into the summary.
+#: Estimated tokens of turns that a model is given in full; beyond that, all but the last KEPT turns are summarised.
 BUDGET, KEPT = 2000, 6
-#: Characters of a reply that a model is told.
+#: Characters of a reply that a model is given.
 _SHOWN = 400
 _COMPRESS = "Sum up the older turns of a conversation with a database administrator in two to six sentences."
 _OUTCOMES = {0: "done", 1: "failed", 2: "not understood or refused", 3: "waiting for a person", 4: "deferred in part",
@@ -30,7 +30,7 @@ _OUTCOMES = {0: "done", 1: "failed", 2: "not understood or refused", 3: "waiting
 
 
 def context_of(conversation: Conversation, turns: Sequence[Turn]) -> Context:
-    """What the turns before leave to the next one. `turns`: all of the conversation."""
+    """Return the context for the next turn. `turns`: all turns of the conversation."""
     orders: tuple[Order, ...] = ()
     target, turn, previewed = conversation.target or None, 0, False
     for one in turns:
@@ -55,15 +55,15 @@ def context_of(conversation: Conversation, turns: Sequence[Turn]) -> Context:
 
 
 def is_begun(turn: Turn) -> bool:
-    """Whether a run has come of a turn."""
+    """Return whether a turn started a run."""
     return bool(turn.work.get("runs") or turn.work.get("workflow"))
 
 
 def compress(site: Site, conversation: Conversation, turns: Sequence[Turn], *, model: bool) -> str | None:
-    """Put older turns into the summary where all of them are too long; what was done, in a sentence, else None.
+    """Summarise older turns if all of them exceed BUDGET. Return a sentence that says so, or None.
 
-    `model`: whether the language model that is configured may write it. Where none is, or its text is not accepted, the program
-    counts what was asked and done. The turns themselves are kept.
+    `model`: whether the configured language model may write the summary. Without a model, or if its text is rejected, the
+    summary is a count of what was asked and done. The turns themselves are kept.
     """
     newer = [one for one in turns if one.number > conversation.summed_up]
     if sum(tokens_of(json.dumps(_told(one))) for one in newer) <= BUDGET or len(newer) <= KEPT:
@@ -79,7 +79,7 @@ def compress(site: Site, conversation: Conversation, turns: Sequence[Turn], *, m
 def _written(
     site: Site, conversation: Conversation, older: Sequence[Turn]
 ) -> tuple[str | None, Mapping[str, str] | None]:
-    """The model's summary with its mark; nothing where there is no model, or none of its texts is accepted."""
+    """Return the model's summary with its mark; None without a model, or if all of its texts are rejected."""
     found = site.model()
     if found is None:
         return None, None
@@ -90,14 +90,14 @@ def _written(
     try:
         text, completion = tell(client, "compress", _COMPRESS, facts, site.record_model_answer)
     except ModelError:
-        return None, None  # the audit log has its answer and why it was refused
+        return None, None  # the audit log has the model's answer and why it was rejected
     finally:
         client.close()
     return text, mark(completion)
 
 
 def counted(turns: Sequence[Turn]) -> str:
-    """What was asked and done in turns, counted."""
+    """Return a summary that counts what was asked and done in the turns."""
     work, asked, ended = Counter[str](), Counter[str](), Counter[str]()
     targets, tables = dict[str, None](), dict[str, None]()
     for one in turns:
@@ -124,7 +124,7 @@ def counted(turns: Sequence[Turn]) -> str:
 
 
 def described(request: Mapping[str, Any]) -> Iterator[str]:
-    """What a request was read as, a phrase for each order."""
+    """Yield what a request was read as, one phrase per order."""
     for order in map(_order, request.get("orders", ())):
         named = ", ".join(f"{name} {value}" for name, value in order.inputs.items())
         where = f" on {order.target}" if order.target else " on every target" if order.everywhere else ""
@@ -141,7 +141,7 @@ def _outcome(turn: Turn) -> str:
 
 
 def _told(turn: Turn) -> dict[str, Any]:
-    """A turn as a model is told of it: no message of a server."""
+    """Return a turn as a model is given it, without messages of servers."""
     request = turn.request or {}
     answered = {"reply": turn.reply[:_SHOWN]} if request.get("question") else {}
     return {
@@ -158,7 +158,7 @@ def _order(value: Mapping[str, Any]) -> Order:
         value["agent"],
         value["target"],
         dict(value["inputs"]),
-        1.0,  # it was read, and shown, in its turn
+        1.0,  # its own turn read it and showed it
         label=value.get("label"),
         everywhere=bool(value.get("everywhere")),
     )

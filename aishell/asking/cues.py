@@ -1,4 +1,4 @@
-"""What stands beside a time and says what it means: "older than", "since", "… ago". Pure."""
+"""Words beside a time that give its meaning: "older than", "since", "… ago". Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TYPED = ("older", "newer", "younger", "before", "since", "aelter", "antiguos", 
 
 
 def cue(words: Sequence[Word], at: int) -> tuple[int, str]:
-    """The words before a time that say what it means: the nearest, with articles and `at least` between."""
+    """Return where the nearest cue before a time begins, and its meaning. Articles and `at least` may come between."""
     for stop in (_before_articles(words, at), at):
         for size in range(LONGEST_CUE, 0, -1):
             span = words[max(0, stop - size) : stop]
@@ -26,7 +26,7 @@ def cue(words: Sequence[Word], at: int) -> tuple[int, str]:
 
 
 def _before_articles(words: Sequence[Word], at: int) -> int:
-    """Where a cue ends that articles part from the time."""
+    """Return where a cue ends that articles separate from the time."""
     end = at
     while end > 0 and at - end < 3 and words[end - 1].form in _ARTICLES and not _ends_cue(words[:end]):
         end -= 1
@@ -39,14 +39,14 @@ def _ends_cue(words: Sequence[Word]) -> bool:
 
 
 def _spelled(word: Word) -> str:
-    """A word as the cues have it: `oldr` is `older`."""
+    """Return a word as the cues spell it: `oldr` is `older`."""
     if word.quoted or len(word.form) < 5:
         return {"thn": "than", "tahn": "than", "then": "than"}.get(word.form, word.form)
     return next((known for known in _TYPED if word.form != known and near(word.form, known)), word.form)
 
 
 def _widened(words: Sequence[Word], first: int, meaning: str) -> tuple[int, str]:
-    """With what turns the meaning of a cue round: `since before`, `not older than`, `since the last`."""
+    """Extend a cue by a word before it that changes its meaning: `since before`, `not older than`, `since the last`."""
     before = words[first - 1].form if first else ""
     if meaning == "older" and before in ("no", "not", "nicht", "never"):
         return first - 1, "newer"
@@ -58,7 +58,7 @@ def _widened(words: Sequence[Word], first: int, meaning: str) -> tuple[int, str]
 
 
 def behind(words: Sequence[Word], at: int) -> tuple[int, str]:
-    """What comes behind a time: `90 days old`, `2 years ago and older`, `und älter`, `o más`."""
+    """Return where the words after a time end, and their meaning: `90 days old`, `2 years ago and older`, `o más`."""
     forms = [word.form for word in words[at : at + 3]] + ["", "", ""]
     if forms[0] in ("ago", "zuruck", "atras"):
         at, forms = at + 1, [*forms[1:], ""]

@@ -1,4 +1,4 @@
-"""Dates in a text, by the day on which they begin: "1 June 2025", "since March", "last week", "2024". Pure."""
+"""Dates and calendar periods in a text, by their first day: "1 June 2025", "since March", "last week", "2024". Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from aishell.asking.time_words import EDGES, MONTHS, UNITS, WEEKDAYS, form_at, u
 
 _DATE = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?|(\d{1,2})([./])(\d{1,2})\5(\d{4})")
 _PERIODS = ("week", "month", "quarter", "year")
-#: How many periods before this one a word means.
+#: Words for a period of the calendar, with how many periods before the current one they mean.
 _BACK = dict.fromkeys("this current dieses diesem dieser diesen este esta".split(), 0)
 _BACK |= dict.fromkeys("last previous letzte letzter letztes letzten letztem vorigen ultimo ultima".split(), 1)
-#: Years that are named by this one.
+#: Names of years, with how many years before the current one they mean.
 _YEARS = {
     ("this", "year"): 0,
     ("dieses", "jahres"): 0,
@@ -33,7 +33,7 @@ _YEARS = {
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """Where a time of a text ends, and the days from its beginning to today. `unsure_year`: it has none, and could be to come."""
+    """A time in a text: where it ends, and the days from its start to today. `unsure_year`: without a year, it may be to come."""
 
     last: int
     days: int | None
@@ -43,7 +43,7 @@ class Time:
 
 
 def dated(words: Sequence[Word], at: int, today: date) -> Time | None:
-    """A date or a period of the calendar that begins at a word."""
+    """Return the date or calendar period that begins at a word, or None."""
     if words[at].quoted:
         return None
     found = (read(words, at, today) for read in (_written, _month, _edge, _day, _period, _weekday, _year))
@@ -75,7 +75,7 @@ def _written(words: Sequence[Word], at: int, today: date) -> Time | None:
 
 
 def _month(words: Sequence[Word], at: int, today: date) -> Time | None:
-    """`March`, `March 2026`, `1 June this year`, `June 1st`, `1. Juni`, `1 de junio de 2025`, `start of March`."""
+    """Read a month or a day of one: `March`, `March 2026`, `1 June this year`, `June 1st`, `1. Juni`, `1 de junio de 2025`."""
     place, day = at, None
     if (first := _day_of_month(form_at(words, place))) is not None:
         day, place = first, place + 1
@@ -108,7 +108,7 @@ def _introduced(words: Sequence[Word], at: int, *meanings: str) -> bool:
 
 
 def _month_named(form: str, sure: bool) -> int | None:
-    """`may`, `mar`, `dec` and the like are months only where something says so."""
+    """Return the number of a month. Words like `may`, `mar` and `dec` are months only if `sure`."""
     if form in MONTHS:
         return MONTHS[form] if sure or (len(form) > 3 and form != "march") else None
     if sure and len(form) >= 5:
@@ -135,7 +135,7 @@ def _year_behind(words: Sequence[Word], place: int, today: date) -> tuple[int | 
 
 
 def _edge(words: Sequence[Word], at: int, today: date) -> Time | None:
-    """`the beginning of the year`."""
+    """Read the start of a period: `the beginning of the year`."""
     if form_at(words, at) not in EDGES:
         return None
     place = at + 1
@@ -155,7 +155,7 @@ def _day(words: Sequence[Word], at: int, today: date) -> Time | None:
 
 
 def _period(words: Sequence[Word], at: int, today: date) -> Time | None:
-    """`last week`, `this year`, `semana pasada`."""
+    """Read a period of the calendar: `last week`, `this year`, `semana pasada`."""
     form, following = form_at(words, at), form_at(words, at + 1)
     back, unit = _BACK.get(form), unit_of(following)
     if unit is None and following in ("pasado", "pasada"):
@@ -172,7 +172,7 @@ def _weekday(words: Sequence[Word], at: int, today: date) -> Time | None:
 
 
 def _begin(unit: str, back: int, today: date) -> date:
-    """When a week, month, quarter or year began, `back` ones before this."""
+    """Return the first day of the week, month, quarter or year that is `back` periods before the current one."""
     if unit == "week":
         return today - timedelta(days=today.weekday() + 7 * back)
     if unit == "year":
@@ -182,7 +182,7 @@ def _begin(unit: str, back: int, today: date) -> date:
 
 
 def months_before(day: date, months: int) -> date:
-    """The same day so many months ago, or the last one of that month."""
+    """Return the same day that many months earlier, or the last day of that month if it has no such day."""
     year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 

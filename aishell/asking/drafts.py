@@ -1,4 +1,4 @@
-"""Clauses of a text put together to orders: which clause goes with which, in what order, and where each is to be done. Pure."""
+"""Orders put together from the clauses of a text: which clauses form an order, in what sequence, and on which targets. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNDONE = frozenset("not don't dont never mustn't shouldn't cannot can't avoid r
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where an order is to be done: on targets, on those with one of the labels, or on every one."""
+    """Where an order runs: on targets, on those with one of the labels, or on every one."""
 
     targets: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Places:
 
 @dataclass(slots=True, eq=False)
 class Draft:
-    """An order while it is put together: its clauses, in the order of the text, and what was read in them."""
+    """An order under construction: its clauses as they come in the text, and what was read in them."""
 
     clauses: list[Clause]
     agent: str
@@ -41,7 +41,7 @@ class Draft:
 
 
 def gathered(text: Text) -> tuple[list[Draft], tuple[tuple[str, float], ...]]:
-    """The orders of a text in their order, and who was in question where nobody was sure, the surest first."""
+    """Return the orders of a text in sequence, and the possible agents of clauses without a sure one, best first."""
     gathering = _Gathering(text)
     together = [*text.names.together, *((age.first, age.last) for age in text.ages)]
     for clause in routing.clauses(text.words, together, text.known.agents):
@@ -50,7 +50,7 @@ def gathered(text: Text) -> tuple[list[Draft], tuple[tuple[str, float], ...]]:
 
 
 def carried_over(text: Text, drafts: Sequence[Draft]) -> Iterator[str]:
-    """Work that `and` joins to work that is not to be done: `do not rewrite orders and vacuum events` can mean either."""
+    """Yield a doubt for work that `and` joins to work that is ruled out: `do not rewrite orders and vacuum events`."""
     clauses = sorted((clause for draft in drafts for clause in draft.clauses), key=lambda clause: clause.first)
     for before, clause in pairwise(clauses):
         joined = clause.first - before.last == 1 and text.words[before.last].form in ("and", "or")
@@ -59,7 +59,7 @@ def carried_over(text: Text, drafts: Sequence[Draft]) -> Iterator[str]:
 
 
 def _is_undone(text: Text, clause: Clause) -> bool:
-    """Whether a clause names work, and says in English that it is not to be done."""
+    """Return whether a clause names work and says, in English, not to do it."""
     words = text.words[clause.first : clause.last]
     asks = (one for vocabulary in text.vocabularies.values() for one in vocabulary.asks)
     named = has([pattern for weight, pattern in asks if weight >= routing.SURE], words)
@@ -67,7 +67,7 @@ def _is_undone(text: Text, clause: Clause) -> bool:
 
 
 def part_of(text: Text, clauses: Sequence[Clause]) -> Part:
-    """The words of an order's clauses, with what stands between those that follow each other."""
+    """Return the words of an order's clauses, with those between clauses that are close together."""
     found: list[Word] = []
     places: list[int] = []
     end = None
@@ -85,13 +85,13 @@ def part_of(text: Text, clauses: Sequence[Clause]) -> Part:
 
 
 def tables_of(text: Text, clauses: Sequence[Clause]) -> set[str]:
-    """The tables that clauses are about, without those that they leave alone."""
+    """Return the tables that clauses are about, without excluded ones."""
     wanted = ((place, name) for place, name in text.names.tables.items() if place not in text.names.excluded)
     return {name for place, name in wanted if any(place in clause for clause in clauses)}
 
 
 def locate(text: Text, drafts: Sequence[Draft]) -> None:
-    """Sets the places of each order: its own, else those of the order before it in the text, else of the first behind it."""
+    """Set the places of each order: its own, else those of the nearest order before it in the text, else of the first after."""
     told = sorted(drafts, key=lambda draft: min(clause.first for clause in draft.clauses))
     for draft in told:
         draft.places = _places_of(text, draft.clauses)
@@ -110,7 +110,7 @@ def _places_of(text: Text, clauses: Sequence[Clause]) -> Places:
 
 
 class _Gathering:
-    """Takes the clauses of a text, one after the other."""
+    """Builds the orders from the clauses of a text, taken one by one."""
 
     def __init__(self, text: Text) -> None:
         self.text = text
@@ -120,7 +120,7 @@ class _Gathering:
         self._later: Draft | None = None
 
     def take(self, clause: Clause) -> None:
-        """Put the next clause where it belongs."""
+        """Add the next clause to an order, or begin a new order with it."""
         before = self.drafts[-1] if self.drafts else None
         if clause.agent is None or (before is not None and self._is_input(before, clause)):
             self._add(clause, before)
@@ -137,7 +137,7 @@ class _Gathering:
         return self.text.words[clause.first : clause.last]
 
     def _add(self, clause: Clause, before: Draft | None) -> None:
-        """A clause without work of its own belongs to the order before it, or to the first."""
+        """Add a clause without work of its own to the order before it, or else to the first order."""
         for name, sure in clause.bids:
             self.unclear[name] = max(sure, self.unclear.get(name, 0.0))
         if before is None:
@@ -148,7 +148,7 @@ class _Gathering:
             before.clauses.append(replace(clause, agent=None))
 
     def _begin(self, draft: Draft, words: Sequence[Word]) -> None:
-        """An order more: behind those before it, unless the words tell another sequence."""
+        """Add a new order after the existing ones, unless the words give another sequence."""
         earlier = bool(self.drafts) and (routing.comes_first(words) or routing.follows(words))
         self.drafts.insert(len(self.drafts) - int(earlier), draft)
         if self._later is not None:
@@ -157,7 +157,7 @@ class _Gathering:
         self._later = draft if routing.comes_later(words) else None
 
     def _is_input(self, before: Draft, clause: Clause) -> bool:
-        """Whether a clause that could be another agent's work is an input of the order before it."""
+        """Return whether a clause that could be another agent's work is an input of the order before it."""
         if clause.agent is None or clause.agent == before.agent:
             return False
         words = self._words(clause)
@@ -166,7 +166,7 @@ class _Gathering:
         return bool(there) and not any(pattern.startswith("!") for pattern in there)
 
     def _same(self, clause: Clause) -> Draft | None:
-        """The order that a clause goes on with: of the same agent, on the same target, about the same tables."""
+        """Return the order that a clause continues: same agent, same target, and same tables or same other inputs."""
         same = next((draft for draft in reversed(self.drafts) if draft.agent == clause.agent), None)
         if same is None:
             return None
@@ -184,12 +184,12 @@ class _Gathering:
         return same
 
     def _inputs(self, agent: str, clauses: Sequence[Clause]) -> dict[str, object]:
-        """What clauses say of an agent's inputs, but for the tables."""
+        """Return an agent's inputs as clauses give them, without the tables."""
         found = read(self.text.vocabularies[agent], part_of(self.text, clauses)).inputs
         return {name: value for name, value in found.items() if name not in ("tables", "exclude")}
 
     def _is_another(self, before: Draft, clause: Clause) -> bool:
-        """Whether a clause has tables and an age of its own, beside those of the order before it."""
+        """Return whether both a clause and the order before it have tables and an age of their own."""
         aged = any(reads.kind == "age" for reads in self.text.vocabularies[before.agent].inputs.values())
         return aged and self._has_own(before.clauses) and self._has_own([clause])
 

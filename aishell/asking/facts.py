@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Facts of one kind that are told; the rest is counted.
+#: Facts of one kind that are listed; the rest are counted.
 MOST = 12
 
 
@@ -20,12 +20,12 @@ class Fact:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first names, with the number of the others."""
+    """Return the first names as a list in words, with the number of the others."""
     return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
 
 
 def sentence(finding: Mapping[str, Any], *, detail: bool = False) -> str:
-    """A finding in words: severity, name, object and value, and what to do about it."""
+    """Return a finding in words: severity, name, object and value; with `detail`, what to do about it."""
     words = " ".join(str(finding[key]) for key in ("severity", "finding", "object") if finding.get(key))
     why = f" {finding['detail']}" if detail and finding.get("detail") else ""
     return f"{words}: {finding.get('value')}.{why}" if finding.get("value") is not None else f"{words}.{why}"

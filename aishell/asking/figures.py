@@ -1,7 +1,7 @@
-"""Whether the figures of a text that a model wrote are those of the facts that it was given. Pure.
+"""Check that the figures in a model's text are those of the facts that it was given. Pure.
 
-A figure is a run of digits, or a number in words. It is known where a value of the facts is it: as it stands there, rounded, as
-people are shown it (`12.3 MB`, `3 min 20 s`), or as the length of a list. One with a unit has to be of a value of that kind:
+A figure is a run of digits, or a number in words. It is known if it matches a value of the facts: exactly, rounded, as people
+are shown it (`12.3 MB`, `3 min 20 s`), or as the length of a list. A figure with a unit must match a value of that kind:
 `3 GB` is not known because something happened 3 times.
 """
 
@@ -32,7 +32,7 @@ _WORD = re.compile(rf"\b({'|'.join(word for word in _WORDS if word not in ('one'
 
 
 class Figures:
-    """The figures of facts, which are JSON."""
+    """The figures in facts, which are JSON values."""
 
     def __init__(self, facts: Any) -> None:
         self._numbers: set[float] = set()
@@ -43,7 +43,7 @@ class Figures:
         self._take(facts, "")
 
     def unknown(self, text: str) -> list[str]:
-        """The figures of a text that are not of the facts, as they stand in it."""
+        """Return the figures of a text that are not in the facts, as the text has them."""
         found = [figure for figure, digits, unit in _figures(text) if not self._knows(figure, digits, unit)]
         return found + [match[0] for match in _WORD.finditer(text) if not self._has(_WORDS[match[0].lower()])]
 
@@ -87,7 +87,7 @@ class Figures:
             self._shares.add(value)
 
     def _knows(self, figure: str, digits: str, unit: str) -> bool:
-        if not digits:  # a name, a version, a time: as it stands in the facts
+        if not digits:  # a name, version or time has to be exactly as in the facts
             return figure in self._texts
         value, unit = abs(_number(digits)), unit.lower()
         places = len(digits.partition(".")[2])
@@ -104,9 +104,7 @@ class Figures:
 
 
 def _figures(text: str) -> Iterator[tuple[str, str, str]]:
-    """The figures of a text: as they stand, their digits (none: a word with digits in it), and the word behind, which may be a
-    unit.
-    """
+    """Yield each figure of a text as written, with its digits (empty for another word with digits in it) and its unit, if any."""
     words = [stripped for word in text.split() if (stripped := word.strip(_MARKS))]
     for word, after in pairwise([*words, ""]):
         if not any(c.isdigit() for c in word):
@@ -126,12 +124,12 @@ def _number(digits: str) -> float:
 
 
 def _near(value: float, places: int, known: Iterator[float] | set[float]) -> bool:
-    """Whether a value is one of those, rounded to so many places."""
+    """Return whether a known value, rounded to this many places, equals the value."""
     return any(abs(abs(one) - value) <= 0.5000001 * 10**-places for one in known)
 
 
 def _parts(seconds: float) -> Iterator[float]:
-    """A time, and what it is shown as: `3 min 20 s` has three minutes and twenty seconds."""
+    """Yield a time in seconds and the parts that it is shown as: `3 min 20 s` has three minutes and twenty seconds."""
     yield seconds
     whole = round(abs(seconds))
     for size in (60, 3600, 86400):
@@ -141,7 +139,7 @@ def _parts(seconds: float) -> Iterator[float]:
 
 
 def _words_with_digits(text: str) -> Iterator[str]:
-    """The words of a text that have digits, which a model may repeat whole, or in part where they are times."""
+    """Yield the words of a text that have digits, and their parts: a model may repeat part of a time."""
     for word in text.split():
         if any(c.isdigit() for c in word):
             yield word.strip(_MARKS)

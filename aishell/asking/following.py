@@ -1,7 +1,7 @@
 """What a turn of a conversation leaves out, filled in from the turns before it. Pure.
 
-A turn that goes on with another ("the same for orders", "and on crm?", "do it") becomes a request as if it had been written out.
-Nothing is approved by it: the request is planned, previewed and judged as any other.
+A turn that continues another ("the same for orders", "and on crm?", "do it") becomes a request as if it had been written out.
+It approves nothing: the request is planned, previewed and judged like any other.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from aishell.asking.text import Text
 from aishell.errors import UsageError
 from aishell.models import Task
 
-#: What may stand around the words below.
+#: Words that may surround the phrases below.
 _AROUND = frozenset(
     "yes yeah ok okay please now then and so just ja bitte jetzt dann und mal si ahora por favor y".split()
 )
-#: The whole of a turn that asks for what the turn before has previewed.
+#: Whole turns that ask for the work that was previewed last.
 _DO_IT = frozenset(
     phrase.strip()
     for phrase in """do it, do that, do this, do them, run it, run that, run this, go ahead, go ahead and do it, go on, go for it,
     proceed, execute it, execute that, apply it, apply that, start it, make it so, for real, do it for real,
     mach es, mach das, los, leg los, fuhr es aus, fuhre es aus, hazlo, ejecutalo, adelante""".split(",")
 )
-#: The whole of a turn that asks for the work of the turn before once more.
+#: Whole turns that ask to repeat the work of the turn before.
 _AGAIN = frozenset(
     phrase.strip()
     for phrase in """again, do it again, run it again, once more, repeat, repeat it, repeat that, nochmal, noch einmal, otra vez,
     de nuevo, repite""".split(",")
 )
-#: Words by which a turn goes on with the one before; they ask for nothing by themselves.
+#: Words by which a turn continues the one before; they ask for nothing by themselves.
 _GOES_ON = frozenset(
     """same also too instead only but what about how now and on for the do likewise there it them that those these again with
     dasselbe gleiche auch stattdessen nur aber das fur auf jetzt und
     mismo tambien solo pero para en ahora y lo con""".split()
 )
-#: A word that stands for the tables of the turn before.
+#: Words that stand for the tables of the turn before.
 _PRONOUNS = frozenset("it them those these there same".split())
 _INTERROGATIVES = lexicon.INTERROGATIVES - frozenset(("what", "how", "que", "was", "wie"))
 _TABLES = ("tables", "exclude", "all_tables", "rules")
@@ -53,11 +53,11 @@ _TABLES = ("tables", "exclude", "all_tables", "rules")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the turns of a conversation leave to the next.
+    """The context that the turns of a conversation give the next one.
 
-    `begun_for`: the target of the conversation; `target`: the one named last. `orders`: of the last turn with any, whose number
-    is `turn`; `previewed`: no run came of it. `question`, `about`: where the last turn was a question, with its tables.
-    `summary`, `told`, `said`: for a model, what older turns came to, the newer ones as JSON values, and as they were typed; the
+    `begun_for`: the target of the conversation; `target`: the one named last. `orders`: those of the last turn with any, which
+    is number `turn`; `previewed`: it started no run. `question`, `about`: the kind and tables of the last turn, if a question.
+    For a model: `summary` of the older turns; `told`, the newer turns as JSON values, and `said`, their text as typed, both
     newest first.
     """
 
@@ -74,9 +74,9 @@ class Context:
 
 
 def follow(request: Request, known: Known, context: Context) -> tuple[Request, str | None]:
-    """The request with what it leaves out, and the target that a question is about (None: every one).
+    """Return the request with what it leaves out, and the target that a question is about (None: all).
 
-    A text that is refused for what it says stays refused.
+    A text that is refused for its content stays refused.
     """
     if unreadable(request.text):
         return request, None
@@ -104,12 +104,12 @@ def follow(request: Request, known: Known, context: Context) -> tuple[Request, s
 
 
 def _only_leaves_out(request: Request, context: Context) -> bool:
-    """Whether a text only names what else is to be left alone: `also leave out ledger`. Then it goes on with the work before."""
+    """Return whether a text only adds an exclusion to the work before it: `also leave out ledger`."""
     return bool(context.orders) and all(order.inputs.keys() == {"exclude"} for order in request.orders)
 
 
 def filled(request: Request, known: Known, context: Context) -> Request:
-    """A request whose orders have the target of the turns before where they name none, and tables that they speak of."""
+    """Return the request with targets and tables of earlier turns in the orders that lack them (`_filled`)."""
     text = Text.of(request.text, known)
     return replace(request, orders=tuple(_filled(order, text, known, context) for order in request.orders))
 
@@ -130,8 +130,8 @@ def _repeated(request: Request, context: Context, *, again: bool) -> Request:
 
 
 def _filled(order: Order, text: Text, known: Known, context: Context) -> Order:
-    """An order with the target of the turns before, and with their tables where it speaks of these by a pronoun, or is to delete
-    rows by age and names no table: that narrows it down.
+    """Return an order with the target of earlier turns if it names none, and with their tables if it names none and has a
+    pronoun or deletes rows by age, which the tables narrow down.
     """
     if context.target in known.targets and order.target is None and order.label is None and not order.everywhere:
         order = replace(
@@ -161,7 +161,7 @@ def _tables_of(orders: Collection[Order]) -> list[str]:
 
 
 def _is_short(request: Request, text: Text) -> bool:
-    """Whether a text asks for nothing by itself: no agent's work, and no question but "and orders?"."""
+    """Return whether a text is incomplete by itself: no agent's work, and no question other than one like "and orders?"."""
     if request.question is None:
         return bool(request.refused) or bool(request.unclear)
     return not any(word.form in _INTERROGATIVES for word in text.words) and bool(
@@ -170,7 +170,7 @@ def _is_short(request: Request, text: Text) -> bool:
 
 
 def _asked_again(request: Request, text: Text, context: Context) -> tuple[Request, str | None] | None:
-    """The question of the turn before, of other tables or on another target; None where something else is in the text."""
+    """Return the question of the turn before, for other tables or another target; None if the text says anything else."""
     names = text.names
     if names.unknown or _unknown_words(text, names.places | names.around) or not names.places:
         return None
@@ -180,9 +180,9 @@ def _asked_again(request: Request, text: Text, context: Context) -> tuple[Reques
 
 
 def _as_before(request: Request, text: Text, context: Context) -> Request | None:
-    """The work of the turn before, with other tables, times, switches or targets; None where something else is in the text.
+    """Return the work of the turn before, with other tables, times, flags or targets; None if the text says anything else.
 
-    A question ("and on crm?") is previewed.
+    A question ("and on crm?") is a preview.
     """
     dry = text.places(lexicon.DRY_RUN) | text.places(lexicon.NOTHING_YET)
     shown = text.hiding(dry)
@@ -210,7 +210,7 @@ def _as_before(request: Request, text: Text, context: Context) -> Request | None
 
 
 def _changed(order: Order, draft: Draft, turn: int) -> Order:
-    """An order of an earlier turn with what a text says otherwise. A table that is named takes the place of those before."""
+    """Return an order of an earlier turn with the changes that a text makes. Named tables replace those of the order."""
     new: Mapping[str, Any] = draft.reading.inputs
     if [name for name in _TABLES if name in new] == ["exclude"]:
         kept = dict(order.inputs)
@@ -238,7 +238,7 @@ def _described(order: Order) -> str:
 
 
 def _unknown_words(text: Text, places: Collection[int]) -> bool:
-    """Whether there are words that mean something and that nothing was read in."""
+    """Return whether a text has meaningful words that were not read."""
     idle = text.places(lexicon.IDLE)
     return any(
         not word.sign

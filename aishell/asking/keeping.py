@@ -1,4 +1,4 @@
-"""How long rows or backups are kept, by what a part of a text says. Pure."""
+"""How long rows or backups are kept, as part of a text says. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from aishell.asking.time_words import unit_of
 
 _KEEP = frozenset(word for word in CLASSES["keep"].split("|") if "_" not in word and not word.endswith("*"))
 _KEEP_STEMS = tuple(word[:-1] for word in CLASSES["keep"].split("|") if word.endswith("*"))
-#: Words before an age in which a verb of keeping counts.
+#: How many words before an age a verb of keeping may be.
 _REACH = 7
 _BUT = frozenset("except but excepting besides ausser excepto menos salvo".split())
 _NOTHING = frozenset("not don't dont nothing no nichts nicht nada needed longer".split())
 _MOST_DAYS = 36_525
-#: What makes a number before it that of another rule than `count`.
+#: Words after a number that make it a rule other than `count`.
 _OTHER_RULES = frozenset("daily weekly monthly yearly tagliche days".split())
 
 
 def age(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
-    """How long rows are kept. What would delete the newest rows is a doubt, and so are two ages."""
+    """Return the days for which rows are kept. An age that would delete the newest rows is a doubt, and so are two ages."""
     found: dict[int, Age] = {}
     for one in ages(part.words, part.today):
         if one.meaning == "every" or _is_short(part.words[one.first : one.last]):
@@ -48,7 +48,7 @@ def age(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
 
 
 def _doubt(age: Age, part: Part) -> str | None:
-    """Why an age does not say which rows go; empty where it says nothing of them."""
+    """Return why an age does not say which rows to delete: None if it does, empty if it is not about them."""
     said = part.said(age.first, age.last)
     if age.doubt:
         return f"{said!r} leaves open {age.doubt}"
@@ -64,7 +64,7 @@ def _is_short(words: Sequence[Word]) -> bool:
 
 
 def _is_cutoff(words: Sequence[Word], age: Age) -> bool:
-    """Whether the rows older than an age are those to delete."""
+    """Return whether the rows older than an age are those to delete."""
     match age.meaning:
         case "older":
             return not _is_negated_keep(words, age)
@@ -78,7 +78,7 @@ def _is_keep(word: Word) -> bool:
 
 
 def is_kept(words: Sequence[Word], age: Age) -> bool:
-    """Whether the rows of an age are those to keep: by a verb near it, or as what a deletion excepts."""
+    """Return whether an age says which rows to keep: by a verb near it, or as the exception of a deletion."""
     before = words[max(0, age.first - _REACH) : age.first]
     for place in range(len(before) - 1, -1, -1):
         word = before[place]
@@ -97,7 +97,7 @@ def is_kept(words: Sequence[Word], age: Age) -> bool:
 
 
 def _is_negated_keep(words: Sequence[Word], age: Age) -> bool:
-    """`keep only what is older`: the rows before the age are those to keep."""
+    """Return whether the rows older than the age are those to keep: `keep only what is older`."""
     before = words[max(0, age.first - _REACH) : age.first]
     forms = [word.form for word in before]
     for place in range(len(before) - 1, -1, -1):
@@ -109,7 +109,7 @@ def _is_negated_keep(words: Sequence[Word], age: Age) -> bool:
 
 
 def rules(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
-    """A mapping of numbers: `keep the last 7`, `7 daily and 4 weekly`. A length of time is the rule `days`."""
+    """Return retention rules, a mapping of numbers: `keep the last 7`, `7 daily and 4 weekly`. A duration is the rule `days`."""
     kept = _kept_for(part)
     found: dict[str, Any] = {"days": kept[-1].days} if kept else {}
     spans = [(age.first, age.last) for age in kept]
@@ -125,12 +125,12 @@ def rules(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
 
 
 def _kept_for(part: Part) -> list[Age]:
-    """The lengths of time for which something is kept."""
+    """Return the durations for which something is kept."""
     return [one for one in ages(part.words, part.today) if not one.dated and one.days and is_kept(part.words, one)]
 
 
 def _is_rule(key: str, match: Match, words: Sequence[Word], taken: Sequence[tuple[int, int]]) -> bool:
-    """Whether a number is of a rule, and of no other that is read already or named behind it."""
+    """Return whether a number belongs to a rule, and not to one that was already read or that the next word names."""
     if any(first < match.last and match.first < last for first, last in taken):
         return False
     return key != "count" or match.last >= len(words) or words[match.last].form not in _OTHER_RULES

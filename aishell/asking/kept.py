@@ -1,4 +1,4 @@
-"""What the site keeps, as facts: backups, schedules, runs, the last health check, history and notes. Nothing asks a server."""
+"""Facts from the site's own records: backups, schedules, runs, the last health check, history and notes. No server is queried."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CATALOG = "catalog in state.db"
 
 
 def backups(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
-    """What stands between each target and a loss: its newest verified backup, what retention removes, what has no copy."""
+    """Yield how each target is protected: its newest verified backup, weak backups, and what retention would remove."""
     from aishell.backups.store.pruning import rules_of
 
     retention = configured(site.places.config, load_agent("backup")).own.get("retention")
@@ -43,7 +43,7 @@ def backups(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[
 
 
 def _newest(name: str, entries: Sequence[CatalogEntry], now: datetime) -> Fact:
-    """Since when changes are in no verified backup."""
+    """Return since when changes are in no verified backup."""
     newest = max((one for one in entries if one.verified), key=lambda one: one.started_at, default=None)
     if newest is None:
         text = f"{name}: none of its {len(entries)} backups was verified."
@@ -58,7 +58,7 @@ def _newest(name: str, entries: Sequence[CatalogEntry], now: datetime) -> Fact:
 
 
 def _weak(name: str, entries: Sequence[CatalogEntry]) -> Iterator[Fact]:
-    """Backups that may not help: found damaged, in one place only, never restored."""
+    """Yield backups that may not help: damaged, in one place only, or never restored."""
     for one in entries:
         if one.wrong:
             yield Fact(f"{one.backup_id} cannot be relied on: {one.wrong}.", _CATALOG)
@@ -73,7 +73,7 @@ def _weak(name: str, entries: Sequence[CatalogEntry]) -> Iterator[Fact]:
 def _going(
     site: Site, name: str, entries: Sequence[CatalogEntry], rules: RetentionRules, now: datetime
 ) -> Iterator[Fact]:
-    """What the retention rules would remove."""
+    """Yield the backups that the retention rules would remove."""
     from aishell.backups.store.pruning import decisions
 
     going = [one.backup.backup_id for one in decisions(site.backup_store, name, rules, now) if one.goes]
@@ -86,7 +86,7 @@ def _going(
 
 
 def tonight(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
-    """What the schedules will start in the next 24 hours, with what waits for them or stops them."""
+    """Yield what the schedules will start in the next 24 hours, with holds and the backlog."""
     from aishell.scheduling.outlook import times
 
     now = datetime.now(UTC)
@@ -105,7 +105,7 @@ def tonight(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[
 
 
 def _waiting(site: Site, names: Sequence[str]) -> Iterator[Fact]:
-    """What windows have left undone."""
+    """Yield the backlog of each target."""
     if not site.state_path.exists():
         return
     for name, backlog in site.backlog.sizes().items():
@@ -115,7 +115,7 @@ def _waiting(site: Site, names: Sequence[str]) -> Iterator[Fact]:
 
 
 def past(site: Site, name: str, tables: Sequence[Table]) -> Iterator[Fact]:
-    """What steps on the tables took and came to, and notes on them."""
+    """Yield how long earlier steps on the tables took, and the notes on the tables."""
     if not site.state_path.exists():
         return
     from aishell.state import history as histories
@@ -142,7 +142,7 @@ def _took(name: str, tool: str, label: str, known: History) -> Fact:
 
 
 def health(site: Site, names: Sequence[str]) -> Iterator[Fact]:
-    """The health of each target as the last check of a run found it, and when that was."""
+    """Yield the health of each target at the last health check of a run, and when that was."""
     known = _checks(site)
     for name in names:
         one = known.get(name)
@@ -160,7 +160,7 @@ def health(site: Site, names: Sequence[str]) -> Iterator[Fact]:
 
 
 def findings(site: Site, name: str, wanted: Collection[str]) -> Iterator[Fact]:
-    """The findings of these names that a target's last health check has, and when that was."""
+    """Yield the findings with these names of a target's last health check, and when that was."""
     one = _checks(site).get(name)
     if one is None or not wanted:
         return
@@ -173,7 +173,7 @@ def findings(site: Site, name: str, wanted: Collection[str]) -> Iterator[Fact]:
 
 
 def _checks(site: Site) -> dict[str, Health]:
-    """The last health check of each target."""
+    """Return the last health check of each target."""
     from aishell.reporting.health import health as scored
     from aishell.state import readings
 
@@ -182,7 +182,7 @@ def _checks(site: Site) -> dict[str, Health]:
 
 
 def history(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
-    """What the newest runs on each target came to."""
+    """Yield the outcome of the newest runs on each target."""
     from aishell.state.recall import past_runs
 
     for name in names:

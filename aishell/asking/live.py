@@ -1,4 +1,4 @@
-"""What a server says now, as facts: its tables, sessions, lock holders, growth, and the findings of a health check.
+"""Facts from a running server: its tables, sessions, lock holders, growth, and the findings of a health check.
 
 A question only reads: each figure comes from a tool of `risk: safe`, through a connection that cannot write.
 """
@@ -27,7 +27,7 @@ HEALTH, LOCKS, WAITERS = "analyze_database_health", "show_lock_holders", "show_w
 
 
 class Look:
-    """One target that is looked at for one question. Each tool is asked once."""
+    """One target as queried for one question. What a tool returned is cached."""
 
     def __init__(self, site: Site, name: str, job: Job, about: Sequence[str]) -> None:
         self.site, self.name, self.job = site, name, job
@@ -40,16 +40,16 @@ class Look:
 
     @cached_property
     def chosen(self) -> list[Table]:
-        """The tables that the question names, of those that are here."""
+        """Those tables of the target that the question names."""
         found: list[Table] = []
         for name in self.about:
-            with suppress(UnknownNameError):  # of another target
+            with suppress(UnknownNameError):  # a table of another target
                 found += choose((name,), self.tables)
         return found
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the question names tables, and none of them is here."""
+        """Whether the question names tables, but none of this target."""
         return bool(self.about) and not self.chosen
 
     def source(self, tool: str) -> str:
@@ -57,7 +57,7 @@ class Look:
 
     @cached_property
     def findings(self) -> list[Row]:
-        """What a health check finds now; about the tables that are named, where some are."""
+        """The findings of a health check now, of the named tables if there are any."""
         params = {"tables": [{"schema": table.schema, "table": table.table} for table in self.chosen]}
         found = self.job.read(HEALTH, params if self.chosen else {})
         return [row for rows in found.values() for row in rows if row.get("finding")]
@@ -67,7 +67,7 @@ class Look:
 
 
 def looks(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Look | Fact]:
-    """Each target as it is now, or the fact that it cannot be asked."""
+    """Yield each target, open for queries, or the fact that it cannot be queried."""
     for name in names:
         with ExitStack() as opened:
             try:
@@ -79,7 +79,7 @@ def looks(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Lo
 
 
 def topics(site: Site, names: Sequence[str], about: Sequence[str], wanted: Sequence[Topic]) -> Iterator[Fact]:
-    """The facts of the topics that a question is about; of a target that cannot be asked, what its last health check found."""
+    """Yield the facts on the topics of a question; for a target that cannot be queried, those of its last health check."""
     findings = {finding for topic in wanted for finding in topic.findings}
     for name, look in zip(names, looks(site, names, about), strict=True):
         if isinstance(look, Fact):
@@ -97,7 +97,7 @@ def _of_topics(look: Look, wanted: Sequence[Topic]) -> Iterator[Fact]:
 
 
 def _read(look: Look, part: Callable[[Look], Iterator[Fact]]) -> Iterator[Fact]:
-    """The facts of a part, or why it cannot be read: the others are told all the same."""
+    """Yield the facts of a part, or why it cannot be read; other parts are not affected."""
     try:
         yield from part(look)
     except DatabaseError as error:
@@ -112,7 +112,7 @@ def _findings_of(look: Look, topic: Topic) -> Iterator[Fact]:
 
 
 def _told(look: Look, found: Sequence[Row], *, detail: bool = False) -> Iterator[Fact]:
-    """Findings, the first dozen, each in a sentence."""
+    """Yield the first MOST findings, each in a sentence, and the number of the others."""
     for row in found[:MOST]:
         yield look.fact(
             sentence(row, detail=detail), HEALTH, {key: row[key] for key in ("finding", "severity", "object")}
@@ -162,7 +162,7 @@ def _size(look: Look) -> Iterator[Fact]:
 
 
 def _lock_holders(look: Look) -> Iterator[Fact]:
-    """Who has locks on the tables that are named, or on the largest ones."""
+    """Yield the sessions that hold locks on the named tables, or on the largest ones."""
     if not look.job.registry.has(LOCKS, look.server):
         yield look.fact("this engine does not tell who has a lock.", "inspect_server")
         return
@@ -190,7 +190,7 @@ def _waiters(look: Look, session: str) -> Iterator[Fact]:
 
 
 def _growth(look: Look) -> Iterator[Fact]:
-    """How the tables that look like logs grow, and when that fills the disk."""
+    """Yield how fast tables that look like logs grow, and when they fill the disk."""
     from aishell.agents.log_cleanup.discovery import RETENTION_DAYS
     from aishell.services.log_discovery import discover
 
@@ -230,9 +230,9 @@ _PARTS: dict[str, Callable[[Look], Iterator[Fact]]] = {
 
 
 def tables(site: Site, names: Sequence[str], about: Sequence[str], *, alone: bool = True) -> Iterator[Fact]:
-    """The state of the tables that a question names, or of the largest, and what work on them took before.
+    """Yield the state of the named tables, or of the largest, and how long earlier work on them took.
 
-    `alone`: the question is about nothing else, so that what holds work on them back and their findings are told, too.
+    `alone`: the question has no other topic, so the oldest transaction and the findings of the tables are included.
     """
     for look in looks(site, names, about):
         if isinstance(look, Fact):
@@ -250,7 +250,7 @@ def tables(site: Site, names: Sequence[str], about: Sequence[str], *, alone: boo
 
 
 def health(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
-    """The health of each target now, else as the last check of a run found it."""
+    """Yield the health of each target now, or at the last health check of a run if it cannot be queried."""
     for name, look in zip(names, looks(site, names, ()), strict=True):
         if isinstance(look, Fact):
             yield look
@@ -266,18 +266,18 @@ def _gravest(found: Health) -> list[Row]:
 
 
 def _tables_of(look: Look) -> list[Table]:
-    """The tables that are named, else the largest ones; none where those that are named are of another target."""
+    """Return the named tables, else the three largest; none if the named tables belong to another target."""
     return [] if look.elsewhere else look.chosen or sorted(look.tables, key=lambda table: -(table.bytes or 0))[:3]
 
 
 def _is_about(finding: Row, tables: Sequence[Table]) -> bool:
-    """Whether a finding's object is one of the tables or a part of one (`schema.table`, `schema.table.column`)."""
+    """Return whether a finding's object is one of the tables or part of one (`schema.table`, `schema.table.column`)."""
     named = str(finding.get("object") or "")
     return any(f"{named}.".startswith(f"{table.schema}.{table.table}.") for table in tables)
 
 
 def _table(look: Look, table: Table) -> Fact:
-    """The state of a table in a sentence, of what is known."""
+    """Return what is known of a table's state, in a sentence."""
     figures = {
         key: getattr(table, key)
         for key in ("rows", "bytes", "index_bytes", "dead_rows", "fragmentation_percent", "freeze_age_percent")

@@ -1,4 +1,4 @@
-"""Tables that look like logs, as facts: what `aishell run log-cleanup --discover` finds, for a question about them."""
+"""Facts on tables that look like logs: what `aishell run log-cleanup --discover` finds, for a question about them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOURCE = "measure_log_order"
 
 
 def log_tables(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
-    """Each table of the targets that looks like a log, the likeliest first, and how many more there may be."""
+    """Yield each table of the targets that looks like a log, likeliest first, and how many more there may be."""
     from aishell.agents.log_cleanup.discovery import RETENTION_DAYS
     from aishell.services.log_discovery import discover
 
