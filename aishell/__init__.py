@@ -4,9 +4,9 @@
 ...     preview = site.plan(aishell.Task("maintenance", "sample"))
 ...     result = site.run(preview, approve=my_callback)
 
-The names in `__all__` are the public API, for programs that drive aishell and for agents, constraints and Python tools of others.
-docs/python-api.md documents them; whatever else the package holds may change in any release. Tests of extensions have
-`aishell.testing`.
+The names in `__all__` are the public API, for programs that drive aishell, and for others' agents, constraints and
+Python tools. docs/python-api.md documents them; everything else in the package may change in any release. For tests of
+extensions there is `aishell.testing`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from aishell.settings.validation import Fault
     from aishell.site import Site
 
-#: Where each public name lives, as `module:names` below this package; `Own=Other` is published under the second name.
+#: The module of each public name, as `module: names` in this package; `Own=Other` is published as `Other`.
 _HOMES = (
     "agents.base: Agent Draft Option Question Surroundings",
     "databases.base: Session Statement",
@@ -161,7 +161,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # `aishell --help` must not pay for what a run needs: the library's names are imported on first use.
+    # `aishell --help` must stay fast: public names are imported on first use.
     if name not in _WHERE:
         raise AttributeError(f"module 'aishell' has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""How a step knows again, after a kill, what it has made itself: by the claim that it leaves on each thing."""
+"""Claims: the marks by which a step recognises, after a kill, the objects that it made."""
 
 from __future__ import annotations
 
@@ -6,30 +6,29 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-#: What the name of a scratch database, or of a scratch server's folder, begins with; nothing else is ever dropped as scratch.
+#: The prefix of scratch databases and of scratch servers' folders; nothing else is ever dropped as scratch.
 SCRATCH = "aishell_scratch_"
-#: The whole name: with the first digits of the run's id, and an ending for a database that gets another name when it is whole.
+#: The whole name: with the first digits of the run's id, and a suffix for a database that is renamed when complete.
 SCRATCH_NAME = SCRATCH + "[0-9a-f]{8}(?:_new)?"
-#: What a comment says before the claim: of a database that is not whole yet, and of one that is.
+#: The text before the claim in a comment: of an incomplete database, and of a complete one.
 BEGUN, WHOLE = "aishell restores", "restored by aishell"
 _KEPT = re.compile(rf"(?:(?:{BEGUN}|{WHOLE}) )?([0-9a-f]{{32}}):(\S+)")
 _SCRATCH = re.compile(rf"{SCRATCH}([0-9a-f]{{8}})(?:_new)?")
 
 
 def run_of_scratch(name: str) -> str | None:
-    """The first digits of the id of the run that a scratch database or server belongs to; None for a name that no run gives."""
+    """Return the first digits of the id of the run that owns a scratch database or server, None for any other name."""
     found = _SCRATCH.fullmatch(name)
     return found[1] if found else None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The step of a run that makes a thing. Another process of the same step goes on with what has its claim, and with no other.
+    """The step of a run that makes an object. No other step continues work on an object with its claim.
 
-    Its text is kept where the thing has room for one: in the comment or a setting of a database, in a file of a data directory,
-    as the annotation of a backup set. A folder has `ending` in its name; a file that holds nothing but the database has
-    `microsecond` in its time of change.
-    """
+    Its text is stored with the object: in a database's comment or setting, in a file of a data directory, or as the
+    annotation of a backup set. A folder has `ending` in its name. A file that can hold nothing but the database has
+    `microsecond` in its modification time."""
 
     run_id: str
     step_id: str
@@ -39,7 +38,7 @@ class Claim:
 
     @classmethod
     def of(cls, kept: str) -> Claim | None:
-        """The claim in the text that a database carries; None for a text that no run has written."""
+        """Return the claim in the text of a database, None for a text that no run wrote."""
         found = _KEPT.fullmatch(kept)
         return cls(found[1], found[2]) if found else None
 
@@ -55,7 +54,7 @@ class Claim:
 
     @property
     def ending(self) -> str:
-        """What the name of a folder ends in."""
+        """The suffix of a folder's name."""
         return f"{self.run_id[:8]}-{self.step_id}"
 
     @property
@@ -65,5 +64,5 @@ class Claim:
 
     @property
     def microsecond(self) -> int:
-        """A fraction of a second, 0 to 999,999: every file system that keeps times of change keeps microseconds at least."""
+        """Microseconds, 0 to 999,999: every file system with modification times keeps at least these."""
         return int.from_bytes(sha256(str(self).encode()).digest()[:8]) % 10**6

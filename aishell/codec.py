@@ -1,4 +1,4 @@
-"""Values as JSON: `plain` for people and programs, `canonical` for digests, `pack` where they have to come back as they were."""
+"""Values as JSON: `plain` for people and programs, `canonical` for digests, `pack` to restore them exactly."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from uuid import UUID
 
 @singledispatch
 def plain(value: Any) -> Any:
-    """`value` as JSON types: dataclasses to dicts, tuples to lists, dates and times to ISO 8601, intervals to seconds, network
-    addresses to text, bytes to hex, NaN and infinity to null. Raises TypeError for what has no such form.
+    """Return `value` as JSON types: dataclasses as dicts, tuples as lists, dates and times as ISO 8601, intervals as
+    seconds, network addresses as text, bytes as hex, NaN and infinity as null. Raises TypeError for any other type.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if type(value).__module__ == "ipaddress":  # which takes time to import
+    if type(value).__module__ == "ipaddress":  # it takes time to import
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
@@ -51,16 +51,16 @@ _form(lambda value: bytes(value).hex(), bytes, bytearray, memoryview)
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of a value, for digests and the audit chain."""
+    """Return the canonical JSON text of a value, for digests and the audit chain."""
     return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def digest(value: Any) -> str:
-    """`sha256:` and the hash of the value's canonical JSON."""
+    """Return `sha256:` and the hash of the value's canonical JSON."""
     return "sha256:" + hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-#: Types a key may have that JSON has not: name -> (type, to text, from text).
+#: Types of keys that JSON lacks: name -> (type, to text, from text).
 _TYPES: dict[str, tuple[type, Any, Any]] = {
     "$datetime": (datetime, datetime.isoformat, datetime.fromisoformat),
     "$date": (date, date.isoformat, date.fromisoformat),
@@ -71,7 +71,7 @@ _TYPES: dict[str, tuple[type, Any, Any]] = {
 
 
 def pack(value: Any) -> Any:
-    """`value` as JSON types, so that `unpack` gives the very same back."""
+    """Return `value` as JSON types from which `unpack` restores it exactly."""
     if isinstance(value, Mapping):
         return {key: pack(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -83,7 +83,7 @@ def pack(value: Any) -> Any:
 
 
 def unpack(value: Any) -> Any:
-    """What `pack` was given, tuples as lists."""
+    """Return the value that `pack` was given, with lists for tuples."""
     if isinstance(value, list):
         return [unpack(item) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The night of a site: what its store, its configuration and its locks say of it, together."""
+"""The digest of a site: what its store, configuration and locks say about a night."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from aishell.state.locks import is_held
 
 
 def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -> NightReport:
-    """What was done after `since` until `until`, both in UTC, and what is open; `day` heads it.
+    """Return what was done after `since` until `until`, both in UTC, and what is open. `day` is the heading.
 
-    Raises StateError where nothing was ever done.
+    Raises StateError if there is no state store yet.
     """
     if not site.state_path.exists():
         raise StateError("there is nothing to report: no run was made yet", hint=f"there is no {site.state_path}")
@@ -38,7 +38,7 @@ def night_of(site: SiteFiles, since: datetime, until: datetime, day: str = "") -
 
 
 def _schedules(site: SiteFiles, until: datetime) -> Iterator[Need]:
-    """Schedules that nothing looks at, or that cannot be read: a night is reported all the same."""
+    """Yield schedules that nothing checks, and why schedules cannot be read: the digest is made nevertheless."""
     try:
         yield from overlooked(site.schedules.by_name.values(), site.ledger.known(), until)
     except SettingsError as error:

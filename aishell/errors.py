@@ -1,54 +1,54 @@
-"""Every error aishell raises on purpose.
+"""Every error that aishell raises on purpose.
 
     AishellError                 1   something failed
     ├── UsageError               2   bad input or configuration; nothing was touched
     │   ├── SettingsError            a configuration file is wrong (file and line)
-    │   ├── UntrustedError           a file that is run or holds a secret can be changed or read by others
+    │   ├── UntrustedError           others can change or read a file that is run or holds a secret
     │   ├── ToolFileError            a file in tools/ is wrong (file and line)
-    │   ├── UnknownNameError         a name that is not known, with the nearest one that is
-    │   ├── AmbiguousNameError       the beginning of several names
-    │   ├── ParameterError           a parameter a tool does not take, or a value outside its schema
+    │   ├── UnknownNameError         an unknown name, with the nearest known one
+    │   ├── AmbiguousNameError       a prefix of several names
+    │   ├── ParameterError           a parameter that a tool does not take, or a value outside its schema
     │   ├── PlanError                a plan that cannot run: cycle, unknown need or reference, capability missing
     │   ├── TargetUnavailableError   no connection could be made to the target
     │   │   └── NotTriedError            none was tried: its breaker is open
-    │   └── StateError               state.db cannot be used as it is
+    │   └── StateError               state.db cannot be used in its present state
     ├── DatabaseError            1   the target refused or lost a statement (see `kind`)
-    │   └── BreakerOpenError         no connection is tried for a while, since several in a row failed
+    │   └── BreakerOpenError         no connection is tried for now, because several in a row failed
     ├── StepError                1   a step could not do its work
-    │   ├── ReplacedError            another object stands under the name of the one that was approved
+    │   ├── ReplacedError            the approved object was replaced by another of the same name
     │   ├── ArchiveError             an archive is damaged, or cannot be written
-    │   └── BackupError              a backup is damaged, is not there, or cannot be made or restored
-    │       ├── NotAtHandError           what it takes to look at it is not here: a program, a key, a permission
-    │       └── NotTakenError            the server did not take what is in it
-    ├── UnexpectedError          1   what nobody foresaw: a fault of aishell, of a tool's Python or of a hook
+    │   └── BackupError              a backup is damaged or missing, or cannot be made or restored
+    │       ├── NotAtHandError           something needed to read it is missing: a program, a key, a permission
+    │       └── NotTakenError            the server rejected its contents
+    ├── UnexpectedError          1   unexpected: a bug in aishell, in a tool's Python or in a hook
     ├── OutgrownError            1   a saved plan no longer fits the database
     ├── WaitingError             3   a person has to decide first
     ├── DeniedError              5   refused by policy, a constraint or a person
-    │   ├── HeldError                a person has stopped everything, or this target, until the hold is released
-    │   └── HookError                a hook that comes before something failed, and stopped it
-    ├── ModelError               1   a language model gave no answer that can be used
-    │   ├── ModelUnavailableError        its server is not reached, refuses, or breaks off
+    │   ├── HeldError                a person has stopped all targets, or this one, until the hold is released
+    │   └── HookError                a hook before something failed, and prevented it
+    ├── ModelError               1   a language model gave no usable answer
+    │   ├── ModelUnavailableError        its server cannot be reached, refuses, or breaks off
     │   ├── ModelMissingError            its server does not have the model
     │   ├── ModelTimeoutError            the whole request took longer than its timeout
-    │   ├── ModelAnswerError             what came back is not an answer, or not of the form that was asked for
+    │   ├── ModelAnswerError             the response is not an answer, or not of the required form
     │   └── ModelBudgetError             the prompt does not fit the budget of tokens, or the model's context
     ├── TargetBusyError          6   another run holds the target
     └── InterruptedRunError    130   interrupted by the operator
 
-The docstring of a class is its default message; `exit_code` is what the command line returns for it; `hint` says what to
-do next.
+The first line of a class's docstring is its default message; `exit_code` is the exit status of the command line; `hint`
+says what to do next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-#: Of several exit codes the one that counts (model.md, Exit codes).
+#: The exit codes by precedence: of several, the first counts (model.md, Exit codes).
 PRECEDENCE = (130, 1, 6, 5, 3, 4, 2, 0)
 
 
 def worst(codes: Collection[int]) -> int:
-    """The exit code of several runs together."""
+    """Return the exit code of several runs together."""
     return next(code for code in PRECEDENCE if code in codes)
 
 
@@ -85,7 +85,7 @@ class ToolFileError(UsageError):
         super().__init__(f"{path}:{line}: {message}")
 
 
-#: Characters of a name that are told again.
+#: Longer names are cut to so many characters in messages.
 _LONGEST = 100
 
 
@@ -143,11 +143,11 @@ class DatabaseError(AishellError):
 
     `kind` is one of: connect, connection_lost, lock_timeout, deadlock, serialization, too_many_connections, busy,
     statement_timeout, cancelled, permission, read_only, missing_object, disk_full, corruption, unsupported, moved, duplicate
-    (a key is there already; of MySQL and MariaDB), other.
+    (the key already exists; MySQL and MariaDB), other.
     `code` is the engine's own code (SQLSTATE, errno, SQLite's name). `answered`: whether a server refused the connection.
     """
 
-    #: The statement did not happen and may succeed when it is sent again (durability.md, Retries).
+    #: Kinds where the statement had no effect and may succeed when it is sent again (durability.md, Retries).
     TRANSIENT = frozenset({"connect", "lock_timeout", "deadlock", "serialization", "too_many_connections", "busy"})
 
     def __init__(
@@ -226,7 +226,7 @@ class ModelError(AishellError):
 class ModelUnavailableError(ModelError):
     """The language model's server cannot be reached, refuses, or broke off.
 
-    `transient`: nothing of an answer had come, and the same request may succeed when it is sent again. `reached`: a server was.
+    `transient`: no part of an answer had arrived; the same request may succeed later. `reached`: a server was.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Files and folders for what is kept: named after anything, whole, and there after a power cut."""
+"""Files and folders of stored data: named after anything, written atomically, durable."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from aishell.models import new_id
 
-#: Bytes of a folder's name, and of its beginning where it would be longer; file systems take 255.
+#: The most bytes of a folder's name, and the length that a longer one is cut to; file systems allow 255.
 _LONGEST, _CUT = 200, 160
 
 
 def folder_name(text: str) -> str:
-    """A name as a folder's: whatever it holds, it is one component of a path, not a hidden one, and not too long."""
+    """Return a folder name for any text: one component of a path, not hidden and not too long."""
     name = quote(text, safe=" ()+,=@~")
     if name.startswith("."):
         name = f"%2E{name[1:]}"
@@ -24,7 +24,7 @@ def folder_name(text: str) -> str:
 
 
 def sync_all(folder: Path) -> None:
-    """Make everything below a folder durable, and the folder itself; nothing where there is none."""
+    """Make a folder and everything below it durable; does nothing if it does not exist."""
     for at, _, names in os.walk(folder, topdown=False):
         for name in names:
             if not Path(at, name).is_symlink():
@@ -33,7 +33,7 @@ def sync_all(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, durable."""
+    """Make a file, or the names in a folder, durable with fsync."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -42,7 +42,7 @@ def sync(path: Path) -> None:
 
 
 def write_whole(path: Path, text: str, *, durable: bool = False, mode: int = 0o600) -> None:
-    """Put a text in a file of this mode in the place of whatever is there, whole or not at all. Raises OSError."""
+    """Write a text to a file with this mode, replacing any file there atomically. Raises OSError."""
     unfinished = path.with_name(f".{path.name}.{new_id()[:12]}")
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -59,12 +59,12 @@ def write_whole(path: Path, text: str, *, durable: bool = False, mode: int = 0o6
         raise
 
 
-#: A file as it stands: another one, or another content, has another stamp.
+#: The identity and state of a file: another file, or other content, has another stamp.
 Stamp = tuple[int, int, int, int, int]
 
 
 def stamp(path: Path) -> Stamp | None:
-    """The stamp of a file, None where there is none."""
+    """Return the stamp of a file, None if it does not exist."""
     try:
         found = path.stat()
     except OSError:

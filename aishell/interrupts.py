@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP during a block that must not be cut off: handled after it."""
+"""Delay Ctrl-C, SIGTERM and SIGHUP during a block that must not be interrupted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Signals that arrive during the block are handled after it, also where the block fails.
+    """Handle signals that arrive during the block after it, even if the block fails.
 
-    For code that holds locks in Python: an exception from a handler, between the lock and the `try` that releases it, keeps it
-    for ever (python/cpython#74174); during a commit nobody knows whether it was made. Only the main thread gets signals: in
-    others the block runs as it is.
+    For code that holds Python locks: an exception from a signal handler between the lock and the `try` that releases it
+    keeps the lock for ever (python/cpython#74174); during a commit, its outcome would be unknown. Only the main thread
+    gets signals; in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,7 +43,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def noticing() -> Iterator[Callable[[], bool]]:
-    """A function that returns whether a signal arrived since its last call. None cuts the block off, or is handled after it.
+    """Yield a function that returns whether a signal arrived since its last call. The signals have no other effect.
 
     For code that waits for something that it can end itself. Only the main thread gets signals.
     """

@@ -1,4 +1,4 @@
-"""Where things are: the site, its configuration, tools and state; the data that came with the package."""
+"""Paths of a site: its configuration, tools and state, and the data shipped with the package."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class Places:
 
     @property
     def extensions(self) -> Path:
-        """The folder of the site's own Python: agents, constraints and what its tools call."""
+        """The folder of the site's own Python: agents, constraints and functions for its tools."""
         return (self.root or self.config) / "extensions"
 
 
 def built_in(name: str) -> Path:
-    """`tools` or `config` as they came with aishell: beside the package in a checkout, inside it in a wheel."""
+    """Return aishell's own `tools` or `config`: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).parent
     inside = package / "_data" / name
     return inside if inside.is_dir() else package.parent / name
 
 
 def find(site: str | Path | None = None) -> Places:
-    """The site named by `site` or AISHELL_SITE, else the current folder, else the user's folders, else the built-in defaults.
+    """Find the site: named by `site` or AISHELL_SITE, else the current folder, else the user's folders or the defaults.
 
-    Raises UsageError when a named site is none.
+    Raises UsageError if the named folder is not a site.
     """
     named = site or os.environ.get("AISHELL_SITE")
     if named:
@@ -55,7 +55,7 @@ def find(site: str | Path | None = None) -> Places:
 
 
 def state_file(named: str) -> Path:
-    """The state store that is named. Raises UsageError for a URL: a store is a file."""
+    """Return the path of the named state store. Raises UsageError for a URL: a store is a file."""
     scheme, url, _ = named.partition("://")
     if url:
         raise UsageError(
@@ -70,7 +70,7 @@ def _of(root: Path) -> Places:
 
 
 def _tools(own: Path) -> tuple[Path, ...]:
-    """The tools that came with aishell, and the site's own."""
+    """Return aishell's tools and, if it exists, the site's folder."""
     shipped = built_in("tools")
     if not own.is_dir() or own.resolve() == shipped.resolve():
         return (shipped,)

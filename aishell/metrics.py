@@ -1,7 +1,7 @@
-"""What monitors read: the families of docs/glossary.md as Prometheus' text format 0.0.4, from state.db and the configuration.
+"""Metrics in Prometheus' text format 0.0.4: the families of docs/glossary.md, from state.db and the configuration.
 
-`exposition(site)` is all of it: `aishell metrics` prints it, and a server sends it as `/metrics` with `CONTENT_TYPE`. It reads,
-and writes nothing; runs are other processes, so nothing is counted in this one.
+`exposition(site)` returns them all: `aishell metrics` prints it, and a server sends it as `/metrics` with
+`CONTENT_TYPE`. It only reads. Runs are other processes, so this one counts nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from aishell.state.schedule_runs import ScheduleState
 from aishell.version import VERSION
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-#: Statuses that are 0 until they come: a counter that begins at 1 has not increased, says Prometheus.
+#: Statuses that start at 0: Prometheus sees no increase in a counter that first appears at 1.
 RUN_STATUSES = ("success", "partial", "failure", "rejected", "cancelled")
 LEDGER_STATUSES = ("done", "failed", "missed", "skipped")
 DELIVERY_STATUSES = ("sent", "failed")
@@ -38,7 +38,7 @@ DELIVERY_STATUSES = ("sent", "failed")
 
 @dataclass(frozen=True)
 class MetricFamily:
-    """A metric as it is published. `kind`: counter | gauge | summary; `by`: its labels, with blanks between them."""
+    """A published metric. `kind`: counter | gauge | summary; `by`: its labels, separated by blanks."""
 
     kind: str
     name: str
@@ -89,7 +89,7 @@ FAMILIES = (
     _gauge("aishell_state_bytes", "", "Size of state.db, with its write-ahead log."),
     _gauge("aishell_tick_timestamp_seconds", "", "When the daemon last checked what is due."),
 )
-#: Of each configured target: 0 where nothing else is known.
+#: Metrics of each configured target that are 0 if nothing else is known.
 _FROM_ZERO = (
     "aishell_bytes_reclaimed_total", "aishell_rows_deleted_total", "aishell_backlog_items", "aishell_backlog_age_seconds",
     "aishell_backlog_forecast_seconds", "aishell_approvals_waiting", "aishell_approval_waiting_seconds",
@@ -99,7 +99,7 @@ _BY_NAME = {family.name: family for family in FAMILIES}
 
 
 class Samples(Collector):
-    """Values by metric and labels, in the order of FAMILIES' labels. A summary's are under `NAME_sum` and `NAME_count`."""
+    """Values by metric and labels, in the order of FAMILIES' labels; a summary's are in `NAME_sum` and `NAME_count`."""
 
     def __init__(self) -> None:
         self.found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
@@ -134,10 +134,10 @@ def exposition(
     configuration_valid: bool | None = None,
     tick: datetime | None = None,
 ) -> bytes:
-    """Every family, UTF-8. Raises StateError when the store cannot be read.
+    """Return every family, in UTF-8. Raises StateError if the store cannot be read.
 
-    A daemon says whether the files it last read were valid, and when it last looked what is due; without it the files are read
-    now, and there was no tick.
+    A daemon passes whether its last read of the files was valid, and when it last checked what is due. Otherwise the
+    files are read now, and there is no tick.
     """
     found, at = Samples(), at or datetime.now(UTC)
     targets, schedules, rules, valid = _configured(site)
@@ -159,7 +159,7 @@ def exposition(
     found.set("aishell_hold", 0, target="")
     for hold in site.held():
         found.set("aishell_hold", 1, target=hold.target)
-    if valid:  # where they are kept is configured
+    if valid:  # the configuration names the place of backups
         _backups(found, site, targets, at)
     _schedules(found, site, schedules, readings, at)
     registry = CollectorRegistry(auto_describe=False)
@@ -168,9 +168,9 @@ def exposition(
 
 
 def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], list[str], bool]:
-    """Names of the targets, the schedules, names of notification rules, and whether all files can be used.
+    """Return the names of the targets, the schedules, the names of notification rules, and whether all files are valid.
 
-    What can be read of them where not.
+    If not, what could be read of them.
     """
     targets: list[str] = []
     try:
@@ -191,7 +191,7 @@ def _configured(site: SiteFiles) -> tuple[list[str], Mapping[str, Schedule], lis
 
 
 def _bytes(site: SiteFiles) -> int:
-    """By their names alone: closing a handle on the file would drop SQLite's locks of this process."""
+    """Sizes by path alone: opening and closing the file would drop SQLite's locks of this process."""
     files = (site.state_path, site.state_path.with_name(f"{site.state_path.name}-wal"))
     return sum(path.stat().st_size for path in files if path.exists())
 
@@ -212,7 +212,7 @@ def _totals(found: Samples, readings: Readings, schedules: Mapping[str, Schedule
 
 
 def _queues(found: Samples, readings: Readings, at: datetime) -> None:
-    """What waits on each target: for a window, for a person, for its server."""
+    """Set what is pending on each target: work for a window, approvals, connections."""
     for row in readings.backlog:
         found.set("aishell_backlog_items", row.items, target=row.target)
         found.set("aishell_backlog_age_seconds", _since(row.oldest, at), target=row.target)
@@ -238,7 +238,7 @@ def _backups(found: Samples, site: SiteFiles, targets: list[str], at: datetime) 
         for target in targets:
             found.set(metric, float("inf"), target=target)
     entries = [entry for entry in site.backup_store.entries() if not entry.replaced]
-    for entry in entries:  # the oldest first
+    for entry in entries:  # oldest first
         level = 0 if entry.wrong else VERIFICATION_LEVELS.index(entry.verification_level)
         found.set("aishell_backup_verification_level", level, target=entry.target)
     for verified, name in ((False, "aishell_backup_age_seconds"), (True, "aishell_backup_verified_age_seconds")):

@@ -1,4 +1,4 @@
-"""How a moment is shown to people and read from them: everywhere alike. Documents keep ISO 8601."""
+"""How timestamps are shown to people and read from them. Documents keep ISO 8601."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from aishell.errors import ParameterError
 
 
 def at(moment: str | datetime, *, seconds: bool = False) -> str:
-    """A moment in the zone that it is given in, which is named: `2026-11-22 02:30Z` (UTC), `2026-11-22 03:30+01:00`.
+    """Return a timestamp in its own time zone, which is shown: `2026-11-22 02:30Z` (UTC), `2026-11-22 03:30+01:00`.
 
-    A text is ISO 8601; what names no zone is UTC, as all of the state store is. `seconds`: to the second.
+    A text is ISO 8601, and UTC if it names no zone, as in the state store. `seconds`: to the second.
     """
     given = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     zoned = given if given.tzinfo else given.replace(tzinfo=UTC)
@@ -20,15 +20,15 @@ def at(moment: str | datetime, *, seconds: bool = False) -> str:
 
 
 def nominal(moment: str | datetime) -> str:
-    """A time of a schedule, as `at` shows it; its seconds stand there only where they are not zero."""
+    """Return a nominal time as `at` does, with seconds only if they are not zero."""
     given = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return at(given, seconds=bool(given.second))
 
 
 def given(text: str, zone: tzinfo | None = UTC, *, of: str = "", hint: str | None = None) -> datetime:
-    """A timestamp that a person wrote, ISO 8601, in UTC. One that names no zone is of `zone`; None: it has to name one.
+    """Parse a timestamp from a person, ISO 8601, and return it in UTC. Without a zone it is in `zone`; None: an error.
 
-    `of`: the option it is given by, for an error. Raises ParameterError.
+    `of`: the option that it comes from, for an error. Raises ParameterError.
     """
     try:
         moment = datetime.fromisoformat(text)

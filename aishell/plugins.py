@@ -1,7 +1,7 @@
-"""What others bring: entry points of the groups `aishell.*`, and code that is named as `module:attribute`.
+"""Plugins: entry points of the groups `aishell.*`, and code that is named as `module:attribute`.
 
-A package that is installed declares its entry points in its metadata, a site in `extensions/entry_points.txt`, in the same words.
-Nothing is imported that others than the caller and root can change, save what could change aishell itself as well.
+An installed package declares entry points in its metadata, a site in `extensions/entry_points.txt`, in the same format.
+Nothing is imported that others than the caller and root can change, except what could change aishell itself as well.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
-#: Where a site's folder of extensions declares its entry points.
+#: The file in a site's `extensions/` that declares entry points.
 DECLARED = "entry_points.txt"
 
 
 @dataclass
 class _Extensions:
-    """The folder of the site that this process works on: of several, the one opened last."""
+    """The extensions folder of this process's site; if several were opened, the last one's."""
 
     folder: Path | None = None
 
@@ -40,13 +40,13 @@ class _Extensions:
                 del sys.modules[name]
         self.folder = folder
         if folder is not None:
-            sys.path.append(str(folder))  # last, so that nothing in it takes the place of what is installed
+            sys.path.append(str(folder))  # last, so that nothing in it shadows an installed module
 
     def has(self, path: str | Path | None) -> bool:
         return self.folder is not None and path is not None and Path(path).is_relative_to(self.folder)
 
     def points(self, group: str) -> list[EntryPoint]:
-        """Raises SettingsError for a file that is not as those of packages are."""
+        """Raises SettingsError for a malformed file."""
         path = None if self.folder is None else self.folder / DECLARED
         if path is None or not path.exists():
             return []
@@ -64,7 +64,7 @@ class _Extensions:
         return [EntryPoint(*item, group) for item in (declared.items(group) if declared.has_section(group) else ())]
 
     def check(self, top: str, places: Iterable[str | None]) -> None:
-        """Raises SettingsError for a module of the folder in whose place another, from `places`, is imported."""
+        """Raises SettingsError for a module of the folder that is shadowed by another, from `places`."""
         origins = [place for place in places if place is not None]
         if self.folder is None or any(self.has(origin) for origin in origins):
             return
@@ -80,15 +80,15 @@ _EXTENSIONS = _Extensions()
 
 
 def use_extensions(folder: Path) -> None:
-    """Take agents, constraints and modules from a site's folder, if it is there. The site has checked who can write it."""
+    """Enable agents, constraints and modules from a site's folder, if it exists. The site has checked its owner."""
     _EXTENSIONS.use(folder.absolute() if folder.is_dir() else None)
 
 
 def entry_points(group: str) -> Iterable[EntryPoint]:
-    """The entry points of a group, of installed packages and of the site's `extensions/`.
+    """Return the entry points of a group, of installed packages and of the site's `extensions/`.
 
-    Most installations have none, and importlib.metadata takes a tenth of a dry run to say so. Raises SettingsError where both
-    have one of the same name.
+    Most installations have none, and importlib.metadata takes a tenth of a dry run to find that out. Raises
+    SettingsError if both have one of the same name.
     """
     own = _EXTENSIONS.points(group)
     if not any(_may_declare(Path(place or ".")) for place in sys.path):
@@ -102,15 +102,15 @@ def entry_points(group: str) -> Iterable[EntryPoint]:
 
 
 def refuse_taken(group: str, name: str, why: str) -> NoReturn:
-    """Raises SettingsError for a name that cannot stand for two things."""
+    """Raise SettingsError for a name that is declared twice."""
     raise SettingsError(f"{name!r} in the group {group} cannot be used: {why}", hint="give it another name")
 
 
 def load(what: EntryPoint | str, kind: str, trust: Trust | None = None) -> Any:
-    """What an entry point or `module:attribute` names; `kind` is what it is to be, in an error.
+    """Import what an entry point or `module:attribute` names. `kind` says what it is, for an error.
 
-    Raises UntrustedError where others can change the module, SettingsError when it is not there, or whatever else its import
-    raises.
+    Raises UntrustedError if others can change the module, and SettingsError if it does not exist or its import fails
+    with any other error.
     """
     reference = what if isinstance(what, str) else what.value
     name = reference if isinstance(what, str) else f"{what.name} = {reference}"
@@ -126,17 +126,17 @@ def load(what: EntryPoint | str, kind: str, trust: Trust | None = None) -> Any:
         ) from error
     except AishellError:
         raise
-    except (Exception, SystemExit) as error:  # somebody else's module
+    except (Exception, SystemExit) as error:  # a bug in foreign code
         raised = unexpected(error, f"the {kind} {name!r}")
         raise SettingsError(raised.message, hint=raised.hint) from error
 
 
 def _check(module: str, trust: Trust) -> None:
-    """The top-level module or package, with all that is in it, and the folder that it was found in."""
+    """Check the top-level module or package with everything in it, and the folder that contains it."""
     top = module.partition(".")[0]
     if not top:
         return
-    if top in sys.modules:  # it has run already
+    if top in sys.modules:  # it has already run
         there = sys.modules[top]
         _EXTENSIONS.check(top, [getattr(there, "__file__", None), *getattr(there, "__path__", ())])
         return
@@ -144,7 +144,7 @@ def _check(module: str, trust: Trust) -> None:
 
     found = find_spec(top)
     if found is None:
-        return  # its import says so
+        return  # its import reports the error
     _EXTENSIONS.check(top, [found.origin, *(found.submodule_search_locations or ())])
     for folder in found.submodule_search_locations or ():
         if not _is_installed(folder):
@@ -157,7 +157,7 @@ def _check(module: str, trust: Trust) -> None:
 
 
 def _is_installed(path: str) -> bool:
-    """Whether it lies beside aishell itself or in Python: who can change it there needs no plugin. Or the site has checked it."""
+    """Whether a path is in aishell's or Python's installation, whose writers need no plugin, or was already checked."""
     if _EXTENSIONS.has(path):
         return True
     places = (Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix))
@@ -165,7 +165,7 @@ def _is_installed(path: str) -> bool:
 
 
 def _may_declare(place: Path) -> bool:
-    """Whether a package in a place of `sys.path` declares one, or cannot be seen into as a folder can."""
+    """Whether a package in a place of `sys.path` declares an entry point, or the place is not a folder."""
     if not place.is_dir():
         return place.exists()
     if place.suffix == ".egg":
@@ -177,4 +177,4 @@ def _names_ours(path: Path) -> bool:
     try:
         return "[aishell." in path.read_text(errors="replace")
     except OSError:
-        return True  # importlib.metadata says what becomes of a file that cannot be read
+        return True  # importlib.metadata reports an unreadable file

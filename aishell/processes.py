@@ -1,4 +1,4 @@
-"""Processes of our own that go on when this one ends, and the wait for them."""
+"""Child processes that outlive this one, and waiting for them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Protocol
 
 from aishell.errors import StateError
 
-#: A log that has so many bytes is put aside before a process goes on with it, and the one that was put aside before goes.
+#: A log of this size in bytes is rotated before a process appends to it; one rotated log is kept.
 LOG_BYTES = 1_000_000
 
 
 class Child(Protocol):
-    """What a `subprocess.Popen` is waited for by."""
+    """A child process to wait for: the used part of `subprocess.Popen`."""
 
     @property
     def pid(self) -> int: ...
@@ -27,11 +27,11 @@ class Child(Protocol):
 def start(
     words: Collection[str], log: Path, keeps: Collection[int] = (), **environment: str
 ) -> subprocess.Popen[bytes]:
-    """`aishell` with these words, in a session of its own; its output goes to a file, for a closed pipe would end it.
+    """Start `aishell` with these words in a new session. Its output goes to a file: a closed pipe would end it.
 
-    `keeps`: open files that it has as long as it lives; `environment`: variables beside those of this process.
+    `keeps`: file descriptors that it inherits; `environment`: variables added to those of this process.
 
-    Raises StateError where the file cannot be written.
+    Raises StateError if the file cannot be written.
     """
     try:
         log.parent.mkdir(mode=0o700, exist_ok=True)
@@ -56,7 +56,7 @@ def start(
 
 
 def ended(children: Mapping[int, Child], timeout: float | None = None) -> list[int]:
-    """Wait until one of them has ended, or for so many seconds; the keys of those that have."""
+    """Wait until a child has ended, or for `timeout` seconds; return the keys of those that have ended."""
     watched: dict[int, int] = {}
     try:
         ready = select.poll()
@@ -71,7 +71,7 @@ def ended(children: Mapping[int, Child], timeout: float | None = None) -> list[i
 
 
 def remove_old_logs(folder: Path, keep: int) -> None:
-    """Keep the newest of the logs that are named by a number."""
+    """Remove logs named by a number, except the newest `keep`."""
     logs = sorted((path for path in folder.glob("*.log") if path.stem.isdigit()), key=lambda path: int(path.stem))
     for path in logs[: max(0, len(logs) - keep)]:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Makes the sample database: a small SQLite shop with real bloat, stale statistics and old log rows.
+"""Make the sample database: a small SQLite shop with real bloat, stale statistics and old log rows.
 
 `python -m aishell.sample PATH`; the SQL is config/sample.sql.
 """
@@ -21,15 +21,15 @@ from aishell.errors import UsageError
 from aishell.locations import built_in
 
 _APPLICATION_ID = re.compile(r"^PRAGMA application_id = (\d+)", re.MULTILINE)
-#: What earlier samples have. State stores have it too, and a version beside it.
+#: The application id of earlier samples. State stores have it too, but with a version.
 _ONCE = 1634300776
 _BESIDE = ("-journal", "-wal", "-shm")
 
 
 def make(path: Path) -> None:
-    """Make a fresh sample database at `path`, in place of an earlier sample. An interrupted run leaves `path` as it was.
+    """Make a fresh sample database at `path`, replacing an earlier sample. An interrupted run leaves `path` unchanged.
 
-    Raises UsageError when anything but an earlier sample is there, or when nothing can be written there.
+    Raises UsageError if anything other than an earlier sample exists there, or if the path cannot be written.
     """
     script = (built_in("config") / "sample.sql").read_text(encoding="utf-8")
     _check_replaceable(path, script)
@@ -37,12 +37,12 @@ def make(path: Path) -> None:
     try:
         _remove(new)
         with closing(_connect(new, "rwc")) as connection:
-            # Nothing to lose before the file has its name: no journal, no waiting for the disk.
+            # Nothing can be lost before the file has its final name: no journal, no fsync.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA cache_size = -65536")
             connection.executescript(script)
-        for ending in _BESIDE:  # an earlier sample's log must not be read as the new one's
+        for ending in _BESIDE:  # an earlier sample's log must not be replayed into the new file
             path.with_name(path.name + ending).unlink(missing_ok=True)
         new.replace(path)
     except (OSError, sqlite3.Error) as error:
@@ -64,7 +64,7 @@ def _check_replaceable(path: Path, script: str) -> None:
 
 
 def _marks(path: Path) -> tuple[int, int] | None:
-    """The application id and the version in the file's header, None when it is no database that can be read."""
+    """Return the application id and version in the file's header, None if it is not a readable database."""
     try:
         with closing(_connect(path, "ro")) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -85,7 +85,7 @@ def _remove(path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: 0 when the sample is made, 2 when it is not."""
+    """Run the command line; return 0 if the sample was made, else 2."""
     parser = argparse.ArgumentParser(
         prog="python -m aishell.sample", description="Make a sample SQLite database that needs maintenance."
     )

@@ -1,7 +1,7 @@
-"""The HTTP application of a daemon: `/health`, `/ready` and `/metrics` for monitors; for people of this host what waits, runs
-and is to come, and the emergency stop.
+"""The daemon's HTTP application: `/health`, `/ready` and `/metrics` for monitoring; for people of this host the pending
+approvals, runs, schedules and the emergency stop.
 
-What decides anything needs a peer that the kernel vouches for: it is there on the unix socket, and is not found (404) elsewhere.
+Routes for people need a peer whose identity the kernel reports: they exist on the unix socket and are 404 elsewhere.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from aishell.serving.answers import Person
 from aishell.state.probes import beat
 from aishell.telemetry.tracebacks import unexpected
 
-#: What people say is short.
+#: The largest request body.
 MOST_BYTES = 65_536
-#: So many runs are listed, the newest.
+#: How many runs are listed, the newest.
 RUNS = 50
 _STATUS: tuple[tuple[type[AishellError], int], ...] = (
     (UnknownNameError, 404),
@@ -38,19 +38,19 @@ _STATUS: tuple[tuple[type[AishellError], int], ...] = (
 
 
 def application(daemon: Daemon, token: Callable[[], str | None]) -> Starlette:
-    """The application. `token`: what callers from elsewhere than the socket have to know."""
+    """Return the application. `token`: returns the token that clients outside the socket must send."""
 
     def health(request: Request) -> Response:
-        """200 as long as the daemon's own thread turns."""
+        """200 as long as the daemon's main loop runs."""
         return JSONResponse({"status": "alive" if daemon.turning else "stuck"}, 200 if daemon.turning else 503)
 
     def ready(request: Request) -> Response:
-        """200 where it can take work: state takes a commit, it looks what is due, and another run may begin."""
+        """200 if the daemon can take work: state.db accepts a commit, schedules are checked, and a run may start."""
         found = readiness(daemon)
         return JSONResponse(found, 200 if found["ready"] else 503)
 
     def metrics(request: Request) -> Response:
-        """What Prometheus reads."""
+        """The metrics in Prometheus' text format."""
         from aishell import metrics as known  # brings its library with it
 
         valid = daemon.configuration.refused is None
@@ -106,12 +106,12 @@ def application(daemon: Daemon, token: Callable[[], str | None]) -> Starlette:
 
 
 def _guarded(route: Callable[[Request], Response], token: Callable[[], str | None]) -> Callable[[Request], Response]:
-    """A route that others than those at the socket need the token for."""
+    """Wrap a route: clients outside the socket must send the token."""
 
     def checked(request: Request) -> Response:
         try:
             wanted = None if _person(request) else token()
-        except AishellError as error:  # its file is gone: nobody is let in
+        except AishellError as error:  # its file is gone: deny access
             return JSONResponse({"error": {"message": error.message}}, 503)
         given = request.headers.get("authorization", "")
         if wanted is not None and not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
@@ -122,7 +122,7 @@ def _guarded(route: Callable[[Request], Response], token: Callable[[], str | Non
 
 
 def readiness(daemon: Daemon) -> dict[str, Any]:
-    """What `/ready` says. Raises nothing."""
+    """Return the document of `/ready`. Raises nothing."""
     now = daemon.clock()
     late = daemon.ticked is None or not timedelta(0) <= now - daemon.ticked <= 3 * TICK
     running = len({*daemon.starter.running, *daemon.starter.others})
@@ -144,7 +144,7 @@ def readiness(daemon: Daemon) -> dict[str, Any]:
 
 
 def _person(request: Request) -> Person | None:
-    """Who is at the other end, as the kernel says; None from elsewhere than the socket."""
+    """Return the peer that the kernel reports, None outside the socket."""
     uid = getattr(request.state, "peer", None)
     return None if uid is None else Person(uid, "socket")
 
@@ -165,7 +165,7 @@ def _answered(work: Callable[[], Any]) -> Response:
 
 
 def _for_people(work: Callable[[Request], Any]) -> Callable[[Request], Response]:
-    """A route that only the socket has."""
+    """Wrap a route that exists only on the socket."""
 
     def checked(request: Request) -> Response:
         return Response("Not Found", 404) if _person(request) is None else _answered(lambda: work(request))
@@ -174,7 +174,7 @@ def _for_people(work: Callable[[Request], Any]) -> Callable[[Request], Response]
 
 
 def _with_body(route: Callable[[Request, Person, dict[str, Any]], Any], *keys: str) -> Callable[[Request], Any]:
-    """A route that is told something: a JSON object with these keys and no others."""
+    """Wrap a route that takes a JSON object with these keys and no others."""
 
     async def read(request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
@@ -188,7 +188,7 @@ def _with_body(route: Callable[[Request, Person, dict[str, Any]], Any], *keys: s
                 body += part
                 if len(body) > MOST_BYTES:
                     return JSONResponse({"error": {"message": "the request is too long"}}, 413)
-        except ClientDisconnect:  # before it had said all: nobody is there to be answered
+        except ClientDisconnect:  # the client left before its request was complete: there is no one to answer
             return Response(status_code=400)
         return await run_in_threadpool(_answered, lambda: route(request, person, _said(body, keys)))
 
@@ -196,12 +196,12 @@ def _with_body(route: Callable[[Request, Person, dict[str, Any]], Any], *keys: s
 
 
 def _answer(said: dict[str, Any]) -> dict[str, Any]:
-    """The reason of an answer, and the digest of what the person was shown."""
+    """Return the reason, and the digest of what the person was shown."""
     return {"reason": said.get("reason") or "", "digest": said.get("digest")}
 
 
 def _said(body: bytes, keys: Collection[str]) -> dict[str, Any]:
-    """The reason and what else is told, as texts; `params` may be a mapping. Raises UsageError."""
+    """Return the JSON object of a body; values are texts, `params` may be a mapping. Raises UsageError."""
     try:
         said: Any = json.loads(body or b"{}")
     except ValueError as error:

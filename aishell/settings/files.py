@@ -1,4 +1,4 @@
-"""The files of a config folder: which there are, read and checked against their schemas."""
+"""The files of a config folder, read and checked against their schemas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aishell.settings.schemas import AISHELL, NOTIFICATIONS, POLICY, SCHEDULES, 
 from aishell.settings.validation import Known, Schema, check, wrong
 from aishell.settings.yamlfile import Document, parse
 
-#: The files of a config folder, beside those of `agents/`.
+#: The files of a config folder, apart from `agents/` and `workflows/`.
 FILES = {
     "aishell.yaml": AISHELL,
     "targets.yaml": TARGETS,
@@ -21,12 +21,12 @@ FILES = {
 }
 
 
-#: What a file's name ends with that may be meant as configuration.
+#: Suffixes of files that may be meant as configuration.
 _READ = (".yaml", ".yml", ".json", ".toml")
 
 
 def read(path: Path, shown: str) -> Document | None:
-    """The YAML at `path`, None when there is no such file."""
+    """Return the YAML at `path`, None if the file does not exist. Raises SettingsError if it cannot be read."""
     try:
         return parse(path.read_text(encoding="utf-8"), shown)
     except FileNotFoundError:
@@ -36,12 +36,12 @@ def read(path: Path, shown: str) -> Document | None:
 
 
 def document_of(config: Path, name: str) -> Document:
-    """A file of a config folder; an empty document where it is absent."""
+    """Return a file of a config folder, an empty document if it is absent."""
     return read(config / name, str(config / name)) or Document(str(config / name), {})
 
 
 def checked(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
-    """What a file says. Raises SettingsError: of a key that is at home in other files, those are named."""
+    """Return a file's mapping. Raises SettingsError; for a key that belongs in other files, it names them."""
     for key in document.data if isinstance(document.data, dict) else ():
         homes = [name for name, other in FILES.items() if key in other["properties"]]
         if homes and key not in schema["properties"]:
@@ -50,9 +50,9 @@ def checked(document: Document, schema: Schema, known: Known | None = None) -> d
 
 
 def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Collection[str]]) -> None:
-    """Raises SettingsError for a file in the folder that nothing reads: a misspelt name would be no configuration at all.
+    """Raise SettingsError for a file in the folder that nothing reads: a misspelt name would be ignored silently.
 
-    `built_in`: the types of agents that come with aishell; `agents`: all there are, asked for a file of none of those.
+    `built_in`: the agent types of aishell. `agents` returns all types; it is called only for a file of another type.
     """
     for path in _configuration(config):
         if path.name not in FILES:
@@ -67,13 +67,13 @@ def check_files(config: Path, built_in: Collection[str], agents: Callable[[], Co
 
 
 def _configuration(folder: Path, *, folders: bool = False) -> list[Path]:
-    """What in a folder may be meant as configuration; `folders`: what is a folder, too."""
+    """Return what may be meant as configuration in a folder, with `folders` including subfolders."""
     found = (path for path in sorted(folder.glob("*")) if not path.name.startswith("."))
     return [path for path in found if path.suffix in _READ or (folders and path.is_dir())]
 
 
 def _unread(path: Path, known: Collection[str]) -> SettingsError:
-    """A file that nothing reads. That all names end in .yaml makes none of them alike."""
+    """Return the error for a file that nothing reads. The suffix is ignored in the search for similar names."""
     stems = {name.rpartition(".")[0]: name for name in known}
     near = UnknownNameError("file", path.stem, stems).nearest
     hint = f"did you mean {stems[near]!r}?" if near is not None else f"known: {', '.join(sorted(known))}"
@@ -81,12 +81,12 @@ def _unread(path: Path, known: Collection[str]) -> SettingsError:
 
 
 def fields_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file says, as the fields of a dataclass: what it leaves empty keeps its default."""
+    """Return a mapping of a file as fields of a dataclass, without empty values, so that these keep their defaults."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if value is not None}
 
 
 def placed(document: Document, *at: str) -> tuple[Mapping[str, Any], ...]:
-    """The items of a list, each with where it stands, for the errors of what judges them later."""
+    """Return the items of a list, each with its file and line as `where`, for errors in later checks."""
     items = document.data
     for key in at:
         items = (items or {}).get(key)

@@ -1,4 +1,4 @@
-"""The hooks of `aishell.yaml` as values: what is called when something begins or ends, and for which targets."""
+"""The hooks of `aishell.yaml` as values: what to call when something begins or ends, and for which targets."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ACTIONS = ("command", "python", "tool")
 
 @dataclass(frozen=True)
 class Hook:
-    """What is called, and when. Exactly one of `command`, `python` and `tool` is set.
+    """What to call, and when. Exactly one of `command`, `python` and `tool` is set.
 
-    `target` and `label` are globs; `timeout` is a duration; `where` is the file and the line that say so.
+    `target` and `label` are globs, `timeout` a duration, `where` the file and line of the hook.
     """
 
     on: str
@@ -39,21 +39,21 @@ class Hook:
 
     @property
     def what(self) -> str:
-        """What it calls, in words. Arguments are not shown: people write secrets there too."""
+        """What it calls, in words, without arguments: these may contain secrets."""
         if self.command:
             return f"the command {self.command[0]}"
         return f"the tool {self.tool}" if self.tool else f"{self.python}"
 
     def chooses(self, name: str, labels: Collection[str]) -> bool:
-        """Whether it is for a target."""
+        """Whether the hook applies to a target."""
         return fnmatchcase(name, self.target) and (
             self.label == "*" or any(fnmatchcase(label, self.label) for label in labels)
         )
 
     def program(self, base: Path) -> Path:
-        """The program of its command: by its path, seen from the folder `base`, or found on the path.
+        """Return the program of its command: its path, relative to the folder `base`, or a name found on the path.
 
-        Raises SettingsError where there is none that can be started.
+        Raises SettingsError if it does not exist or is not executable.
         """
         word = self.command[0]
         if "/" not in word:
@@ -74,9 +74,9 @@ class Hook:
         return path
 
     def check(self, base: Path, trust: Trust) -> None:
-        """Raises UntrustedError where others can write its program, or a file that the program is given.
+        """Raise UntrustedError if others can write its program, or a file among the program's arguments.
 
-        A program that is found on the path is what the caller's own shell would run as well.
+        A program found on the path is not checked: the caller's own shell would run the same one.
         """
         program = self.program(base)
         given = [path for word in self.command[1:] if "/" in word and (path := base / word).is_file()]
@@ -85,7 +85,7 @@ class Hook:
 
 
 def read_hooks(document: Document) -> tuple[str | Hook, ...]:
-    """The hooks of a checked file, in its order. Raises SettingsError for the first that cannot be meant."""
+    """Return the hooks of a checked file, in file order. Raises SettingsError for the first invalid one."""
     read = list[str | Hook]()
     for number, data in enumerate(document.data["hooks"]):
         if isinstance(data, str):
@@ -100,13 +100,13 @@ def read_hooks(document: Document) -> tuple[str | Hook, ...]:
 
 
 def _name(data: Mapping[str, Any]) -> str:
-    """The name of a hook that has none."""
+    """Return the hook's name, by default the event and what is called."""
     called = Path(data["command"][0]).name if "command" in data else data.get("python") or data.get("tool")
     return str(data.get("name", f"{data['on']} {called}"))
 
 
 def _faults(data: Mapping[str, Any], before: Collection[Hook]) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a hook: the key, what, and a remedy."""
+    """Yield what is wrong with a hook: key, message, hint."""
     actions = [key for key in _ACTIONS if key in data]
     hint = f"write one of {', '.join(_ACTIONS)}"
     if not actions:

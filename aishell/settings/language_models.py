@@ -1,4 +1,4 @@
-"""`llm:` of `aishell.yaml`, and `llm_config:` of an agent's file: which language model is asked, where, and how."""
+"""`llm:` of `aishell.yaml` and `llm_config:` of an agent's file: the language model, its server and its limits."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aishell.settings.validation import wrong
 from aishell.settings.yamlfile import Document
 
 OLLAMA_HOST = "OLLAMA_HOST"
-#: Ollama's own port.
+#: Ollama's default port.
 PORT = 11434
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """How long an answer is kept, in seconds, and how many are."""
+    """How long answers are cached, in seconds, and how many."""
 
     ttl: float = 86400
     entries: int = 500
@@ -28,24 +28,24 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """A language model, and how it is asked. Times in seconds; `timeout` bounds one whole request."""
+    """A language model and how to call it. Times are in seconds; `timeout` bounds one whole request."""
 
     model: str
     provider: str = "ollama"
-    host: str | None = None  # None: OLLAMA_HOST, else this machine
+    host: str | None = None  # None: OLLAMA_HOST, else this host
     timeout: float = 120
     connect_timeout: float = 5
     num_ctx: int = 8192  # tokens of prompt and answer together
-    max_tokens: int = 2048  # of one answer, at most
+    max_tokens: int = 2048  # per answer
     temperature: float = 0
     seed: int = 0
-    token_budget: int | None = None  # prompts and answers of a run, or of a turn; None: eight times `num_ctx`
+    token_budget: int | None = None  # prompts and answers of a run or a turn; None: eight times `num_ctx`
     retries: int = 2
-    cache: CacheSettings | None = field(default_factory=CacheSettings)  # None: answers are not kept
+    cache: CacheSettings | None = field(default_factory=CacheSettings)  # None: answers are not cached
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> ModelSettings:
-        """From a mapping that fits the schema; what it leaves out, or empty, keeps its default."""
+        """Build from a mapping that fits the schema. Missing or empty keys keep their defaults."""
         given = {key: value for key, value in data.items() if value is not None}
         cache = given.pop("cache", True)
         chosen = cache if isinstance(cache, Mapping) else {}
@@ -54,11 +54,11 @@ class ModelSettings:
 
     @property
     def budget(self) -> int:
-        """Tokens that a run, or a turn of a conversation, may take."""
+        """The most tokens that a run, or a turn of a conversation, may use."""
         return self.token_budget if self.token_budget is not None else 8 * self.num_ctx
 
     def faults(self) -> Iterator[tuple[str, str, str]]:
-        """What is wrong with it though each value fits: the key, a sentence, and what to do."""
+        """Yield what is wrong although each value fits the schema: key, message, hint."""
         if self.host is not None:
             try:
                 address(self.host)
@@ -76,7 +76,7 @@ class ModelSettings:
 
     @property
     def url(self) -> str:
-        """The address of the server. Raises SettingsError for an OLLAMA_HOST that is none, or that holds a password."""
+        """The server's URL. Raises SettingsError if OLLAMA_HOST is not an address or holds a password."""
         if self.host is not None:
             return address(self.host)
         try:
@@ -87,7 +87,7 @@ class ModelSettings:
 
 
 def read_model(document: Document, *at: str) -> ModelSettings | None:
-    """What stands at a place of a checked file; None where nothing does. Raises SettingsError, with file and line."""
+    """Return the settings at a place in a checked file, None if absent. Raises SettingsError with file and line."""
     data = document.data
     for key in at:
         data = (data or {}).get(key)
@@ -100,7 +100,7 @@ def read_model(document: Document, *at: str) -> ModelSettings | None:
 
 
 def address(host: str) -> str:
-    """A host as Ollama writes it (`gpu`, `:11434`, `10.0.0.5:8080`, `https://gpu/ollama`), as a URL.
+    """Return the URL of a host as Ollama writes it (`gpu`, `:11434`, `10.0.0.5:8080`, `https://gpu/ollama`).
 
     Without a scheme the port is 11434, else the scheme's own. Raises ValueError; its text does not repeat the host.
     """

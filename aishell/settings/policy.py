@@ -1,4 +1,4 @@
-"""What may run unasked: `policy.yaml` as a value."""
+"""`policy.yaml` as a value: what may run without approval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aishell.settings.yamlfile import Document
 
 @dataclass(frozen=True)
 class PolicyRule:
-    """A scoped rule above the matrix; globs on tool, target, label and environment."""
+    """A rule above the matrix, scoped by globs on tool, target, label and environment."""
 
     name: str
     decision: Decision
@@ -29,7 +29,7 @@ class PolicyRule:
 
 @dataclass(frozen=True)
 class Earned:
-    """A tool that runs unasked on a target after so many supervised runs there. None is every target of the environment."""
+    """A tool runs without approval on a target after this many supervised runs there. `target` None: every target."""
 
     tool: str
     after: int
@@ -39,7 +39,7 @@ class Earned:
 
 
 def in_force(constraints: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Constraints as what they ask for: not by where they stand in a file, and in no order."""
+    """Return the constraints in canonical form, sorted, without their places in the file."""
     return sorted({canonical({key: value for key, value in one.items() if key != "where"}) for one in constraints})
 
 
@@ -58,14 +58,13 @@ class Policy:
 
     @property
     def version(self) -> str:
-        """The digest of what decides: an approval given under another one is void.
+        """The digest of everything that decides: an approval given under another one is void.
 
-        What only says how long something is waited for (`approval_hours`, `prompt_seconds`), how a rule is called, and in which
-        order things stand decides nothing.
+        Names of rules, order, and the waiting times `approval_hours` and `prompt_seconds` decide nothing.
         """
         rules = sorted({(rule.decision, rule.tool, rule.target, rule.label, rule.environment) for rule in self.rules})
         decides = [self.matrix, rules, in_force(self.constraints), self.mode, self.preapprove_max_risk]
-        if self.earned:  # a policy without them keeps the digest that it had before there were any
+        if self.earned:  # a policy without them keeps the digest from before `earned` existed
             decides.append(sorted(canonical(rule) for rule in set(self.earned)))
         return digest(decides)
 
@@ -88,9 +87,9 @@ DEFAULT_POLICY = Policy(
 def load_policy(
     config: Path, known: Known | None = None, unearnable: Callable[[Earned], str | None] = lambda rule: None
 ) -> Policy:
-    """`policy.yaml`; the built-in defaults where it is absent or silent. `known`: what its rules can name (see `Known`).
+    """Return `policy.yaml`, with defaults for what is absent. `known`: the names that its rules may use (see `Known`).
 
-    `unearnable` says why a rule of `earned` could never let its tool run unasked.
+    `unearnable` says why a rule of `earned` could never let its tool run without approval.
     """
     document = read(config / "policy.yaml", str(config / "policy.yaml"))
     if document is None:
@@ -112,7 +111,7 @@ def load_policy(
 
 
 def _matrix(given: Mapping[str, Mapping[str, Any] | None]) -> Mapping[str, Mapping[str, Mapping[str, Decision]]]:
-    """The built-in matrix with what a file says instead: a decision, or one for each environment."""
+    """Return the built-in matrix, overridden by the file's: per risk a decision, or one for each environment."""
     matrix = {level: dict(row) for level, row in DEFAULT_POLICY.matrix.items()}
     for level, row in given.items():
         for risk, decided in (row or {}).items():

@@ -1,4 +1,4 @@
-"""What each file of a site's configuration may hold, as schemas (see `validation`). Every number has a minimum and a maximum."""
+"""JSON schemas of the files of a site's configuration (see `validation`). Every number has a minimum and a maximum."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from aishell.models import CAPABILITIES, SAFETY_LEVELS, Decision, Risk
 from aishell.notifying.conditions import ALERT_ACTIONS, RUN_METRICS
 from aishell.notifying.events import EVENTS, SEVERITIES
 
-#: Environments that can be named though no configured target is of them: `--environment` says what a URL is.
+#: Environments that may be named without a configured target in them: `--environment` classifies a URL.
 ENVIRONMENTS = ("production", "staging", "test", "development", "local")
-#: Bytes and seconds that nothing has more of: what a bigint holds, a year.
+#: Upper limits of bytes and seconds: the largest bigint, a year.
 MOST_BYTES, YEAR = 2**63 - 1, 366 * 86400
-#: Supervised runs that can be asked for before a tool runs unasked; as many are counted.
+#: The most supervised runs that a rule can require before a tool runs without approval; no more are counted.
 MOST_SUPERVISED = 1000
 
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
-_URL: dict[str, Any] = {**TEXT, "secret": True}  # it may have a password
+_URL: dict[str, Any] = {**TEXT, "secret": True}  # may contain a password
 _DECISION: dict[str, Any] = {"enum": [str(decision) for decision in Decision], "title": "decision"}
 _LEVEL: dict[str, Any] = {"enum": list(SAFETY_LEVELS)}
 
@@ -28,32 +28,32 @@ def mapping(properties: dict[str, Any], *required: str, title: str | None = None
 
 
 def listing(items: dict[str, Any], *by: str, **more: Any) -> dict[str, Any]:
-    """The schema of a list without duplicates; `by`: the keys that tell its items apart, all of them where there is none."""
+    """The schema of a list without duplicates. `by`: the keys that identify an item; none: the whole item."""
     return {"type": "array", "items": items, "unique": by, **more}
 
 
 def pattern(expression: str, title: str, description: str, **more: Any) -> dict[str, Any]:
-    """The schema of a text that fits an expression: what it is called, and what to write."""
+    """The schema of a text that matches a regular expression. `title` names it in messages; `description` is a hint."""
     return {"type": "string", "pattern": expression, "title": title, "description": description, **more}
 
 
 def known(kind: str, **more: Any) -> dict[str, Any]:
-    """The schema of a text that names something configured: a tool, a target, a label."""
+    """The schema of a text that names a configured thing: a tool, a target, a label."""
     return {**TEXT, "names": kind, **more}
 
 
 def globs(*kinds: str) -> dict[str, Any]:
-    """A property for each kind of name: a glob that matches at least one of them, `*` by default."""
+    """Return one property per kind of name: a glob that must match at least one name (default: `*`)."""
     return {kind: known(kind, glob=True, default="*") for kind in kinds}
 
 
 def whole(minimum: int, maximum: int) -> dict[str, Any]:
-    """A whole number of a range."""
+    """The schema of a whole number in a range."""
     return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
 def number(minimum: float, maximum: float) -> dict[str, Any]:
-    """A number of a range."""
+    """The schema of a number in a range."""
     return {"type": "number", "minimum": minimum, "maximum": maximum}
 
 
@@ -74,7 +74,7 @@ _COMMAND: dict[str, Any] = {"type": "array", "items": TEXT, "minItems": 1, "titl
 _ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
 _NAMES = listing(TEXT, minItems=1)
 _ON = {"targets": listing(known("target"), minItems=1), "label": known("label")}
-#: When a hook is called. What comes before something, and fails, stops it.
+#: When a hook is called. A failed hook before something prevents it.
 BEFORE = ("before_run", "before_step", "before_approval")
 ON_ERROR = "on_error"
 EVENTS_OF_HOOKS = (*BEFORE, "after_run", "after_step", "after_approval", ON_ERROR)
@@ -94,7 +94,7 @@ HOOK = mapping(
     "on",
     title="a hook",
 )
-#: What `aishell schedule start` goes by.
+#: Settings of `aishell schedule start`.
 DAEMON = mapping(
     {
         "shutdown_grace": _DURATION,
@@ -112,12 +112,12 @@ DAEMON = mapping(
     },
     title="the daemon",
 )
-#: How much a line of the log matters, the least first.
+#: Levels of log lines, least severe first.
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
 LOGGING = mapping({"format": {"enum": list(LOG_FORMATS)}, "level": {"enum": list(LOG_LEVELS)}, "file": TEXT})
 TRACING = mapping({"endpoint": _URL, "endpoint_env": _VARIABLE, "headers_env": _VARIABLE, "headers_file": TEXT})
-#: A language model (`settings.language_models`). Nothing of it is a secret: an address with a password is refused.
+#: A language model (`settings.language_models`). None of its values is secret: an address with a password is rejected.
 LLM = mapping(
     {
         "provider": {"enum": ["ollama"], "title": "provider"},
@@ -195,7 +195,7 @@ TARGET = mapping(
 )
 TARGETS = mapping({"targets": {"type": "object", "additionalProperties": TARGET}})
 
-#: A constraint's further keys are its class's (`safety.constraints`).
+#: The class of a constraint defines its further keys (`safety.constraints`).
 _CONSTRAINTS = listing(
     {
         "type": "object",
@@ -253,7 +253,7 @@ _MONITORING = mapping(
 )
 
 
-#: What `agents/<type>.yaml` may say of any agent; the agent's class adds what is its own (`agents.configuration`).
+#: Keys of `agents/<type>.yaml` for any agent; the agent's class adds its own (`agents.configuration`).
 AGENT = {
     "agent_id": TEXT,
     "capabilities": listing({"enum": sorted(CAPABILITIES), "title": "capability"}),
@@ -286,7 +286,7 @@ _TIME_OF_DAY = pattern(
     'a time of day such as "07:00"',
     "hours and minutes in quotes, from 00:00 to 23:59",
 )
-#: What becomes of times at which nothing was there to run them.
+#: How nominal times are handled that passed while nothing could run them.
 MISSED = ("skip", "once", "once_if_open")
 _SCHEDULE = mapping(
     {
@@ -326,7 +326,7 @@ SCHEDULES = mapping(
     }
 )
 
-#: What the failure of a stage means for the stages on the same target that need it.
+#: How the failure of a stage affects the stages on the same target that need it.
 ON_FAILURE = ("stop", "continue", "rollback")
 _STAGE = mapping(
     {
@@ -359,12 +359,12 @@ WORKFLOW = mapping(
     "stages",
 )
 _EVENT: dict[str, Any] = {"enum": list(EVENTS), "title": "event"}
-#: Where the URL of a service is found; exactly one of these.
+#: The source of a service's URL; exactly one of these.
 _SERVICE = {
     **mapping({"url_env": {**_VARIABLE, "secret": True}, "url_file": TEXT, "url_command": _COMMAND}, title="a service"),
-    "secret": True,  # people write the URL itself here
+    "secret": True,  # a user may have written the URL itself here
 }
-#: In which a digest is sent.
+#: Formats of a digest.
 DIGEST_FORMATS = ("text", "markdown", "html")
 NOTIFICATIONS = mapping(
     {

@@ -1,4 +1,4 @@
-"""What `aishell.yaml` says, and the targets beside it, as values.
+"""`aishell.yaml`, with the targets of `targets.yaml`, as values.
 
 Plain dataclasses rather than pydantic: these few files are read at every start, and pydantic costs 71 ms to import.
 """
@@ -32,24 +32,24 @@ from aishell.trust import configured_secret
 class DaemonSettings:
     """`daemon:` of aishell.yaml."""
 
-    shutdown_grace: str | int = 0  # at its end runs are asked to pause, and waited for so long; 0: they go on alone
+    shutdown_grace: str | int = 0  # how long runs get to pause when the daemon ends; 0: they continue without it
     socket: str | None = None  # relative to the site; None: daemon.sock beside the state
-    socket_group: str | None = None  # who may answer at it beside its owner
-    listen: str | None = None  # host:port of what monitors read; None: it is on the socket alone
-    token_env: str | None = None  # where the token stands that callers of `listen` have to know
+    socket_group: str | None = None  # who may use it besides its owner
+    listen: str | None = None  # host:port for monitoring over TCP; None: only on the socket
+    token_env: str | None = None  # the variable with the token that clients of `listen` must send
     token_file: str | None = None
-    prune_every: str | int = "1d"  # `runs prune` is run so often; 0: not by the daemon
-    maintain_every: str | int = "7d"  # and `state maintain`
+    prune_every: str | int = "1d"  # how often to run `runs prune`; 0: never
+    maintain_every: str | int = "7d"  # how often to run `state maintain`; 0: never
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port of `listen`."""
+        """The host and port of `listen`."""
         host, _, port = (self.listen or "").rpartition(":")
         return (host.strip("[]"), int(port)) if host else None
 
     @property
     def loopback(self) -> bool:
-        """Whether nobody but this host can reach what listens."""
+        """Whether only this host can reach `listen`."""
         host = self.address[0] if self.address else "localhost"
         try:
             return host == "localhost" or ip_address(host).is_loopback
@@ -57,7 +57,7 @@ class DaemonSettings:
             return False
 
     def token(self) -> str | None:
-        """What callers have to know; None where it is not needed. Raises SettingsError."""
+        """Return the token that clients must send, None if none is required. Raises SettingsError."""
         value = configured_secret("daemon", variable=self.token_env, file=self.token_file, what="the token file")
         if self.token_file is None or value is None:
             return value
@@ -70,22 +70,22 @@ class DaemonSettings:
 class Logging:
     """`logging:` of aishell.yaml."""
 
-    format: str = "text"  # text: what people read on standard error | json: a line for each event
-    level: str = "info"  # the least that a line is about: debug | info | warning | error
+    format: str = "text"  # text: for people, on standard error | json: one line per event
+    level: str = "info"  # the least level that is logged: debug | info | warning | error
     file: str | None = None  # None: standard error
 
 
 @dataclass(frozen=True)
 class Tracing:
-    """`tracing:` of aishell.yaml: a collector of OpenTelemetry's that takes spans over HTTP."""
+    """`tracing:` of aishell.yaml: an OpenTelemetry collector that accepts spans over HTTP."""
 
-    endpoint: str | None = None  # its address; /v1/traces is added
+    endpoint: str | None = None  # its address; /v1/traces is appended
     endpoint_env: str | None = None
     headers_env: str | None = None  # `name=value,name=value`, as OTEL_EXPORTER_OTLP_HEADERS
     headers_file: str | None = None
 
     def address(self) -> str:
-        """Where spans are sent to. Raises SettingsError."""
+        """Return the URL that spans are sent to. Raises SettingsError."""
         address = self.endpoint or os.environ.get(self.endpoint_env or "", "")
         if not address.startswith(("http://", "https://")):
             what = f"the environment variable {self.endpoint_env} is" if self.endpoint_env else "endpoint is"
@@ -93,7 +93,7 @@ class Tracing:
         return address if address.endswith("/v1/traces") else f"{address.rstrip('/')}/v1/traces"
 
     def headers(self) -> dict[str, str]:
-        """What is sent with them. Raises SettingsError, which tells no value."""
+        """Return the HTTP headers of the requests. Raises SettingsError, without any value."""
         text = configured_secret(
             "tracing", variable=self.headers_env, file=self.headers_file, what="the file of headers"
         )
@@ -105,32 +105,32 @@ class Tracing:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a site configures."""
+    """The configuration of a site."""
 
     default_target: str | None = None
     safety_level: str = "moderate"
     jobs: int = 1
-    max_concurrent: int | None = None  # runs of schedules, and stages of workflows, at a time; None: as many as come
+    max_concurrent: int | None = None  # concurrent runs of schedules and stages of workflows; None: no limit
     targets: Targets = field(default_factory=Targets)
-    hooks: tuple[str | Hook, ...] = ()  # `module:attribute`, or a hook of its own
+    hooks: tuple[str | Hook, ...] = ()  # `module:attribute`, or a mapping
     keep_runs: int = 1000
-    keep_days: int = 30  # no younger run is pruned
+    keep_days: int = 30  # younger runs are never pruned
     keep_notifications: int = 1000
     archives: str | None = None  # the folder of archives, relative to the site
     backups: str | None = None  # the folder of backups, relative to the site
-    backup_recipients: tuple[str, ...] = ()  # age keys that backups are encrypted to
-    backup_identity: str | None = None  # the file of the key that opens them
+    backup_recipients: tuple[str, ...] = ()  # age public keys; backups are encrypted for each
+    backup_identity: str | None = None  # the file with the age key that decrypts them
     backup_copies: tuple[str, ...] = ()  # second places of backups: absolute paths, or URLs that fsspec knows
-    backup_copies_days: float = 30  # a copy in a second place is read again when it was not for so many days
+    backup_copies_days: float = 30  # how old the last check of a copy may be, in days, before it is read again
     programs: str | None = None  # the folder of the client programs; None: those on the path
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings())
     logging: Logging = field(default_factory=Logging)
     tracing: Tracing | None = None
-    llm: ModelSettings | None = None  # None: there is no language model, and everything works without
+    llm: ModelSettings | None = None  # None: no language model; nothing requires one
 
 
 def load_settings(config: Path, known: Known | None = None) -> Settings:
-    """`aishell.yaml` and `targets.yaml` of a config folder. Raises SettingsError, with file and line, for what is wrong.
+    """Return `aishell.yaml` and `targets.yaml` of a config folder. Raises SettingsError with file and line.
 
     `known`: what hooks can name beside targets and their labels.
     """
@@ -147,7 +147,7 @@ def load_settings(config: Path, known: Known | None = None) -> Settings:
         fields["llm"] = read_model(main, "llm")
     settings = Settings(targets=targets, **fields)
     for number, copy in enumerate(settings.backup_copies):
-        if tells_password(copy):  # it is shown, and stands in the catalogue
+        if tells_password(copy):  # the URL is shown, and stored in the catalog
             message = "a second place of backups has a password in its URL"
             hint = "fsspec takes them from its own configuration, ~/.config/fsspec, or from the store's"
             raise wrong(main, "backup_copies", number, message=message, hint=hint)
@@ -155,13 +155,13 @@ def load_settings(config: Path, known: Known | None = None) -> Settings:
 
 
 def load_logging(config: Path) -> Logging:
-    """`logging:` of `aishell.yaml` alone. Raises SettingsError, as `load_settings` does, for whatever is wrong in the file."""
+    """Return only `logging:` of `aishell.yaml`. Raises SettingsError for any fault in the file."""
     document = document_of(config, "aishell.yaml")
     return _logging(config, checked(document, AISHELL).get("logging") or {}, document)
 
 
 def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
-    """Raises SettingsError for a port that is none, and for one that other hosts can reach without a token."""
+    """Raises SettingsError for an invalid port, and for one that other hosts can reach without a token."""
     daemon = DaemonSettings(**fields_of(data))
     if daemon.address is not None and not 0 < daemon.address[1] < 65536:
         message = f"listen is out of range: port {daemon.address[1]}"
@@ -178,7 +178,7 @@ def _daemon(data: Mapping[str, Any], document: Document) -> DaemonSettings:
 
 
 def _logging(config: Path, data: Mapping[str, Any], document: Document) -> Logging:
-    """Its file is relative to the site, the folder above `config`. Raises SettingsError for one that cannot be written."""
+    """Raises SettingsError if the log file cannot be written. Its path is relative to the site, `config`'s parent."""
     logging = Logging(**fields_of(data))
     if logging.file is None:
         return logging
@@ -192,7 +192,7 @@ def _logging(config: Path, data: Mapping[str, Any], document: Document) -> Loggi
 
 
 def _tracing(data: Mapping[str, Any], document: Document) -> Tracing:
-    """Raises SettingsError where it names no collector, or several, and where what sends spans is not installed."""
+    """Raises SettingsError for no collector or several, and if the exporter is not installed."""
     tracing = Tracing(**fields_of(data))
     for names in (("endpoint", "endpoint_env"), ("headers_env", "headers_file")):
         if len(named := [name for name in names if getattr(tracing, name) is not None]) > 1:

@@ -1,4 +1,4 @@
-"""The databases that aishell may work on: `targets.yaml` as values."""
+"""`targets.yaml` as values: the databases that aishell may work on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRODUCTION = "production"
 
 @dataclass(frozen=True)
 class PgBackRest:
-    """A target's stanza in a repository of pgbackrest's. `config`: its configuration file, None for its own default."""
+    """A target's stanza in a pgBackRest repository. `config`: its configuration file, None for pgBackRest's default."""
 
     stanza: str
     config: str | None = None
@@ -33,7 +33,7 @@ class PgBackRest:
 
 @dataclass(frozen=True)
 class Target:
-    """A database aishell may work on. One without an environment is production."""
+    """A database that aishell may work on. Without an environment it counts as production."""
 
     name: str
     url: str = field(repr=False)
@@ -42,23 +42,23 @@ class Target:
     time_zone: str = "UTC"
     password_env: str | None = None
     password_file: str | None = None
-    password_command: tuple[str, ...] = ()  # a program and its arguments, which prints it; asked for each connection
+    password_command: tuple[str, ...] = ()  # a program and its arguments; run for each connection, prints the password
     inspection_url: str | None = field(default=None, repr=False)
-    free_disk_bytes: int | None = None  # where the server's disk cannot be seen from here
+    free_disk_bytes: int | None = None  # for a server whose disk cannot be seen from this host
     binlog: str = ""  # MySQL: LOCAL keeps maintenance statements out of the binary log
-    pgbackrest: PgBackRest | None = None  # PostgreSQL: what its backups are made with
-    databases: tuple[str, ...] = ()  # it is a whole server: globs, and with a ! before them those that are left out
-    host: str | None = None  # the machine that work on it is a load on; None: as its URL says
-    server: str = ""  # the target that it is a database of (`whole_servers`)
+    pgbackrest: PgBackRest | None = None  # PostgreSQL: backups are made with it
+    databases: tuple[str, ...] = ()  # not empty: a whole server. Globs of its databases; those with a ! are left out
+    host: str | None = None  # the machine that the work loads; None: from the URL
+    server: str = ""  # the whole server that this database belongs to (`whole_servers`)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """By which rules can name it: its own name, and that of its server."""
+        """The names by which rules can match it: its own and its server's."""
         return (self.name, self.server) if self.server else (self.name,)
 
     @property
     def machine(self) -> str:
-        """The machine that work on it is a load on: `host`, or the first of its URL; empty for this one, and for files."""
+        """The machine that the work loads: `host`, else the URL's first host; empty for this host and for files."""
         if self.host is not None:
             return self.host
         url = read_url(self.url)
@@ -69,7 +69,7 @@ class Target:
         return ZoneInfo(self.time_zone)
 
     def password(self) -> str | None:
-        """The password from the environment, a file or a program; None when the URL or the driver's own files have it.
+        """Return the password from the environment, a file or a program; None if the URL or the driver's files have it.
 
         Raises SettingsError, and DatabaseError where the program fails.
         """
@@ -87,17 +87,17 @@ class Target:
         return secret
 
     def takes(self, database: str) -> bool:
-        """Whether a database of the server that it is has a target of its own."""
+        """Whether this is a whole server whose globs choose the database."""
         return bool(self.databases) and wanted(self.databases, database)
 
     def of(self, database: str) -> Target:
-        """The target of one database: everything is this one's but the name and where the URLs lead."""
+        """Return the target of one database of this server. Only its name and URLs differ."""
         inspection = in_database(self.inspection_url, database) if self.inspection_url else None
         url, name = in_database(self.url, database), name_of(self.name, database)
         return replace(self, name=name, url=url, inspection_url=inspection, databases=(), server=self.name)
 
     def server_faults(self, others: Iterable[str]) -> Iterator[tuple[str, str, str | None]]:
-        """What is wrong with it as a whole server, beside the names of other targets; as `faults`."""
+        """Yield what is wrong with it as a whole server, as in `faults`. `others`: the names of all targets."""
         for name in others:
             if server_of(name) == self.name:
                 yield (
@@ -116,7 +116,7 @@ class Target:
                 )
 
     def faults(self) -> Iterator[tuple[str, str, str | None]]:
-        """What is wrong with its URLs and with how its password is named: the key, a sentence, and what to do."""
+        """Yield what is wrong with its URLs and the sources of its password: key, message, hint."""
         named = [name for name in ("password_env", "password_file", "password_command") if getattr(self, name)]
         for key, url in (("url", self.url), ("inspection_url", self.inspection_url)):
             try:
@@ -129,12 +129,12 @@ class Target:
                 yield places[0], f"the password is named in several places: {', '.join(places)}", "name it in one"
 
     def without_password(self) -> Target:
-        """The same target, of whose password nothing is known."""
+        """Return a copy without any source of a password."""
         return replace(self, password_env=None, password_file=None, password_command=())
 
 
 class Targets(Mapping[str, Target]):
-    """The targets of a site by name. Those that stand in `targets.yaml` are walked over; those of databases are found by name."""
+    """The targets of a site by name. Iteration yields those in `targets.yaml`; lookup also finds servers' databases."""
 
     def __init__(self, configured: Mapping[str, Target] | None = None) -> None:
         self._configured = dict(configured or {})
@@ -155,7 +155,7 @@ class Targets(Mapping[str, Target]):
         return len(self._configured)
 
     def fits(self, glob: str) -> bool:
-        """Whether a glob can choose a target: also one of a database that nobody has seen yet."""
+        """Whether a glob can match a target, including databases that were not seen yet."""
         return any(
             fnmatchcase(name, glob) or (one.databases and glob.startswith(f"{name}/"))
             for name, one in self._configured.items()
@@ -163,14 +163,14 @@ class Targets(Mapping[str, Target]):
 
 
 def check_environment(environment: str) -> str:
-    """An environment's name. Raises UnknownNameError for a misspelt production: a typo takes nothing out of it."""
+    """Return an environment's name. Raises UnknownNameError for a misspelt production: it would lose its protection."""
     if environment != PRODUCTION and environment.casefold().startswith(("prod", "prd")):
         raise UnknownNameError("environment", environment, [PRODUCTION])
     return environment
 
 
 def load_targets(config: Path) -> Targets:
-    """`targets.yaml` of a config folder. Raises SettingsError, with file and line."""
+    """Return `targets.yaml` of a config folder. Raises SettingsError with file and line."""
     document = document_of(config, "targets.yaml")
     given = checked(document, TARGETS).get("targets") or {}
     return Targets({str(name): _target(str(name), data, document, config, given) for name, data in given.items()})

@@ -1,10 +1,10 @@
-"""Values of a file against a JSON Schema: the first thing that is wrong, where it stands, and what would be right.
+"""Validate values of a file against a JSON Schema: the first fault, its place, and what to write instead.
 
-The keywords are JSON Schema's own (those in KEYWORDS, no others), and six more: `title` is what a value is called in a message,
-`description` what to write where a `pattern` does not fit,
-`names` says that a text names something there has to be (a tool, a target; as a `glob` at least one of them), `unique` by which
-keys of its items a list may not repeat itself, `format` one of FORMATS, `secret` that no message shows the value. jsonschema
-knows neither lines nor the nearest word, and its import costs more than a dry run.
+The keywords are those of JSON Schema in KEYWORDS, and more. `title` names a value in messages; `description` is the
+hint for a text that does not match its `pattern`. `names`: a text names something that exists (a tool, a target); with
+`glob` it matches at least one. `unique`: the keys that identify an item in a list without duplicates. `format`: one of
+FORMATS. `secret`: the value is never shown. jsonschema knows neither lines nor the nearest word, and its import costs
+more than a dry run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aishell.errors import SettingsError, UnknownNameError
 from aishell.settings.yamlfile import Document
 
 Schema = Mapping[str, Any]
-#: What there is of a kind that `names` can say, looked up when it is needed.
+#: The existing names of each kind that `names` can give, looked up on demand.
 Known = Mapping[str, Callable[[], Collection[str]]]
 
 TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -31,7 +31,7 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "boolean": ((bool,), "true or false"),
     "null": ((type(None),), "nothing"),
 }
-#: Every keyword that is understood here; a test holds the schemas to them.
+#: Every keyword that is supported; a test compares the schemas with it.
 KEYWORDS = frozenset(
     """type properties required additionalProperties items minItems unique enum minimum maximum exclusiveMinimum minLength
     pattern anyOf format names glob secret title description default""".split()
@@ -40,7 +40,7 @@ KEYWORDS = frozenset(
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong at a place: the keys and list positions that lead there."""
+    """What is wrong, and where: `at` is the path of keys and list positions."""
 
     at: tuple[object, ...]
     message: str
@@ -48,9 +48,9 @@ class Fault:
 
 
 def check(document: Document, schema: Schema, known: Known | None = None) -> dict[str, Any]:
-    """The mapping that a file holds, an empty one for an empty file.
+    """Return the mapping that a file holds, empty for an empty file.
 
-    Raises SettingsError for its first fault; what it names is looked up when all else is right.
+    Raises SettingsError for its first fault. Names are looked up only if everything else is valid.
     """
     data = {} if document.data is None else document.data
     for there in ({}, known) if known else ({},):
@@ -61,12 +61,12 @@ def check(document: Document, schema: Schema, known: Known | None = None) -> dic
 
 
 def wrong(document: Document, *at: object, message: str, hint: str | None = None) -> SettingsError:
-    """An error with the file and line of a place in it."""
+    """Return a SettingsError with the file and line of a place in the document."""
     return SettingsError(f"{document.path}:{document.line(*at)}: {message}", hint=hint)
 
 
 def faults(value: Any, schema: Schema, known: Known, at: tuple[object, ...] = ()) -> Iterator[Fault]:
-    """Everything that is wrong with a value, from the outside in. A key without a value counts as left out."""
+    """Yield every fault of a value, outermost first. A key without a value counts as absent."""
     fitting = next((option for option in schema.get("anyOf", (schema,)) if _is(value, option)), None)
     if fitting is None:
         yield _misfit(value, schema, at)
@@ -81,7 +81,7 @@ def faults(value: Any, schema: Schema, known: Known, at: tuple[object, ...] = ()
 
 
 def described(schema: Schema) -> str:
-    """What fits, in words."""
+    """Return what the schema accepts, in words."""
     if "anyOf" in schema:
         return " or ".join(described(option) for option in schema["anyOf"])
     if "enum" in schema:
@@ -99,7 +99,7 @@ def _types(schema: Schema) -> list[str]:
 
 
 def _is(value: Any, schema: Schema) -> bool:
-    """Whether a value is of a schema's type; true and false are no numbers."""
+    """Whether a value has a type of the schema; true and false are not numbers."""
     kinds = _types(schema)
     return not kinds or any(
         isinstance(value, TYPES[kind][0]) and (not isinstance(value, bool) or kind == "boolean") for kind in kinds
@@ -108,7 +108,7 @@ def _is(value: Any, schema: Schema) -> bool:
 
 def _number(value: float, schema: Schema, known: Known, at: tuple[object, ...]) -> Iterator[Fault]:
     low, above, high = (schema.get(word) for word in ("minimum", "exclusiveMinimum", "maximum"))
-    # `.nan` is in no range: it fails every comparison.
+    # `.nan` is in no range: every comparison with it is false.
     if not ((low is None or value >= low) and (above is None or value > above) and (high is None or value <= high)):
         yield Fault(at, f"{_name(at)} is out of range: {value!r}", f"write {described(schema)}")
 
@@ -153,7 +153,7 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
         yield Fault(at, f"{_name(at)} is empty", "write a text, or leave the key out")
     elif "pattern" in schema and not re.fullmatch(schema["pattern"], value):
         shown = "" if schema.get("secret") else f" {value!r}"
-        wanted = f"text that fits {schema['pattern']}"  # where whoever wrote the schema has no words for it
+        wanted = f"text that fits {schema['pattern']}"  # for a schema without a title
         message = f"{_name(at)}{shown} is not {schema.get('title', wanted)}"
         yield Fault(at, message, f"write {schema.get('description', wanted)}")
     elif "format" in schema:
@@ -165,7 +165,7 @@ def _text(value: str, schema: Schema, known: Known, at: tuple[object, ...]) -> I
         yield _unknown(kind, value, there, at)
 
 
-#: What judges a value that is of its schema's type.
+#: The check for each Python type.
 _JUDGES: Mapping[Any, Callable[..., Iterator[Fault]]] = {
     dict: _mapping,
     (list, tuple): _list,
@@ -175,7 +175,7 @@ _JUDGES: Mapping[Any, Callable[..., Iterator[Fault]]] = {
 
 
 def _names_one(value: str, there: Collection[str], schema: Schema) -> bool:
-    """Whether a text names one of those there are; as a `glob` it may choose several, or be the URL of a database."""
+    """Whether a text names something that exists. With `glob` it may match several names, or be a database URL."""
     if value in there or not schema.get("glob", False):
         return value in there
     fits = getattr(there, "fits", lambda glob: any(fnmatchcase(name, glob) for name in there))
@@ -196,7 +196,7 @@ def _unknown(kind: str, value: Any, known: Collection[Any], at: tuple[object, ..
 
 
 def _name(at: tuple[object, ...]) -> str:
-    """A place in words: `labels[2]`, or its last key."""
+    """Return a place in words: `labels[2]`, or its last key."""
     if not at:
         return "this file"
     return f"{_name(at[:-1])}[{at[-1]}]" if isinstance(at[-1], int) else str(at[-1])
@@ -213,7 +213,7 @@ def _is_zone(text: str) -> bool:
 
 
 def _near_zone(text: str) -> str:
-    """What to write instead of a zone that there is not: the one of nearly that name."""
+    """Return the hint for an unknown time zone: the nearest name, if there is one."""
     import difflib
     from zoneinfo import available_timezones
 
@@ -224,7 +224,7 @@ def _near_zone(text: str) -> str:
     return "write a name of the time zone database, e.g. Europe/Berlin or UTC"
 
 
-#: Format -> whether a text is of it, and what to write.
+#: Format -> whether a text has it, and the hint for one that does not.
 FORMATS: Mapping[str, tuple[Callable[[str], bool], str | Callable[[str], str]]] = {
     "time-zone": (_is_zone, _near_zone),
     "place": (

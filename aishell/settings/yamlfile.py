@@ -1,4 +1,4 @@
-"""YAML that remembers where each key stands, so that an error can name file and line."""
+"""YAML with the line of each key, so that errors can name file and line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import yaml
 from aishell.errors import SettingsError
 
 _LOOK = "look at this line and those above it: quotes, brackets, indentation"
-#: More than any file of a site has: values with what anchors repeat counted each time, and levels of nesting.
+#: More than any file of a site needs: values (those repeated by anchors count each time) and levels of nesting.
 MOST_VALUES, DEEPEST = 100_000, 100
-#: Characters of a text that is looked through before it is read: libyaml's own stack ends at some 50,000 levels, with aishell.
+#: A longer text is checked for depth before it is parsed: libyaml crashes the process at some 50,000 levels.
 _LONG = 5_000
 _BOOLEAN, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
-#: A value that begins with an asterisk and is no alias: a cron expression, a glob.
+#: A value that begins with an asterisk and is not an alias: a cron expression, a glob.
 _STAR = re.compile(r"(?:^|[:,\[-])\s*\*(?![A-Za-z0-9])")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times faster where it is compiled in
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times faster, if compiled in
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Document:
     lines: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def line(self, *keys: object) -> int:
-        """The line of a key, or of the nearest parent that has one."""
+        """Return the line of a key, or of its nearest parent that has one."""
         wanted = tuple(map(str, keys))
         while wanted and wanted not in self.lines:
             wanted = wanted[:-1]
@@ -39,7 +39,7 @@ class Document:
 
 
 def parse(text: str, path: str) -> Document:
-    """Raises SettingsError with file and line when the text is no YAML or says a key twice."""
+    """Parse YAML. Raises SettingsError with file and line if the text is malformed or repeats a key."""
     node: yaml.Node | None = None
     lines: dict[tuple[str, ...], int] = {}
     data = None
@@ -50,7 +50,7 @@ def parse(text: str, path: str) -> Document:
         node = loader.get_single_node()
         if node is not None:
             _walk(node, (), lines, path)
-            # Of the nodes that were walked: reading the text is most of the time.
+            # Built from the nodes already parsed: parsing takes most of the time.
             data = loader.construct_document(node)
     except RecursionError as error:
         raise _too_much(path, 1, f"nested more than {DEEPEST} levels deep") from error
@@ -59,14 +59,14 @@ def parse(text: str, path: str) -> Document:
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or str(error)
         raise SettingsError(f"{path}:{line}: malformed YAML: {problem}", hint=_hint(text, line)) from error
-    except (ValueError, KeyError, AttributeError) as error:  # a value that is not what it looks like: 2021-13-45
+    except (ValueError, KeyError, AttributeError) as error:  # an invalid value of a recognised type: 2021-13-45
         line = _unreadable(node) if node is not None else 1
         raise SettingsError(f"{path}:{line}: malformed YAML: {error}", hint=_LOOK) from error
     return Document(path, data, lines)
 
 
 def _hint(text: str, line: int) -> str:
-    """What to do about a line that is no YAML, where one of two usual slips is seen in it."""
+    """Return the hint for a malformed line, with a remedy for two common slips."""
     lines = text.splitlines()
     here = lines[line - 1] if line <= len(lines) else ""
     if "\t" in here[: len(here) - len(here.lstrip())]:
@@ -77,7 +77,7 @@ def _hint(text: str, line: int) -> str:
 
 
 def _look_through(text: str, path: str) -> None:
-    """Raises SettingsError for a text that is nested too deeply to be read."""
+    """Raise SettingsError for a text that is nested too deeply to parse."""
     depth = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -114,10 +114,10 @@ def _walk(
 
 
 def _children(node: yaml.Node, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], yaml.Node, yaml.Node]]:
-    """The path of each value that a node holds, the node whose line is that of the path, and the value."""
+    """Yield each value that a node holds: its path, the node that gives its line, the value."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if key.tag == _BOOLEAN:  # YAML 1.1 reads `on`, `off`, `yes` and `no` as such; as a key it is the word
+            if key.tag == _BOOLEAN:  # YAML 1.1 reads `on`, `off`, `yes` and `no` as booleans; as keys they are words
                 key.tag = _TEXT
             yield (*at, str(key.value)), key, value
     elif isinstance(node, yaml.SequenceNode):
@@ -126,7 +126,7 @@ def _children(node: yaml.Node, at: tuple[str, ...]) -> Iterator[tuple[tuple[str,
 
 
 def _unreadable(node: yaml.Node) -> int:
-    """The line of the first value that cannot be made, 0 when there is none."""
+    """Return the line of the first value that cannot be constructed, 0 without one."""
     if isinstance(node, yaml.ScalarNode):
         try:
             _Loader("").construct_object(node)

@@ -1,1 +1,1 @@
-"""What a process reports beside its results: log lines, spans, tracebacks."""
+"""What a process reports besides its results: log lines, spans, tracebacks."""

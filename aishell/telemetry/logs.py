@@ -1,6 +1,6 @@
-"""Log events beside those of the audit log (connections, client programs, chosen variants), and what a thread works on.
+"""Log events outside the audit log (connections, client programs, chosen variants), and the context of each thread.
 
-Through `logging`, below the logger `aishell.details`; nothing is shown unless a log is asked for (`cli.log_lines`).
+They go to the logger `aishell.details` of `logging`; nothing is shown unless logging is on (`cli.log_lines`).
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from contextvars import ContextVar
 from typing import Any
 
 LOGGER = "aishell.details"
-#: The levels of `logging`, which costs 3 ms to import.
+#: The levels of `logging`, whose import costs 3 ms.
 DEBUG, INFO, WARNING = 10, 20, 30
 
 
 def log_detail(event: str, *, level: int = DEBUG, **data: Any) -> None:
     """Log an event with its data: names and figures, never a statement, a value or a password.
 
-    Where nobody has imported `logging`, nobody hears of it.
+    Does nothing if `logging` was never imported: then no handler exists.
     """
     logging = sys.modules.get("logging")
     if logging is None:
         return
     logger = logging.getLogger(LOGGER)
     if not logger.handlers:
-        logger.addHandler(logging.NullHandler())  # without a log, warnings of it are not printed either
+        logger.addHandler(logging.NullHandler())  # without a log, its warnings are not printed either
     if logger.isEnabledFor(level):
         logger.log(level, event, extra={"data": {name: value for name, value in data.items() if value is not None}})
 
 
 def log_warning(event: str, **data: Any) -> None:
-    """Log an event that somebody should look at."""
+    """Log an event at the level of a warning."""
     log_detail(event, level=WARNING, **data)
 
 
@@ -41,7 +41,7 @@ _context: ContextVar[Mapping[str, str]] = ContextVar("context", default={})  # n
 
 @contextmanager
 def log_context(**names: str) -> Iterator[None]:
-    """Add names, such as `run_id`, to the log lines of this thread inside the block. A pool's thread needs a copied context."""
+    """Add names, such as `run_id`, to this thread's log lines in the block. A pool's thread needs a copied context."""
     token = _context.set({**_context.get(), **names})
     try:
         yield
@@ -50,5 +50,5 @@ def log_context(**names: str) -> Iterator[None]:
 
 
 def current_context() -> Mapping[str, str]:
-    """The names that `log_context` has added, for lines of libraries too, which know neither run nor step."""
+    """Return the names added by `log_context`. Log lines of libraries need them too: those know no run or step."""
     return _context.get()

@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry: spans of runs, steps and statements, sent to a collector over HTTP. Imported where they are asked for.
+"""OpenTelemetry traces: spans of runs, steps and statements, sent to a collector over HTTP. Imported only when needed.
 
-Nobody waits for a collector: spans are sent by a thread beside the work, and at the end of the command, when all is written and
-no lock is held, for two seconds at most. What could not be sent is gone, and that is said. Spans leave the host: they have no
-value of a statement and no message of a server, which may quote some.
+No work waits for a collector. A background thread sends spans; at the end of the command, when everything is written
+and no lock is held, the rest gets two seconds. Lost spans are reported. Spans leave the host, so they contain neither
+values of a statement nor messages of a server, which may quote values.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from aishell.version import VERSION
 if TYPE_CHECKING:
     from aishell.databases.base import Session, Statement
 
-#: Seconds that a collector may take for a batch, and that the end of a command waits for it.
+#: Seconds allowed for one batch, and for the rest at the end of a command.
 PATIENCE = 2.0
-#: Statements of a step that have spans, the first; the others are counted.
+#: The first so many statements of a step get spans; the others are only counted.
 MOST = 1000
 _TRACE = re.compile(r"[0-9a-f]{32}")
 
 
 class Exported(Spans):
-    """Spans that are sent to a collector. `endpoint`: its address, /v1/traces included."""
+    """Spans that are sent to a collector. `endpoint`: its URL, including /v1/traces."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
-        logger = logging.getLogger("opentelemetry")  # it tells the endpoint, again and again; `close` says it once
+        logger = logging.getLogger("opentelemetry")  # it logs the endpoint repeatedly; `close` reports once
         logger.propagate = False
         logger.addHandler(logging.NullHandler())
         self._ids = _Ids()
@@ -93,7 +93,7 @@ class Exported(Spans):
 
     @contextmanager
     def _statement(self, place: Mapping[str, Value | None], statement: Statement, session: Session) -> Iterator[None]:
-        """A client's span, by the names of OpenTelemetry's semantic conventions for databases, which are stable."""
+        """A client span, named by OpenTelemetry's stable semantic conventions for databases."""
         parent = self._steps.get(session.marker) or trace.get_current_span()
         number = parent.get_span_context().span_id
         if not number or not self._counted(number):
@@ -127,7 +127,7 @@ class Exported(Spans):
             with trace.use_span(kept, end_on_exit=False, record_exception=False, set_status_on_exception=False):
                 yield span
         except WaitingError:
-            raise  # for a person: no failure
+            raise  # waiting for a person is not a failure
         except BaseException as error:
             span.failed(type(error).__name__)
             raise
@@ -135,7 +135,7 @@ class Exported(Spans):
             kept.end()
 
     def close(self) -> str | None:
-        """Send what is left, in PATIENCE; what could not be sent is told once."""
+        """Send the remaining spans within PATIENCE; return a sentence about those lost, None without any."""
         sending = threading.Thread(target=self._batches.shutdown, daemon=True)  # it would wait for half a minute
         sending.start()
         sending.join(PATIENCE)
@@ -144,7 +144,7 @@ class Exported(Spans):
 
 
 class _Kept(Span):
-    """A span of OpenTelemetry's."""
+    """An OpenTelemetry span."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -161,7 +161,7 @@ class _Kept(Span):
 
 
 class _Ids(RandomIdGenerator):
-    """A trace has the id of its run or workflow: who goes on with it after a kill goes on with the trace."""
+    """Gives a trace the id of its run or workflow, so a process that resumes it after a kill continues the trace."""
 
     trace = 0
 
@@ -170,7 +170,7 @@ class _Ids(RandomIdGenerator):
 
 
 class _Batches(BatchSpanProcessor):
-    """Counts what there was to send."""
+    """Counts the spans that ended."""
 
     ended = 0
 
@@ -181,7 +181,7 @@ class _Batches(BatchSpanProcessor):
 
 
 class _Exporter(SpanExporter):
-    """Counts what arrived."""
+    """Counts the spans that the collector accepted."""
 
     arrived = 0
 

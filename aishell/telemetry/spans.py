@@ -1,6 +1,6 @@
-"""The spans of a process that is traced: a run or a workflow, its steps, their statements. `otlp` sends them.
+"""The spans of a traced process: a run or workflow, its steps and their statements. `otlp` sends them.
 
-These are for where nothing is traced: they keep nothing, and nothing is imported for them.
+These classes are for processes without tracing: they record nothing and import nothing.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ Value = str | int | float | bool
 
 
 class Span:
-    """Something that takes time."""
+    """A period of work."""
 
-    #: What a process that works for it is given as TRACEPARENT.
+    #: The TRACEPARENT for processes that work for this span.
     parent: str | None = None
 
     def tell(self, facts: Mapping[str, Value | None]) -> None:
-        """What is known of it; None is left out."""
+        """Add attributes; None is left out."""
 
     def failed(self, kind: str) -> None:
-        """It ended by an error of a kind."""
+        """Mark the span as failed. `kind`: the type of the error."""
 
 
 class Spans:
-    """Nothing is traced."""
+    """No tracing: every span is empty."""
 
     def whole(self, name: str, trace_id: str, facts: Mapping[str, Value | None]) -> AbstractContextManager[Span]:
-        """What a process was started for: a run, a workflow. `trace_id` is its own id: who goes on with it later goes on with
-        the trace."""
+        """Return the span of the run or workflow that the process was started for. `trace_id` is its id, so a process
+        that resumes it continues the trace."""
         return nullcontext(Span())
 
     def step(self, tool: str, marker: str, facts: Mapping[str, Value | None]) -> AbstractContextManager[Span]:
-        """A step of this thread; its sessions have the `marker`."""
+        """Return the span of a step in this thread; the step's sessions have the `marker`."""
         return nullcontext(Span())
 
     def statements(
         self, place: Mapping[str, Value | None]
     ) -> Callable[[Statement, Session], AbstractContextManager[None]] | None:
-        """For `Database.traces`: what each statement is sent within. `place`: system, name and address of the database."""
+        """Return the span of each statement, for `Database.traces`. `place`: the database's system, name, address."""
         return None
 
     def close(self) -> str | None:
-        """Give away what is kept, for a while; what hindered that, in a sentence."""
+        """Send what is buffered, for a limited time; return what prevented that, in a sentence."""
         return None

@@ -1,4 +1,4 @@
-"""What nobody foresaw: a person gets one sentence, the trace goes into a file of the user's own."""
+"""Unexpected exceptions: the user gets one sentence, and the traceback goes into a file of the user's."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from aishell.errors import UnexpectedError
 
-#: As many traces are kept, the newest.
+#: How many traceback files are kept, the newest.
 KEPT = 50
 
 
 def unexpected(error: BaseException, where: str = "") -> UnexpectedError:
-    """An exception that is none of aishell's own, as an error that says where its trace is. `where`: what raised it."""
+    """Return the error for an unforeseen exception; its hint names the traceback file. `where`: what raised it."""
     import traceback
 
     return unexpected_elsewhere(type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
 
 
 def unexpected_elsewhere(kind: str, text: str, trace: str, where: str = "") -> UnexpectedError:
-    """The same of an exception of another process: its type, text and trace."""
+    """Return the same for an exception in another process: its type, text and traceback."""
     raised = f"{where} raised {kind}" if where else f"unexpected {kind}"
     text = " ".join(text.split())
     return UnexpectedError(f"{raised}: {text}" if text else raised, hint=_kept(trace))
@@ -35,13 +35,13 @@ def _kept(trace: str) -> str:
 
 
 def keep(trace: str) -> Path:
-    """Write a trace into a new file, mode 0600, in the user's state folder. Raises OSError."""
+    """Write a traceback to a new file, mode 0600, in the user's state folder. Raises OSError."""
     import platformdirs
 
     folder = Path(platformdirs.user_state_dir("aishell")) / "traces"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     moment = datetime.now(UTC)
-    # No terminal obeys it: what an exception quotes may come from anywhere.
+    # No control characters for the terminal: an exception may quote text from anywhere.
     shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in trace)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.txt"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", errors="backslashreplace") as file:

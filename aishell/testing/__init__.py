@@ -1,10 +1,10 @@
-"""The public test kit, for those who extend aishell; docs/testing.md documents it.
+"""The public test kit for extensions of aishell; docs/testing.md documents it.
 
-`pytest_plugins = ["aishell.testing"]` in a `conftest.py` brings the fixtures `aishell_site` and `aishell_sample`. A command of a
-scratch site is a fork of a process that has imported aishell once. Assertions take what it printed, or what `aishell.Site`
-returned.
+`pytest_plugins = ["aishell.testing"]` in a `conftest.py` provides the fixtures `aishell_site` and `aishell_sample`.
+Commands of a scratch site are forks of a process that has imported aishell once. Assertions take what a command
+printed, or what `aishell.Site` returned.
 
-Nothing of aishell imports this package, and nothing here but `fixtures` imports pytest. PYTEST_DONT_REWRITE: it has no `assert`.
+No module of aishell imports this package, and only `fixtures` imports pytest. PYTEST_DONT_REWRITE: it has no `assert`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a test says of a plan and of a run: each raises AssertionError that names what was there instead.
+"""Assertions on a plan or a run: each raises AssertionError that names what was found instead.
 
-`of` is what a command left (`--output json`), or what `aishell.Site` returned: a Preview, a Plan, a RunResult.
+`of` is the result of a command (`--output json`), or what `aishell.Site` returned: a Preview, a Plan, a RunResult.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _document(of: Planned) -> dict[str, Any]:
-    """The JSON contract of a result; of a plan the parts of it that a plan has."""
+    """Return the JSON contract of a result; for a Plan only the parts that it has."""
     if isinstance(of, Ended):
         return dict(of.json)
     if isinstance(of, Plan):
@@ -46,7 +46,7 @@ def _found(pattern: str | None, texts: Sequence[str]) -> bool:
 
 
 def assert_tools(of: Planned, *tools: str) -> None:
-    """The plan has exactly these steps, by the tools that they call, in this order."""
+    """Assert that the plan has exactly these steps, by the tools that they call, in this order."""
     planned = tuple(step["tool"] for step in _document(of)["plan"]["steps"])
     if planned != tools:
         raise AssertionError(
@@ -55,7 +55,7 @@ def assert_tools(of: Planned, *tools: str) -> None:
 
 
 def assert_order(of: Planned, *tools: str) -> None:
-    """Each of these tools is in the plan, and all steps of one come before the first of the next."""
+    """Assert that the plan has each of these tools, and that all steps of one come before the first of the next."""
     planned = [step["tool"] for step in _document(of)["plan"]["steps"]]
     for tool in tools:
         if tool not in planned:
@@ -66,7 +66,7 @@ def assert_order(of: Planned, *tools: str) -> None:
 
 
 def assert_left_out(of: Planned, tool: str, object: str | None = None, *, because: str | None = None) -> None:
-    """The plan does without this work: of a tool, of an object (`schema.table`), for a reason that the expression finds."""
+    """Assert that the plan leaves out a tool's work on an object (`schema.table`), for a reason matching `because`."""
     left = _document(of)["output_data"].get("left_out", [])
     for one in left:
         if one["tool"] == tool and object in (None, one["object"]) and _found(because, [one["reason"]]):
@@ -80,9 +80,9 @@ def assert_left_out(of: Planned, tool: str, object: str | None = None, *, becaus
 def assert_decision(
     of: Planned, step_id: str, decision: str, *, rule: str | None = None, because: str | None = None
 ) -> None:
-    """The gates say `decision` of a step (`auto`, `notify`, `confirm`, `review`, `deny`).
+    """Assert the gates' decision on a step: `auto`, `notify`, `confirm`, `review` or `deny`.
 
-    `rule` names what made them say so, a constraint's type; `because` is an expression that its text has.
+    `rule` is the rule behind it, such as a constraint's type; `because` is a regular expression found in its text.
     """
     step = _step(of, step_id)
     if "verdict" not in step:
@@ -101,7 +101,7 @@ _NONE: Mapping[str, str] = {"rule": "", "text": ""}
 
 
 def assert_ran(of: Ran, statuses: Mapping[str, str] | None = None, *, exit_code: int = 0) -> None:
-    """The run ended with this exit code, and the steps that ended, by their ids, with exactly these statuses."""
+    """Assert the exit code and, if given, exactly these statuses of the steps that ended, by their ids."""
     if isinstance(of, Ended):
         of.expect(exit_code)
     elif of.exit_code != exit_code:
@@ -116,7 +116,7 @@ def assert_ran(of: Ran, statuses: Mapping[str, str] | None = None, *, exit_code:
 
 
 def assert_output(of: Ran, step_id: str, **fields: Any) -> None:
-    """A step of the run returned these fields with these values; others may be there."""
+    """Assert that a step of the run returned these fields with these values; it may have returned others."""
     outputs = {action["step_id"]: action["output"] for action in _document(of)["actions_taken"]}
     if step_id not in outputs:
         raise AssertionError(f"no step {step_id!r} in the run: {', '.join(outputs) or 'none ran'}")

@@ -1,7 +1,7 @@
-"""Commands as forks of a process that has imported aishell already.
+"""Commands as forks of a process that has already imported aishell.
 
-Starting Python and importing costs half a second of CPU; a fork costs hundredths. The standard library's fork server keeps the
-process, one for each process that runs tests.
+Starting Python and importing costs half a second of CPU; a fork costs hundredths. The standard library's fork server
+holds the process, one for each test process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _forks = multiprocessing.get_context("forkserver")
 
 
 def preload(*modules: str) -> None:
-    """Let the fork server import these modules as well. Called before the first command is started."""
+    """Have the fork server import these modules too. Call it before the first command starts."""
     _forks.set_forkserver_preload(["aishell.testing.preloaded", *modules])
 
 
@@ -31,9 +31,9 @@ preload()
 
 @dataclass(frozen=True)
 class Command:
-    """One call of aishell: its arguments, where it stands, what it prints to, and all of its environment.
+    """One call of aishell: its arguments, working folder, files for its output, and complete environment.
 
-    `prepare` is called in the fork before the command; it has to be picklable.
+    `prepare` is called in the fork before the command; it must be picklable.
     """
 
     arguments: tuple[str, ...]
@@ -45,8 +45,8 @@ class Command:
 
 
 def run(command: Command) -> None:
-    """Become what `python -m aishell` would be, in this fork."""
-    os.setsid()  # a Ctrl-C at the tests is not one at the command
+    """Run a command in this fork as `python -m aishell` would."""
+    os.setsid()  # a Ctrl-C at the tests must not reach the command
     os.chdir(command.folder)
     os.environ.clear()
     os.environ.update(command.environment)
@@ -63,13 +63,13 @@ def run(command: Command) -> None:
 
     try:
         main()
-    finally:  # it has ended: a signal that comes now would be one at the way in which forks end
+    finally:  # the command has ended: a signal now would hit the fork server's own clean-up
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
 
 
 class Forked:
-    """A command in a fork, with the part of `subprocess.Popen` that tests use."""
+    """A command in a fork, with the parts of `subprocess.Popen` that tests use."""
 
     def __init__(self, command: Command) -> None:
         self.args = command.arguments
@@ -78,22 +78,22 @@ class Forked:
         self.pid = self._process.pid or 0
 
     def poll(self) -> int | None:
-        """The exit code, None while it runs."""
+        """Return the exit code, None while the command runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code. Raises subprocess.TimeoutExpired after so many seconds."""
+        """Return the exit code. Raises subprocess.TimeoutExpired after `timeout` seconds."""
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the command has ended."""
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Send SIGKILL, unless it has ended."""
+        """Send SIGKILL, unless the command has ended."""
         self.send_signal(signal.SIGKILL)

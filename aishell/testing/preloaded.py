@@ -1,4 +1,4 @@
-"""Imported by the fork server alone: all of aishell, and what its commands import when they are called."""
+"""Imported only by the fork server: all of aishell, and what its commands import later."""
 
 import gc
 import importlib
@@ -14,5 +14,5 @@ for _module in pkgutil.walk_packages(aishell.__path__, "aishell."):
         importlib.import_module(_module.name)
 for _name in ("jsonschema", "psycopg", "pymysql", "rich.console", "rich.progress", "rich.table", "simpleeval"):
     importlib.import_module(_name)
-list(Registry.load([built_in("tools")]))  # two thirds of a short command's time; forks find it done
-gc.freeze()  # what no collection touches stays shared with the forks
+list(Registry.load([built_in("tools")]))  # two thirds of a short command's time; forks inherit it
+gc.freeze()  # objects that the collector never touches stay shared with the forks

@@ -1,4 +1,4 @@
-"""A site in a folder of its own, whose commands are run as a user would run them."""
+"""A site in its own folder, whose commands run as a user would run them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command left: its exit code and what it printed."""
+    """The result of a command: its exit code and output."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ class Ended:
 
     @property
     def json(self) -> Any:
-        """The one document on standard output. Raises AssertionError where there is none."""
+        """The one document on standard output. Raises AssertionError if there is none."""
         try:
             return json.loads(self.out)
         except ValueError:
@@ -36,15 +36,15 @@ class Ended:
 
     @property
     def run_id(self) -> str:
-        """The id of the run that its document is of."""
+        """The id of the run that the document describes."""
         return str(self.json["run_id"])
 
     def statuses(self) -> dict[str, str]:
-        """What became of each step, by its id."""
+        """Return the status of each step, by its id."""
         return {action["step_id"]: action["status"] for action in self.json["actions_taken"]}
 
     def expect(self, code: int) -> Ended:
-        """Itself. Raises AssertionError, with what it printed, for another exit code."""
+        """Return itself. Raises AssertionError, with the output, if the exit code differs."""
         if self.code != code:
             raise AssertionError(f"exit {self.code}, not {code}\n{self._said}")
         return self
@@ -55,31 +55,31 @@ class Ended:
 
 
 class Running:
-    """A command that was started and not waited for."""
+    """A command that was started and may still run."""
 
     def __init__(self, process: subprocess.Popen[bytes] | Forked, out: Path, err: Path, hang: float) -> None:
         self.process, self.out, self.err, self.hang = process, out, err, hang
 
     def signal(self, number: int = signal.SIGINT) -> None:
-        """Send a signal: Ctrl-C, if no other is given."""
+        """Send a signal, by default Ctrl-C."""
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Send SIGKILL and wait for the end."""
         self.process.kill()
         self.process.wait()
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """Whether the command has ended."""
         return self.process.poll() is not None
 
     def wait(self) -> Ended:
-        """What it left. Raises AssertionError, with the stack of each of its threads, when it hangs."""
+        """Wait and return the result. Raises AssertionError, with the stacks of all threads, if the command hangs."""
         try:
             code = self.process.wait(self.hang)
         except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGABRT)  # it says where each of its threads stands: PYTHONFAULTHANDLER
+            self.process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER prints the stacks
             self.process.wait()
             printed = self.err.read_text()[-6000:]
             raise AssertionError(f"still running after {self.hang:g} s: {self.process.args!r}\n{printed}") from None
@@ -89,10 +89,10 @@ class Running:
 class ScratchSite:
     """An empty site in `home`; call it to run a command: `site("run", "maintenance", "--target", "sample")`.
 
-    Its state store is made by the first command that needs it. Use as a context manager, or call `close`.
+    The first command that needs a state store creates it. Use as a context manager, or call `close`.
     """
 
-    #: Seconds after which a command that has not ended is taken to hang.
+    #: Seconds after which a command that has not ended counts as hanging.
     hang: ClassVar[float] = 120.0
 
     def __init__(self, home: Path) -> None:
@@ -109,25 +109,25 @@ class ScratchSite:
         self._number = 0
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of the site, `tools/sqlite/my_tool.sql` or a module beside `config`; Python finds those there."""
+        """Write a file of the site, such as `tools/sqlite/my_tool.sql`; Python finds modules beside `config`."""
         path = self.site / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
 
     def configure(self, name: str, text: str) -> Path:
-        """Write a file of the site's configuration, as `agents/maintenance.yaml`."""
+        """Write a file of the site's configuration, such as `agents/maintenance.yaml`."""
         return self.write(f"config/{name}", text)
 
     def add_target(self, name: str, url: str, **keys: Any) -> None:
-        """Add a target to `targets.yaml`, with the keys of docs/configuration.md. `environment` is `test` unless it is given."""
+        """Add a target to `targets.yaml`, with the keys of docs/configuration.md (default of `environment`: `test`)."""
         self._targets[name] = {"url": url, "environment": "test"} | keys
         self.configure("targets.yaml", json.dumps({"targets": self._targets}))
 
     def declare(self, group: str, name: str, reference: str) -> None:
-        """Declare an entry point for the commands of this site, as an installed package would.
+        """Declare an entry point for this site's commands, as an installed package would.
 
-        `site.declare("aishell.agents", "census", "census:Census")`; the module may be written to the site by `write`.
+        `site.declare("aishell.agents", "census", "census:Census")`; `write` can add the module to the site.
         """
         self._declared.setdefault(group, {})[name] = reference
         points = "\n".join(
@@ -139,17 +139,17 @@ class ScratchSite:
         self.write(f"{folder}/entry_points.txt", f"{points}\n")
 
     def open(self) -> Site:
-        """The same site in this process, a context manager. It knows no entry points of `declare`."""
+        """Open the same site in this process, as a context manager. Entry points from `declare` are unknown here."""
         from aishell.site import Site
 
         return Site.open(self.site, state=self.state)
 
     def command(self, *arguments: str) -> list[str]:
-        """The arguments of a command, with those that say which site it is of."""
+        """Return a command's arguments with the options for this site."""
         return ["--site", str(self.site), "--state", str(self.state), *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
-        """This process's environment without the user's own databases and settings."""
+        """Return this process's environment without the user's own databases and settings."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "MYSQL", "AISHELL", "XDG"))}
         return kept | {"HOME": str(self.home), "NO_COLOR": "1", "PYTHONFAULTHANDLER": "1"} | more
 
@@ -161,9 +161,9 @@ class ScratchSite:
         prepare: Callable[[], None] | None = None,
         **environment: Any,
     ) -> Running:
-        """Start a command in a fork, where `prepare` is called before it. Other names given are its environment, as text.
+        """Start a command in a fork, after calling `prepare` there. Other keywords are its environment, as text.
 
-        It is a process of its own if it is to stand `alone`, under the program `within`, or if Python reads its environment.
+        It is a separate process if `alone`, under the program `within`, or if Python reads its environment.
         """
         self._number += 1
         out, err = (self.home / f"{self._number}.{name}" for name in ("out", "err"))
@@ -174,7 +174,7 @@ class ScratchSite:
         if alone or within or any(name.startswith("PYTHON") for name in environment):
             if prepare is not None:
                 raise AssertionError("only a fork can be prepared")
-            if alone:  # an interrupt in the midst of coverage's own work would keep its lock for ever
+            if alone:  # an interrupt inside coverage's own code would keep its lock for ever
                 env = {name: value for name, value in env.items() if not name.startswith("COVERAGE")}
             with out.open("wb") as stdout, err.open("wb") as stderr:
                 process = subprocess.Popen(
@@ -184,7 +184,7 @@ class ScratchSite:
                     stderr=stderr,
                     cwd=self.site,
                     env=env,
-                    start_new_session=True,  # a Ctrl-C at the tests is not one at the command
+                    start_new_session=True,  # a Ctrl-C at the tests must not reach the command
                 )
         else:
             process = Forked(Command(words, self.site, out, err, env, prepare))
@@ -193,11 +193,11 @@ class ScratchSite:
         return running
 
     def __call__(self, *arguments: str, **environment: Any) -> Ended:
-        """Run a command to its end; names given are its environment."""
+        """Run a command to its end. Keywords are its environment."""
         return self.start(*arguments, **environment).wait()
 
     def close(self) -> None:
-        """End what a failed test left running."""
+        """Kill commands that a failed test left running."""
         for running in self._running:
             if not running.ended:
                 running.kill()
