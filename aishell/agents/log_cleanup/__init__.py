@@ -1,1 +1,1 @@
-"""The log clean-up agent: which tables are logs, what of them is old, how it goes, and what an archive brings back."""
+"""The log clean-up agents: find log tables and their old rows, archive and delete them, and load archives."""

@@ -1,4 +1,4 @@
-"""The log_cleanup agent: old rows out of growing tables, in batches that nobody notices (spec: agents.md)."""
+"""The log_cleanup agent: delete old rows of growing tables, in small batches (spec: agents.md)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from aishell.models import (
 from aishell.registry.tool import PARAMETER_TYPES
 from aishell.settings.schemas import MOST_BYTES, TEXT, TEXTS, number, whole
 
-#: Keeping rows for less than this asks (agents.md).
+#: A retention of fewer days needs approval (agents.md).
 CAREFUL_DAYS = 7
 
 
@@ -123,7 +123,7 @@ class LogCleanupAgent(Agent):
         if not idle:
             yield Finding(OK, self.type, text)
             return
-        # Of several targets, each has tables of its own; of whole servers, each database.
+        # With several targets, or the databases of a whole server, a rule may be for the tables of another.
         level = OK if len(around.settings.targets) > 1 or around.target.server else WARNING
         remedy = "correct `tables` in config/agents/log_cleanup.yaml, or remove the rule"
         yield Finding(level, self.type, f"{text}; none is called {', '.join(idle)}", None if level == OK else remedy)

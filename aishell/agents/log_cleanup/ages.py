@@ -1,6 +1,6 @@
-"""Estimate how many rows of a log table are old before they are counted: the queries, and what is derived from them. Pure.
+"""Estimate how many rows of a log table are old before they are counted: the queries, and what follows from the answers. Pure.
 
-Nothing is derived from the oldest and the newest date alone: a single 9999-12-31 would turn a thousand rows into ten.
+Nothing is interpolated between the oldest and newest dates: a single 9999-12-31 would turn a thousand rows into ten.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from aishell.models import Inventory, Row
 from aishell.planning.spread import Spread, histogram, sampled
 
 TOOL, RANGE = "measure_old_rows", "count_log_rows"
-#: A smaller table is read where no index helps: bytes.
+#: Bytes up to which a table is read whole if no index helps.
 READ_ALL = 64 << 20
-#: The limit of the count for a table that is read whole.
+#: The limit of the count, in rows, for a table that is read whole.
 EVERY = 1 << 40
-#: Look-ups of a sample, and the fewest dates that it must find: with these a share is known within a tenth.
+#: Look-ups of a sample, and the fewest dates that it must find; a share is then accurate to a tenth.
 POINTS, FEWEST = 500, 100
-#: Seconds after which a prediction does without a count, and then without a sample: a server that trusts outdated statistics
-#: may scan the table where the index was to be counted.
+#: Seconds after which an estimate gives up the count, and then the sample: with outdated statistics, a server may scan the
+#: table instead of the index.
 PATIENCE = 3.0
-#: The share of the old rows, the very oldest, that is ignored when their days are counted: outliers are among them.
+#: Share of the old rows, the very oldest, that is ignored as outliers when their days are counted.
 STRAY = 0.02
 _WHOLE = re.compile(r"^(tiny|small|medium|big)?int", re.IGNORECASE)
 DAY = 86_400
 
 
 def questions(log: LogTable, inventory: Inventory) -> list[Question]:
-    """The queries on a table that has old rows. On MariaDB the server also estimates both sides of an indexed date."""
+    """Return the queries about a table's old rows. MariaDB also estimates the rows on both sides of an indexed cut-off."""
     if not log.has_old or TOOL not in inventory.tools:
         return []
     names = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
@@ -61,7 +61,7 @@ def questions(log: LogTable, inventory: Inventory) -> list[Question]:
 
 
 def measured(log: LogTable, inventory: Inventory) -> LogTable:
-    """The table with what is known about its old rows."""
+    """Return the table with what is known about its old rows."""
     if not log.has_old:
         return replace(log, old=Old(0, "by the oldest date") if log.oldest else Old(0, "no row has a date"))
     answer = _answer(log, inventory)
@@ -72,7 +72,7 @@ def measured(log: LogTable, inventory: Inventory) -> LogTable:
 
 @dataclass(frozen=True)
 class _Guess:
-    """A share of the table's rows, and where it comes from."""
+    """A share of the table's rows, from 0 to 1, and its source."""
 
     share: float
     method: str
@@ -100,7 +100,7 @@ def _old(log: LogTable, answer: Mapping[str, list[Row]], inventory: Inventory) -
 
 
 def _dived(log: LogTable, inventory: Inventory) -> _Guess | None:
-    """InnoDB never expects more than half of a table in a range: the smaller of both sides is the one it has seen."""
+    """Return InnoDB's estimate. It never expects more than half of a table in a range, so only the smaller side is reliable."""
     sides = [inventory.answers.get(_side(log, side)) for side in ("older", "newer")]
     if sides[0] is None or sides[1] is None:
         return None
@@ -114,7 +114,7 @@ def _dived(log: LogTable, inventory: Inventory) -> _Guess | None:
 
 
 def _whole(log: LogTable) -> _Guess | None:
-    """The guess when even the newest date is old; else None."""
+    """Return the guess that all rows are old, if even the newest is; else None."""
     newest, moment = (seconds_of(log.kind, str(text)) for text in (log.newest, log.before))
     found = newest is not None and moment is not None and newest < moment
     return _Guess(1.0, "every date is before the cut-off") if found else None
@@ -133,7 +133,7 @@ def _shared(log: LogTable, spread: Spread | None, engine: str) -> _Guess | None:
 
 
 def _spread(log: LogTable, answer: Mapping[str, list[Row]]) -> Spread | None:
-    """The distribution of the dates in the sample; None without a sample, or when it is too small."""
+    """Return the distribution of the dates; None without a sample, or if it is too small."""
     rows = answer.get("sample", [])
     if not rows:
         return None
@@ -144,7 +144,7 @@ def _spread(log: LogTable, answer: Mapping[str, list[Row]]) -> Spread | None:
 
 
 def _histogram(log: LogTable, rows: Sequence[Row]) -> Spread | None:
-    """The distribution in the statistics: rows with a share are single dates, those without are bounds."""
+    """Return the distribution in the statistics: rows with a share are common values, those without are histogram bounds."""
     dated = [(at, row["share"]) for row in rows if (at := _seconds(log, row["date"])) is not None]
     points = [(at, float(share)) for at, share in dated if share is not None]
     bounds = [at for at, share in dated if share is None]
@@ -153,10 +153,10 @@ def _histogram(log: LogTable, rows: Sequence[Row]) -> Spread | None:
 
 
 def _days(log: LogTable, spread: Spread | None) -> float | None:
-    """Days over which the old rows came, but for those far before the others; None where that cannot be told.
+    """Return the days over which the old rows were added, without early outliers; None if unknown.
 
-    What the sample has from before the oldest date has gone since. The bound where the days begin may lie well behind the rows
-    that are left out: so the days from there on are those of the share that lies there, and no other.
+    Sampled dates before the oldest one are of rows deleted since. The bound at which the days begin may be well after the
+    outliers, so the days after it are scaled up from the share of the rows after it.
     """
     moment, first = (None if text is None else seconds_of(log.kind, str(text)) for text in (log.before, log.oldest))
     if spread is None or moment is None:
@@ -179,13 +179,13 @@ def _seconds(log: LogTable, date: Any) -> float | None:
 
 
 def _rows(log: LogTable, answer: Mapping[str, list[Row]]) -> int | None:
-    """Rows of the table: as dense as at the last VACUUM or ANALYZE, in the size of now, where the answer has that."""
+    """Return the rows of the table: their density at the last VACUUM or ANALYZE times the present size, if that was asked."""
     size = answer.get("size")
     return int(size[0]["rows"]) if size and size[0]["rows"] is not None else log.table.rows
 
 
 def _most(log: LogTable, engine: str) -> int:
-    """How far old rows are counted, so that it takes no longer where the table is large."""
+    """Return the limit of the count of old rows, so that it takes no longer on a large table."""
     small = log.table.bytes is not None and log.table.bytes <= READ_ALL
     if log.indexed and not log.rule.filters and not (small and log.table.rows is None):
         return profile(engine).most_counted
@@ -193,7 +193,7 @@ def _most(log: LogTable, engine: str) -> int:
 
 
 def _places(log: LogTable, engine: str) -> dict[str, Any]:
-    """What rows are sampled by; PostgreSQL has a sample of its own."""
+    """Return the parameters that rows are sampled by; PostgreSQL has its own sample."""
     if profile(engine).keeps_histograms:
         return {}
     declared = {str(row["column"]): str(row["type"] or "") for row in log.columns}
@@ -203,12 +203,12 @@ def _places(log: LogTable, engine: str) -> dict[str, Any]:
 
 
 def _answer(log: LogTable, inventory: Inventory) -> Mapping[str, list[Row]] | None:
-    """What is known of the table: of the count and the sample, else of the sample alone; empty where neither came in time."""
+    """Return the answer to the count and sample, or to the sample alone; empty if both timed out, None before any."""
     return inventory.answers.get(_sampled(log), inventory.answers.get(_counted(log)))
 
 
 def _is_counted(log: LogTable, answer: Mapping[str, Sequence[Row]], inventory: Inventory) -> bool:
-    """Whether the count came to an end before its limit."""
+    """Return whether the count ended below its limit."""
     whole = bool(inventory.answers[_counted(log)])
     return whole and _count(answer) < _most(log, inventory.server.engine)
 

@@ -1,4 +1,4 @@
-"""The archive_load agent: the rows of an archive back into a table (`aishell archives load`)."""
+"""The archive_load agent: load the rows of an archive into a table (`aishell archives load`)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ArchiveLoadAgent(Agent):
     def _loading(
         self, data: Mapping[str, Any], part: Mapping[str, Any], inventory: Inventory, before: Sequence[Step]
     ) -> list[Step]:
-        """The steps for one part. Raises UnknownNameError for a column that its table does not have."""
+        """Return the steps for one part. Raises UnknownNameError for a column that its table does not have."""
         where, restores = _name(part), bool(part.get("restores"))
         forms = {row["column"]: row for row in inventory.answers[f"columns of {where}"]["columns"]}
         for column in part["columns"]:
@@ -145,7 +145,7 @@ def _sentences(data: Mapping[str, int], *, counted: bool) -> str:
 
 
 def _parts(task: Task) -> list[Mapping[str, Any]]:
-    """What is loaded besides one table; nothing where the rows go into another one than their own."""
+    """Return the parts of the archive; none if its rows are loaded into a table other than their own."""
     data = task.input_data
     parts = data.get("parts") or []
     own = next((_name(part) for part in parts if part["part"] == 0), None)
@@ -153,8 +153,8 @@ def _parts(task: Task) -> list[Mapping[str, Any]]:
 
 
 def _in_order(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, Any]]:
-    """What has to be done for a part. Where a table references itself, its rows are loaded after those that they reference, and
-    only rows of a cycle get their references back afterwards; references to other tables in a cycle always do.
+    """Return what to do for a part, in order. If a table references itself, referenced rows are loaded first, and only rows in
+    a cycle get their references back afterwards; references to other tables in a cycle are always restored afterwards.
     """
     later = part.get("later") or []
     within = _within(part, inventory) if later else []
@@ -169,7 +169,7 @@ def _in_order(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, A
 
 
 def _restoring(part: Mapping[str, Any], names: Collection[str], more: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The part with those of its changed columns that are among these; nothing where there are none."""
+    """Yield the part with only the changed columns in `names`; nothing if `names` is empty."""
     if names:
         columns = [c for c in part["columns"] if c["role"] != "changed" or c["column"] in names]
         yield {**part, "columns": columns, **more}
@@ -180,7 +180,7 @@ def _escaped_names(roles: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def _within(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, list[str]]]:
-    """The foreign keys of a table to itself, but for such that share a column with one to another table of the archive."""
+    """Return a table's foreign keys to itself, except those that share a column with one to another table of the archive."""
     key = (part["schema"], part["table"])
     found = [
         (table.key, child)
@@ -202,7 +202,7 @@ def _within(part: Mapping[str, Any], inventory: Inventory) -> list[dict[str, lis
 
 
 def _set_off(part: Mapping[str, Any], inventory: Inventory) -> list[str]:
-    """The triggers that an update of the part's rows sets off."""
+    """Return a warning with the triggers fired by an update of the part's rows, if any."""
     if not part.get("restores"):
         return []
     effects = inventory.answers.get(f"relatives of {_name(part)}", {}).get("effects", ())
@@ -218,7 +218,7 @@ def _load_of(table: tuple[str, str], steps: Sequence[Step]) -> str:
 
 
 def _alone(data: Mapping[str, Any], inventory: Inventory) -> dict[str, Any]:
-    """The one table of an archive without others. Raises ParameterError where its name fits several."""
+    """Return the only table of an archive. Raises ParameterError if its name matches several."""
     if len(inventory.tables) != 1:
         raise ParameterError(f"{data['table']!r} names {len(inventory.tables)} tables", hint="name one with --table")
     table: Table = inventory.tables[0]

@@ -1,4 +1,4 @@
-"""How logs write their dates, and the cut-off as each of them writes it. Pure."""
+"""The formats of dates in logs, and the cut-off in each format. Pure."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from datetime import UTC, datetime, timedelta, timezone
 from aishell.engines import profile
 from aishell.errors import ParameterError
 
-#: Names that columns of time have, the likeliest first.
+#: Usual names of date columns.
 NAMES = re.compile(
     r"^(created|logged|event|occurred|inserted|log|entry|request|ts|time|date|updated)?_?(at|on|ts|time|timestamp|date|datetime|dt)?$",
     re.IGNORECASE,
 )
-#: 1980 and 2200 in seconds: a whole number outside, in whatever unit, is no time. The units' ranges do not overlap.
+#: 1980 and 2200 in seconds: a whole number outside them in every unit is not a time. The units' ranges do not overlap.
 _EARLIEST, _LATEST = 315_532_800, 7_258_118_400
 _UNITS = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
-#: Letters of a value that a message shows.
+#: Characters of a value that a message shows.
 _SHOWN = 40
 _TEXT = re.compile(r"^\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(Z|[+-]\d\d:?\d\d)?$")
 _ULID = re.compile(r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$", re.IGNORECASE)
 _UUID7 = re.compile(r"^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$", re.IGNORECASE)
-#: The end of a UUID of version 7 as a cut-off has it: the least of its millisecond.
+#: The end of a cut-off that is a UUID of version 7: the lowest of its millisecond.
 _NO_RANDOM = "-0000-0000-000000000000"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-#: What a declared type begins with -> how its dates are written; whole numbers and texts are told by their values.
+#: Declared type -> the format of its dates; for whole numbers and texts it depends on the values.
 _BY_TYPE = {
     "timestamp with time zone": "instant",
     "timestamp without time zone": "local",
@@ -37,7 +37,7 @@ _BY_TYPE = {
 
 @dataclass(frozen=True)
 class Cutoff:
-    """One moment on the database's clock: `utc` as ISO 8601, `local` as the server's time zone writes it."""
+    """A moment on the database's clock: `utc` in ISO 8601, `local` in the server's time zone."""
 
     utc: str
     local: str
@@ -54,7 +54,7 @@ class Cutoff:
 
 
 def could_be_time(column: str, declared: str) -> int:
-    """How much a column looks like the time of a log's row: 0 is not at all. By type first, then by name."""
+    """Score how likely a column holds the time of a log row, by type first, then by name; 0 if it cannot."""
     by_type = {"instant": 4, "local": 4, "date": 3}.get(kind_of_type(declared) or "", 0)
     name = NAMES.match(column)
     named = 2 if name and any(name.groups()) else 0
@@ -65,13 +65,13 @@ def could_be_time(column: str, declared: str) -> int:
 
 
 def kind_of_type(declared: str) -> str | None:
-    """The kind of a type that holds nothing but times, None for others."""
+    """Return the format of a type that holds only times; None for others."""
     word = declared.lower().split("(")[0].strip()
     return _BY_TYPE.get(word)
 
 
 def method_class(engine: str, declared: str, oldest: str, newest: str, where: str) -> str:
-    """How a column writes its dates, from its declared type and its ends.
+    """Return the format of a column's dates, from its declared type and its oldest and newest values.
 
     One of instant, local, date, epoch_s, epoch_ms, epoch_us, epoch_ns, text:<shape>, ulid:<case>, uuid7:<case>. Raises
     ParameterError for a column without dates.
@@ -94,7 +94,7 @@ def method_class(engine: str, declared: str, oldest: str, newest: str, where: st
 
 
 def refuse_type(declared: str, where: str) -> None:
-    """Raises ParameterError for a declared type that never holds a time."""
+    """Raise ParameterError for a declared type that never holds a time."""
     if kind_of_type(declared) is None and not _may_hold_time(declared):
         raise ParameterError(
             f"{where} is not a date column: its type is {declared}", hint="name another with --date-column"
@@ -107,14 +107,14 @@ def _kind_of_value(value: str) -> str | None:
         return next((n for n, factor in _UNITS.items() if _EARLIEST <= number / factor <= _LATEST), None)
     for kind, shape in (("ulid", _ULID), ("uuid7", _UUID7)):
         if shape.match(value):
-            # `A` is less than `a`: the cut-off must be written as the values are, and mixed they have no order.
+            # `A` is less than `a`: the cut-off must have the case of the values, and mixed case has no order.
             return f"{kind}:upper" if value == value.upper() else f"{kind}:lower" if value == value.lower() else None
     found = _TEXT.match(value)
     return f"text:{found[1] or ''}{found[2] or ''}" if found else None
 
 
 def written(kind: str, cutoff: Cutoff) -> str | int:
-    """The cut-off as a value of this kind: what is smaller is older."""
+    """Return the cut-off in this format; smaller values are older."""
     moment = cutoff.moment
     if kind in _UNITS:
         return int(moment.timestamp()) * _UNITS[kind]
@@ -137,7 +137,7 @@ def written(kind: str, cutoff: Cutoff) -> str | int:
 
 
 def _text(shape: str, moment: datetime) -> str:
-    """ISO 8601 with the separator and the zone that the column has; without a zone it is UTC, as SQLite's own functions write."""
+    """Return ISO 8601 with the separator and zone of the column; without a zone it is UTC, as in SQLite's date functions."""
     separator, zone = (shape[0], shape[1:]) if shape[:1] in (" ", "T") else ("", shape)
     if zone not in ("", "Z"):
         hours, minutes = int(zone[1:3]), int(zone[-2:])
@@ -149,7 +149,7 @@ def _text(shape: str, moment: datetime) -> str:
 
 
 def seconds_of(kind: str, value: str) -> float | None:
-    """A column's value as seconds since 1970, for estimates; None when it cannot be read."""
+    """Return a column's value as seconds since 1970, for estimates; None if it cannot be read."""
     try:
         if kind in _UNITS:
             return float(value) / _UNITS[kind]
@@ -164,7 +164,7 @@ def seconds_of(kind: str, value: str) -> float | None:
 
 
 def as_date(cutoff: object) -> str:
-    """A cut-off as people read it; one that a column of numbers or ids compares with tells its moment."""
+    """Return a cut-off in readable form; a number or an id is shown as its moment."""
     text = str(cutoff)
     kind = "uuid7:" if text.endswith(_NO_RANDOM) else _kind_of_value(text) or ""
     if kind.partition(":")[0] not in (*_UNITS, "ulid", "uuid7"):
@@ -173,12 +173,12 @@ def as_date(cutoff: object) -> str:
 
 
 def _may_hold_time(declared: str) -> bool:
-    """Whole numbers, numerics and texts; SQLite's columns may declare anything, also nothing."""
+    """Return whether a type can hold numbers or texts. SQLite's columns may declare any type, or none."""
     words = ("int", "num", "dec", "text", "char", "uuid", "real", "double", "float", "binary", "blob")
     return not declared or any(word in declared.lower() for word in words)
 
 
 def _short(value: object) -> str:
-    """A value as people recognise it: what is longer is somebody's text."""
+    """Return the start of a value, enough to recognise it."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

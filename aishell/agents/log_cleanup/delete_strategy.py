@@ -1,4 +1,4 @@
-"""How a log table's old rows are found: the tool that deletes them, and the key that it and an archive go by. Pure."""
+"""Choose the tool that deletes a log table's old rows, and the key that it and an archive walk along. Pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from aishell.errors import ParameterError
 from aishell.models import Inventory, Row
 from aishell.planning.variables import escaped
 
-#: Below this share of old rows, and with an index on the date, the index finds them faster than a walk over the table.
+#: Below this share of old rows, an index on the date finds them faster than a walk along the table.
 FEW = 0.2
 ALONG, BY_DATE, WITHOUT_KEY = "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key"
-#: Types of MySQL and MariaDB whose values compare in the order of an index when they are sent back. ENUM and SET go by number
-#: in an index and by name in a comparison, FLOAT is rounded on its way, TIMESTAMP is one hour twice a year.
+#: Types of MySQL and MariaDB whose values, when sent back, compare in index order. ENUM and SET sort by number in an index but
+#: by name in a comparison, FLOAT is rounded in transfer, and TIMESTAMP repeats one hour a year.
 WALKABLE = frozenset(
     "tinyint smallint mediumint int bigint decimal char varchar binary varbinary date datetime uuid inet4 inet6".split()
 )
-#: Time zones in which no hour comes twice, so that a TIMESTAMP that is sent back as it was read means the same moment.
+#: Time zones in which no hour is repeated, so that a TIMESTAMP sent back as it was read is the same moment.
 _FIXED = re.compile(r"UTC|Etc/UTC|[+-]\d\d:\d\d")
 
 
 @dataclass(frozen=True)
 class Way:
-    """A tool that deletes, and the columns it goes by: none where it knows them itself. `note`: what it costs to go so."""
+    """A tool that deletes, and the columns it walks along; none if it knows them itself. `note`: why this is slow."""
 
     tool: str = ALONG
     key: tuple[str, ...] = ()
@@ -39,9 +39,9 @@ class Way:
 
 
 def way_of(log: LogTable, inventory: Inventory, *, limited: bool) -> Way:
-    """Along the table, or along the index on the date where few rows are old. Raises ParameterError where there is no way.
+    """Choose a walk along the table, or along the index on the date if few rows are old. Raises ParameterError if neither works.
 
-    `limited`: to a number of rows, which a batch that ends behind a date, not between two rows of it, could exceed.
+    `limited`: the number of rows has a limit, which a batch that ends after all rows of a date could exceed.
     """
     by_date = _is_worth_an_index(log) and BY_DATE in inventory.tools
     engine = profile(inventory.server.engine)
@@ -79,19 +79,19 @@ def _dated(log: LogTable) -> tuple[str, ...]:
 
 
 def _walkable(log: LogTable, columns: Sequence[str]) -> bool:
-    """Whether MariaDB and MySQL compare these columns as they sort them (see WALKABLE)."""
+    """Return whether MariaDB and MySQL compare these columns as they sort them (see WALKABLE)."""
     declared = {str(row["column"]): re.split(r"\W", str(row["type"]).lower())[0] for row in log.columns}
     fixed = {"timestamp"} if log.cutoff is not None and _FIXED.fullmatch(log.cutoff.zone) else set[str]()
     return all(declared[column] in WALKABLE | fixed for column in columns)
 
 
 def archive_columns(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Columns as the tools of archives take them: their names are values that mean themselves."""
+    """Return columns with escaped names, for the archive tools."""
     return [{**row, "column": escaped(str(row["column"]))} for row in rows]
 
 
 def archive_key(log: LogTable, answer: Mapping[str, list[Row]], engine: str) -> list[str]:
-    """The key by which the table is walked; none on PostgreSQL, which goes by pages. Raises ParameterError without one."""
+    """Return the key for a walk along the table; empty on PostgreSQL, which walks pages. Raises ParameterError without one."""
     along = profile(engine).walked_along
     if along == "pages":
         return []

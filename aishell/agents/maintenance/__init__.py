@@ -1,1 +1,1 @@
-"""The maintenance agent: statistics, vacuum, indexes, rewrites, the check for damage."""
+"""The maintenance agent: statistics, vacuum, indexes, rewrites and the corruption check."""

@@ -1,4 +1,4 @@
-"""The maintenance agent: quick, standard, full and emergency plans from what inspection found (spec: agents.md)."""
+"""The maintenance agent: quick, standard, full and emergency plans from the findings of inspection (spec: agents.md)."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from aishell.settings.schemas import MOST_BYTES, TEXTS, number, whole
 TYPES = ("quick", "standard", "full", "emergency")
 #: Kinds of relations that hold rows of their own.
 STORED = frozenset({"table", "partition", "matview"})
-#: autovacuum's own rules (PostgreSQL docs, autovacuum_*_scale_factor and _threshold): 10 % + 50 for ANALYZE.
+#: Autovacuum's rule for ANALYZE (PostgreSQL docs, autovacuum_*_scale_factor and _threshold): 10 % + 50.
 STALE_SHARE, STALE_ROWS = 0.10, 50
-#: A full run also clears what autovacuum would leave for later; a standard one waits for `optimize_threshold`.
+#: A full run also vacuums dead rows below autovacuum's threshold; a standard run waits for `optimize_threshold`.
 FULL_DEAD_ROWS = 1000
 WRAPAROUND_PERCENT = 90.0
 MIN_TABLE_BYTES = 1 << 20
 #: MySQL: statements that can be kept out of the binary log.
 TAKES_BINLOG = frozenset({"optimize_table", "optimize_offline_table", "batch_update_statistics"})
-#: MySQL's storage engines that lock readers out while a table is optimised.
+#: MySQL storage engines that block reads while a table is optimised.
 OFFLINE_ENGINES = frozenset({"myisam", "aria"})
-#: SQLite loads all statistics anew after each ANALYZE: 0.1 s a table in a file of 10,000, 0.2 s for all of them at once.
+#: SQLite reloads all statistics after each ANALYZE: in a file of 10,000 tables 0.1 s per table, or 0.2 s for all at once.
 ANALYZE_ALL_ABOVE = 50
-#: PostgreSQL: what a rewrite has to gain, in percent of the table and in bytes; above the second it is proposed unasked.
+#: PostgreSQL: the least gain of a rewrite, in percent of the table, and the gain in bytes from which it is planned by default.
 REWRITE_PERCENT, REWRITE_BYTES = 40.0, 1 << 30
-#: What a plan warns of that has no check for damage, or one that can check nothing.
+#: The warning of a plan without a corruption check, or with one that can check nothing.
 UNCHECKED = "nothing is checked for corruption: any changes of this plan are made unchecked"
-USELESS_RUNS = 3  # a tool that gained nothing so often is left alone until the object changes
+USELESS_RUNS = 3  # a tool that gained nothing this often is left out until the object changes
 
 
 class MaintenanceAgent(Agent):
@@ -102,7 +102,7 @@ class MaintenanceAgent(Agent):
         given = super().completed(inputs, around)
         if around.target.binlog:
             given.setdefault("binlog", around.target.binlog)
-        if around.config.own.get("create_backup"):  # a backup comes before what can hurt
+        if around.config.own.get("create_backup"):  # back up before risky changes
             given.setdefault("create_backup", True)
         return given
 
@@ -147,13 +147,13 @@ class _MaintenancePlanner(Planner):
         self.update_stats = data.get("update_stats", self.kind != "emergency")
         self.rebuild_tables: bool | None = data.get("rebuild_tables")  # PostgreSQL; None: those with much to gain
         self.fresh: set[tuple[str, str]] = set()  # tables whose statistics another step refreshes
-        self.unwritten: list[tuple[Table, float]] = []  # worth a rewrite that nobody asked for
+        self.unwritten: list[tuple[Table, float]] = []  # worth a rewrite that was not requested
         self.chosen = bool(data.get("tables") or data.get("exclude"))
         self.stored = [t for t in inventory.tables if t.kind in STORED]
         self.indexes: dict[tuple[str, str], list[Index]] = defaultdict(list)
         for index in inventory.indexes:
             self.indexes[index.schema, index.table].append(index)
-        self.corruption: str | None = None  # the step that changes must wait for
+        self.corruption: str | None = None  # the step that every change depends on
 
     def draft(self) -> Draft:
         thorough = self.kind in ("full", "emergency")
@@ -188,7 +188,7 @@ class _MaintenancePlanner(Planner):
         )
 
     def _priority(self, table: Table) -> tuple[int, float]:
-        """Wraparound first, then benefit per second."""
+        """Return the sort key of a table: wraparound risk first, then bytes reclaimed per second."""
         at_risk = (table.freeze_age_percent or 0) >= WRAPAROUND_PERCENT
         gain = (table.bytes or 0) * (table.fragmentation_percent or 0) / 100
         gain += sum(index.reclaimable_bytes or 0 for index in self.indexes[table.key])
@@ -196,12 +196,12 @@ class _MaintenancePlanner(Planner):
         return (not at_risk, -gain / cost)
 
     def _table(self, table: Table) -> None:
-        """The steps for one table: measure, vacuum or rewrite, rebuild its bloated indexes, drop what our builds left."""
+        """Add the steps for one table: measure, vacuum or rewrite, rebuild bloated indexes, drop invalid ones of ours."""
         reasons = self._optimize_reasons(table) if not self.engine.rewrites_whole else []
         bloated = self._bloated(table) if self.rebuild_indexes else []
         rewritten = self._rewrite_reasons(table)
         blind = self._blind(table)
-        # A rewrite of PostgreSQL makes every index of the table anew as well.
+        # On PostgreSQL, too, a rewrite rebuilds every index of the table.
         rewrites = bool(rewritten or blind) or (self.engine.rebuilds_indexes_together and bool(reasons))
         if reasons or rewritten or blind:
             self._measured_change(table, reasons or blind, rewritten, unknown=bool(blind))
@@ -214,7 +214,7 @@ class _MaintenancePlanner(Planner):
     def _measured_change(
         self, table: Table, reasons: list[Evidence], rewritten: list[Evidence], *, unknown: bool
     ) -> None:
-        """Measure the table, then vacuum it for some reasons and rewrite it for others. `unknown`: its statistics are stale."""
+        """Measure a table, then vacuum it for `reasons` and rewrite it for `rewritten`. `unknown`: its statistics are stale."""
         measured = self._add(
             "measure",
             "analyze_table_fragmentation",
@@ -229,7 +229,7 @@ class _MaintenancePlanner(Planner):
             self._rewrite(table, rewritten, (measured, *vacuumed))
 
     def _drop_invalid(self, table: Table, invalid: list[Index]) -> None:
-        """Drop what our own rebuilds left. Other invalid indexes may be somebody's, so they are reported and stay."""
+        """Drop the invalid indexes that our own rebuilds left. Only report others, which may be under construction."""
         names, recorded = ", ".join(index.index_name for index in invalid), self.inventory.rebuilt.get(table.key, ())
         if not recorded:
             self.warnings.append(
@@ -249,7 +249,7 @@ class _MaintenancePlanner(Planner):
         )
 
     def _rewrite_reasons(self, table: Table) -> list[Evidence]:
-        """Why a table of PostgreSQL should be written anew: VACUUM gives nothing of its free space back."""
+        """Return the evidence for rewriting a PostgreSQL table: VACUUM does not return its free space to the disk."""
         percent, kinds = table.fragmentation_percent or 0.0, ("table", "partition")
         if not self.engine.vacuums or self.kind != "full" or table.kind not in kinds:
             return []
@@ -264,7 +264,7 @@ class _MaintenancePlanner(Planner):
         return [self._evidence("fragmentation_percent", percent, table.fragmentation_method or "estimate")]
 
     def _rewrite(self, table: Table, reasons: list[Evidence], needs: tuple[str, ...]) -> None:
-        """VACUUM FULL, if the table is still worth it when it is measured; it needs approval: the table is locked meanwhile."""
+        """Add VACUUM FULL, on condition that the measurement confirms the gain. It needs approval, since it locks the table."""
         size = full_size(table) or 0
         self._change(
             "rewrite",
@@ -281,7 +281,7 @@ class _MaintenancePlanner(Planner):
         )
 
     def _blind(self, table: Table) -> list[Evidence]:
-        """MySQL: why a table is measured anew though nothing is known of it: its statistics are from before a clean-up."""
+        """Return the evidence for measuring a MySQL table of unknown fragmentation, whose statistics predate a clean-up."""
         unknown = self.engine.fragmentation_by_statistics and table.withheld and stale_statistics(table)
         if not unknown or self.kind != "full" or (full_size(table) or 0) < MIN_TABLE_BYTES:
             return []
@@ -290,7 +290,7 @@ class _MaintenancePlanner(Planner):
         return [replace(self._evidence("fragmentation_percent", None, "not known yet"), withheld=table.withheld)]
 
     def _refresh(self, table: Table) -> str:
-        """The statistics first: the table's figure comes from them."""
+        """Refresh the statistics of a table, from which its fragmentation is calculated."""
         self.fresh.add(table.key)
         return self._change(
             "refresh",
@@ -302,7 +302,7 @@ class _MaintenancePlanner(Planner):
         )
 
     def _optimize_reasons(self, table: Table) -> list[Evidence]:
-        """Why a table should be vacuumed (PostgreSQL) or rewritten (MySQL); nothing when it should not."""
+        """Return the evidence for vacuuming (PostgreSQL) or rewriting (MySQL) a table; empty if it needs neither."""
         found, age, percent = [], table.freeze_age_percent or 0, table.fragmentation_percent or 0
         if age >= WRAPAROUND_PERCENT:
             found.append(self._evidence("freeze_age_percent", round(age, 1), "age of relfrozenxid"))
@@ -372,12 +372,12 @@ class _MaintenancePlanner(Planner):
             evidence=evidence,
             size=size,
             scratch=size,
-            # Only a measurement knows the rows to freeze; on estimates alone the step looks the indexes up itself.
+            # Only a measurement gives rows to freeze; with estimates alone the step looks the indexes up itself.
             found=tuple(dict(index.row) for index in bloated) if all(index.row for index in bloated) else None,
         )
 
     def _rewrites_file(self) -> float | None:
-        """The share of a SQLite file, in percent, that a rewrite gives back; None when it is not worth it."""
+        """Return the share of a SQLite file, in percent, that a rewrite reclaims; None if it is not worth it."""
         server = self.inventory.server
         if not (self.engine.rewrites_whole and self.kind == "full" and server.database_bytes):
             return None
@@ -393,13 +393,13 @@ class _MaintenancePlanner(Planner):
 
     def _reclaimable(self) -> float:
         if self.inventory.server.auto_vacuum == "incremental":
-            return self.inventory.server.free_bytes or 0  # it gives back free pages and packs nothing
+            return self.inventory.server.free_bytes or 0  # it returns free pages but packs nothing
         slack = sum((t.bytes or 0) * (t.fragmentation_percent or 0) / 100 for t in self.stored)
         slack += sum(index.reclaimable_bytes or 0 for index in self.inventory.indexes)
         return min((self.inventory.server.free_bytes or 0) + slack, self.inventory.server.database_bytes or 0)
 
     def _whole_file(self, share: float) -> None:
-        """SQLite rewrites its whole file or nothing: one step for the database."""
+        """Add one rewrite for the whole database: SQLite cannot rewrite a single table."""
         server = self.inventory.server
         total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"
         again = "Measure the file again, just before it is rewritten."
@@ -444,7 +444,7 @@ class _MaintenancePlanner(Planner):
         )
 
     def _corruption_check(self) -> None:
-        """Nothing is changed before the check, and nothing where it finds damage; where nothing can be checked, that is said."""
+        """Add the corruption check, which must find no damage before anything is changed. Warn if nothing can be checked."""
         if not self.stored:
             return
         checks = self._add(
@@ -471,7 +471,7 @@ class _MaintenancePlanner(Planner):
     def _change(
         self, name: str, tool: str, params: dict[str, Any], rationale: str, *, needs: tuple[str, ...] = (), **rest: Any
     ) -> str:
-        """A step that changes something: after the corruption check, and only if that found nothing."""
+        """Append a step that changes something. It runs after the corruption check, and only if that found no damage."""
         if self.corruption:
             rest["when"] = " and ".join(filter(None, (_sound(self.corruption), rest.get("when"))))
             needs = (*needs, self.corruption)
@@ -492,7 +492,7 @@ class _MaintenancePlanner(Planner):
         scratch: int | None = None,
         **rest: Any,
     ) -> str:
-        """Append a step, which waits for the health check, with the estimate for an object of `size` bytes."""
+        """Append a step that depends on the health check, with the estimate for an object of `size` bytes."""
         label = f"{table.schema}.{table.table}" if table else ""
         return self.add(
             name,
@@ -522,12 +522,12 @@ class _MaintenancePlanner(Planner):
 
 
 def _sound(check: str) -> str:
-    """The condition that a check has found no damage."""
+    """Return the condition that a check found no damage."""
     return f"${{steps.{check}.output.corrupted_tables}} == []"
 
 
 def _unwritten(found: Sequence[tuple[Table, float]]) -> str:
-    """The tables that a rewrite would shrink but that was not asked for, those with most to gain first; and how to ask for it."""
+    """Return the warning that lists tables worth a rewrite, those with most to gain first, and how to request it."""
     worst = sorted(found, key=lambda one: -(one[0].bytes or 0) * one[1])
     shown = ", ".join(f"{t.schema}.{t.table} {percent:.0f} % of {size(t.bytes)}" for t, percent in worst[:5])
     more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
@@ -538,14 +538,14 @@ def _unwritten(found: Sequence[tuple[Table, float]]) -> str:
 
 
 def _live(table: Table) -> int:
-    """Rows that are not dead. `rows` still counts those that died since the last VACUUM or ANALYZE."""
+    """Return the number of live rows. `rows` still counts those that died since the last VACUUM or ANALYZE."""
     return max((table.rows if table.live_rows is None else table.live_rows) or 0, 0)
 
 
 def stale_statistics(table: Table) -> bool:
-    """Whether the query planner's figures for a table are missing or far off."""
+    """Return whether the query planner's statistics for a table are missing or far off."""
     if table.statistics is not None:
         return table.statistics != "present"
     if table.last_analyze is None:
-        return table.bytes != 0 or bool(table.rows)  # PostgreSQL knows no size before the first VACUUM or ANALYZE
+        return table.bytes != 0 or bool(table.rows)  # PostgreSQL has no size before the first VACUUM or ANALYZE
     return (table.modified_rows or 0) > STALE_SHARE * max(table.rows or 0, 0) + STALE_ROWS

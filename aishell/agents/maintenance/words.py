@@ -1,4 +1,4 @@
-"""The words that ask for maintenance, in English, German and Spanish."""
+"""Words of requests for maintenance, in English, German and Spanish."""
 
 from __future__ import annotations
 
