@@ -1,7 +1,7 @@
-"""Names in a text: targets, labels and tables, those to work on and those to leave alone. Pure.
+"""Names in a text: targets, labels and tables, to work on or to leave alone. Pure.
 
-A name is known, or the text makes it one: it is quoted, written like an identifier, or stands where a table's name stands.
-A name that is nearly a known one is never taken for it: the person is asked.
+A word is a name if it is known, quoted, written like an identifier, or in the position of a table's name.
+A name that is close to a known one is never taken for it: the person is asked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TABLE = frozenset(CLASSES["table"].split("|"))
 _ROWS = frozenset(one for one in CLASSES["rows"].split("|") if "*" not in one)
 _BEFORE_TARGET = frozenset("database db target server instance datenbank ziel instanz servidor datos".split())
 _BEHIND_TARGET = frozenset("database db server databases servers targets target instance".split())
-#: Words that are a server's or a database's kind and no name, where one could stand.
+#: Words for a kind of server or database, which are not names.
 _KINDS = frozenset("test scratch production postgres postgresql mysql mariadb sqlite live main sample demo".split())
 _ALL_DATABASES = (
     "all|every|each|alle|allen|aller|jede|jeder|jedem|todas|todos|cada|both|beide|beiden"
@@ -30,7 +30,7 @@ _LABEL = frozenset(
     etiquetadas""".split()
 )
 _ALL_TABLES = frozenset("everything all alles alle todo todas every anything jede cada".split())
-#: What leaves the names behind it alone, and what does that from behind them.
+#: Words that exclude the names after them, and words that exclude the names before them.
 _EXCEPT = tuple(CLASSES["except"].split("|"))
 _ALONE = tuple(
     """alone untouched as_it_is as_they_are out in_peace in_ruhe nicht auslassen weglassen unangetastet unberuhrt aussen_vor
@@ -39,16 +39,16 @@ _ALONE = tuple(
     ni_tocar ni_la_toques ni_lo_toques no_lo_toques no_la_toques no_tocar not_to_be_touched must_not_be_touched
     hands_off""".split()
 )
-#: The same of a target; and what leaves one alone right before it.
+#: The same for targets: words after one, and words right before one.
 _SPARED = tuple(one for one in _ALONE if one not in ("out", "aus", "nicht", "stay", "stays", "fuera", "stehen"))
 _SPARES = (*_EXCEPT, "touch", "touching", "toques", "tocar", "toque")
 _BUT = frozenset("but ausser menos salvo excepto".split())
-#: Before a name of a table that nobody knows: what it is of, what leaves it out, what asks for it.
+#: Words before the name of an unknown table: prepositions, and words that exclude it.
 _OBJECT = frozenset("from of in on within aus von vom auf de del en for fur sobre".split())
 _LEFT_OUT = frozenset(
     "leave lass except excluding without skip spare ausser ohne ausgenommen excepto salvo menos sin but".split()
 )
-#: Before the name of what something is of, and what is said there that is no table.
+#: Prepositions of possession, and words after a preposition that are not tables.
 _OWNED = frozenset("of von vom de del".split())
 _NO_TABLE = frozenset(
     """course today now it them these those this that night disk space everything heute nacht platz platte seguridad disco
@@ -68,18 +68,18 @@ _VERBS = tuple(
 _ARTICLES = FILLERS - frozenset("of von vom de del".split())
 _JOINS = frozenset("and or nor & , und oder y e o ni sowie plus as well".split())
 _ENDS = frozenset(".;!?\n,:(") | frozenset("but aber sondern pero".split())
-#: Columns end so, and tables seldom; identifiers; and words that could be names.
+#: Endings of columns, which tables seldom have; identifiers; and words that could be names.
 _COLUMN = re.compile(r".*_(?:at|on|date|time|ts|timestamp|datetime|datum|fecha)")
 _IDENTIFIER = re.compile(r"[a-z_][\w$]*_[\w$]*(?:\.[\w$]+)?|[a-z_][\w$]*\.[a-z_][\w$*]*|(?=.*\w)[\w.]*\*[\w.*]*")
 _PLAIN = re.compile(r"[a-z_][\w$]{1,62}")
 _NAMED = re.compile(r"[a-z_][\w$.-]{1,62}")
-#: Words between a name and what leaves it alone.
+#: Most words between a name and the words that exclude it.
 _REACH = 5
 
 
 @dataclass(slots=True)
 class Names:
-    """What words of a text name, by their place in it."""
+    """The names in a text, by the places of their words."""
 
     tables: dict[int, str] = field(default_factory=dict)
     excluded: set[int] = field(default_factory=set)
@@ -87,8 +87,8 @@ class Names:
     labels: dict[int, str] = field(default_factory=dict)
     everywhere: set[int] = field(default_factory=set)
     around: set[int] = field(default_factory=set)  # words that belong to a name: `the table …`, `leave … alone`
-    doubts: dict[str, str] = field(default_factory=dict)  # of a table's name
-    spared: list[str] = field(default_factory=list)  # targets that are to be left alone
+    doubts: dict[str, str] = field(default_factory=dict)  # by the name of a table
+    spared: list[str] = field(default_factory=list)  # targets to leave alone
     unknown: list[str] = field(default_factory=list)
     together: list[tuple[int, int]] = field(default_factory=list)
 
@@ -104,16 +104,16 @@ def names_in(
     spoken: Callable[[Word], bool],
     taken: Collection[int],
 ) -> Names:
-    """The names of a text.
+    """Return the names in a text.
 
-    `tables`: None where they are not known; `spoken`: whether a word is one of a vocabulary; `taken`: places that are read
-    already, of folders.
+    `tables`: None if they are not known; `spoken`: whether a word belongs to a vocabulary; `taken`: places of words that were
+    already read as folders.
     """
     return _Finder(words, targets, tables, spoken, taken).found()
 
 
 class _Finder:
-    """Looks at each word of a text with those around it."""
+    """Finds names by looking at each word of a text and the words around it."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class _Finder:
         return names
 
     def _spare(self) -> None:
-        """Targets that are to be left alone are none to work on: `don't touch crm`, `crm stays untouched`."""
+        """Move targets to leave alone out of those to work on: `don't touch crm`, `crm stays untouched`."""
         for place, name in [*self.names.targets.items()]:
             at = place - 1
             while at > 0 and self.words[at].form in _ARTICLES | _BEFORE_TARGET:
@@ -155,12 +155,12 @@ class _Finder:
                 self.names.around.add(place)
 
     def _form(self, place: int) -> str:
-        """A word as a name is compared: without the `'s` of an owner."""
+        """Return a word as names are compared: without a possessive `'s`."""
         word = self.words[place]
         return word.form.casefold() if word.quoted else word.form.removesuffix("'s")
 
     def _near(self, place: int, step: int) -> str:
-        """The next word that matters, before or behind."""
+        """Return the next word that matters: before a place if `step` is -1, after it if 1."""
         at = place + step
         while 0 <= at < len(self.words) and self.words[at].form in _ARTICLES and abs(at - place) < 4:
             at += step
@@ -170,7 +170,7 @@ class _Finder:
         return {at for at in (place - 1, place + 1) if 0 <= at < len(self.words) and self.words[at].form in kinds}
 
     def _after_verb(self, place: int) -> bool:
-        """Whether a word stands where the object of a verb does: `vacuum orders`, `limpia events`."""
+        """Return whether a word is in the position of a verb's object: `vacuum orders`, `limpia events`."""
         at = place - 1
         while at >= max(0, place - 4) and (
             self.words[at].form in FILLERS or self.words[at].form in ("up", "out", "old", "full")
@@ -179,7 +179,7 @@ class _Finder:
         return at >= 0 and not self.words[at].quoted and any(fits(self.words[at], one) for one in _VERBS)
 
     def _after_time(self, place: int) -> bool:
-        """Whether a word stands behind the time that owns it: `this month's sessions`."""
+        """Return whether a word follows a time in the possessive: `this month's sessions`."""
         owner = self.words[place - 1].form if place else ""
         return owner.endswith("'s") and is_time_word(owner.removesuffix("'s"))
 
@@ -198,11 +198,11 @@ class _Finder:
                 self.names.around |= self._beside(place, _TABLE)
 
     def _is_said(self, place: int) -> bool:
-        """Whether a word is a table's name by what stands beside it."""
+        """Return whether a word is quoted or beside a word for a table."""
         return self.words[place].quoted or self._near(place, -1) in _TABLE or self._near(place, 1) in _TABLE
 
     def _unseen_table(self, place: int) -> str | None:
-        """The name of a table by where and how it is written, where no table is known."""
+        """Return the name of a table by its position and spelling, if the tables are not known."""
         word, form, before, behind = self.words[place], self._form(place), self._near(place, -1), self._near(place, 1)
         said = self._is_said(place)
         if _COLUMN.fullmatch(form) and not said:
@@ -244,7 +244,7 @@ class _Finder:
         return name
 
     def _known(self, form: str) -> list[str]:
-        """The tables that a name is of: `orders` is `public.orders`, too."""
+        """Return the tables that a name stands for: `orders` is also `public.orders`."""
         exact = [table for table in self.tables or () if table.casefold() == form]
         last = form.rpartition(".")[2]
         return exact or [
@@ -254,7 +254,7 @@ class _Finder:
         ]
 
     def _groups(self) -> None:
-        """Names in a row share what is said of the first or behind the last: `without the tables a, b and c`."""
+        """Exclude names in a row together, by words before the first or after the last: `without the tables a, b and c`."""
         group: list[int] = []
         for place in [*sorted(self.names.tables), None]:
             if group and (place is None or not self._joined(group[-1], place)):
@@ -272,7 +272,7 @@ class _Finder:
     def _left_out_before(self, first: int, last: int) -> bool:
         for at in range(first - 1, max(-1, first - 1 - _REACH), -1):
             everything = at > 0 and self.words[at - 1].form in _ALL_TABLES | _TABLE
-            if everything and self.words[at].form in _BUT:  # which begins a clause elsewhere
+            if everything and self.words[at].form in _BUT:  # elsewhere such a word begins a clause
                 return self._leave(at - 1, first, last)
             if at in self.names.places or self.words[at].form in _ENDS:
                 return False
@@ -302,11 +302,11 @@ class _Finder:
         return len(span) == len(parts) and all(fits(word, part) for word, part in zip(span, parts, strict=True))
 
     def _unknown(self, place: int) -> None:
-        """Notes a word that is meant as a name and is none that is known."""
+        """Record a word that is meant as a name but is not a known one."""
         word, form, before, behind = self.words[place], self._form(place), self._near(place, -1), self._near(place, 1)
         if word.sign or word.number is not None or form in COMMON or form in _LABEL or self.spoken(word):
             return
-        if not _NAMED.fullmatch(form) or form in self.targets:  # one that is spared
+        if not _NAMED.fullmatch(form) or form in self.targets:  # a target to leave alone
             return
         others = [(key, name) for key, name in self.targets.items() if key != form]
         close = [name for key, name in others if near(form, key) or sorted(form) == sorted(key)]
@@ -318,7 +318,7 @@ class _Finder:
             self._unknown_table(place, form)
 
     def _is_left_out(self, place: int) -> bool:
-        """Whether a word stands right behind what leaves a name alone: `except film`. Without it more would be worked on."""
+        """Return whether a word directly follows a word that excludes it: `except film`. If missed, too much is worked on."""
         at = place - 1
         while at > 0 and self.words[at].form in (_ARTICLES | _TABLE) - _BUT:
             at -= 1
@@ -365,7 +365,7 @@ def _short(table: str) -> str:
 
 
 def quoted(words: Sequence[Word], names: Names) -> tuple[Word, ...]:
-    """The words with those that name something quoted: no word of a vocabulary is found in them. Targets become signs."""
+    """Return the words with names quoted, so that they match no vocabulary. Targets become signs."""
     return tuple(
         replace(word, quoted=True, form=names.tables.get(place, "")) if place in names.places else word
         for place, word in enumerate(words)

@@ -1,4 +1,4 @@
-"""What narrows a deletion down and cannot be read: without it more would be deleted than is asked. Pure."""
+"""Unread words that narrow a deletion: if they were ignored, more would be deleted than the text asks for. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aishell.asking import words as lexicon
 from aishell.asking.drafts import Draft, part_of, tables_of
 from aishell.asking.text import Text
 
-#: Adjectives of rows that narrow nothing down.
+#: Adjectives of rows that do not narrow a deletion.
 _OF_ROWS = frozenset(
     "old older oldest ancient stale outdated expired alte alten alter altere viejos viejas antiguos antiguas "
     "unnecessary obsolete useless such more log table archived dead deleted many".split()
 )
-#: Where one thing that is said ends and the next begins.
+#: Signs and words that separate statements.
 _BREAKS = frozenset(",;.:!?\n(") | frozenset(
     "but aber sondern pero while whereas because since weil denn porque - –".split()
 )
-#: Words of keeping. With an age they say how long rows are kept, so vocabularies know them; without one they are of a table
-#: that is not to be worked on.
+#: Verbs of keeping. With an age they say how long rows are kept, so vocabularies know them; without one they may mean a table
+#: to leave alone.
 _KEPT = re.compile(
     r"keep|keeps|kept|keeping|retain\w*|left|behalt\w*|bewahr\w*|bleib\w*|conserv\w*|mant[ei]\w*|guard\w+|qued\w*"
 )
@@ -31,7 +31,7 @@ _UNREAD = "which rows {!r} are meant by (write a condition, for example `where l
 
 
 def unread(text: Text, draft: Draft, read: Collection[int]) -> Iterator[str]:
-    """Doubts about words that tell which rows are meant. `read`: places that something was read in."""
+    """Yield doubts about words that say which rows are meant. `read`: the places of words that were read."""
     if "retention_days" not in text.vocabularies[draft.agent].inputs:
         return
     part = part_of(text, draft.clauses)
@@ -50,9 +50,9 @@ def unread(text: Text, draft: Draft, read: Collection[int]) -> Iterator[str]:
 
 
 def uncertain(text: Text, read: Collection[int]) -> Iterator[str]:
-    """Tables that may have to be left alone: `…, keep audit_log`, `…; audit_log is sacred`, `vacuum the untouchable audit_log`.
+    """Yield doubts about tables to leave alone: `…, keep audit_log`, `…; audit_log is sacred`, `the untouchable audit_log`.
 
-    Any word beside a table that nothing was read in may say so. `read`: the places that something was read in.
+    Any unread word beside a table may say so. `read`: the places of words that were read.
     """
     known = text.places(lexicon.IDLE).union(read)
     for first, last in _stretches(text.words):
@@ -76,7 +76,7 @@ def _stretches(words: Sequence[Word]) -> Iterator[tuple[int, int]]:
 
 
 def _narrows(word: Word, text: Text) -> bool:
-    """Whether a word before rows says which ones."""
+    """Return whether a word before `rows` says which ones."""
     named = word.sign or word.quoted or word.number is not None or text.spoken(word)
     return not named and word.form not in COMMON and word.form not in _OF_ROWS
 

@@ -1,4 +1,4 @@
-"""The part of a text that is about one agent's work, and what is read in it. Pure."""
+"""The part of a text about one agent's work, and what is read in it. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from aishell.agents.patterns import Match, Word, find
 from aishell.asking.names import Names
 
-#: A value, and the words of a part that it was read in: the first, and the one behind the last. None: nothing was.
+#: A value, the first word of the part that it was read in, and the word after the last one; None if nothing was read.
 Found = tuple[Any, int, int] | None
 
 
 @dataclass(slots=True)
 class Reading:
-    """What was read: inputs, the words each came from, places of words that count as read, and what is not certain."""
+    """What was read: inputs, the words each came from, the places of read words, and doubts."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     because: list[tuple[str, str]] = field(default_factory=list)
@@ -35,16 +35,16 @@ class Part:
     today: date
 
     def said(self, first: int, last: int) -> str:
-        """The words of the text from one to another, as they are written."""
+        """Return the text from word `first` to before `last`, as written."""
         inside = [word for word in self.words[first:last] if word.end]
         return self.text[inside[0].start : inside[-1].end] if inside else ""
 
     def places_of(self, first: int, last: int) -> set[int]:
-        """The places in the text of the words from one to another."""
+        """Return the places in the text of the words from `first` to before `last`."""
         return set(self.places[first:last])
 
 
 def matches(patterns: Sequence[str], words: Sequence[Word]) -> Iterator[Match]:
-    """Every place where one of several patterns is."""
+    """Yield every match of each pattern."""
     for pattern in patterns:
         yield from find(pattern, words)

@@ -1,4 +1,4 @@
-"""Numbers of inputs, with the units behind them: `10MB`, `2 seconds`, `5 million rows`, `30 %`. Pure."""
+"""Numbers of inputs with their units: `10MB`, `2 seconds`, `5 million rows`, `30 %`. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GLUED = re.compile(r"(\d{1,12}(?:[.,]\d{1,3})?)-?([a-z]{1,12})")
 
 
 def number(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
-    """The first number that one of the patterns has, in the unit of the input."""
+    """Return the first number that a pattern matches, in the unit of the input."""
     words = tuple(_split(part.words))
     for match in matches(reads.words[True], words):
         at = next((n for n in range(match.first, match.last) if words[n].number is not None), None)
@@ -38,13 +38,13 @@ def number(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
 
 
 def _unsplit(span: Sequence[Word], words: Sequence[Word]) -> tuple[int, int]:
-    """Where words of a text that numbers are apart in are in the text itself."""
+    """Return the span of the original words for a span of words from `_split`."""
     shared = [n for n, word in enumerate(words) if word.start >= span[0].start and word.end <= span[-1].end]
     return (shared[0], shared[-1] + 1) if shared else (0, 0)
 
 
 def _split(words: Sequence[Word]) -> Iterator[Word]:
-    """Numbers apart from the units that they are written together with: `10MB`."""
+    """Yield the words, with a number and a unit written together as two words: `10MB`."""
     for word in words:
         glued = None if word.quoted else _GLUED.fullmatch(word.form)
         if glued and (glued[2] in _BYTES or glued[2] in _SECONDS or glued[2] in _ROWS):
@@ -55,7 +55,7 @@ def _split(words: Sequence[Word]) -> Iterator[Word]:
 
 
 def _in_unit(number: float, unit: str, wanted: str) -> int | float | None:
-    """A number of an input, with the unit behind it; None for one that cannot be meant."""
+    """Return a number in the unit of an input; None if its own unit rules it out."""
     share = unit in ("%", "percent")
     match wanted:
         case "bytes":

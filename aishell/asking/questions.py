@@ -1,4 +1,4 @@
-"""Questions in a text: whether a sentence is one, and what it asks about. Pure."""
+"""Questions in a text: which sentences are questions, and what they ask about. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from aishell.asking.text import Text, has
 
 
 def question(text: Text) -> tuple[str | None, tuple[str, ...]]:
-    """The kind of the first question that is no polite request and no preview, and the tables that it names.
+    """Return the kind of the first question that is not a polite request or a preview, and the tables that it names.
 
-    Tables that look like logs are found by a question, too: `find the log tables` looks, and does nothing else.
+    `find the log tables` counts as a question: it only looks.
     """
     for first, last in _sentences(text.words):
         if not _is_question(text.words[first:last]) and not _finds(text.words[first:last]):
@@ -25,7 +25,7 @@ def question(text: Text) -> tuple[str | None, tuple[str, ...]]:
 
 
 def asks_for_work(text: Text, places: Collection[int]) -> bool:
-    """Whether a clause that begins at one of the places is in no question, or in one of what its work would do."""
+    """Return whether a clause that begins at one of the places is outside questions, or in one about what its work would do."""
     questions = list(_questions(text))
     for place in places:
         inside = next((span for span in questions if span[0] <= place < span[1]), None)
@@ -39,7 +39,7 @@ def _questions(text: Text) -> Iterator[tuple[int, int]]:
 
 
 def is_past(text: str) -> bool:
-    """Whether a text asks about what was."""
+    """Return whether a text asks about the past."""
     return any(word.form in lexicon.PAST for word in words_of(text))
 
 
@@ -68,7 +68,7 @@ def _finds(words: Sequence[Word]) -> bool:
 
 
 def _begins(words: Sequence[Word]) -> bool:
-    """Whether words begin as a question does, behind a greeting."""
+    """Return whether words begin like a question, after any greeting."""
     start = next((place for place, word in enumerate(words) if word.form not in lexicon.GREETINGS), 0)
     if words[start].quoted:
         return False
@@ -94,7 +94,7 @@ def _kind(words: Sequence[Word], names: Sequence[str]) -> str:
 
 
 def _would(words: Sequence[Word]) -> bool:
-    """`what would … do`: a preview of the work, if the work is named in the question."""
+    """Return whether a question asks for a preview of the work that it names: `what would … do`."""
     if _kind(words, ()) == "tonight":
         return any(word.form in ("would", "wurde", "haria") for word in words)
     return _previews(words)

@@ -1,4 +1,4 @@
-"""Reads a request on a site: by the rules, and where these are not sure and a model is configured, by the model too."""
+"""Reading a request on a site: by the rules and, if they are not sure and a model is configured, by the model."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from aishell.site import LLM, RULES
 if TYPE_CHECKING:
     from aishell.site import Site
 
-#: Said where nothing but the rules can read.
+#: The sentence for a site without a model.
 NO_MODEL = "No language model is configured (`llm` in config/aishell.yaml): the rules read the request and plan."
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A request as it was read. `by`: the model whose answer it is, else the rules; `told`: who read it, in a sentence.
+    """A request as it was read. `by`: the mark of the model that read it (None: the rules); `told`: who read it, in a sentence.
 
-    `reasons`: the model's, one for each order, empty where the rules read it. `planner`: who chooses the steps. `target`: that a
-    question of a conversation is about; `turn`: which turn of which conversation it is, as JSON.
+    `reasons`: the model's, one per order, empty if the rules read it. `planner`: who chooses the steps. `target`: the target
+    that a question of a conversation is about; `turn`: the conversation and turn, as JSON.
     """
 
     request: Request
@@ -42,7 +42,7 @@ class Reading:
 
     @property
     def mark(self) -> dict[str, Any]:
-        """What a task carries of it: the gates and the digest of its plan see it."""
+        """Who read the request, as tasks carry it: visible to the gates and part of the plan's digest."""
         return {"by": "rules"} if self.by is None else {"by": "model", **self.by}
 
     def as_json(self) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def read_request(
     planner: str | None = None,
     context: Context | None = None,
 ) -> Reading:
-    """Read a text. `targets`: those that options name; `planner`: one of `aishell.site.PLANNERS`, None: a model where one is
-    configured; `context`: of the conversation that the text is a turn of. Raises SettingsError for `llm` where no model is.
+    """Read a text. `targets`: those that options name; `planner`: one of `aishell.site.PLANNERS` (None: the model, if one is
+    configured); `context`: of the conversation, for one of its turns. Raises SettingsError for `llm` without a model.
     """
     known = _known(site)
     first, target = _understood(text, known, context)
@@ -82,7 +82,7 @@ def _understood(text: str, known: Known, context: Context | None) -> tuple[Reque
 
 
 def _read(site: Site, first: Request, known: Known, planner: str | None, context: Context) -> Reading:
-    """By the rules, or by them and the model that is configured."""
+    """Complete what the rules have read, with the configured model if the planner allows it."""
     found = None if planner == RULES else site.model()
     if found is None:
         if planner == LLM:
@@ -111,13 +111,13 @@ def _with_model(site: Site, first: Request, known: Known, context: Context, clie
 
 
 def named_targets(site: Site, text: str) -> list[str]:
-    """The configured targets that a text names."""
+    """Return the configured targets that a text names."""
     words = {word.strip(".,;:!?'\"()").removesuffix("'s") for word in text.casefold().split()}
     return [name for name in site.settings.targets if name.casefold() in words]
 
 
 def read_for(site: Site, reading: Reading, agent: str) -> Reading:
-    """The request as one agent reads it, which a person chose."""
+    """Read the request again for one agent, chosen by a person."""
     alone = replace(reading.known, agents={agent: reading.known.agents[agent]})
     request = understand(reading.request.text, alone)
     return replace(reading, request=request, by=None, reasons=("",) * len(request.orders))
@@ -130,7 +130,7 @@ def _known(site: Site) -> Known:
 
 
 def _tables(site: Site, named: str | None) -> list[str] | None:
-    """The tables of the target that a request is for; None where it cannot be asked, which whoever works on it will say."""
+    """Return the tables of the target of a request; None if it cannot be queried, which the run itself will report."""
     try:
         target = site.target(named)
         if target.databases:

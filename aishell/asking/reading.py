@@ -1,7 +1,7 @@
-"""What a part of a text says of an agent's inputs, by the agent's vocabulary. Pure.
+"""The inputs that a part of a text gives an agent, by the agent's vocabulary. Pure.
 
-What is read is checked twice: it comes from words of the text, which are shown with it, and it passes `Agent.check_inputs`. What
-could mean two things is a doubt, never a guess.
+Each value is checked twice: it comes from words of the text, which are shown with it, and it passes `Agent.check_inputs`.
+Ambiguous words are a doubt, never a guess.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aishell.asking.keeping import age, rules
 from aishell.asking.parts import Found, Part, Reading, matches
 from aishell.asking.quantities import number
 
-#: Names of columns end so, and those of tables seldom.
+#: Endings of columns' names, which tables seldom have.
 _COLUMN = re.compile(
     r".*_(?:at|on|date|time|ts|timestamp|datetime|datum|fecha)|created|updated|logged|inserted|ts|timestamp|"
     r"created_?\w*"
@@ -28,7 +28,7 @@ _COLUMN = re.compile(
 
 
 def read(vocabulary: Vocabulary, part: Part) -> Reading:
-    """Every input that the part says something of."""
+    """Return the inputs that the part gives."""
     reading = Reading()
     every = {**COMMON_READS, **vocabulary.inputs}
     for name, reads in sorted(every.items(), key=lambda one: _ORDER.index(one[1].kind)):
@@ -59,7 +59,7 @@ def _shown(value: Any) -> str:
 
 
 def _choice(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
-    """The value with most words; of two that do not overlap the later one in the schema, which does more."""
+    """Return the value that a part names: matches of several words first, then the value last in the schema, which does most."""
     found = [
         (match.last - match.first, number, value, match)
         for number, (value, patterns) in enumerate(reads.words.items())
@@ -94,7 +94,7 @@ def _flag(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
 
 
 def _ends_before(words: Sequence[Word], match: Match) -> bool:
-    """Whether a match goes over the end of the negation that it begins with: `don't execute: rebuild the indexes`."""
+    """Return whether a match extends past the end of the negation that it begins with: `don't execute: rebuild the indexes`."""
     inside = words[match.first : match.last]
     return negated(words, match.first + 1, match.first + 1) and any(
         word.form in (":", ",") and not word.quoted for word in inside
@@ -106,7 +106,7 @@ def _tables(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
 
 
 def _exclude(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
-    """What is left alone; not said of tables that nobody asked for in the first place."""
+    """Return excluded tables; if tables are chosen, only those among them."""
     found = _named(part, reading, excluded=True)
     chosen = reading.inputs.get("tables")
     if found is None or not chosen:
@@ -135,7 +135,7 @@ def _named(part: Part, reading: Reading, *, excluded: bool) -> Found:
 
 
 def _name(reads: Reads, part: Part, reading: Reading, name: str) -> Found:
-    """A name that the text gives: a folder, a column, a backup."""
+    """Return a name that the text gives: a folder, a column, a backup."""
     found: dict[str, Match] = {}
     for nth, pattern in enumerate(reads.words[True]):
         for word, match in _words_named(pattern, part.words):
@@ -170,7 +170,7 @@ def _plausible(word: Word, unit: str, sure: bool, part: Part) -> bool:
     return word.quoted or re.fullmatch(r"[\w][\w./-]*", word.form) is not None
 
 
-#: What is read first: figures and names, so that no flag is found in the words that belong to them.
+#: The order of reading: numbers and names first, so that no flag is found in their words.
 _ORDER = ("tables", "exclude", "age", "number", "filters", "name", "rules", "choice", "flag")
 _READERS = {
     "choice": _choice,

@@ -1,4 +1,4 @@
-"""What is refused of a text, whatever else it asks for. Pure."""
+"""Reasons to refuse a text, whatever else it asks for. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aishell.asking import words as lexicon
 from aishell.asking.parts import matches
 from aishell.asking.text import Text
 
-#: SQL and programs, which are never run from a text: refused whole.
+#: SQL and programs, which are never run from a text: the whole text is refused.
 _SQL = re.compile(
     r"""\b(?:select\s[^;]{0,200}?\sfrom\s|insert\s+into\s|update\s+[\w."]{1,128}\s+set\s|delete\s+from\s+[\w."]{1,128}\s*(?:where\b|;|$)
     |drop\s+(?:table|database|index|schema|view|column|user|role)\s|truncate\s+(?:table\s)?|alter\s+(?:table|system|database|user|role)\s
@@ -29,7 +29,7 @@ _OLD = re.compile(r"\b(old|past|expired|alten|viej|antigu)")
 
 
 def unreadable(text: str) -> str | None:
-    """Why a text is not even looked at."""
+    """Return why a text is refused unread, or None."""
     if not text.strip():
         return "the request is empty: say what is to be done, for example `back up shop`"
     if len(text) > LONGEST:
@@ -47,7 +47,7 @@ def unreadable(text: str) -> str | None:
 
 
 def refusal(text: Text) -> str | None:
-    """Why no task comes of a text, and what to do instead."""
+    """Return why a text is refused, and what to do instead, or None."""
     ended = (*text.words, Word(".", ".", len(text.text), len(text.text)))
     for kind, (what, instead, patterns) in lexicon.REFUSED.items():
         for match in matches(patterns, ended):
@@ -70,7 +70,7 @@ def _is_excused(kind: str, found: Match, text: Text) -> bool:
 
 
 def _is_by_age(match: Match, text: Text) -> bool:
-    """Whether only rows of an age are to go: a text with an age, unless it would drop or truncate."""
+    """Return whether a text deletes only rows of an age: it has one, and does not drop or truncate."""
     if not any(age.meaning in ("older", "last", "since", "bare") for age in text.ages):
         return False
     older = any(age.meaning == "older" and age.first == match.last for age in text.ages)
@@ -78,7 +78,7 @@ def _is_by_age(match: Match, text: Text) -> bool:
 
 
 def _follows_backup(place: int, text: Text) -> bool:
-    """Whether old backups are to go after a new one: a part of the backup agent's work, by the rules of retention."""
+    """Return whether old backups are to be removed after a new one, as the backup agent does by its retention rules."""
     said = text.said(place, min(len(text.words), place + 8)).casefold()
     everything = _EVERY.search(said) and not _OLD.search(said)
     return not everything and text.has(("{backup}",), 0, place)

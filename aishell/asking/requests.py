@@ -1,4 +1,4 @@
-"""A request in plain language, as it was read: orders for agents, a question, or a refusal. Pure."""
+"""A request in plain language as it was read: orders for agents, a question, or a refusal. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aishell.agents.base import Agent
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One agent's work, as the text asks for it.
+    """One agent's work, as the text requests it.
 
-    `target`: None where the text names none; `label`, `everywhere`: it is every target with a label, or every one. `inputs`:
-    only what the text says, valid for `Agent.check_inputs`. `because`: words of the text, and what was read in them.
+    `target`: None if the text names none; `label`, `everywhere`: all targets with a label, or all targets. `inputs`: only what
+    the text says, valid for `Agent.check_inputs`. `because`: words of the text, and what was read in them.
     """
 
     agent: str
@@ -29,11 +29,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a text asks for.
+    """What a text requests.
 
-    `question`: backups, tonight, table, health, history or other; `about`: the tables it names. `refused`: why no task comes
-    of the text, and what to do instead. `unclear`: the agents in question, each with its confidence, where none is sure.
-    `ignored`: parts of the text that nothing was read in.
+    `question`: backups, tonight, table, health, history, logs or other; `about`: the tables it names. `refused`: why there is
+    no task, and what to do instead. `unclear`: the possible agents, each with its confidence, if none is sure.
+    `ignored`: parts of the text that were not read.
     """
 
     text: str
@@ -48,8 +48,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a text may refer to: today, the agents by type, the labels of each target by its name, and the tables where they
-    are known, as `table` or `schema.table`.
+    """What a text may mention: today's date, the agents by type, the labels of each target by its name, and the tables as `table`
+    or `schema.table` (None: not known).
     """
 
     today: date
@@ -59,5 +59,5 @@ class Known:
 
     @property
     def offered(self) -> Mapping[str, Agent]:
-        """The agents whose work is planned from a text; that of the others is asked for by a command of their own."""
+        """The agents whose work can be planned from a text; the others have commands of their own."""
         return {name: agent for name, agent in self.agents.items() if not agent.by_hand}

@@ -1,4 +1,4 @@
-"""Which part of a text is whose work: clauses, and the agents that bid for them by `can_handle`. Pure."""
+"""Clauses of a text, and the agents that bid for them by `can_handle`. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aishell.agents.patterns import SENTENCE_ENDS, Word, find
 from aishell.asking.parts import matches
 from aishell.models import Task
 
-#: An agent is given a clause from this confidence on; below, the person is asked.
+#: The least confidence with which an agent is given a clause; below it, the person is asked.
 SURE = 0.6
-#: Below this an agent is not even in question.
+#: The least confidence of a possible agent.
 POSSIBLE = 0.3
-#: Words of a clause that may be cut in two; a sentence of one request is shorter.
+#: Most words of a clause that may be cut in two; a sentence of one request is shorter.
 LONGEST_CUT = 40
-#: Orders of a request; more are to be asked for in parts.
+#: Most orders of a request.
 MOST_ORDERS = 50
 _SIGNS = SENTENCE_ENDS | frozenset(",:()&+")
 _JOINS = frozenset(
@@ -24,7 +24,7 @@ _JOINS = frozenset(
     afterwards finally
     while""".split()
 )
-#: Where a clause with the work of two agents is cut, between the words of one and of the other.
+#: Words before which a clause with the work of two agents is cut.
 _CUTS = frozenset(
     """make do run take perform start create have with before after mach mache erstell erstelle nimm starte vor nach
     mit bevor nachdem
@@ -38,8 +38,8 @@ _AFTER = frozenset("after nach nachdem tras following once when sobald".split())
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A part of a text: words `first` up to `last`, and the agent whose work it asks for, None where it only adds to
-    another's."""
+    """A part of a text, from word `first` to before `last`. `agent`: whose work it requests; None if it only adds to that of
+    another clause."""
 
     first: int
     last: int
@@ -52,7 +52,7 @@ class Clause:
 
 
 def clauses(words: Sequence[Word], together: Sequence[tuple[int, int]], agents: Mapping[str, Agent]) -> list[Clause]:
-    """The clauses of a text in its order, each given to the agent that bids most. `together`: spans that are not cut."""
+    """Return the clauses of a text in order, each given to the highest bidder. `together`: spans that are not cut."""
     kept = {place for first, last in together for place in range(first, last)}
     found: list[Clause] = []
     for first, last in _pieces(words, kept):
@@ -75,19 +75,19 @@ def _pieces(words: Sequence[Word], kept: set[int]) -> Iterator[tuple[int, int]]:
 
 
 def described(words: Sequence[Word]) -> str:
-    """A clause as an agent gets it: the text, with names quoted so that no word of a vocabulary is found in them."""
+    """Return the text of a clause as an agent gets it, with names quoted so that they match no vocabulary."""
     return " ".join(f'"{word.form}"' if word.quoted and word.form else word.text for word in words)
 
 
 def bids(words: Sequence[Word], agents: Mapping[str, Agent]) -> tuple[tuple[str, float], ...]:
-    """Every agent in question for a clause with its confidence, the surest first."""
+    """Return the possible agents of a clause with their confidence, highest first."""
     task = Task("", "", description=described(words))
     made = [(name, agent.can_handle(task)[1]) for name, agent in agents.items()]
     return tuple(sorted(((name, sure) for name, sure in made if sure >= POSSIBLE), key=lambda one: (-one[1], one[0])))
 
 
 def _routed(words: Sequence[Word], first: int, last: int, agents: Mapping[str, Agent]) -> Iterator[Clause]:
-    """A piece as a clause of one agent; or of several, cut where the words of the next begin."""
+    """Yield a piece as one clause, or as several if it has the work of several agents."""
     part = words[first:last]
     made = bids(part, agents)
     sure = [name for name, confidence in made if confidence >= SURE]
@@ -103,7 +103,7 @@ def _routed(words: Sequence[Word], first: int, last: int, agents: Mapping[str, A
 
 
 def _cut(words: Sequence[Word], made: Sequence[tuple[str, float]], agents: Mapping[str, Agent]) -> int | None:
-    """Where another agent's words begin, if each side is then for a different one as surely as it was before."""
+    """Return the place at which the two sides belong to different agents, or None. One of them is the best for the whole."""
     best = made[0][0]
     inputs = {span for name, _ in made for span in _read_spans(words, agents[name])}
     for place in range(1, len(words)):
@@ -116,29 +116,29 @@ def _cut(words: Sequence[Word], made: Sequence[tuple[str, float]], agents: Mappi
 
 
 def _surest(words: Sequence[Word], agents: Mapping[str, Agent]) -> str | None:
-    """The agent that words are given to."""
+    """Return the agent that would be given the words, or None."""
     made = bids(words, agents)
     return made[0][0] if made and made[0][1] >= SURE else None
 
 
 def _read_spans(words: Sequence[Word], agent: Agent) -> Iterator[tuple[int, int]]:
-    """Where an input of an agent is told by words that could be another's: `with a backup`."""
+    """Yield the spans that are flags of an agent, though they could be another's work: `with a backup`."""
     flags = [reads for reads in agent.words().inputs.values() if reads.kind == "flag"]
     patterns = [pattern for reads in flags for several in reads.words.values() for pattern in several]
     return ((match.first, match.last) for match in matches(patterns, words))
 
 
 def comes_first(words: Sequence[Word]) -> bool:
-    """Whether a clause says that its work goes before what the text asked for already: `but back up first`."""
+    """Return whether the work of a clause goes before that of earlier clauses: `but back up first`."""
     forms = [word.form for word in words]
     return any(form in _FIRST for form in forms[-2:]) or (bool(forms) and forms[0] in _FIRST)
 
 
 def comes_later(words: Sequence[Word]) -> bool:
-    """Whether a clause says that the next one's work goes before its own: `before the maintenance, …`."""
+    """Return whether the work of the next clause goes before that of this one: `before the maintenance, …`."""
     return next((match.first for match in find(_BEFORE[0], words)), 9) <= 1
 
 
 def follows(words: Sequence[Word]) -> bool:
-    """Whether a clause names what the work told before it comes after: `… after a backup`."""
+    """Return whether the work of earlier clauses comes after that of a clause: `… after a backup`."""
     return bool(words) and words[0].form in _AFTER

@@ -1,4 +1,4 @@
-"""Several tasks of one request as a workflow: a stage each, in the order of the text, each after the one before it. Pure."""
+"""Several tasks of one request as a workflow: one stage per task, each after the one before it in the text. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from aishell.workflows.workflows import Workflow
 if TYPE_CHECKING:
     from aishell.asking.reader import Reading
 
-#: What its runs are called in lists of workflows.
+#: The name of its runs in lists of workflows.
 NAME = "ask"
 
 
 def workflow_of(reading: Reading, targets: Mapping[int, Sequence[str]]) -> Workflow:
-    """`targets`: of each order by its number, those that its stage runs on."""
+    """Return the workflow of a request. `targets`: the targets of each order, by its index."""
     stages: dict[str, Any] = {}
     for number, order in enumerate(reading.request.orders):
         name = order.agent if order.agent not in stages else f"{order.agent}_{number + 1}"
@@ -31,7 +31,7 @@ def workflow_of(reading: Reading, targets: Mapping[int, Sequence[str]]) -> Workf
 
 
 def _literal(value: Any) -> Any:
-    """Inputs that mean themselves: what somebody wrote is no reference."""
+    """Escape inputs, so that what a person wrote is never a reference."""
     if isinstance(value, str):
         return escaped(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Sentences that a language model writes of facts. A figure that is not of the facts refuses the text."""
+"""Sentences that a language model writes about facts. A text with a figure that is not in the facts is rejected."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aishell.llm.client import Completion, LLMClient, Prompt
 from aishell.llm.correcting import Heard, settle
 from aishell.llm.fitting import Section, fitted
 
-#: Tokens, and characters, of a text.
+#: Most tokens, and most characters, of a text.
 MOST_TOKENS, LONGEST = 700, 4000
-#: Stands behind sentences that were shown of a text which was refused in the end.
+#: Shown after sentences of a text that was rejected in the end.
 WITHDRAWN = "[The sentences above are withdrawn: the model's text was refused.]"
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 _EXPLAIN = (
@@ -27,10 +27,10 @@ Write plain text: no headings, no lists, no Markdown."""
 
 
 class _Sentences:
-    """Shows a text sentence by sentence while it comes, each when its figures are found in the facts.
+    """Shows a text sentence by sentence as it arrives, once the figures of a sentence are found in the facts.
 
-    From a sentence with a figure of its own on nothing is shown: the whole text will be refused. What was shown of a text that
-    is refused is taken back in words.
+    After a sentence with an unknown figure nothing more is shown, because the whole text will be rejected. If sentences of a
+    rejected text were shown, WITHDRAWN follows.
     """
 
     def __init__(self, known: Figures, show: Callable[[str], None]) -> None:
@@ -38,7 +38,7 @@ class _Sentences:
         self._text, self._through, self._is_held = "", 0, False
 
     def begin(self) -> Callable[[str], None]:
-        """What takes the pieces of the next text."""
+        """Withdraw the text so far, and return the function that takes the pieces of the next."""
         self.take_back()
         self._text, self._through, self._is_held = "", 0, False
         return self._take
@@ -49,7 +49,7 @@ class _Sentences:
             self._through = 0
 
     def end(self) -> None:
-        """The text was accepted: what is left of it is shown."""
+        """Show the rest of an accepted text."""
         self._next(len(self._text))
 
     def _take(self, piece: str) -> None:
@@ -73,9 +73,9 @@ def tell(
     heard: Heard,
     show: Callable[[str], None] | None = None,
 ) -> tuple[str, Completion]:
-    """A text on facts (JSON). `show` gets its sentences as they come, and WITHDRAWN where those before count for nothing.
+    """Have a model write a text on facts (JSON). `show` gets its sentences as they arrive, and WITHDRAWN after rejected ones.
 
-    Raises ModelError, also where the model's third text still has a figure of its own.
+    Raises ModelError, also if the model's third text still has a figure that is not in the facts.
     """
     known = Figures(json.loads(facts))
     shown = None if show is None else _Sentences(known, show)
@@ -103,7 +103,7 @@ def tell(
 def explained(
     client: LLMClient, report: Mapping[str, Any], tokens: int, heard: Heard, show: Callable[[str], None] | None = None
 ) -> tuple[str, Completion]:
-    """What a report (its JSON) comes to, for whoever slept meanwhile. `tokens`: of prompt and answer. Raises ModelError."""
+    """Have a model sum up a report (its JSON). `tokens`: of prompt and answer together. Raises ModelError."""
     head = {name: value for name, value in report.items() if not isinstance(value, list)}
     lists = [Section(name, value, share=0.6) for name, value in report.items() if isinstance(value, list) and value]
     facts = fitted(head, lists, tokens - MOST_TOKENS - 500).text

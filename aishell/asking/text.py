@@ -19,7 +19,7 @@ from aishell.asking.time_words import is_time_word
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text as it is read. `words`: those that name something are quoted."""
+    """A text and what every rule needs of it. `words`: those that are names are quoted."""
 
     text: str
     known: Known
@@ -40,16 +40,16 @@ class Text:
         return cls(text, known, words, names, tuple(ages(words, known.today)), vocabularies, spoken)
 
     def hiding(self, places: Collection[int]) -> Text:
-        """The text with words in which no work and no name is found; a negation among them still is one."""
+        """Return the text with the words at the places masked: no work or name is found in them, but negations still are."""
         words = (_hidden(word) if place in places else word for place, word in enumerate(self.words))
         return replace(self, words=tuple(words))
 
     def said(self, first: int, last: int) -> str:
-        """The words from one to another, as they are written."""
+        """Return the text from word `first` to before `last`, as written."""
         return self.text[self.words[first].start : self.words[last - 1].end] if last > first else ""
 
     def places(self, patterns: Sequence[str], *, within: Collection[str] = ()) -> set[int]:
-        """The places of all words that patterns find. `within`: words that none of them reaches over."""
+        """Return the places of all words that patterns match. `within`: words that a match may not contain in its middle."""
         found = (span for match in matches(patterns, self.words) for span in match.parts)
         return {
             place
@@ -59,7 +59,7 @@ class Text:
         }
 
     def has(self, patterns: Sequence[str], first: int = 0, last: int | None = None) -> bool:
-        """Whether one of the patterns is among the words from one to another."""
+        """Return whether one of the patterns matches among the words from `first` to before `last`."""
         return has(patterns, self.words[first:last])
 
 
@@ -68,12 +68,12 @@ def _hidden(word: Word) -> Word:
 
 
 def has(patterns: Sequence[str], words: Sequence[Word]) -> bool:
-    """Whether one of the patterns is among words."""
+    """Return whether one of the patterns matches among words."""
     return next(matches(patterns, words), None) is not None
 
 
 class Spoken:
-    """Tells words of any vocabulary, which are not by themselves names."""
+    """Tests whether a word belongs to a vocabulary, so that it is not a name by itself."""
 
     def __init__(self, vocabularies: Mapping[str, Vocabulary]) -> None:
         patterns = [pattern for vocabulary in vocabularies.values() for pattern in vocabulary.patterns()]
@@ -86,14 +86,14 @@ class Spoken:
 
 @lru_cache(maxsize=32)
 def _literals(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The words that patterns have, and the beginnings of words."""
+    """Return the whole words in patterns, and the stems."""
     every = literals(patterns)
     stems = tuple(one.removesuffix("*") for one in every if one.endswith("*"))
     return frozenset(one for one in every if not one.endswith("*")), stems
 
 
 def _taken(words: Sequence[Word], vocabularies: Mapping[str, Vocabulary]) -> set[int]:
-    """Places of words that are names of folders, and so not of tables or targets."""
+    """Return the places of words that name folders, and so not tables or targets."""
     patterns = [
         pattern
         for vocabulary in vocabularies.values()

@@ -1,4 +1,4 @@
-"""The words that times are written with, in English, German and Spanish. Data, and what is found in it."""
+"""The words for times in English, German and Spanish: data, and functions that look words up."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ WEEKDAYS: Mapping[str, int] = {
 VAGUE = frozenset(
     "few several many couple paar einige mehrere pocos pocas unos unas varios varias algunos algunas".split()
 )
-#: What comes before a time, as a sequence of words, and what it means; of two meanings the first.
+#: Sequences of words before a time, with their meaning; of two meanings, the first counts.
 CUES: Mapping[tuple[str, ...], str] = {
     tuple(cue.split()): meaning
     for meaning, cues in reversed(
@@ -139,12 +139,12 @@ _TIME_WORDS = frozenset((*UNITS, *MONTHS, *WEEKDAYS, *NUMBERS, *VAGUE, *EDGES, *
 
 
 def is_time_word(form: str) -> bool:
-    """Whether a word is one that times are written with."""
+    """Return whether a word is one of those for times."""
     return form in _TIME_WORDS
 
 
 def unit_of(form: str) -> str | None:
-    """The unit of time that a word is, with a slip in it or as an owner too: `this month's`."""
+    """Return the unit of time that a word stands for, or None. It may be misspelt or possessive: `this month's`."""
     form = form.removesuffix("'s")
     if form in UNITS:
         return UNITS[form]
@@ -154,5 +154,5 @@ def unit_of(form: str) -> str | None:
 
 
 def form_at(words: Sequence[Word], at: int) -> str:
-    """The word at a place as it is compared; nothing behind the end, and for a name."""
+    """Return the normalised word at a place; empty after the end, and for a quoted word."""
     return words[at].form if at < len(words) and not words[at].quoted else ""

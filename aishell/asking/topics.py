@@ -1,6 +1,6 @@
-"""What a question about a running server is about: the words that tell it, and the findings of a health check that belong to it.
+"""Topics of questions about a running server: the words that they are recognised by, and the findings that belong to them.
 
-A further topic is a row of `TOPICS`. Data, and one pure function.
+To add a topic, add a row to `TOPICS`. Data, and one pure function.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from aishell.agents.patterns import find, words_of
 
 @dataclass(frozen=True)
 class Topic:
-    """`label`: what is reported as absent when nothing was found. `findings`: names of findings of `analyze_database_health`.
+    """A topic. `label`: reported as absent if nothing was found. `findings`: names of findings of `analyze_database_health`.
 
-    `reads`: what else is read from the server for it, by the names that `live` knows.
+    `reads`: what else is read from the server, by the names that `live` has for it.
     """
 
     name: str
@@ -182,7 +182,7 @@ TOPICS = (
 
 
 def topics_of(text: str) -> tuple[Topic, ...]:
-    """The topics that a question is about, in the order of `TOPICS`."""
+    """Return the topics of a question, in the order of `TOPICS`."""
     words = words_of(text)
     return tuple(
         topic for topic in TOPICS if any(next(find(pattern, words), None) is not None for pattern in topic.patterns)

@@ -1,7 +1,7 @@
 """A plain-language request, read by rules into orders for agents, a question, or a refusal. Pure: no I/O and no model.
 
-What a text says becomes the inputs of an agent and nothing else: the plan, its approval and every gate are the same as for
-`aishell run`. Whatever is not certain is not guessed: it ends in `refused` or `unclear`, and the person is asked.
+A text only becomes inputs of agents: the plan, its approval and every gate are the same as for `aishell run`. Nothing
+uncertain is guessed: it ends in `refused` or `unclear`, and the person is asked.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from aishell.models import Task
 
 
 def understand(text: str, known: Known) -> Request:
-    """The request of a text. Never raises for what somebody wrote; what cannot be read is refused."""
+    """Return the request in a text. No text raises an error: one that cannot be read is refused."""
     refused = unreadable(text)
     return Request(text, refused=refused) if refused else _Understanding(Text.of(text, known)).request()
 
 
 class _Understanding:
-    """One text, and the places of its words that something was read in."""
+    """One text, and the places of its words that were read."""
 
     def __init__(self, text: Text) -> None:
         self._text = text
         self._read = text.names.places | text.names.around
 
     def request(self) -> Request:
-        """What the text asks for."""
+        """Return what the text requests."""
         text = self._text
         refused = refusal(text)
         if refused is not None:
@@ -93,7 +93,7 @@ class _Understanding:
         return Request(self._text.text, orders, dry_run=dry_run, ignored=self._ignored(bypass))
 
     def _by_hand(self, drafts: Sequence[Draft]) -> str | None:
-        """Why work that only options ask for is not done."""
+        """Return why work is refused that can only be requested by options, or None."""
         for draft in drafts:
             instead = self._text.vocabularies[draft.agent].instead
             if instead or self._text.known.agents[draft.agent].by_hand:
@@ -103,7 +103,7 @@ class _Understanding:
         return None
 
     def _doubt(self, drafts: Sequence[Draft], shown: Text) -> str | None:
-        """Reads the inputs of every order; what is not certain, if anything."""
+        """Read the inputs of every order. Return the first doubt, or None."""
         doubts = list(carried_over(shown, drafts))
         asks: set[int] = set()
         for draft in drafts:
@@ -121,7 +121,7 @@ class _Understanding:
         return f"it is not certain what is meant: {doubts[0]}; say it in other words" if doubts else None
 
     def _orders(self, draft: Draft, shown: Text) -> Iterator[Order]:
-        """An order for each of its places."""
+        """Yield an order for each place of a draft."""
         clause = next(clause for clause in draft.clauses if clause.agent is not None)
         cues = sorted(_cues(clause, shown)) or [clause.first]
         because = ((self._text.said(cues[0], cues[-1] + 1), f"agent = {draft.agent}"), *draft.reading.because)
@@ -135,14 +135,14 @@ class _Understanding:
             yield from (replace(order, target=target) for target in places.targets)
 
     def _unplaced(self, orders: Sequence[Order]) -> str | None:
-        """Why orders are on no certain target: some is to be left alone, and the text does not name those to work on."""
+        """Return why the targets of orders are uncertain, or None: some target is to be left alone, but none is named."""
         spared = self._text.names.spared
         if spared and any(order.target is None for order in orders):
             return f"{spared[0]} is to be left alone: name each target to work on"
         return None
 
     def _fault(self, order: Order) -> str | None:
-        """Why an order cannot be: its inputs do not fit the agent."""
+        """Return why the agent does not accept the inputs of an order, or None."""
         try:
             self._text.known.agents[order.agent].check_inputs(Task(order.agent, order.target or "", order.inputs))
         except UsageError as error:
@@ -150,7 +150,7 @@ class _Understanding:
         return None
 
     def _ignored(self, more: Collection[int] = ()) -> tuple[str, ...]:
-        """What nothing was read in: runs of words, without those that carry no meaning."""
+        """Return the parts of the text that were not read, without words that carry no meaning."""
         words, idle = self._text.words, self._text.places(lexicon.IDLE) | self._read
         found: list[str] = []
         first: int | None = None
@@ -169,7 +169,7 @@ def _means(word: Word) -> bool:
 
 
 def _cues(clause: Clause, text: Text) -> set[int]:
-    """Places of the words by which a clause asks for its agent's work."""
+    """Return the places of the words by which a clause requests its agent's work."""
     if clause.agent is None:
         return set()
     patterns = [pattern for _, pattern in text.vocabularies[clause.agent].asks]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aishell.agents.word_classes import CLASSES
 
-#: What says that nothing is to be done yet; its words ask for no work.
+#: Phrases that say to do nothing yet; their words request no work.
 NOTHING_YET = (
     "don't|dont|do_not|without|not|never run|execute|start|do|touch|change|delete|remove|apply|perform|"
     "touching|changing"
@@ -25,7 +25,7 @@ NOTHING_YET = (
     "no borres|ejecutes|hagas|cambies|toques|elimines|modifiques|apliques|lo_ejecutes nada|todavia|aun|lo "
     "(todavia|aun|mas)",
 )
-#: What asks for a preview and no more.
+#: Phrases that request only a preview.
 DRY_RUN = (
     "dry run|dryrun|mode",
     "dry-run|dryrun|trockenlauf|probelauf|testlauf|simulacro",
@@ -60,13 +60,13 @@ _LOG_TABLE = (
     "log_table|log_tables|log-table|log-tables|logtabelle|logtabellen|log-tabelle|log-tabellen|protokolltabelle|"
     "protokolltabellen|tabla_log|tablas_log|tabla_logs|tablas_logs|tabla_bitacora|tablas_bitacora"
 )
-#: What asks for tables to be looked for; it begins a sentence as a question does.
+#: Phrases that begin a search for tables, which is treated as a question.
 FIND = (
     "find|search|discover|detect|identify|locate|look|spot|finde|such|suche|sucht|entdecke|ermittle|busca|buscar|"
     "encuentra|detecta|descubre|identifica .. " + _LOG_TABLE,
     "find|discover|detect|identify|finde|suche|busca|encuentra {table} .. like|nach|como|parecen|aussehen .. {logs}",
 )
-#: Beginnings of what is asked politely, and is no question.
+#: Beginnings of polite requests, which are not questions.
 POLITE = (
     "can|could|would|will you|u|we",
     "kannst|konntest|koenntest|wurdest|wuerdest|konnen|konnten|magst du|sie|wir|ihr",
@@ -83,9 +83,9 @@ INTERROGATIVES = frozenset(
 )
 #: Words that come before a question.
 GREETINGS = frozenset("and so hi hey hello hola hallo please bitte sag mal oye".split())
-#: Words by which a question about a table is one about the past.
+#: Words that make a question about a table one about the past.
 PAST = frozenset("last yesterday letzte letzten gestern ayer ultima ultimo did deleted geloscht".split())
-#: Each kind of question with the words that it is told by, the first that is found.
+#: Each kind of question with the words that identify it; the first kind found counts.
 QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "tonight",
@@ -138,13 +138,13 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
 )
-#: A table is asked about, by name or not.
+#: Words of a question about tables, named or not.
 ABOUT_TABLE = (
     "{table}",
     "slow|big|large|size|grow*|bloated|bloat|huge|langsam|gross|grosse|wachst|lenta|lento|grande|tamano|"
     "crece|rows|zeilen|filas|space|platz|espacio|index|indexes",
 )
-#: What asks for something to be shown that needs no run.
+#: Phrases that ask to show something, which needs no run.
 SHOW = (
     "show|list|tell|display|zeig|zeige|liste|nenne|sag|muestra|muestrame|lista|dime|ensename|"
     "explain|erklare|erklar|explica (me|us|mir|uns|mal) (about)",
@@ -271,7 +271,7 @@ REFUSED: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         ),
     ),
 }
-#: What nobody can say in a text: it has no effect, whatever else the text asks for.
+#: Phrases that try to bypass a safeguard: they never have an effect, whatever else the text requests.
 BYPASS = (
     "approve|approves|accept|confirm|genehmig*|bestatig*|aprueba|aprobar|acepta|confirma (it|automatically) "
     "everything|all|anything|every|alles|alle|todo|todos|yourself|steps|automatically|itself|it_all|whatever|"
@@ -300,7 +300,7 @@ BYPASS = (
     "trust me|mir|confia",
     "it's|its|ist|is|esta|he|she ok|okay|fine|allowed|in_ordnung|authorized|erlaubt|permitido|bien",
 )
-#: Groups of words that may be in any request and ask for nothing.
+#: Groups of words that may be in any request and request nothing.
 IDLE = (
     "then|afterwards|after_that|finally|also|first|next|now|dann|danach|anschliessend|zuerst|erst|jetzt|"
     "luego|despues|primero|ahora|finalmente|beforehand|before|vorher|antes|there|dort|alli|alla",
@@ -311,7 +311,7 @@ IDLE = (
     "reach*|wraparound|give|gives|back|free|space|disk|its|their",
     "thanks|thank|danke|gracias|hi|hello|hey|hallo|hola|kindly|ok|okay",
 )
-#: Words of every sentence.
+#: Words that any sentence may have.
 LITTLE = frozenset(
     """but pero sino
     to in on at by for from with as it is be if so or and me we i you he she they have has am us up out off into than too
@@ -321,6 +321,6 @@ LITTLE = frozenset(
 
 
 def spoken() -> tuple[str, ...]:
-    """Patterns of words that are no names where a name may stand."""
+    """Return the patterns of words that are not names, even in the position of one."""
     asked = (pattern for _, patterns in QUESTIONS for pattern in patterns)
     return (*CLASSES.values(), *NOTHING_YET, *DRY_RUN, *BYPASS, *IDLE, *asked)
