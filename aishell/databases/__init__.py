@@ -1,1 +1,1 @@
-"""The edge to the databases: connections, sessions, quoting, driver errors."""
+"""Access to the databases: connections, sessions, quoting, driver errors."""

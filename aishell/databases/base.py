@@ -1,4 +1,4 @@
-"""What a database is to the rest of aishell: sessions that send one statement at a time and report all that came back."""
+"""The interface to a database: sessions that send one statement at a time and return its rows, messages and count."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement ready to be sent: `sql` for the driver with `params`, and `text` with the values in it.
+    """A statement ready to be sent: `sql` with `params` for the driver, and `text` with the values filled in.
 
-    `shown` is the text on a screen: its only line breaks are those of the tool's file, and names and values are exact.
+    `shown` is the text for a screen: its only line breaks are those of the tool's file, and names and values are exact.
     """
 
     sql: str
     params: Mapping[str, Any]
     text: str
     shown: str = ""
-    #: The tool's file and the block it comes from; empty for what sessions say by themselves (docs/audit.md).
+    #: The tool's file and the block in it; empty for statements that sessions send by themselves (docs/audit.md).
     source: str = ""
     block: str = ""
     reads: bool = False
-    #: Looks at it in the transaction in which it is sent next, and raises where it must not be (registry/touched.py).
+    #: Checks the statement in the transaction in which it is sent next; raises if it must not be sent (registry/touched.py).
     guard: Callable[[Session, Statement], None] | None = field(default=None, compare=False, repr=False)
-    #: What people are told of it before it is sent: in which database, or only where something fails.
+    #: A note for people, shown before it is sent: the database that it runs in, or that it is sent only on failure.
     note: str = ""
 
     @classmethod
     def of(cls, sql: str) -> Statement:
-        """A statement without values, for the driver and for people alike."""
+        """Return a statement without values; its text is the same for the driver and for people."""
         return cls(sql, {}, sql)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerMessage:
-    """What a server said beside its result. `level`: note | warning | locked | unsupported | error | corrupt."""
+    """A message that a server sent beside its result. `level`: note | warning | locked | unsupported | error | corrupt."""
 
     level: str
     text: str
@@ -56,20 +56,20 @@ class ServerMessage:
 
 @dataclass(frozen=True, slots=True)
 class StatementResult:
-    """What came back of a statement."""
+    """The result of a statement: its rows, the server's messages, and the number of rows changed."""
 
     rows: list[Row] = field(default_factory=list)
     messages: tuple[ServerMessage, ...] = ()
-    count: int = 0  # rows changed
+    count: int = 0
 
     def worst(self, *levels: str) -> str | None:
-        """The text of the messages of these levels, None when there is none."""
+        """Return the joined texts of the messages of these levels, None if there are none."""
         return "; ".join(m.text for m in self.messages if m.level in levels) or None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """Limits a session is born with, so that no RESET can undo them. Seconds; None means no limit."""
+    """Limits that a session starts with, so that no RESET can undo them. Seconds; None means no limit."""
 
     read_only: bool = True
     lock_timeout: float | None = 5.0
@@ -79,14 +79,14 @@ class SessionOptions:
 class Session(ABC):
     """One connection, used by one thread at a time; only `cancel` may be called from another."""
 
-    #: Tells this connection from any other of the server's life: backend pid and start, or connection id.
+    #: Identifies this connection as long as the server runs: backend pid and start, or connection id.
     server_session: str = ""
-    marker = ""  # what it is marked with
-    #: How a transaction of this session begins.
+    marker = ""
+    #: The statement that begins a transaction of this session.
     begin = "BEGIN"
-    #: How a transaction begins in which every statement sees the same rows, and can change no others.
+    #: The statements that begin a transaction in which all statements see the same rows, and can change no others.
     steady: ClassVar[tuple[str, ...]]
-    #: Whether others that want what a session has locked retry instead of queueing for it.
+    #: Whether other sessions retry for a lock that this session holds, instead of queueing for it.
     polled = False
 
     def __init__(self, database: Database, pooled: Any, options: SessionOptions) -> None:
@@ -96,60 +96,60 @@ class Session(ABC):
         self.read_only = options.read_only
 
     def _reconnect(self) -> None:
-        """Take another connection for a pooled one that died while it was idle: nothing of ours was sent."""
+        """Replace a pooled connection that died while it was idle; nothing of ours was sent on it."""
         self._pooled.invalidate()
         self._pooled = self._database.pools.get(self._options)
         self._connection = self._pooled.driver_connection
 
     def tell(self, statement: Statement) -> None:
-        """Let the one who listens know of a tool's statement, before it is sent."""
+        """Report a tool's statement to the listener (`hears`) before it is sent."""
         if self.hears is not None and (statement.source or self.author):
             self.hears(replace(statement, source=statement.source or self.author), self)
 
     def check(self, statement: Statement) -> None:
-        """Let the statement's guard look at it, if it has one."""
+        """Run the statement's guard, if it has one."""
         if statement.guard is not None:
             statement.guard(self, statement)
 
     @abstractmethod
     def mark(self, marker: str) -> None:
-        """Label what this session does from now on, so that its statements can be found on the server."""
+        """Label the statements that this session sends from now on, so that they can be found on the server."""
 
     @abstractmethod
     def query(self, statement: Statement) -> list[Row]:
-        """Rows of one reading statement, which the server is told to let write nothing, whatever kind of session this is.
+        """Return the rows of a statement in a read-only transaction, even if the session may write.
 
-        Within a transaction that was begun before it is a part of that one.
+        Inside a transaction that was begun before, the statement is part of that transaction.
         """
 
     def analysed(self, statement: Statement) -> str:
-        """What the server makes of a statement, which it does not run: only PostgreSQL tells, see there."""
+        """Return the server's tree of a statement, without running it. Only PostgreSQL reports one, see there."""
         raise NotImplementedError
 
     @abstractmethod
     def execute(self, statement: Statement) -> StatementResult:
-        """Send one statement in autocommit; in a reading session it is held to reading as by `query`."""
+        """Send one statement in autocommit; in a read-only session it may only read, as in `query`."""
 
     @abstractmethod
     def send(self, statement: Statement) -> list[Row]:
-        """Rows of one statement, sent as it is: what begins and ends transactions, and what a program of ours does in them."""
+        """Send one statement as it is and return its rows: for transaction control, and for our own code inside transactions."""
 
     @abstractmethod
     def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Send one statement for each row of values; how many rows it changed altogether."""
+        """Send one statement for each row of values, and return the total number of rows changed."""
 
     def others_wrote(self) -> bool:
-        """Whether another connection has changed the database since this was asked last; only where locks are polled for."""
+        """Whether another connection has changed the database since the last call; only where locks are polled for."""
         return False
 
     @property
     def encryption(self) -> Encryption | None:
-        """How it is protected on its way; None where there is none to protect."""
+        """The encryption of the connection; None for a local file."""
         return None
 
     @abstractmethod
     def cancel(self) -> None:
-        """Cancel what the session runs, on the server. Safe from any thread."""
+        """Cancel the session's running statement, on the server. Safe from any thread."""
 
     @property
     def _lost(self) -> bool:
@@ -157,18 +157,18 @@ class Session(ABC):
         return False
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Return the connection to the pool."""
         if not self._lost:
             self._pooled.close()
-        elif self._pooled.is_valid:  # else it was given up already, and no other could be had
+        elif self._pooled.is_valid:  # else it was invalidated already, and reconnecting failed
             self._pooled.invalidate()
 
     @contextmanager
     def transaction(self, *, steady: bool = False) -> Iterator[None]:
-        """Statements inside are committed together, or not at all.
+        """Run the statements inside as one transaction: all of them are committed, or none.
 
-        In a `steady` one a row that came in after the first statement fails a statement that would change it, foreign keys'
-        actions included, or waits until the transaction is over.
+        With `steady`, rows that others insert after the first statement are not changed: a statement that would change them
+        fails, foreign keys' actions included, or their insertion waits until the transaction ends.
         """
         for words in self.steady if steady else (self.begin,):
             self._say(words)
@@ -180,7 +180,7 @@ class Session(ABC):
         try:
             self._say("COMMIT")
         except DatabaseError:
-            with suppress(DatabaseError):  # SQLite leaves it open when readers are in the way; elsewhere it is over
+            with suppress(DatabaseError):  # SQLite leaves it open if readers block the commit; elsewhere it has ended
                 self._roll_back()
             raise
 
@@ -189,13 +189,13 @@ class Session(ABC):
 
     @contextmanager
     def holding(self, lock: Statement) -> Iterator[None]:
-        """What `lock` takes is held for the statements inside, which are one transaction."""
+        """Hold the lock that `lock` takes for the statements inside, which are one transaction."""
         with self.transaction():
             self.execute(lock)
             yield
 
     def probe(self, statement: Statement) -> None:
-        """Take a lock at once or raise, and let it go again: a transaction of its own that is rolled back."""
+        """Take a lock at once or raise, and release it by rolling back the transaction around it."""
         self._say(self.begin)
         try:
             self.execute(statement)
@@ -218,7 +218,7 @@ R = TypeVar("R")
 
 
 def sending(method: Callable[Concatenate[S, Statement, P], R]) -> Callable[Concatenate[S, Statement, P], R]:
-    """A method that sends a statement: who listens knows of a tool's one before, who traces how long it took and how it ended."""
+    """Decorate a method that sends a statement: a tool's statement is reported to the listener before it, and traced."""
 
     @wraps(method)
     def sends(self: S, statement: Statement, /, *given: P.args, **named: P.kwargs) -> R:
@@ -234,7 +234,7 @@ def sending(method: Callable[Concatenate[S, Statement, P], R]) -> Callable[Conca
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a target's lock."""
+    """The run that holds a target's lock."""
 
     run_id: str
     host: str
@@ -246,20 +246,20 @@ class Holder:
 
 
 class Database(ABC):
-    """A target's database: facts that do not change while a run lasts, and a source of sessions."""
+    """A target's database: facts that do not change during a run, and a source of sessions."""
 
     engine: str
-    placeholder: str  # how the driver spells a bound value, e.g. "%({})s"
-    escape_percent: bool  # whether the driver reads % in the statement's text
+    placeholder: str  # how the driver writes a bound value, e.g. "%({})s"
+    escape_percent: bool  # whether the driver interprets % in the statement's text
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
-        #: Told of every statement of a tool, before it is sent.
+        #: Called with every statement of a tool, before it is sent.
         self.hears: Callable[[Statement, Session], None] | None = None
-        #: What each statement of a tool is sent within, where that is traced.
+        #: The context in which each statement of a tool is sent, if statements are traced.
         self.traces: Callable[[Statement, Session], AbstractContextManager[None]] | None = None
-        self.author = ""  # the file of the tool whose own Python sends what comes from no block
-        self.may_write = True  # False: nothing at all is written, not even what a crashed writer left to be rolled back
+        self.author = ""  # the file of the tool whose Python code sends statements that are in no block
+        self.may_write = True  # False: nothing is written at all, and the journal of a crashed writer is not rolled back
         self.pools = Pools(self._connect, self._pool, credentials.display)
         self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None
         self._guard = threading.Lock()
@@ -269,36 +269,36 @@ class Database(ABC):
 
     @abstractmethod
     def _connect(self, options: SessionOptions) -> Any:
-        """A new driver connection in autocommit with `options` in force."""
+        """Return a new driver connection in autocommit, with `options` in force."""
 
     @abstractmethod
     def session(self, options: SessionOptions) -> Session:
-        """A session from the pool."""
+        """Return a session from the pool."""
 
     @abstractmethod
     def _probe(self, session: Session) -> tuple[str, tuple[int, ...], frozenset[str]]:
-        """Product, version and features, by SELECT only."""
+        """Return product, version and features, using SELECT only."""
 
     @property
     def here(self) -> Credentials:
-        """How to reach the very server that the first connection has reached, where the URL names several."""
+        """The credentials for the server that the first connection reached, if the URL names several."""
         return self.credentials
 
     def stay(self) -> None:
-        """Raise DatabaseError (moved) where that server is no longer what it was; asked before each step."""
+        """Raise DatabaseError (moved) if that server or its role has changed; called before each step."""
         return
 
     @abstractmethod
     def hold(self, run_id: str) -> TargetLock:
-        """Take the lock in the target for a run, without waiting. Raises TargetLockHeldError."""
+        """Take the target's lock for a run, without waiting. Raises TargetLockHeldError."""
 
     @abstractmethod
     def running(self, marker: str) -> list[str]:
-        """Server sessions that still run a statement with this marker."""
+        """Return the server sessions that still run a statement with this marker."""
 
     @abstractmethod
     def stop(self, server_session: str) -> None:
-        """Cancel the statement of another session on the server, and end the session."""
+        """Cancel the statement of another session on the server, and end that session."""
 
     @property
     def facts(self) -> tuple[str, tuple[int, ...], frozenset[str]]:
@@ -325,11 +325,11 @@ class Database(ABC):
 
 
 class TargetLock(ABC):
-    """A lock in the target, held by one connection that does nothing else and holds no transaction."""
+    """A lock in the target, held by a connection that does nothing else and has no transaction open."""
 
     @abstractmethod
     def alive(self) -> bool:
-        """Whether the lock is still held; asked before each step."""
+        """Whether the lock is still held; called before each step."""
 
     @abstractmethod
     def release(self) -> None: ...
@@ -344,7 +344,7 @@ class TargetLockHeldError(DatabaseError):
 
 
 class FileLockOnly(TargetLock):
-    """For engines whose only lock is the file lock beside the database."""
+    """The lock of engines whose only lock is the file lock beside the database."""
 
     def alive(self) -> bool:
         return True
@@ -354,13 +354,13 @@ class FileLockOnly(TargetLock):
 
 
 def lock_label(run_id: str) -> str:
-    """What a lock's connection calls itself: the run and this host. PostgreSQL cuts application_name at 63 bytes."""
+    """Return the name of a lock's connection: the run and this host. PostgreSQL truncates application_name to 63 bytes."""
     host = socket.gethostname().encode("ascii", "replace").decode()
     return f"aishell:{run_id[:8]}:lock@{host}:{os.getpid()}"[:63]
 
 
 class Watchdog(threading.Timer):
-    """Cancels a statement. `fired` is set before that: the statement's error comes back sooner than the cancelling ends."""
+    """A timer that cancels a statement. `fired` is set first: the statement may fail before the cancellation has ended."""
 
     fired = False
 
@@ -372,7 +372,7 @@ class Watchdog(threading.Timer):
 
 
 def watchdog(seconds: float | None, cancel: Callable[[], None]) -> Watchdog | None:
-    """A started timer that cancels a statement after `seconds`; the caller cancels the timer."""
+    """Start a timer that cancels a statement after `seconds`; the caller cancels the timer. Without a limit, return None."""
     if seconds is None:
         return None
     timer = Watchdog(seconds, cancel)

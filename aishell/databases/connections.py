@@ -1,4 +1,4 @@
-"""From a URL to a connection: credentials, pools, the breaker that ends a night of failing connects."""
+"""From a URL to a connection: credentials, pools, and the breaker that ends a night of failing connections."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aishell.databases.urls import HIDDEN, URL, read_url
 from aishell.errors import BreakerOpenError, DatabaseError, NotTriedError, TargetUnavailableError, UsageError
 from aishell.telemetry.logs import log_detail, log_warning
 
-#: Seconds, from the first packet to the session, where the URL has no connect_timeout.
+#: Seconds from the first packet to the session, if the URL has no connect_timeout.
 CONNECT_TIMEOUT = 10
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """How to reach a database. Neither its `repr` nor `display` can show the password: none of their parts is one."""
+    """How to reach a database. The password is part of neither its `repr` nor `display`."""
 
     url: URL
     source: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
@@ -38,10 +38,10 @@ class Credentials:
         return int(self.url.options.get("connect_timeout", CONNECT_TIMEOUT))
 
     def password(self) -> str | None:
-        """The password as it is now: asked of its source each time, for it may be good for some minutes only.
+        """Return the current password: it is read from its source each time, since it may be valid for a few minutes only.
 
-        None where none is named, and the driver's own files may have it. Raises SettingsError or DatabaseError (connect) when one
-        is named and cannot be had.
+        None if none is configured; the driver's own files may have one. Raises SettingsError or DatabaseError (connect) if one is
+        configured and cannot be read.
         """
         found = None if self.source is None else self.source()
         if found is None and self.url.password is not None:
@@ -50,10 +50,10 @@ class Credentials:
 
 
 def parse_url(url: str, *, password: str | Callable[[], str | None] | None = None) -> Credentials:
-    """Credentials of a target's URL; `password`, or what it is asked of, goes before the URL's own.
+    """Return the credentials of a target's URL; `password`, a text or a function that returns it, overrides the URL's own.
 
-    Raises UsageError when the URL cannot be read without doubt, or is one that was shown without its password, UnknownNameError
-    for an engine aishell does not know.
+    Raises UsageError if the URL cannot be read, is ambiguous, or has `***` for its password, and UnknownNameError for an unknown
+    engine.
     """
     parts = read_url(url)
     if parts.password is HIDDEN:
@@ -64,33 +64,33 @@ def parse_url(url: str, *, password: str | Callable[[], str | None] | None = Non
 
 
 class ConnectionBreaker(Protocol):
-    """Knows how connections to a target fared, in other processes too (`state.breakers`)."""
+    """The outcome of connections to a target, in all processes (`state.breakers`)."""
 
     def ask(self) -> bool:
-        """Whether any failed since the last that did not. Raises BreakerOpenError where none is to be tried now."""
+        """Whether a connection has failed since the last success. Raises BreakerOpenError if none may be tried now."""
 
     def answered(self) -> None:
-        """Note that the server answered, after connections had failed."""
+        """Record that the server answered after failed connections."""
 
     def failed(self, error: DatabaseError) -> None:
-        """Note that nobody answered."""
+        """Record that the server did not answer."""
 
 
 class Pools:
-    """A small pool for each set of session limits: limits are set when a connection is born, never afterwards."""
+    """A small pool for each set of session limits: limits are set when a connection is opened, never afterwards."""
 
     def __init__(
         self, connect: Callable[[Any], Any], pool: Callable[[Callable[[], Any]], Any], where: str = ""
     ) -> None:
-        """`connect` makes a connection with the limits it is given, `pool` a pool of those; `where` names them in the log."""
+        """`connect` opens a connection with the limits given, `pool` makes a pool of them; `where` names them in the log."""
         self._connect, self._pool, self._where = connect, pool, where
         self._pools: dict[Any, Any] = {}
         self._guard = threading.Lock()
-        #: Asked before each connection that is made; None where every connection is tried.
+        #: Consulted before each new connection; None if every connection is tried.
         self.breaker: ConnectionBreaker | None = None
 
     def get(self, options: Any) -> Any:
-        """A pooled connection with these limits. Raises DatabaseError of kind `connect`, at once while the breaker is open."""
+        """Return a pooled connection with these limits. Raises DatabaseError (connect), at once while the breaker is open."""
         with self._guard:
             pool = self._pools.get(options)
             if pool is None:
@@ -98,7 +98,7 @@ class Pools:
         return pool.connect()
 
     def _opened(self, options: Any) -> Any:
-        """A new connection, which is logged."""
+        """Open a connection, and log it."""
         begun = time.monotonic()
         try:
             made = self._connect(options)
@@ -135,14 +135,14 @@ class Pools:
 
 
 def server_pool(connect: Callable[[], Any]) -> Any:
-    """SQLAlchemy's pool, for connections to a server."""
+    """Return a SQLAlchemy pool for connections to a server."""
     from sqlalchemy.pool import QueuePool
 
     return QueuePool(connect, pool_size=4, max_overflow=12, reset_on_return=None)
 
 
 def unavailable(credentials: Credentials, error: DatabaseError, target: str) -> TargetUnavailableError:
-    """The usage error for a target that cannot be reached before anything was done."""
+    """Return the usage error for a target that cannot be reached, before anything was done."""
     doubtful = "the path, and what is there" if credentials.engine == "sqlite" else "host, port, user and password"
     if isinstance(error, BreakerOpenError):
         return NotTriedError(error.message, hint=error.hint)

@@ -1,4 +1,4 @@
-"""A PostgreSQL URL as libpq's keywords: the same for aishell's own connections and for PostgreSQL's programs."""
+"""A PostgreSQL URL as libpq keywords: the same for aishell's own connections and for PostgreSQL's programs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 from aishell.databases.urls import URL
 
-#: The keywords that libpq takes from the environment where a URL is silent, by their variables. They are passed on, because a
-#: client program's environment is not ours. https://www.postgresql.org/docs/current/libpq-envars.html
+#: Keyword -> the variable from which libpq takes it if the URL does not set it. They are passed on, because a client program's
+#: environment is not ours. https://www.postgresql.org/docs/current/libpq-envars.html
 _VARIABLES = {
     "dbname": "PGDATABASE",
     "connect_timeout": "PGCONNECT_TIMEOUT",
@@ -21,9 +21,9 @@ _VARIABLES = {
 
 
 def keywords(url: URL) -> dict[str, str]:
-    """Everything that a URL says but the password, and what the environment says where it is silent.
+    """Return all that a URL sets except the password, and for what it does not set, the values in the environment.
 
-    A service names the server and the account itself, so nothing of the environment goes before it.
+    A service names the server and the user itself, so the environment must not override it.
     """
     ports = [str(host.port or "") for host in url.hosts]
     parts = {
@@ -32,9 +32,9 @@ def keywords(url: URL) -> dict[str, str]:
         "user": url.user or "",
         "dbname": url.database or "",
     }
-    said = {**{key: value for key, value in parts.items() if value}, **url.options}
-    if "service" in said:
-        return said
-    # PGHOSTADDR too, where the URL names a host: libpq takes it then, and its programs must reach the same server.
+    given = {**{key: value for key, value in parts.items() if value}, **url.options}
+    if "service" in given:
+        return given
+    # PGHOSTADDR, too, if the URL names a host: libpq uses it even then, and its programs must reach the same server.
     inherited = {key: os.environ[name] for key, name in _VARIABLES.items() if os.environ.get(name)}
-    return {**inherited, **said}
+    return {**inherited, **given}

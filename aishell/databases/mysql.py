@@ -1,4 +1,4 @@
-"""MySQL and MariaDB through PyMySQL. Their maintenance statements report failures as result rows: every row is read."""
+"""MySQL and MariaDB through PyMySQL. Maintenance statements report failures as result rows, so every row is read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from aishell.databases.tls import Encryption
 from aishell.errors import AishellError, DatabaseError
 from aishell.models import Row
 
-#: A run is named by so many digits of its id.
+#: How many digits of a run's id its locks spell, and the digits.
 ID_DIGITS, HEX = 8, "0123456789abcdef"
 #: Kind -> errors. https://mariadb.com/kb/en/mariadb-error-code-reference/
 _CODES = {
@@ -50,7 +50,7 @@ _CODES = {
     "connection_lost": [2006, 2013, 1927, 4031],
 }
 _KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
-#: INSERT … VALUES (…) with placeholders: what stands before the row, and the row.
+#: INSERT … VALUES (…) with placeholders: the text before the row, and the row.
 _INSERT = re.compile(r"(.*\bVALUES )(\(.*\))", re.DOTALL)
 #: Bytes of one INSERT; servers refuse more than 16 MB by default.
 _INSERT_BYTES = 1 << 20
@@ -80,7 +80,7 @@ class MySQL(Database):
         numbers = tuple(int(part) for part in text.split("-")[0].split(".")[:3])
         features = set()
         for feature, sql in _FEATURES.items():
-            with contextlib.suppress(DatabaseError):  # no privilege or no such table: the feature is not there
+            with contextlib.suppress(DatabaseError):  # no privilege, or no such table: the feature is missing
                 session.send(Statement.of(sql))
                 features.add(feature)
         return ("mariadb" if "mariadb" in text.lower() else "mysql"), numbers, frozenset(features)
@@ -103,15 +103,15 @@ class MySQL(Database):
 
     def stop(self, server_session: str) -> None:
         connection = self._connect(SessionOptions())
-        with connection.cursor() as cursor, contextlib.suppress(pymysql.Error):  # 1094: it has ended by itself
+        with connection.cursor() as cursor, contextlib.suppress(pymysql.Error):  # 1094: the session has ended
             cursor.execute("KILL QUERY %s", (int(server_session),))
         connection.close()
 
 
 class MySQLSession(Session):
-    """A connection; every statement carries the marker as its leading comment."""
+    """A connection; every statement carries the marker as a leading comment."""
 
-    #: InnoDB locks what is read there, and the gaps beside it.
+    #: Under SERIALIZABLE, InnoDB locks the rows that are read, and the gaps beside them.
     steady: ClassVar[tuple[str, ...]] = ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN")
     _marker = ""
     _cancelled = False
@@ -135,7 +135,7 @@ class MySQLSession(Session):
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """A transaction that may write nothing, unless there is one: a program of ours has begun it."""
+        """Run the statements inside in a read-only transaction, unless our own code has begun one already."""
         if self._connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
             yield
             return
@@ -143,7 +143,7 @@ class MySQLSession(Session):
         try:
             yield
         except AishellError:
-            with contextlib.suppress(DatabaseError):  # the connection is lost; the other error says what went wrong
+            with contextlib.suppress(DatabaseError):  # the connection is lost; the original error says what went wrong
                 self._control("ROLLBACK")
             raise
         self._control("ROLLBACK")
@@ -163,7 +163,7 @@ class MySQLSession(Session):
             maintained = bool(rows) and "Msg_type" in rows[0]
             warnings = [] if maintained else self._warnings()
         if maintained:
-            # A CHECK that was cut short says "status OK" (InnoDB) or "Corrupt" (Aria, on a sound table): its answer is void.
+            # A cancelled CHECK reports "status OK" (InnoDB) or "Corrupt" (Aria, on a sound table): its result is void.
             if self._cancelled:
                 raise DatabaseError("the statement was cancelled", kind="cancelled")
             limit = self._options.statement_timeout
@@ -186,12 +186,12 @@ class MySQLSession(Session):
 
     @contextlib.contextmanager
     def holding(self, lock: Statement) -> Iterator[None]:
-        """DDL commits by itself here, but keeps the locks of LOCK TABLES."""
+        """Hold the locks of LOCK TABLES, which DDL keeps although it commits implicitly."""
         self.execute(lock)
         try:
             yield
         finally:
-            with contextlib.suppress(DatabaseError):  # it was lost, and its locks with it
+            with contextlib.suppress(DatabaseError):  # the connection was lost, and its locks with it
                 self.execute(Statement.of("UNLOCK TABLES"))
 
     def send(self, statement: Statement) -> list[Row]:
@@ -199,8 +199,8 @@ class MySQLSession(Session):
 
     @sending
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
-        """What a statement returned, and how many rows it changed."""
-        # A reading session's limit is watched from here: MySQL's own is for SELECT alone.
+        """Send a statement, and return its rows and the number of rows changed."""
+        # A read-only session's limit is enforced here: MySQL's own applies to SELECT only.
         timer = base.watchdog(self._options.statement_timeout, self.cancel) if self._options.read_only else None
         try:
             with self._connection.cursor() as cursor:
@@ -216,7 +216,7 @@ class MySQLSession(Session):
             if timer is not None:
                 timer.cancel()
                 if timer.fired:
-                    timer.join()  # else what it cancels may be the next statement
+                    timer.join()  # else it might cancel the next statement
 
     def _warnings(self) -> list[str]:
         if not self._connection._result or not self._connection._result.warning_count:
@@ -240,14 +240,14 @@ class MySQLSession(Session):
 
 
 class MySQLLock(base.TargetLock):
-    """GET_LOCK(…, 0) on the database's name (hashed: a lock's name has 64 characters at most)."""
+    """GET_LOCK(…, 0) on the database's name (hashed, since a lock's name has at most 64 characters)."""
 
     def __init__(self, connection: Any, database: str, run_id: str) -> None:
         self._connection = connection
         self._name = "aishell:" + hashlib.sha256(database.encode()).hexdigest()[:32]
         if self._value("SELECT GET_LOCK(%s, 0) AS value", self._name) != 1:
             raise base.TargetLockHeldError(self._holder())
-        # A user-level lock bears no label, but anybody may ask who holds one: the run's id is spelt in locks, one a digit.
+        # A user-level lock has no label, but anyone can query its holder, so further locks spell the run's id, one per digit.
         names = [self._digit(position, digit) for position, digit in enumerate(run_id[:ID_DIGITS])]
         self._value(f"SELECT {' + '.join(['GET_LOCK(%s, 0)'] * len(names))} AS value", *names)
 
@@ -274,7 +274,7 @@ class MySQLLock(base.TargetLock):
         return f"{self._name}:{position}{digit}"
 
     def _spelt(self, owner: int) -> str:
-        """The run id that a session has spelt in locks."""
+        """Return the run id that a session's locks spell."""
         names = [self._digit(position, digit) for position in range(ID_DIGITS) for digit in HEX]
         columns = ", ".join(f"IS_USED_LOCK(%s) AS c{number}" for number in range(len(names)))
         with self._connection.cursor() as cursor:
@@ -293,11 +293,11 @@ class MySQLLock(base.TargetLock):
         self._connection.close()
 
 
-# MariaDB commits a transaction before DDL: TRUNCATE and DROP went through START TRANSACTION READ ONLY. A session that reads by
-# default refuses them, and the explicit transaction what writes rows, whatever a statement before has made of the default.
+# MariaDB commits a transaction before DDL, so START TRANSACTION READ ONLY does not stop TRUNCATE and DROP. A session that is
+# read-only by default refuses them. The explicit transaction refuses to change rows, even if a statement changed the default.
 _ONLY_READ = "SET SESSION TRANSACTION READ ONLY"
 
-#: What a role may see decides which variant of a tool fits.
+#: Feature -> a statement that fails without it. The privileges of the role decide which variant of a tool fits.
 _FEATURES = {
     "process": "SELECT COUNT(*) FROM information_schema.INNODB_TRX",
     "innodb_stats": "SELECT 1 FROM mysql.innodb_table_stats t JOIN mysql.innodb_index_stats i USING (table_name) LIMIT 0",
@@ -305,7 +305,7 @@ _FEATURES = {
 
 
 def _limit(connection: Any, options: SessionOptions) -> None:
-    """Limits of a writing session. lock_wait_timeout defaults to a day, so it is always set (whole seconds, 1 at least)."""
+    """Set the limits of a writing session. lock_wait_timeout defaults to a day, so it is always set (whole seconds, 1 or more)."""
     seconds = max(1, round(options.lock_timeout)) if options.lock_timeout is not None else 31_536_000
     limit = options.statement_timeout or 0
     with connection.cursor() as cursor:
@@ -314,8 +314,8 @@ def _limit(connection: Any, options: SessionOptions) -> None:
             cursor.execute("SET SESSION max_statement_time = %s", (limit,))
         else:
             cursor.execute("SET SESSION max_execution_time = %s", (int(limit * 1000),))
-        # REPEATABLE READ locks the gaps between the rows that a DELETE reads, and inserts wait for it; READ COMMITTED does not,
-        # but the server refuses any change in it where the binary log has statements (error 1665).
+        # REPEATABLE READ locks the gaps between the rows that a DELETE reads, and inserts wait. READ COMMITTED does not, but with
+        # a statement-based binary log the server refuses any change in it (error 1665).
         cursor.execute("SELECT @@log_bin AND @@binlog_format = 'STATEMENT' AS by_statement")
         if not cursor.fetchone()["by_statement"]:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -324,15 +324,15 @@ def _limit(connection: Any, options: SessionOptions) -> None:
 def many_rows(
     statement: Statement, rows: Sequence[Mapping[str, Any]], written: Callable[[str, Mapping[str, Any]], str]
 ) -> Iterator[str]:
-    """Statements for all the rows: an INSERT with as many of them as it may hold, other statements row by row.
+    """Yield the statements for all rows: INSERTs with as many rows as they may hold, other statements row by row.
 
-    `written` is the driver's way to put values into SQL. PyMySQL's own executemany does not know `SET STATEMENT … FOR INSERT`.
+    `written` is the driver's function that puts values into SQL. PyMySQL's executemany cannot do `SET STATEMENT … FOR INSERT`.
     """
     match = _INSERT.fullmatch(statement.sql)
     if match is None:
         yield from (written(statement.sql, {**statement.params, **row}) for row in rows)
         return
-    head = written(match[1], {})  # a % of a name is doubled there
+    head = written(match[1], {})  # a % in a name is doubled there
     lot, size = list[str](), 0
     for row in rows:
         value = written(match[2], {**statement.params, **row})
@@ -346,14 +346,14 @@ def many_rows(
 
 
 def read_row(row: Row) -> ServerMessage | None:
-    """A row of ANALYZE, CHECK, OPTIMIZE or REPAIR as a message; None for a good one. Failures come as such rows."""
+    """Return a row of ANALYZE, CHECK, OPTIMIZE or REPAIR as a message; None for success. Failures are reported as such rows."""
     kind, text = str(row.get("Msg_type", "")).lower(), str(row.get("Msg_text", ""))
     lowered = text.lower()
     if not kind or (kind == "status" and lowered in ("ok", "table is already up to date")):
         return None
     if "doesn't support" in lowered or "is not of type 'base table'" in lowered:
         return ServerMessage("unsupported", text)
-    if "recreate + analyze instead" in lowered:  # InnoDB's way of saying that OPTIMIZE works
+    if "recreate + analyze instead" in lowered:  # InnoDB's note on an OPTIMIZE that works
         return ServerMessage("note", text)
     if kind == "error" or lowered.startswith("operation failed"):
         corrupt = any(word in lowered for word in ("corrupt", "crashed", "marked as", "incorrect key file", "checksum"))
@@ -364,7 +364,7 @@ def read_row(row: Row) -> ServerMessage | None:
 
 
 def map_error(error: pymysql.Error, *, connecting: bool = False) -> DatabaseError:
-    """The driver's error as ours."""
+    """Convert the driver's error to a DatabaseError."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     kind = _KINDS.get(code, "other")
@@ -372,7 +372,7 @@ def map_error(error: pymysql.Error, *, connecting: bool = False) -> DatabaseErro
         kind = "connect"
     elif isinstance(error, pymysql.err.InterfaceError) and not connecting:
         kind = "connection_lost"
-    answered = connecting and code >= 1000 and not 2000 <= code < 3000  # between them stand those of the client
+    answered = connecting and code >= 1000 and not 2000 <= code < 3000  # 2000 to 2999 are the client's
     mapped = DatabaseError(text, kind=kind, code=str(code) if code else "", answered=answered)
     mapped.hint = remedy(mapped) if kind == "permission" else None
     return mapped

@@ -1,4 +1,4 @@
-"""How a session with a MySQL or MariaDB server begins: account, TLS, and one limit of time over all of it."""
+"""Login to a MySQL or MariaDB server: account, TLS, and one time limit for the whole login."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from aishell.databases.connections import Credentials
 from aishell.databases.urls import URL
 from aishell.errors import DatabaseError, UsageError
 
-#: What aishell reads in an option file; the programs that it starts read all of it.
+#: The options that aishell reads from an option file; the programs that it starts read the whole file.
 _ACCOUNT, _TLS = ("user", "password", "host", "port", "socket", "database"), ("ca", "cert", "key", "mode")
 _OFF = ("0", "off", "false", "no")
 
 
 @dataclass(frozen=True)
 class Login:
-    """Who logs in where: the URL, and beneath it the option file that is the user's own."""
+    """Who logs in, and where: the URL, and the option file for what the URL leaves out."""
 
     url: URL
     file: Path | None
-    told: Mapping[str, str]  # of the file: `_ACCOUNT`
-    tls: Mapping[str, str]  # ssl_mode, always, and ssl_ca, ssl_cert, ssl_key
+    told: Mapping[str, str]  # the options of the file that are in `_ACCOUNT`
+    tls: Mapping[str, str]  # always ssl_mode; ssl_ca, ssl_cert and ssl_key if they are set
 
     @classmethod
     def of(cls, url: URL) -> Login:
-        """Raises DatabaseError (connect) for an option file that cannot be read or contradicts itself."""
+        """Return the login for a URL. Raises DatabaseError (connect) for an unreadable or contradictory option file."""
         file = option_file(url)
         found = {} if file is None else _client_options(file)
         given = {name: found[f"ssl-{name}"] for name in _TLS if f"ssl-{name}" in found}
@@ -55,10 +55,10 @@ class Login:
             merged = options.verifying("mysql", {**given, **chosen}, str(file))
         except UsageError as error:
             raise DatabaseError(error.message, kind="connect", hint=error.hint) from error
-        # On this host TLS costs 20 ms a connection and protects nothing, so it is used there only where it is asked for.
+        # On this host TLS costs 20 ms a connection and protects nothing, so it is used there only on request.
         usual = "DISABLED" if url.local and "ssl_cert" not in merged else "PREFERRED"
-        told = {name: value for name, value in found.items() if name in _ACCOUNT}
-        return cls(url, file, told, {"ssl_mode": usual, **merged})
+        account = {name: value for name, value in found.items() if name in _ACCOUNT}
+        return cls(url, file, account, {"ssl_mode": usual, **merged})
 
     @property
     def mode(self) -> str:
@@ -70,7 +70,7 @@ class Login:
 
 
 def option_file(url: URL) -> Path | None:
-    """The file that the URL names, else the user's own where the URL names no user."""
+    """Return the file that the URL names, else the user's own if the URL names no user."""
     if "read_default_file" in url.options:
         return Path(url.options["read_default_file"]).expanduser()
     own = Path("~/.my.cnf").expanduser()
@@ -78,7 +78,7 @@ def option_file(url: URL) -> Path | None:
 
 
 def _client_options(file: Path) -> dict[str, str]:
-    """The `[client]` part of an option file. No error repeats a line of it: that may be the password's."""
+    """Return the `[client]` section of an option file. No error quotes a line, since it may hold the password."""
     parser = configparser.RawConfigParser(allow_no_value=True, strict=False, delimiters=("=",))
     parser.optionxform = lambda name: name.lower().replace("_", "-")  # type: ignore[method-assign,assignment]
     try:
@@ -97,7 +97,7 @@ def _unquoted(value: str) -> str:
 
 
 def connect(credentials: Credentials, first: str | None = None) -> MySQLConnection:
-    """A session in autocommit, which begins with the statement `first`. Raises DatabaseError (connect) or pymysql's errors."""
+    """Open a session in autocommit, and run the statement `first` in it. Raises DatabaseError (connect) or pymysql's errors."""
     login = Login.of(credentials.url)
     password = credentials.password()
     connection = MySQLConnection(login, password if password is not None else login.told.get("password", ""), first)
@@ -106,9 +106,9 @@ def connect(credentials: Credentials, first: str | None = None) -> MySQLConnecti
 
 
 class MySQLConnection(pymysql.connections.Connection):
-    """PyMySQL's, with the modes of MySQL's own clients for TLS, and a handshake that ends in time.
+    """PyMySQL's connection, with the TLS modes of MySQL's own clients and a time limit for the handshake.
 
-    It leaves out the SET NAMES of the connect: the handshake has said utf8mb4, and a dry run's log holds what reads only.
+    SET NAMES is not sent on connecting: the handshake has set utf8mb4, and the log of a dry run must contain reads only.
     """
 
     _sock: socket.socket | None
@@ -121,7 +121,7 @@ class MySQLConnection(pymysql.connections.Connection):
             host=login.url.host or "localhost",
             port=login.url.port or 3306,
             user=login.url.user or login.told.get("user"),
-            # As bytes: PyMySQL writes text in Latin-1, and the server reads UTF-8.
+            # As bytes: PyMySQL encodes text as Latin-1, and the server expects UTF-8.
             password=password.encode(),
             database=login.url.database or login.told.get("database"),
             unix_socket=login.socket,
@@ -136,15 +136,15 @@ class MySQLConnection(pymysql.connections.Connection):
         )
 
     def log_in(self, seconds: float) -> None:
-        """Connect, all within `seconds`: also where something listens that says nothing, or a byte now and then."""
+        """Connect and log in within `seconds`, even if the other end stays silent, or sends a byte now and then."""
         deadline = time.monotonic() + seconds
         sock = self._reached(seconds)
-        # A second handle of the same connection: TLS moves the first one into an object of its own.
+        # A second handle on the same connection, since TLS moves the first into an object of its own.
         handle, late = socket.socket(fileno=os.dup(sock.fileno())), threading.Event()
 
         def cut() -> None:
             late.set()
-            with suppress(OSError):  # it has just ended by itself
+            with suppress(OSError):  # the connection has just ended
                 handle.shutdown(socket.SHUT_RDWR)
 
         timer = watchdog(max(0.001, deadline - time.monotonic()), cut)
@@ -156,7 +156,7 @@ class MySQLConnection(pymysql.connections.Connection):
                 how = "check host and port; connect_timeout=SECONDS in the URL waits longer"
                 raise DatabaseError(why, kind="connect", hint=how) from error
             if isinstance(error, pymysql.Error) and not isinstance(error, pymysql.InternalError):
-                raise  # a server has said so; packets out of order are internal errors
+                raise  # it is an error of a server; packets out of order are internal errors
             why = "what listens there does not speak MySQL's protocol"
             raise DatabaseError(why, kind="connect", hint="check host and port") from error
         finally:
@@ -173,7 +173,7 @@ class MySQLConnection(pymysql.connections.Connection):
                 self._secure = True
                 return sock
             sock = socket.create_connection((self.host, self.port), seconds)
-        except (OSError, UnicodeError) as error:  # the latter for what is no host's name
+        except (OSError, UnicodeError) as error:  # the latter for an invalid host name
             text = f"Can't connect to MySQL server on {self.login.socket or self.host!r} ({error})"
             raise pymysql.OperationalError(CR.CR_CONN_HOST_ERROR, text) from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -181,7 +181,7 @@ class MySQLConnection(pymysql.connections.Connection):
         return sock
 
     def _request_authentication(self) -> None:
-        """Before anything of the account is sent: is there TLS where there has to be?"""
+        """Check that TLS is offered if it is required, before any part of the account is sent."""
         offered = bool(self.server_capabilities & CLIENT.SSL)
         if not offered and self.login.mode not in ("DISABLED", "PREFERRED"):
             text = f"the server has no TLS, and ssl_mode={self.login.mode} asks for it"
@@ -191,7 +191,7 @@ class MySQLConnection(pymysql.connections.Connection):
         super()._request_authentication()  # type: ignore[misc]
 
     def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        """A server may ask for the password as it is. It gets it where nobody listens on the way."""
+        """Refuse to send the password in plain text over a connection that is not secure."""
         if plugin_name == b"mysql_clear_password" and not self._secure:
             text = "the server asks for the password in plain text, and there is no TLS"
             raise pymysql.OperationalError(CR.CR_AUTH_PLUGIN_CANNOT_LOAD, text)
@@ -207,7 +207,7 @@ class MySQLConnection(pymysql.connections.Connection):
 
     @property
     def encryption(self) -> tls.Encryption:
-        """What was negotiated."""
+        """The encryption that was negotiated."""
         if not isinstance(self._sock, ssl.SSLSocket):
             return tls.Encryption()
         cipher = self._sock.cipher()

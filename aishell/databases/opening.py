@@ -1,4 +1,4 @@
-"""From credentials to the database of their engine; a driver is imported only when it is needed."""
+"""Open the database of an engine from credentials; a driver is imported only when it is needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from aishell.databases.connections import Credentials
 
 
 def open_database(credentials: Credentials) -> Database:
-    """The database behind credentials; no connection is made yet."""
+    """Return the database for credentials; no connection is made yet."""
     if credentials.engine == "postgresql":
         from aishell.databases.postgresql import PostgreSQL
 
@@ -22,7 +22,7 @@ def open_database(credentials: Credentials) -> Database:
 
 
 def open_beside(database: Database, credentials: Credentials) -> Database:
-    """Another database of the same server: who hears what is sent to the one hears this too."""
+    """Return another database of the same server, with the listener, author and breaker of the first."""
     other = open_database(credentials)
     other.hears, other.author = database.hears, database.author
     other.pools.breaker = database.pools.breaker

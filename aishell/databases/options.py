@@ -1,4 +1,4 @@
-"""The options that a URL may have, by engine: their names, their values, and what they mean for TLS. Data first."""
+"""The options that a URL may have, by engine: their names, their values, and their meaning for TLS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ ON_OFF = ("0", "1")
 _TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 #: The modes of MySQL's own clients. https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode
 SSL_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
-#: Any text; a whole number above 0.
 TEXT, NUMBER = "text", "a whole number above 0"
 
 _Values = str | tuple[str, ...]
@@ -25,7 +24,7 @@ def _each(values: _Values, *names: str) -> dict[str, _Values]:
 #: Engine -> option -> its values. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 KNOWN: Mapping[str, Mapping[str, _Values]] = {
     "postgresql": {
-        **_each(TEXT, "host", "port", "user", "dbname"),  # parts that PostgreSQL's own URLs may have in the query
+        **_each(TEXT, "host", "port", "user", "dbname"),  # parts of a URL that PostgreSQL also accepts in the query
         # TLS
         "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
         **_each(TEXT, "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir"),
@@ -33,10 +32,10 @@ KNOWN: Mapping[str, Mapping[str, _Values]] = {
         "sslnegotiation": ("postgres", "direct"),
         "sslcertmode": ("disable", "allow", "require"),
         **_each(_TLS_VERSIONS, "ssl_min_protocol_version", "ssl_max_protocol_version"),
-        # who we are
+        # authentication
         **_each(("disable", "prefer", "require"), "channel_binding", "gssencmode"),
         **_each(TEXT, "krbsrvname", "require_auth", "requirepeer", "passfile", "service"),
-        # which server, and how long it may be silent
+        # the choice of a server, and timeouts
         "hostaddr": TEXT,
         "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
         "load_balance_hosts": ("disable", "random"),
@@ -50,13 +49,13 @@ KNOWN: Mapping[str, Mapping[str, _Values]] = {
         "ssl_mode": SSL_MODES,
         **_each(TEXT, "ssl_ca", "ssl_cert", "ssl_key", "unix_socket", "read_default_file"),
         "connect_timeout": NUMBER,
-        "charset": ("utf8mb4",),  # what aishell always speaks
+        "charset": ("utf8mb4",),  # the only one that aishell uses
     },
     "sqlite": {},
 }
-#: What other programs call an option, and what it is here.
+#: Engine -> the name of an option in other programs -> its name here.
 _ALIASES = {"mysql": {"socket": "unix_socket", "defaults_file": "read_default_file"}}
-#: What other drivers call something that is asked for in another way here.
+#: Engine -> an option of other drivers -> what to write here instead.
 _INSTEAD = {
     "mysql": {
         "ssl": "ssl_mode=REQUIRED",
@@ -80,7 +79,7 @@ _PASSWORD = re.compile(r"pass(?!file$)|pwd|secret|token", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Trust:
-    """How an engine spells how far a server is trusted: the option of the mode, that of the CA, and the modes that use one."""
+    """How an engine verifies a server: the option for the mode, the option for the CA, and the modes that use a CA."""
 
     mode: str
     ca: str
@@ -94,10 +93,10 @@ _TRUST = {
 
 
 def checked(engine: str, pairs: Iterable[tuple[str, str]], where: str) -> dict[str, str]:
-    """The options of a URL under their own names. `where` names the URL in errors.
+    """Return the options of a URL under their canonical names. `where` names the URL in errors.
 
-    Raises UsageError for a password, for a value that is none of the option's and for an option that is there twice, and
-    UnknownNameError for one that is not known. No error repeats a value: it could be a part of a password.
+    Raises UsageError for a password, an invalid value or a duplicate option, and UnknownNameError for an unknown option. No error
+    repeats a value, since it could be part of a password.
     """
     found: dict[str, str] = {}
     for given, value in pairs:
@@ -109,7 +108,7 @@ def checked(engine: str, pairs: Iterable[tuple[str, str]], where: str) -> dict[s
 
 
 def verifying(engine: str, found: Mapping[str, str], where: str) -> dict[str, str]:
-    """Options in which a CA is used: named alone it asks for all that there is to verify, and for nothing it is a mistake."""
+    """Return the options with the mode that a CA implies. Raises UsageError for a CA with a mode that verifies nothing."""
     trust = _TRUST.get(engine)
     if trust is None or trust.ca not in found:
         return dict(found)
@@ -122,7 +121,7 @@ def verifying(engine: str, found: Mapping[str, str], where: str) -> dict[str, st
 
 def _named(engine: str, given: str, where: str) -> str:
     known = KNOWN[engine]
-    name = given.replace("-", "_") if engine == "mysql" else given  # as MySQL's own programs take both
+    name = given.replace("-", "_") if engine == "mysql" else given  # MySQL's own programs accept both
     name = _ALIASES.get(engine, {}).get(name, name)
     if name in known:
         return name
@@ -138,7 +137,7 @@ def _named(engine: str, given: str, where: str) -> str:
 
 def _value(name: str, known: str | tuple[str, ...], value: str, where: str) -> str:
     if isinstance(known, tuple):
-        value = value.upper() if known is SSL_MODES else value  # MySQL's own clients take either case
+        value = value.upper() if known is SSL_MODES else value  # MySQL's own clients accept either case
         fits, values = value in known, f"one of {', '.join(known)}" if len(known) > 1 else known[0]
     elif known is NUMBER:
         fits, values = re.fullmatch(r"0*[1-9][0-9]{0,8}", value) is not None, NUMBER

@@ -1,4 +1,4 @@
-"""A password that a program tells: asked anew for each connection, since it may be good for some minutes only."""
+"""A password printed by a program, which runs for each connection, since a password may be valid for a few minutes only."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from contextlib import suppress
 
 from aishell.errors import DatabaseError
 
-#: Seconds a program may take to tell a password, and bytes that one may have (a token of a cloud's has some 1,500).
+#: Seconds that a program may take to print a password, and the bytes that one may have (a cloud's token has some 1,500).
 PATIENCE, LONGEST = 30.0, 65_536
 
 
 def told(
     command: Sequence[str], patience: float = PATIENCE, *, what: str = "password_command", wanted: str = "the password"
 ) -> str:
-    """What a program prints, without the line break at its end. It is started without a shell, and what it says as errors is
-    not kept, for that may hold secrets too.
+    """Return the line that a program prints, without its line break. The program runs without a shell, and its error output is
+    discarded, since it may hold secrets, too.
 
-    Raises DatabaseError (connect) when it cannot be started, fails, takes longer than `patience` seconds, or prints anything but
-    one line of text. `what` is how the error calls the program, and `wanted` what it is to print.
+    Raises DatabaseError (connect) if it cannot be started, fails, takes longer than `patience` seconds, or prints anything but
+    one line of text. `what` names the program in errors, and `wanted` what it has to print.
     """
 
     def failed(how: str) -> DatabaseError:
-        # Its arguments are not shown: people write secrets there too.
+        # Its arguments are not shown, since they may hold secrets, too.
         name = shlex.quote(str(command[0]))
         hint = f"run it by itself as this user: it has to print {wanted}"
         return DatabaseError(f"{what} {name} {how}", kind="connect", hint=hint)
@@ -38,10 +38,10 @@ def told(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=_environment(),
-            start_new_session=True,  # what it starts is ended with it, and Ctrl-C reaches us alone
+            start_new_session=True,  # its children are killed with it, and Ctrl-C reaches only us
         ) as program:
             try:
-                said, _ = program.communicate(timeout=patience)
+                printed, _ = program.communicate(timeout=patience)
             except BaseException:
                 with suppress(ProcessLookupError):
                     os.killpg(program.pid, signal.SIGKILL)
@@ -53,14 +53,14 @@ def told(
     if program.returncode:
         raise failed(f"ended with {program.returncode}")
     try:
-        password = said[: LONGEST + 1].decode().removesuffix("\n").removesuffix("\r")
+        password = printed[: LONGEST + 1].decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise failed("printed something that is not UTF-8") from error
-    if not password or len(said) > LONGEST or any(letter in password for letter in "\n\r\0"):
+    if not password or len(printed) > LONGEST or any(letter in password for letter in "\n\r\0"):
         raise failed(f"did not print one line of at most {LONGEST} bytes")
     return password
 
 
 def _environment() -> dict[str, str]:
-    """Ours, which is where vaults and clouds have their own settings, without the passwords that stand there for databases."""
+    """Return our environment, which has the settings of vaults and clouds, without its passwords for databases."""
     return {name: value for name, value in os.environ.items() if name not in ("PGPASSWORD", "MYSQL_PWD")}

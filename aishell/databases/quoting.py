@@ -1,4 +1,4 @@
-"""The one function that turns a name into SQL text, and what GRANT calls an account and a database."""
+"""The only function that turns a name into SQL text, and the forms of accounts and databases in MySQL's GRANT."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from aishell.errors import ParameterError
 
 
 def quote(name: str, engine: str) -> str:
-    """`name` as a quoted identifier of `engine`.
+    """Return `name` as a quoted identifier of `engine`.
 
-    Raises ParameterError for a name no object can have: empty, with a NUL, or longer than the engine allows.
+    Raises ParameterError for a name that no object can have: empty, with a NUL, or longer than the engine allows.
     """
     if not name:
         raise ParameterError("an empty name cannot be an identifier")
@@ -24,7 +24,7 @@ def quote(name: str, engine: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A bound value as a person reads it in a preview. Never sent to a database."""
+    """Return a bound value as a literal for previews. It is never sent to a database."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -35,11 +35,11 @@ def literal(value: object) -> str:
 
 
 def account(current_user: str) -> str:
-    """MySQL: an account as GRANT takes it, from what CURRENT_USER() says. As a name, a backslash is one in every SQL mode."""
+    """MySQL: return CURRENT_USER() as GRANT takes it. In a quoted name, a backslash means itself in every SQL mode."""
     user, _, host = current_user.rpartition("@")
     return "@".join(quote(part, "mysql") if "\\" in part else literal(part) for part in (user, host))
 
 
 def pattern(database: str) -> str:
-    """MySQL: a database's name in GRANT, where _ and % stand for anything."""
+    """MySQL: return a database's name for GRANT, where an unescaped _ or % is a wildcard."""
     return quote(database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%"), "mysql")

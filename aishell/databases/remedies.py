@@ -1,6 +1,6 @@
-"""What a server's refusal is answered with: one table, by the engine's own code where there is one, and by its words.
+"""Remedies for errors of servers: one table, by the engine's error code if there is one, and by the text of the message.
 
-libpq gives no SQLSTATE for a connection that was refused: there the words alone tell.
+libpq gives no SQLSTATE for a refused connection, so only the text identifies the error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aishell.errors import DatabaseError
 
 @dataclass(frozen=True)
 class _Refusal:
-    """`codes` without any: whatever the code is. `remedy` has in braces what `words` found (see `_names`)."""
+    """An error and its remedy. Without `codes`, any code matches. Groups of `words` fill the braces in `remedy` (`_names`)."""
 
     words: str
     remedy: str
@@ -29,7 +29,7 @@ class _Refusal:
 
 
 def _names(found: dict[str, str], user: str) -> dict[str, str]:
-    """What an error names, as it stands in a GRANT. MySQL's account is the one that the server checked, with its host."""
+    """Return the names in an error, quoted for GRANT. MySQL's account is the one that the server checked, with its host."""
     names = {"role": quote(user, "postgresql") if user else "the role", "doctor": command("doctor"), **found}
     if "name" in found:
         names["name"] = quote(found["name"], "postgresql")
@@ -46,7 +46,7 @@ _OTHER_NAME = "another name than the URL's stands in the server's certificate: n
 _OTHER_CA = "the server's certificate is not of the CA that is named (sslrootcert, ssl_ca): name the right one"
 _NO_TLS = "turn TLS on in the server, or ask for none: sslmode=disable, ssl_mode=DISABLED"
 
-#: The first that fits counts.
+#: The first match counts.
 _REFUSALS = (
     # PostgreSQL
     _Refusal(
@@ -102,7 +102,7 @@ _REFUSALS = (
     # SQLite
     _Refusal("file is not a database", "check the path: the file there is not a SQLite database, or is encrypted"),
     _Refusal("unable to open database file", "check the path, and whether this user can read the file and its folder"),
-    # the way there
+    # network and TLS
     _Refusal("could not translate host name|failed to resolve host", "check the name of the host"),
     _Refusal("does not match host name|Hostname mismatch|IP address mismatch", _OTHER_NAME),
     _Refusal("certificate verify failed|CERTIFICATE_VERIFY_FAILED", _OTHER_CA),
@@ -114,5 +114,5 @@ _REFUSALS = (
 
 
 def remedy(error: DatabaseError, user: str | None = None) -> str | None:
-    """What to do about a refusal, as SQL to paste where that is it; None for what is not in the table."""
+    """Return the remedy for an error, with SQL to paste if there is any; None if the error is not in the table."""
     return next((told for one in _REFUSALS if (told := one.answer(error, user or "")) is not None), None)

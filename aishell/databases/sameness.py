@@ -1,4 +1,4 @@
-"""Whether a URL leads to the database of a configured target, however each is written and whatever the environment adds."""
+"""Whether a URL leads to the database of a configured target, however either is written and whatever the environment adds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aishell.databases.libpq import keywords
 from aishell.databases.urls import URL, Host
 from aishell.engines import profile
 
-#: What stands for this host, by whichever of its addresses or sockets it is reached.
+#: The name of this host, whichever of its addresses or sockets a URL uses.
 _HERE = "localhost"
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a driver would go. A database or a port of None is one that cannot be told before it is reached."""
+    """Where a driver would connect. A database or port of None is unknown before the connection."""
 
     host: Host
     database: str | None
@@ -29,15 +29,15 @@ class _Place:
         pairs = (self.database, other.database), (self.host.port, other.host.port)
         if not all(None in pair or pair[0] == pair[1] for pair in pairs):
             return False
-        # Names are looked up only where all else is the same.
+        # Names are resolved only if all else matches.
         return self.host.name == other.host.name or bool(_addresses(self.host) & _addresses(other.host))
 
 
 def same_database(url: URL, known: URL) -> bool:
     """Whether both lead to one file, or to one database of one server: by name, address, link, socket, service or environment.
 
-    What is `known` counts as it is written too: an environment that leads it elsewhere makes of its own database no other's.
-    Users, passwords and options do not matter. What a tunnel or a proxy leads to cannot be seen here.
+    `known` also counts as written, even if the environment leads it elsewhere.
+    Users, passwords and options do not matter. The far end of a tunnel or proxy cannot be detected here.
     """
     if url.engine != known.engine:
         return False
@@ -53,17 +53,17 @@ def same_database(url: URL, known: URL) -> bool:
 def _same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # one of them is not there yet
+    except OSError:  # one of them does not exist yet
         return one.resolve() == other.resolve()
 
 
 def _reached(url: URL) -> Iterator[_Place]:
-    """Where the driver goes with a URL in this environment."""
+    """Yield where the driver connects with a URL in this environment."""
     return _resolved(url) if url.engine == "postgresql" else _written(url)
 
 
 def _written(url: URL) -> Iterator[_Place]:
-    """Where a URL leads by itself, with the defaults of its engine."""
+    """Yield where a URL leads by itself, with the defaults of its engine."""
     database = url.database or (url.user or getpass.getuser() if url.engine == "postgresql" else None)
     if "unix_socket" in url.options:
         yield _Place(Host(_HERE), database)
@@ -74,10 +74,10 @@ def _written(url: URL) -> Iterator[_Place]:
 
 
 def _resolved(url: URL) -> Iterator[_Place]:
-    """As libpq itself resolves a URL: with its environment, and the service that either names.
+    """Resolve a URL as libpq does: with its environment, and the service that either names.
 
-    It is told to connect with an sslmode that there is not: it puts all options together and stops before it looks for a host.
-    A service that is not known leads nowhere, as the connection will say.
+    The invalid sslmode makes libpq stop after it has merged all options, before it looks up a host. An unknown service yields
+    nothing; the connection will report it.
     """
     from psycopg.conninfo import make_conninfo
     from psycopg.pq import PGconn
@@ -97,7 +97,7 @@ def _resolved(url: URL) -> Iterator[_Place]:
 
 
 def _addresses(host: Host) -> frozenset[str]:
-    """The addresses of a host, this one by one name; a name that nobody knows has none."""
+    """Return the addresses of a host, all those of this host as one name; none if the name cannot be resolved."""
     if host.name == "" or host.name.startswith(("/", "@")):
         return frozenset({_HERE})
     try:
@@ -108,7 +108,7 @@ def _addresses(host: Host) -> frozenset[str]:
 
 
 def _is_here(address: str) -> bool:
-    """Whether an address is one of this host: nothing else can be bound to."""
+    """Whether an address is one of this host's: no other can be bound."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -1,4 +1,4 @@
-"""A statement's text for those who must not see values: constants that stand in it are `?`, as bound ones are placeholders."""
+"""A statement's text for readers who must not see values: its constants become `?`; bound values are placeholders anyway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STANDARD = re.compile(
     |\b[eE]'(?:[^'\\]|\\.|'')*(?:'|$) | '(?:[^']|'')*(?:'|$) | \$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|$) | {_NUMBER}""",
     re.VERBOSE | re.DOTALL,
 )
-#: MySQL and MariaDB: a backslash escapes, and what is in double quotes is a constant.
+#: MySQL and MariaDB: a backslash escapes, and text in double quotes is a constant.
 _MYSQL = re.compile(
     rf"""(?P<kept>`(?:[^`]|``)*`) |/\*(?!M?!).*?\*/|--[ ][^\n]*|\#[^\n]*
     | '(?:[^'\\]|\\.|'')*(?:'|$) | "(?:[^"\\]|\\.|"")*(?:"|$) | {_NUMBER}""",
@@ -22,7 +22,7 @@ _MYSQL = re.compile(
 
 @lru_cache(256)
 def sanitised(sql: str, system: str) -> str:
-    """A statement without its comments and constants. `system`: postgresql, mysql, mariadb or sqlite."""
+    """Return a statement without its comments and constants. `system`: postgresql, mysql, mariadb or sqlite."""
     pattern = _MYSQL if system in ("mysql", "mariadb") else _STANDARD
 
     def shown(found: re.Match[str]) -> str:
