@@ -1,4 +1,4 @@
-"""Which tables look like logs, how old their rows are, how fast they grow, and how long the disk lasts. Pure."""
+"""Find tables that look like logs: the age of their rows, their growth, and the days until the disk is full. Pure."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from aishell.commands import command
 from aishell.errors import UsageError
 from aishell.models import Row, Table
 
-#: Words in the names of tables that are only ever added to.
+#: Words in the names of append-only tables.
 _WORDS = frozenset(
     """log logs logging logfile audit audits event events history histories session sessions trace traces journal journals
     activity activities access request requests visit visits click clicks metric metrics error errors""".split()
 )
-#: Words that end like `applog` and are none.
+#: Words that end in `log` without naming a log.
 _NO_LOGS = frozenset("catalog blog dialog backlog analog prolog".split())
-#: What speaks for a log, in points: 100 is as sure as it gets.
+#: Points for each sign of a log; 100 is certain.
 NAMED, DATED, INDEXED, APPENDED, DIVIDED, LARGE = 40, 20, 10, 20, 20, 10
-#: A column of time scores more than this (log_dates.could_be_time) by its name too.
+#: A date column that scores more than this (`could_be_time`) also has a fitting name.
 SURE = 4
-#: Fewer rows are no log worth a clean-up, unless the name says that it is one.
+#: A table with fewer rows is not worth a clean-up, unless it is named like a log.
 FEW_ROWS = 10_000
-#: So many tables are measured; the others are counted.
+#: The most tables that are measured at a time.
 MOST_TABLES = 20
 BUCKETS = 12
-#: Bytes that no row of InnoDB is smaller than, however it is compressed.
+#: The least bytes of a row of InnoDB, however it is compressed.
 LEAST_ROW = 1
 DAY = 86_400
-#: Growth is that of the last so many days.
+#: The days over which growth is measured.
 RECENT_DAYS = 7
-#: What is suggested where nothing is asked for.
+#: The retention that is suggested by default, in days.
 RETENTION_DAYS = 90
-#: How far the first and the last row by key may lie from the oldest and the newest one, as a share of all the time.
+#: How far the dates of the first and last rows by key may be from the oldest and newest dates, as a share of the whole span.
 APPEND_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The rows of a stretch of time. `method`: counted | estimated | at least | unknown."""
+    """The rows of a period. `method`: counted | estimated | at least | unknown."""
 
     begin: str
     end: str
@@ -54,10 +54,10 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A table that looks like a log. Times as the column tells them, with a `Z` where that is UTC.
+    """A table that looks like a log. Times are as in the column, with a `Z` if they are UTC.
 
-    `appended`: rows come in the order of their dates; `divided`: it is partitioned by ranges of them;
-    `unknown`: what is not known -> why.
+    `appended`: rows are added in the order of their dates; `divided`: it is partitioned by ranges of dates;
+    `unknown`: missing figure -> reason.
     """
 
     schema: str
@@ -84,12 +84,12 @@ class Candidate:
     command: str | None = None
 
     def without(self, why: str, *names: str) -> Candidate:
-        """The candidate, with the reason why these figures are not there."""
+        """Return the candidate with the reason why these figures are missing."""
         return replace(self, unknown={**self.unknown, **dict.fromkeys(names, why)})
 
 
 def looks_like_log(name: str) -> bool:
-    """Whether a table's name says that it is a log: `app_log`, `AuditEvents`, `weblog_2026`."""
+    """Return whether a table is named like a log: `app_log`, `AuditEvents`, `weblog_2026`."""
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
     return any(word in _WORDS or (word.endswith("log") and word not in _NO_LOGS) for word in words)
 
@@ -102,9 +102,9 @@ def candidates(
     named: bool,
     date_column: str | None,
 ) -> list[tuple[Candidate, LogTable | None]]:
-    """The `chosen` tables worth a look, the likeliest and largest first, with their date columns.
+    """Return the `chosen` tables that may be logs, the likeliest and largest first, with their date columns.
 
-    `tables` are all there are: a partitioned table is as large as its partitions. `named`: somebody asked for the chosen ones.
+    `tables` are all tables, since a partitioned table is as large as its partitions. `named`: the user named the chosen ones.
     """
     found = []
     for table in _summed(tables, answers.get("parents", []), chosen):
@@ -120,7 +120,7 @@ def candidates(
 
 
 def ranked(found: Sequence[Candidate]) -> list[Candidate]:
-    """The likeliest first, the larger ones of the likely."""
+    """Sort candidates, the likeliest first, then the largest."""
     return sorted(found, key=_rank)
 
 
@@ -129,13 +129,13 @@ def _rank(candidate: Candidate) -> tuple[int, int, str, str]:
 
 
 def is_log(candidate: Candidate) -> bool:
-    """Whether a measured table is one: by its name, by its partitions, or since its rows come in the order of their dates."""
+    """Return whether a measured table is a log: by its name, its partitions, or rows added in the order of their dates."""
     divided = candidate.kind == "partitioned" and candidate.oldest is not None
     return candidate.appended or candidate.divided or divided or looks_like_log(candidate.table)
 
 
 def _summed(tables: Sequence[Table], parents: Sequence[Row], chosen: Collection[tuple[str, str]]) -> Iterator[Table]:
-    """The chosen tables; one with partitions stands for them, and is as large as they are."""
+    """Return the chosen tables. A partitioned table stands for its partitions, and is as large as they are."""
     by_key = {table.key: table for table in tables}
     parts: set[tuple[str, str]] = set()
     leaves: dict[tuple[str, str], list[Table]] = {}
@@ -160,21 +160,21 @@ def _summed(tables: Sequence[Table], parents: Sequence[Row], chosen: Collection[
 
 
 def _seen(leaf: Table) -> Table:
-    """A partition that nobody has looked at yet: PostgreSQL knows no size of it, and its counters may have been reset."""
+    """Return a partition, without figures if all are 0: PostgreSQL has no size yet, and its counters may have been reset."""
     if leaf.rows or leaf.bytes or leaf.last_analyze or leaf.last_vacuum:
         return leaf
     return replace(leaf, rows=None, bytes=None, index_bytes=None)
 
 
 def _free_of(leaves: Sequence[Table]) -> float | None:
-    """The share of all partitions that is free, in percent; None where that of one which has rows is not known."""
+    """Return the free share of all partitions in percent; None if it is unknown for one that is not empty."""
     filled = [leaf for leaf in leaves if leaf.bytes]
     free = [(leaf.bytes or 0) * leaf.fragmentation_percent for leaf in filled if leaf.fragmentation_percent is not None]
     return sum(free) / sum(leaf.bytes or 0 for leaf in filled) if filled and len(free) == len(filled) else None
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:
-    """None where one of them is not known: such a partition may be the largest."""
+    """Return the sum; None if one size is unknown, since that partition may be the largest."""
     total = 0
     for size in sizes:
         if size is None:
@@ -186,7 +186,7 @@ def _sum(sizes: Iterable[int | None]) -> int | None:
 def _dated(
     table: Table, answers: Mapping[str, list[Row]], date_column: str | None
 ) -> tuple[LogTable | None, str | None]:
-    """The table with its date column, or why it has none."""
+    """Return the table with its date column, or the reason why it has none."""
     try:
         return choose(table, RetentionRule(table.table, RETENTION_DAYS, date_column), answers), None
     except UsageError as error:
@@ -194,7 +194,7 @@ def _dated(
 
 
 def _begun(table: Table, log: LogTable | None, why: str | None) -> Candidate:
-    """What the catalog tells of a table."""
+    """Return the candidate with what the catalog says of its table."""
     old = _is_of_before(table)
     size = None if table.bytes is None or old else table.bytes + (table.index_bytes or 0)
     made = Candidate(table.schema, table.table, table.kind, rows=table.rows, bytes=size)
@@ -218,8 +218,8 @@ def _begun(table: Table, log: LogTable | None, why: str | None) -> Candidate:
 
 
 def _is_of_before(table: Table) -> bool:
-    """Whether InnoDB's size is of before much of the table was written: it is told anew by ANALYZE alone, which a server thread
-    does some seconds after a load; rows are counted as they come."""
+    """Return whether InnoDB's size is older than much of the table. Only ANALYZE updates it, which a server thread runs some
+    seconds after a load; row counts are updated at once."""
     if table.storage != "InnoDB" or not table.rows or table.bytes is None:
         return False
     return (table.modified_rows or 0) > 1000 + table.rows / 2 or table.bytes < table.rows * LEAST_ROW
@@ -230,7 +230,7 @@ def _scored(candidate: Candidate, points: int, reason: str) -> Candidate:
 
 
 def with_ends(candidate: Candidate, log: LogTable, kind: str, ends: Row) -> Candidate:
-    """The candidate with its oldest and newest dates, and whether rows come in the order of their dates."""
+    """Return the candidate with its oldest and newest dates, and whether rows are added in the order of their dates."""
     first, last = seconds_of(kind, str(ends["oldest"])), seconds_of(kind, str(ends["newest"]))
     if first is None or last is None:
         why = f"its dates cannot be read: {ends['oldest']!r} to {ends['newest']!r}"
@@ -249,7 +249,7 @@ def with_ends(candidate: Candidate, log: LogTable, kind: str, ends: Row) -> Cand
 
 
 def edges(kind: str, oldest: str, newest: str) -> list[tuple[str | int, str]]:
-    """Where the histogram's buckets begin, and the end of the last, past the newest row: as the column writes it, and as ISO."""
+    """Return the bounds of the histogram's buckets, the last past the newest row, in the column's format and in ISO 8601."""
     first, last = seconds_of(kind, oldest), seconds_of(kind, newest)
     assert first is not None  # noqa: S101  with_ends has read them
     assert last is not None  # noqa: S101
@@ -260,7 +260,7 @@ def edges(kind: str, oldest: str, newest: str) -> list[tuple[str | int, str]]:
 
 
 def _written(kind: str, seconds: float) -> str | int:
-    """A moment as the column writes it; what it writes without a zone was read as UTC, so it is written back as that."""
+    """Return a moment in the column's format. Dates without a zone were read as UTC, so they are written as UTC."""
     moment = datetime.fromtimestamp(math.floor(seconds), UTC)
     return written(kind, Cutoff(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S}", ""))
 
@@ -273,9 +273,9 @@ def _iso(kind: str, seconds: float) -> str:
 def with_growth(
     candidate: Candidate, table: Table, kind: str, oldest: str, week: Cutoff, recent: tuple[int, str], free: int | None
 ) -> Candidate:
-    """The candidate with its growth: the rows of the last days, or of all its days where it is younger, at the size of its rows.
+    """Return the candidate with its growth: the rows of the last days, or of all its days if it is younger, times the row size.
 
-    What is free in the table takes part in no row: it is what earlier rows have left.
+    Free space does not count towards the row size, since deleted rows left it.
     """
     start, first = seconds_of(kind, str(written(kind, week))), seconds_of(kind, oldest)
     assert start is not None  # noqa: S101  written by us
@@ -288,36 +288,36 @@ def with_growth(
     if table.row_bytes is None:
         why = f"how much of its size is free is not known: {table.withheld or 'there are no statistics of it'}"
         return candidate.without(why, "bytes_per_day")
-    # The statistics may know of fewer rows than came in these days: all of them take no more than the table.
+    # Outdated statistics may have too few rows: those of these days take no more space than the table.
     size = min(rows * table.row_bytes, candidate.bytes / days)
     days_ = days_left(free, size)
     return replace(candidate, bytes_per_day=round(size, 1), bytes_method=table.row_bytes_method, days_until_full=days_)
 
 
 def days_left(free: int | None, per_day: float) -> float | None:
-    """Days until so many free bytes are full; None where that is not known, or never."""
+    """Return the days until the free bytes are used up; None if unknown or never."""
     return None if free is None or per_day <= 0 else round(free / per_day, 1)
 
 
 def estimated(answer: Mapping[str, list[Row]]) -> int | None:
-    """The rows that the database expects between two dates (tool count_log_rows); None where it can only guess."""
+    """Return the rows that the database expects between two dates (tool count_log_rows); None if it can only guess."""
     plan = answer.get("estimated")
     if not plan:
         return None
     if "QUERY PLAN" in plan[0]:
         return int(plan[0]["QUERY PLAN"][0]["Plan"]["Plan Rows"]) if answer["statistics"][0]["known"] else None
-    # Only a range of an index was dived into: else `rows` are those of the whole table.
+    # Only for a range of an index are `rows` those of the range; otherwise they are those of the whole table.
     return int(plan[0]["rows"]) if plan[0].get("type") == "range" else None
 
 
 def suggested(candidate: Candidate, place: Sequence[str], retention_days: int) -> str:
-    """The command that would clean it up, shown and not yet run."""
+    """Return the command that cleans the table up, as a dry run."""
     table, column, days = f"{candidate.schema}.{candidate.table}", str(candidate.date_column), str(retention_days)
     options = ("--table", table, "--date-column", column, "--retention-days", days)
     return command("run", "log-cleanup", *options, *place, "--dry-run")
 
 
 def looking(names: Sequence[str], place: Sequence[str]) -> str:
-    """The command that looks at tables which were not measured."""
+    """Return the command that measures the remaining tables."""
     tables = [word for name in names for word in ("--table", name)]
     return command("run", "log-cleanup", "--discover", *tables, *place)

@@ -1,7 +1,7 @@
-"""The values of a filter as the type of its column has them. Pure.
+"""Convert the values of a filter to the type of its column. Pure.
 
-A server that is given a value of another type converts one of the two, silently, and often so that more rows fit: MariaDB takes
-`abc` for 0 and every word for equal to 0, SQLite puts every text behind every number. What is filtered here is deleted.
+Given a value of another type, a server silently converts one of the two, often so that more rows match: MariaDB reads `abc`
+as 0 and every word as equal to 0, and SQLite sorts every text after every number. The rows that match are deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from aishell.engines import profile
 from aishell.errors import ParameterError
 
-#: Begins of declared types, the longer before the shorter, and what their values are.
+#: How declared types begin, longer ones before shorter, and the kind of their values.
 _KINDS = (
     (r"interval|point|tinyblob|int\d+(?:multi)?range", None),
     (r"(?:tiny|small|medium|big)?int(?:eger|\d)?\b|(?:small|big)?serial|year|bit\(", "whole number"),
@@ -25,7 +25,7 @@ _KINDS = (
     (r"timestamp|date", "date"),
     (r"time\b", "time of day"),
 )
-#: SQLite's rules of affinity (datatype3.html, 3.1), and the names that its users give to dates.
+#: SQLite's affinity rules (datatype3.html, 3.1), and the usual type names of dates.
 _AFFINITIES = (
     (r".*int", "whole number"),
     (r".*(?:char|clob|text)", "text"),
@@ -36,14 +36,14 @@ _AFFINITIES = (
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?")
 _TIME = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
 _TRUTH = {"true": True, "t": True, "yes": True, "on": True, "false": False, "f": False, "no": False, "off": False}
-#: What is compared as text whatever the column is.
+#: Operators for which the type of the column does not matter.
 _AS_IT_IS = frozenset({"like", "is null", "is not null"})
 
 
 def fitted(condition: Mapping[str, Any], declared: str, engine: str, where: str) -> dict[str, Any]:
-    """The filter with values of its column's type. Raises ParameterError for a value that is none of it.
+    """Return the filter with values of its column's type. Raises ParameterError for a value that does not fit.
 
-    A type that is not known here, of an extension or somebody's own, is the server's business.
+    Values of an unknown type, from an extension or user-defined, are left to the server.
     """
     kind = method_class(declared, engine)
     if kind is None or condition["operator"] in _AS_IT_IS or "value" not in condition:
@@ -60,7 +60,7 @@ def fitted(condition: Mapping[str, Any], declared: str, engine: str, where: str)
 
 
 def method_class(declared: str, engine: str) -> str | None:
-    """What the values of a declared type are, in words; None where it is not known."""
+    """Return the kind of a declared type's values, in words; None if unknown."""
     name = declared.strip().lower()
     kinds = _KINDS if profile(engine).types_bind else _AFFINITIES
     found = next((kind for begins, kind in kinds if re.match(begins, name)), None)
@@ -68,7 +68,7 @@ def method_class(declared: str, engine: str) -> str | None:
 
 
 def _as(kind: str, value: Any, engine: str) -> Any:
-    """A value as a kind has it, None where it is none of it."""
+    """Return a value converted to a kind; None if it does not fit."""
     text = str(value).strip()
     match kind:
         case "text":

@@ -1,6 +1,6 @@
-"""Which partitions of a log table are dropped whole, and in which tables the old rows of the others are deleted. Pure.
+"""Choose the partitions of a log table that are dropped whole, and the tables in which other old rows are deleted. Pure.
 
-Whether a partition holds only old rows is decided by the database, which knows the type of the bounds: `stays` of the tool
+The database decides whether a partition holds only old rows, since it knows the type of the bounds: `stays` of the tool
 inspect_partitions, checked again when drop_old_partitions runs.
 """
 
@@ -19,9 +19,9 @@ from aishell.planning.estimates import estimate
 from aishell.planning.privileges import privileges_of
 from aishell.reporting.deletions import CONCURRENTLY, EXCLUSIVELY
 
-#: Seconds that a partition takes (0.05 on PostgreSQL 15 and 18, 2 cores, 175,000 rows each, beside a writer and a reader, who
-#: waited 20 ms at most), and bytes a second where the newest of its rows is not found by an index (cached: PostgreSQL 0.7e9 to
-#: 1.7e9, MariaDB 10.11 0.4e9).
+#: Seconds per partition (0.05 on PostgreSQL 15 and 18, 2 cores, 175,000 rows each, beside a writer and a reader that waited
+#: 20 ms at most), and bytes per second if no index finds its newest row (cached: PostgreSQL 0.7e9 to 1.7e9, MariaDB 10.11
+#: 0.4e9).
 SECONDS, SCAN = 0.1, 0.5e9
 #: The most partitions that a note names.
 NAMED = 5
@@ -29,7 +29,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Partitions:
-    """What happens to the partitions of one table. `tables`: where old rows are deleted; None: in the table itself."""
+    """What happens to the partitions of one table. `tables`: those in which old rows are deleted; None: the table itself."""
 
     dropped: tuple[Row, ...] = ()  # as `find` of `tool` would return them
     tool: str = CONCURRENTLY
@@ -39,11 +39,11 @@ class Partitions:
 
     @property
     def rows(self) -> int:
-        """Rows that go with the partitions, as far as the statistics know them."""
+        """The rows in dropped partitions, as far as the statistics have them."""
         return self._sum("rows")
 
     def evidence(self, at: str) -> tuple[Evidence, ...]:
-        """What goes with the partitions."""
+        """Return the rows and bytes of the dropped partitions."""
         unknown = sum(1 for row in self.dropped if row["rows"] is None)
         why = f"{unknown} partition(s) were never analysed: their rows are counted when they go"
         known = unknown < len(self.dropped)
@@ -55,7 +55,7 @@ class Partitions:
         )
 
     def estimate(self, log: LogTable, inventory: Inventory) -> Estimate:
-        """How long the drops take."""
+        """Estimate how long the drops take."""
         reading = 0.0 if log.indexed else 2 * self._sum("bytes") / SCAN  # before the detach, and before the drop
         number = len(self.dropped)
         return estimate(inventory, self.tool, log.name, number, unit="partitions", rate=1 / SECONDS, more=reading)
@@ -65,7 +65,7 @@ class Partitions:
 
 
 def question(log: LogTable, inventory: Inventory) -> Question | None:
-    """The question about the partitions of a table; None where it has none, or its dates cannot be compared."""
+    """Return the question about a table's partitions; None if it has none, or its dates cannot be compared."""
     if "inspect_partitions" not in inventory.tools:
         return None
     if profile(inventory.server.engine).partitions_are_tables and log.table.kind != "partitioned":
@@ -78,13 +78,13 @@ def question(log: LogTable, inventory: Inventory) -> Question | None:
 
 
 def cutoff_of(log: LogTable) -> str | int | None:
-    """The cut-off as the column writes it, by its type where it has no rows; None where the type does not say either."""
+    """Return the cut-off in the column's format, which follows from its type if it has no rows; None if unknown."""
     kind = log.kind or kind_of_type(log.declared)
     return replace(log, kind=kind).before if kind else None
 
 
 def decide(log: LogTable, inventory: Inventory, *, limited: bool = False) -> Partitions:
-    """What happens to the partitions of a table. `limited`: the number of rows to delete has a limit."""
+    """Decide what happens to the partitions of a table. `limited`: the number of rows to delete has a limit."""
     answer = inventory.answers.get(_question_name(log), {})
     rows = answer.get("partitions", [])
     if not rows:
@@ -109,20 +109,20 @@ def decide(log: LogTable, inventory: Inventory, *, limited: bool = False) -> Par
 
 
 def _tool(partitions: Sequence[Row], inventory: Inventory) -> str:
-    """The tool that drops partitions: a table with a default partition cannot detach concurrently."""
+    """Return the tool that drops partitions: beside a default partition, none can be detached concurrently."""
     has_default = any(row.get("is_default") for row in partitions)
     return EXCLUSIVELY if has_default or CONCURRENTLY not in inventory.tools else CONCURRENTLY
 
 
 def _refused(leaves: Sequence[Table], inventory: Inventory) -> dict[tuple[str, str], LeftOut]:
-    """The tables that the role may not read, by their keys."""
+    """Return the tables that the role may not read, by their keys."""
     role = privileges_of(inventory)
     refused = {leaf.key: role.refused("delete", "delete_old_records", leaf.key, ("SELECT",)) for leaf in leaves}
     return {key: reason for key, reason in refused.items() if reason is not None}
 
 
 def _refuse_excluded(log: LogTable, rows: Sequence[Row]) -> None:
-    """Raises ParameterError for a partition that is excluded, since its table is cleaned up as a whole."""
+    """Raise ParameterError for a partition that is excluded, since its table is cleaned up as a whole."""
     for row in rows:
         schema, part = str(row.get("partition_schema", log.table.schema)), str(row.get("partition", row.get("table")))
         if is_excluded(schema, part, log.rule.exclude):
@@ -133,7 +133,7 @@ def _refuse_excluded(log: LogTable, rows: Sequence[Row]) -> None:
 
 
 def _kept(log: LogTable, limited: bool) -> str | None:
-    """Why no partition of a table may be dropped whole; None where one may."""
+    """Return why no partition of a table may be dropped whole; None if one may."""
     if log.rule.filters:
         return "since not all of its old rows are to go (filters)"
     if log.rule.archive:
@@ -142,7 +142,7 @@ def _kept(log: LogTable, limited: bool) -> str | None:
 
 
 def _reasons(partitions: Sequence[Row]) -> list[str]:
-    """Why partitions stay that may hold nothing but old rows; each reason once."""
+    """Return why partitions that may hold old rows are not dropped; each reason once."""
     by_reason: dict[str, list[str]] = {}
     for row in partitions:
         if row["stays"] is not None and row["old"] not in (False, 0) and not row.get("is_default"):
@@ -155,7 +155,7 @@ def _reasons(partitions: Sequence[Row]) -> list[str]:
 
 
 def _leaves(leaves: Sequence[Row], kept: Sequence[Row]) -> tuple[tuple[Table, ...], list[str]]:
-    """The tables in which old rows are deleted, and the names of those that lie elsewhere."""
+    """Return the tables in which old rows are deleted, and the names of foreign tables."""
     tables = [_table(row["partition_schema"], row["partition"], row) for row in kept if "partition_schema" in row]
     tables += [_table(row["schema"], row["table"], row) for row in leaves if row["kind"] != "foreign"]
     return tuple(tables), [f"{row['schema']}.{row['table']}" for row in leaves if row["kind"] == "foreign"]
@@ -174,7 +174,7 @@ def _table(schema: str, table: str, row: Mapping[str, object]) -> Table:
 
 
 def _found(log: LogTable, row: Row) -> Row:
-    """A partition as `find` names it."""
+    """Return a partition in the form that `find` returns."""
     found = {name: value for name, value in row.items() if name not in ("old", "stays", "is_default")}
     return found if "partition_schema" in found else {"schema": log.table.schema, "table": log.table.table, **found}
 

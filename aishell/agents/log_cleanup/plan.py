@@ -1,4 +1,4 @@
-"""The steps of a log clean-up: count, delete, give the space back, report. Pure."""
+"""Plan a log clean-up: count, delete, reclaim the space, report. Pure."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from aishell.planning.estimates import estimate
 from aishell.planning.privileges import privileges_of
 from aishell.planning.variables import escaped
 
-#: What a batch takes where nobody says how long it may (`batch_target_ms` of the tools).
+#: Default duration of a batch, in milliseconds (`batch_target_ms` of the tools).
 BATCH_TARGET_MS = 50
-#: A vacuum after less than this share of the rows would find little.
+#: The share of deleted rows from which a vacuum is worth it.
 WORTH_VACUUM = 0.05
-#: OPTIMIZE and VACUUM rewrite everything that is left: they pay when much of it went.
+#: The share of deleted rows from which OPTIMIZE or VACUUM is worth it, since they rewrite all remaining rows.
 WORTH_REWRITE = 0.3
 KEPT_SPACE = "freed space is reused for new rows; --shrink returns it to the disk"
 _FILE = {"schema": "main"}
-#: The tools that archive and delete rows of a table, and those that do so with the rows of others that go with them.
+#: The tools that archive and delete rows of one table, and those that include dependent rows of other tables.
 ALONE = ("archive_old_records", "delete_archived_records")
 RELATED = ("archive_related_records", "delete_related_records")
 
 
 class LogCleanupPlanner(Planner):
-    """Collects the steps of one plan."""
+    """The planner of one log clean-up."""
 
     def __init__(self, task: Task, inventory: Inventory) -> None:
         super().__init__(task, inventory)
@@ -52,7 +52,7 @@ class LogCleanupPlanner(Planner):
         if self.deletions and self.engine.rewrites_whole:
             self._shrink_file()
         self.report([], "log cleanup", "Report what was deleted from each table, and what is left.")
-        # Counting and archiving are for the deletion alone.
+        # Counting and archiving only serve the deletion.
         serving = frozenset(step.id for step in self.steps if step.tool in ("count_table_rows", ALONE[0], RELATED[0]))
         summary = {"cutoffs": self.cutoffs}
         return Draft(tuple(self.steps), tuple(self.warnings), summary, serving, tuple(self.left_out))
@@ -73,13 +73,13 @@ class LogCleanupPlanner(Planner):
             self.warnings.append(f"{log.name} {young if log.oldest else 'is empty'}")
 
     def _deletions(self, log: LogTable, parts: partitions.Partitions, leaves: Sequence[LogTable]) -> list[str]:
-        """The steps that take old rows out of a table, with those that serve them."""
+        """Add the steps that delete a table's old rows, with those that serve them; return the ids of the deletions."""
         counted = self._add(log, "count", "count_table_rows", {}, "Count the rows before.")
         before = (counted, *(step for child in log.blockers for step in self.deletions[child_name(child)]))
         steps = [self._drop(log, parts, before)] if parts.dropped else []
         needs = before
         if parts.tables is None:
-            # MariaDB deletes from the whole table: after its partitions, so that their rows are not deleted one by one.
+            # MariaDB deletes from the whole table: partitions are dropped first, so that their rows are not deleted one by one.
             needs = (*before, *steps)
             leaves = [replace(leaf, elsewhere=parts.rows) for leaf in leaves]
         if self.limited and len(leaves) > 1:
@@ -93,11 +93,11 @@ class LogCleanupPlanner(Planner):
         return steps
 
     def _blockers(self, log: LogTable) -> list[Row]:
-        """The foreign keys by which rows that stay keep its own from being deleted."""
+        """Return the foreign keys through which remaining rows prevent the deletion."""
         return [child for child in log.blockers if child_name(child) not in self.deletions]
 
     def _is_left_out(self, log: LogTable) -> bool:
-        """Whether a table that has to be cleaned up first is left out: then this one is left out, too."""
+        """Leave the table out if one that must be cleaned up first is left out; return whether it was."""
         aside = {one.object for one in self.left_out} & {child_name(child) for child in self._blockers(log)}
         if aside:
             why = f"rows of {min(aside)} reference it, and that table is left out"
@@ -105,7 +105,7 @@ class LogCleanupPlanner(Planner):
         return bool(aside)
 
     def _require_possible(self, log: LogTable) -> None:
-        """Raises ParameterError where the database would refuse to delete its rows, or more would go than was asked for."""
+        """Raise ParameterError if the database would refuse the deletion, or more rows would be deleted than requested."""
         blockers = self._blockers(log)
         if blockers:
             referring = ", ".join(map(references, blockers))
@@ -129,21 +129,19 @@ class LogCleanupPlanner(Planner):
             )
 
     def _costs(self, log: LogTable) -> Iterator[str]:
-        """What makes the deletion slower than its rows."""
+        """Warn of what slows the deletion down."""
         if not log.indexed and self.engine.walked_along != "pages":
             yield f"{log.name}: no index starts with {log.column!r}, so the whole table is read"
         if log.triggers:
             yield f"{log.name}: each deleted row fires {', '.join(str(row['name']) for row in log.triggers)}"
 
     def _cascades(self, log: LogTable) -> dict[str, Any]:
-        """Rows of other tables that go or change with the old ones, and of these those that only change, by table; nothing
-        where there are none.
-        """
+        """Return how many rows of other tables are deleted or changed with the old ones, and how many are only changed."""
         cascades: dict[str, int] = {}
         changes: dict[str, int] = {}
         for along in alongs(log):
             rows = self._counted(along.rows)
-            # Two looks at a table that is written to: no more go than were counted.
+            # Rows are written between the two counts: no more are deleted than were counted.
             stay = rows - min(rows, self._counted(along.goes)) if along.goes else rows * along.changes
             cascades |= {along.name: rows} if rows else {}
             changes |= {along.name: stay} if stay else {}
@@ -153,7 +151,7 @@ class LogCleanupPlanner(Planner):
         return int(self.inventory.answers[question.name]["referring"][0]["rows"])
 
     def _drop(self, log: LogTable, parts: partitions.Partitions, needs: tuple[str, ...]) -> str:
-        """Whole partitions. A failure may leave one detached, which only a resume of this run finds: so it fails the run."""
+        """Drop whole partitions. A failure may leave one detached that only a resume of this run finds, so it fails the run."""
         which = {"date_column": escaped(log.column), "cutoff": partitions.cutoff_of(log)}
         return self._add(
             log,
@@ -187,9 +185,9 @@ class LogCleanupPlanner(Planner):
         )
 
     def _archive(self, base: LogTable, log: LogTable, needs: tuple[str, ...]) -> str:
-        """The rows into a file that was checked, with all that goes with them, then the rows that are in it out of the table.
+        """Archive the old rows and all dependent rows in a verified file, then delete the archived rows.
 
-        `base`: the table that others refer to, where `log` is a partition of it.
+        `base`: the table that others reference, if `log` is a partition of it.
         """
         data = self.task.input_data
         answer, evidence = self.inventory.answers[f"columns of {log.name}"], log.evidence(self.inventory.measured_at)
@@ -200,7 +198,7 @@ class LogCleanupPlanner(Planner):
         rows: dict[str, Any] = {
             **self._which(log),
             **({"key": key} if key else {}),
-            # For the deletion: MariaDB and SQLite compare them; everywhere the way back needs them.
+            # MariaDB and SQLite compare them for the deletion; loading the archive needs them on every engine.
             "columns": archive_columns(answer["columns"]),
             **({"relatives": family.params} if family.params else {}),
         }
@@ -241,7 +239,7 @@ class LogCleanupPlanner(Planner):
         )
 
     def _tell_of(self, log: LogTable, family: Relatives) -> None:
-        """What goes with the rows. Raises ParameterError where this server has no tool that archives that."""
+        """Warn of dependent rows. Raises ParameterError if this server has no tool that archives them."""
         if family.params and any(tool not in self.inventory.tools for tool in RELATED):
             raise ParameterError(
                 f"rows of other tables go or change with those of {log.name}, and on this server they cannot be archived",
@@ -250,14 +248,14 @@ class LogCleanupPlanner(Planner):
         self.warnings += [note for note in family.notes if note not in self.warnings]
 
     def _which(self, log: LogTable) -> dict[str, Any]:
-        """Which rows are old."""
+        """Return the parameters that select the old rows."""
         return {"date_column": escaped(log.column), "cutoff": log.before, "filters": list(log.rule.filters)}
 
     def _pace(self, *names: str) -> dict[str, Any]:
         return {name: self.task.input_data[name] for name in names if name in self.task.input_data}
 
     def _estimate(self, log: LogTable, tool: str, rate: float) -> Estimate:
-        """How long, at so many rows a second where there is no history, the rests between batches taken off."""
+        """Estimate the duration, by `rate` rows per second without a history, including the pauses between batches."""
         asked = self.task.input_data
         rows, most = log.old_rows, asked.get("max_rows")
         rate /= 1 + asked.get("sleep", 0) / (asked.get("batch_target_ms", BATCH_TARGET_MS) / 1000)
@@ -266,7 +264,7 @@ class LogCleanupPlanner(Planner):
         return estimate(self.inventory, tool, log.name, rows, unit="rows", rate=rate)
 
     def _afterwards(self, log: LogTable, deleted: str) -> None:
-        """Give the space to new rows, or back to the disk where so much went that a rewrite pays."""
+        """Free the space for new rows, or return it to the disk if enough was deleted for a rewrite."""
         if self.engine.vacuums:
             self._vacuum(log, deleted)
         elif not self.engine.rewrites_whole and log.table.rows and log.table.storage.lower() not in OFFLINE_ENGINES:
@@ -275,7 +273,7 @@ class LogCleanupPlanner(Planner):
     def _vacuum(self, log: LogTable, deleted: str) -> None:
         tool, rows = "optimize_table", log.table.rows or 0
         lacks = self.role.refused("vacuum", tool, log.table.key, self.inventory.requires(tool))
-        if lacks is not None:  # what was asked for, the deletion, can be done
+        if lacks is not None:  # the requested deletion is still possible
             self.warnings.append(f"{log.name} is left to autovacuum: {lacks.reason}")
             return
         self._add(
@@ -290,7 +288,7 @@ class LogCleanupPlanner(Planner):
         )
 
     def _rewrite(self, log: LogTable, deleted: str, rows: int) -> None:
-        """A rewrite has to be asked for: at its end writers wait (0.6 s for 250 MB)."""
+        """Rewrite the table, if requested: at its end it blocks writers (0.6 s for 250 MB)."""
         if not self.task.input_data.get("shrink"):
             if self._may(log, deleted) and (log.share_by_rows or 0) >= WORTH_REWRITE:
                 what = f"what stays of {log.name}" if log.elsewhere else log.name
@@ -309,14 +307,14 @@ class LogCleanupPlanner(Planner):
         )
 
     def _may(self, log: LogTable, deleted: str) -> bool:
-        """Whether the role has what a deletion of the draft needs; else the plan leaves it out."""
+        """Return whether the role has the privileges for a deletion of the draft; else the plan leaves it out."""
         step = next(step for step in self.steps if step.id == deleted)
         return self.role.refused(step.id, step.tool, log.table.key, self.inventory.requires(step.tool)) is None
 
     def _shrink_file(self) -> None:
-        """SQLite rewrites its whole file or nothing: one step for all tables, if what went is much of the file.
+        """Rewrite a SQLite file once for all tables, if much of the file is free.
 
-        Nobody can write meanwhile (1.6 s for a file of 500 MB), so a rewrite has to be asked for.
+        A rewrite blocks all writes (1.6 s for a file of 500 MB), so it must be requested.
         """
         server = self.inventory.server
         total, incremental = server.database_bytes or 0, server.auto_vacuum == "incremental"

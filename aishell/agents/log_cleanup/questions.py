@@ -1,4 +1,4 @@
-"""What the log_cleanup agent asks of a database, and its tables as the answers tell them. Pure."""
+"""The questions of the log_cleanup agent to a database, and its tables from the answers. Pure."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from aishell.errors import ParameterError
 from aishell.models import Inventory, LeftOut, Row, Table, Task
 from aishell.planning.privileges import Privileges, privileges_of
 
-#: What it takes to know how old the rows of a table are; without it nothing is asked about one.
+#: The privileges for reading the age of a table's rows; without them no question is asked about the table.
 READ = ("SELECT",)
-#: SQLite alone: elsewhere a walk along the table is as fast, in whatever order its rows lie.
+#: Only for SQLite: elsewhere a walk along the table is as fast in any order of its rows.
 SAMPLE = "sample_log_order"
-#: A table lies in the order of its dates when so many of the sampled rows do; and a batch that ends behind a date takes no
-#: more rows than it should by more than so many.
+#: The share of sampled rows in the order of their dates from which a table counts as ordered, and the most rows of one date,
+#: by which a batch that ends after a date may be too large.
 IN_ORDER, SAME_DATE = 0.97, 1000
 
 
 def questions(task: Task, inventory: Inventory) -> list[Question]:
-    """What is to be known of the tables: their catalog facts, the cut-offs, then their ages, then what depends on old rows.
+    """Return the questions about the tables: catalog facts and cut-offs, then ages, then what depends on old rows.
 
-    A round of questions is asked when those before it are answered.
+    A round of questions is added once those before it are answered.
     """
     rounds, asked = _Rounds(task, inventory), list[Question]()
     for round_ in (rounds.rules, rounds.ages, rounds.order, rounds.leaves, rounds.old_rows):
@@ -48,7 +48,7 @@ def questions(task: Task, inventory: Inventory) -> list[Question]:
 
 
 class _Rounds:
-    """The questions, those together that need the same answers."""
+    """The questions in rounds; those of a round need the same answers."""
 
     def __init__(self, task: Task, inventory: Inventory) -> None:
         self.task, self.inventory, self.limited = task, inventory, "max_rows" in task.input_data
@@ -75,7 +75,7 @@ class _Rounds:
         yield from filter(None, (partitions.question(log, self.inventory) for log in self.aged))
 
     def leaves(self) -> Iterator[Question]:
-        """Of the tables in which the rows are deleted, and of those whose rows are archived with theirs."""
+        """Ask about the tables in which rows are deleted, and those whose rows are archived with them."""
         leaves = [leaf for log in self.aged for leaf in leaves_of(log, self.inventory, limited=self.limited)]
         yield from (_age_of(leaf) for leaf in leaves if leaf not in self.aged)
         for leaf in leaves:
@@ -94,10 +94,10 @@ class _Rounds:
 
 
 def divided(task: Task, inventory: Inventory) -> tuple[list[LogTable], list[LeftOut]]:
-    """The tables of the task with their date columns; and those that the role may not read, or not what goes with their rows."""
+    """Return the task's tables with their date columns, and those that the role may not read, themselves or dependent rows."""
     rules = rules_of(task)
     ruled = {table.key: (table, rule) for table in inventory.tables if (rule := rule_of(table, rules)) is not None}
-    # A partition is cleaned up with the table that it is a part of.
+    # A partition is cleaned up with its table.
     excluded = task.input_data.get("exclude") or ()
     for row in answers_of(inventory).get("parents", []):
         part, above = (row["schema"], row["table"]), (row["parent_schema"], row["parent_table"])
@@ -109,7 +109,7 @@ def divided(task: Task, inventory: Inventory) -> tuple[list[LogTable], list[Left
 
 
 def _readable(table: Table, rule: RetentionRule, inventory: Inventory, role: Privileges) -> LogTable | LeftOut:
-    """The table with its date column, if the role may read it, and the tables whose rows go or change with its own."""
+    """Return the table with its date column, if the role may read it and all dependent rows; else why not."""
     if (closed := role.refused("delete", ALONG, table.key, READ)) is not None:
         return closed
     log = choose(table, rule, answers_of(inventory), inventory.server.engine)
@@ -121,7 +121,7 @@ def _readable(table: Table, rule: RetentionRule, inventory: Inventory, role: Pri
 
 
 def aged_tables(chosen: Sequence[LogTable], inventory: Inventory) -> list[LogTable]:
-    """The tables with their ages, those that refer to others first."""
+    """Return the tables with their ages, referencing tables first."""
     found = []
     for log in chosen:
         answer = inventory.answers[f"cutoff {log.rule.retention_days}"]["cutoff"][0]
@@ -133,13 +133,13 @@ def aged_tables(chosen: Sequence[LogTable], inventory: Inventory) -> list[LogTab
 
 
 def leaves_of(log: LogTable, inventory: Inventory, *, limited: bool) -> list[LogTable]:
-    """The tables in which the old rows of a table are deleted: itself, or those of its partitions that stay."""
+    """Return the tables in which a table's old rows are deleted: itself, or its partitions that are not dropped."""
     tables = partitions.decide(log, inventory, limited=limited).tables
     return [log] if tables is None else [replace(log, table=table, oldest=None, newest=None) for table in tables]
 
 
 def aged_leaves(log: LogTable, inventory: Inventory, *, limited: bool) -> list[LogTable]:
-    """The same with their ages."""
+    """Return `leaves_of` a table with their ages."""
     assert log.cutoff is not None  # noqa: S101  aged_tables sets it
     engine, answers = inventory.server.engine, inventory.answers
     return [
@@ -150,12 +150,12 @@ def aged_leaves(log: LogTable, inventory: Inventory, *, limited: bool) -> list[L
 
 @dataclass(frozen=True)
 class Along:
-    """A table whose rows go or change with the old ones. `goes`: how many of them go; None where all of them do, or none does."""
+    """A table whose rows are deleted or changed with the old ones. `goes`: how many are deleted; None if all or none are."""
 
     name: str
     rows: Question
     goes: Question | None
-    changes: bool  # where there is nothing to ask: whether they are changed
+    changes: bool  # without `goes`: whether all are changed
 
     def questions(self) -> Iterator[Question]:
         yield self.rows
@@ -164,9 +164,9 @@ class Along:
 
 
 def alongs(log: LogTable) -> Iterator[Along]:
-    """The tables that refer to a log table, each once, by whichever of its foreign keys.
+    """Yield the tables that reference a log table, each once, whichever foreign keys they have.
 
-    Raises ParameterError where the database could not delete in time.
+    Raises ParameterError if the deletion would be too slow for lack of an index.
     """
     for name in dict.fromkeys(map(child_name, log.cascading)):
         children = [child for child in log.cascading if child_name(child) == name]
@@ -177,7 +177,7 @@ def alongs(log: LogTable) -> Iterator[Along]:
 
 
 def _referring(log: LogTable, children: Sequence[Row]) -> Question:
-    """How many rows of one table refer to the old ones by any of these foreign keys."""
+    """Ask how many rows of one table reference the old ones by any of these foreign keys."""
     for child in children:
         if not child["indexed"]:
             raise ParameterError(
@@ -224,5 +224,5 @@ def _is_in_order(row: Row) -> bool:
 
 
 def names_of(log: LogTable) -> dict[str, str]:
-    """The parameters that name a table."""
+    """Return the parameters that name a table."""
     return {"schema": log.table.schema, "table": log.table.table}

@@ -1,4 +1,4 @@
-"""The tables whose rows are deleted or changed with the archived rows of a log table, directly or through others. Pure."""
+"""Find the tables whose rows are deleted or changed with the archived rows of a log table, directly or indirectly. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aishell.models import Inventory, Row
 from aishell.planning.variables import escaped
 
 INSPECT = "inspect_relatives"
-#: A default that is written out: a number, or a text with the type it is cast to.
+#: A constant default: a number, a text or NULL, with any cast.
 _CONSTANT = re.compile(r"(?P<number>-?\d+)|'(?P<text>(?:[^']|'')*)'(?:::.*)?|(?P<nothing>NULL(?:::.*)?)", re.IGNORECASE)
 #: Literals and comments in the text of a trigger.
 _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -30,7 +30,7 @@ Key = tuple[str, str]
 
 @dataclass
 class _Part:
-    """A table of the family. `changed`: the columns that are set, where rows stay; empty where rows go."""
+    """A table of the family. `changed`: the columns that a foreign key sets; empty if it deletes the rows."""
 
     key: Key
     number: int
@@ -39,23 +39,23 @@ class _Part:
 
 @dataclass
 class Relatives:
-    """Parameters for the archive tools, and sentences for people."""
+    """Parameters for the archive tools, and text for users."""
 
     params: dict[str, Any] = field(default_factory=dict)
-    watched: dict[str, Any] = field(default_factory=dict)  # what a deletion checks again: no other foreign keys act
-    names: tuple[str, ...] = ()  # tables that rows go from
+    watched: dict[str, Any] = field(default_factory=dict)  # for a deletion to check again that no other foreign keys act
+    names: tuple[str, ...] = ()  # tables whose rows are deleted
     changed: tuple[str, ...] = ()  # tables whose rows change
     notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
-        """What else is deleted or changed, to go on a sentence."""
+        """What else is deleted or changed, as the end of a sentence."""
         going = f", and with them those of {', '.join(self.names)}" if self.names else ""
         return going + (f", and what rows of {', '.join(self.changed)} refer to" if self.changed else "")
 
 
 def questions(log: LogTable, inventory: Inventory) -> Iterator[Question]:
-    """All questions about the family of a table so far, answered or not."""
+    """Yield all questions about the known family of a table, answered or not."""
     if INSPECT not in inventory.tools:
         return
     known, through = [log.table.key], set[Key]()
@@ -76,10 +76,9 @@ def questions(log: LogTable, inventory: Inventory) -> Iterator[Question]:
 
 
 def relatives_of(log: LogTable, leaf: LogTable, inventory: Inventory, cleaned: Collection[str]) -> Relatives:
-    """The family of a table, whose rows are deleted in `leaf`: itself, or a partition. `cleaned`: tables that are cleaned up
-    first.
+    """Return the family of a table. `leaf`: the table, or its partition, whose rows are deleted; `cleaned`: tables cleaned first.
 
-    Raises ParameterError, with the way out, where what goes could not be archived, or not be put back.
+    Raises ParameterError, with a way out, if dependent rows could not be archived or restored.
     """
     return _Family(log, leaf, inventory, cleaned).built()
 
@@ -89,7 +88,7 @@ class _Family:
         self.log, self.leaf, self.answers, self.cleaned = log, leaf, inventory.answers, cleaned
         self.engine = profile(inventory.server.engine)
         self.parts = [_Part(log.table.key, 0)]
-        self.rows_of: dict[Key, int] = {}  # table -> the part that its cascaded rows are
+        self.rows_of: dict[Key, int] = {}  # table -> the number of the part for its cascaded rows
         self.edges: list[dict[str, Any]] = []
         self.notes: list[str] = []
 
@@ -121,7 +120,7 @@ class _Family:
 
     @property
     def _going(self) -> list[_Part]:
-        """The parts whose rows are deleted: the table itself first, each table once or, where it references itself, twice."""
+        """The parts whose rows are deleted, the table itself first; each table once, or twice if it references itself."""
         return [part for part in self.parts if not part.changed]
 
     def _watched(self) -> dict[str, Any]:
@@ -132,7 +131,7 @@ class _Family:
         }
 
     def _follow(self, part: _Part) -> None:
-        """The foreign keys that lead to the rows of a part."""
+        """Add the foreign keys that reference the rows of a part."""
         for child in self._children(part.key):
             if child["on_delete"] == "no action":
                 continue
@@ -177,7 +176,7 @@ class _Family:
         }
 
     def _loaded(self, part: _Part, order: Order) -> dict[str, Any]:
-        """How a table's rows are loaded: by which key they are known again, and which columns come last."""
+        """Return how a table's rows are loaded: the key that identifies them, and the columns that are set last."""
         by_itself = [str(row["column"]) for row in self._columns(part.key).values() if row["by_itself"]]
         later = order.later.get(part.key, ())
         return {
@@ -187,7 +186,7 @@ class _Family:
         }
 
     def _left(self, part: _Part) -> dict[str, Any]:
-        """What the columns of a foreign key hold when it has acted; NULL where nothing is named."""
+        """Return the values of a foreign key's columns after it has acted; columns that are not listed are NULL."""
         acting = (child["on_delete"] for one in self.parts for child in self._children(one.key)
                   if _child(child) == part.key and tuple(json.loads(child["set_columns"])) == part.changed)  # fmt: skip
         if "set default" not in acting:
@@ -196,7 +195,7 @@ class _Family:
         return {column: value for column, value in found if value is not None}
 
     def _default(self, key: Key, column: str) -> Any:
-        """The plain value that a column has by default, None for NULL. Raises ParameterError for any other default."""
+        """Return the constant default of a column, None for NULL. Raises ParameterError for any other default."""
         default = self._columns(key)[column]["default"]
         constant = _CONSTANT.fullmatch("NULL" if default is None else str(default).strip())
         if constant is None:
@@ -220,16 +219,14 @@ class _Family:
         return order_of(sorted(going), keys)
 
     def _free(self, key: Key, columns: Collection[str]) -> Iterator[str]:
-        """Those of a foreign key's columns that may be NULL for a while."""
+        """Return the columns of a foreign key that can be NULL for a while."""
         known = self._columns(key)
         return (
             c for c in columns if known[c]["nullable"] and not known[c]["generated"] and not known[c]["key_position"]
         )
 
     def _effects(self) -> None:
-        """Triggers and rules: those that delete further rows are refused, others are noted. InnoDB fires no trigger for what a
-        foreign key does.
-        """
+        """Refuse triggers and rules that delete further rows, and note others. In InnoDB, foreign keys fire no triggers."""
         for part in self.parts if self.engine.foreign_keys_fire else self.parts[:1]:
             event, what = ("on_update", "changed") if part.changed else ("on_delete", "deleted")
             fired = [row for row in self.answers[_question(part.key).name]["effects"] if row[event]]
@@ -240,7 +237,7 @@ class _Family:
                 self.notes.append(f"{_name(part.key)}: each {what} row fires {names}")
 
     def _refuse_what_is_referred_to(self) -> None:
-        """Rows that are referred to in a way that the database refuses to delete them."""
+        """Raise ParameterError if the database would refuse to delete dependent rows, since others reference them."""
         for part in self.parts[1:]:
             for child in self._children(part.key) if not part.changed else ():
                 name = _name(_child(child))
@@ -279,7 +276,7 @@ class _Family:
             )
 
     def _odd_key(self, part: _Part) -> str | None:
-        """A column of the key that rows cannot be found again by, so that what refers to them would not be seen."""
+        """Return a key column whose values do not find their rows again, so that references to them would be missed."""
         rows = self.answers[_columns_of(part.key).name]["key_columns"]
         return next((str(row["column"]) for row in rows if row["type"] not in WALKABLE), None)
 
@@ -295,7 +292,7 @@ class _Family:
 
 
 def _refuse_deleting(effect: Row, table: Key) -> None:
-    """Raises ParameterError for a rule, and for a trigger that may delete rows."""
+    """Raise ParameterError for a rule, or a trigger that may delete rows."""
     if effect["kind"] == "rule" or _DELETES.search(_QUOTED.sub("''", str(effect["body"]))):
         raise ParameterError(
             f"the {effect['kind']} {effect['name']} of {_name(table)} may delete further rows, which no archive has",
@@ -321,7 +318,7 @@ def _name(key: Key) -> str:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """`child` refers to `parent`. `free`: those of its columns that may be NULL for a while, so that it does not hold yet."""
+    """`child` references `parent`. `free`: the columns that can be NULL for a while, so that the constraint does not apply yet."""
 
     parent: Key
     child: Key
@@ -330,15 +327,15 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Order:
-    """`tables` in the order of loading; `later`: columns that are loaded when all rows of all tables are there."""
+    """`tables` in the order of loading; `later`: columns that are set once all rows of all tables are loaded."""
 
     tables: tuple[Key, ...]
     later: Mapping[Key, tuple[str, ...]]
 
 
 def order_of(tables: Sequence[Key], keys: Sequence[ForeignKey]) -> Order:
-    """The tables, those that others refer to first. A circle is broken where a foreign key may be NULL; a table that refers to
-    itself is one. Raises ParameterError for a circle of columns that all must have a value.
+    """Sort tables, referenced ones first. A cycle, such as a table that references itself, is broken at a foreign key that can
+    be NULL. Raises ParameterError for a cycle in which no foreign key can be NULL.
     """
     later: dict[Key, dict[str, None]] = {}
     _postpone([key for key in keys if key.parent == key.child], later)
@@ -355,12 +352,12 @@ def order_of(tables: Sequence[Key], keys: Sequence[ForeignKey]) -> Order:
 
 
 def _needs(tables: Sequence[Key], holding: Sequence[ForeignKey]) -> dict[Key, set[Key]]:
-    """Each table with those that it references."""
+    """Return each table with those that it references."""
     return {table: {key.parent for key in holding if key.child == table} for table in tables}
 
 
 def _weakest(circle: Sequence[Key], holding: Sequence[ForeignKey]) -> list[ForeignKey]:
-    """The foreign keys between two neighbours of a circle that may all be NULL for a while; else those of the first two."""
+    """Return the foreign keys between two neighbours of a cycle that can all be NULL for a while; else those of the first two."""
     between = [[key for key in holding if (key.parent, key.child) == ends] for ends in pairwise(circle)]
     return next((found for found in between if all(key.free for key in found)), between[0])
 

@@ -1,4 +1,4 @@
-"""How long the rows of which table are kept: by the task, or by the rules of `config/agents/log_cleanup.yaml`. Pure."""
+"""How long the rows of each table are kept, by the task or by the rules in `config/agents/log_cleanup.yaml`. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aishell.models import Table, Task
 from aishell.registry.tool import PARAMETER_TYPES
 from aishell.settings.schemas import TEXT, TEXTS, mapping, whole
 
-#: How long the rows of a table may be kept, days.
+#: The days for which rows may be kept.
 RETENTION_DAYS = whole(1, 36_525)
-#: `retention` of the agent's file.
+#: The schema of `retention` in the agent's file.
 CONFIGURED: dict[str, Any] = {
     "type": "array",
     "minItems": 1,
@@ -34,7 +34,7 @@ CONFIGURED: dict[str, Any] = {
         title="a retention rule",
     ),
 }
-#: What a task says of the tables that it names.
+#: Inputs that apply only to tables that the task names.
 _FOR_NAMED = ("retention_days", "date_column", "filters")
 
 
@@ -47,16 +47,16 @@ class RetentionRule:
     date_column: str | None = None
     filters: tuple[Mapping[str, Any], ...] = ()
     archive: bool = False
-    exclude: tuple[str, ...] = ()  # globs, or names, of tables that are none of this rule's
+    exclude: tuple[str, ...] = ()  # globs or names of tables that the rule leaves out
 
 
 def named(task: Task) -> bool:
-    """Whether a task names its tables, rather than going by the rules of the configuration."""
+    """Return whether a task names its tables instead of using the configured rules."""
     return "table" in task.input_data or bool(task.input_data.get("tables"))
 
 
 def rules_of(task: Task) -> list[RetentionRule]:
-    """The rules of a task: one per table it names, else those of the configuration. Raises ParameterError without any."""
+    """Return the rules of a task: one per table it names, else the configured ones. Raises ParameterError without any."""
     data = task.input_data
     names = [*([data["table"]] if "table" in data else []), *data.get("tables", ())]
     everywhere = data.get("exclude", ())
@@ -78,7 +78,7 @@ def rules_of(task: Task) -> list[RetentionRule]:
 
 
 def _require_none_for_named(data: Mapping[str, Any]) -> None:
-    """Raises ParameterError for what is said of named tables where none is: each rule says that for itself."""
+    """Raise ParameterError for inputs that need a named table if none is named: each rule has its own."""
     for key in _FOR_NAMED:
         if key in data:
             raise ParameterError(
@@ -99,12 +99,12 @@ def _rule(data: Mapping[str, Any], everywhere: Sequence[str]) -> RetentionRule:
 
 
 def fits(tables: str, schema: str, table: str) -> bool:
-    """Whether `tables` of a rule, a name or a glob, is a table."""
+    """Return whether `tables` of a rule, a name or a glob, matches a table."""
     return any(tables == name or fnmatchcase(name, tables) for name in (table, f"{schema}.{table}"))
 
 
 def rule_of(table: Table, rules: Sequence[RetentionRule]) -> RetentionRule | None:
-    """The first rule that fits a table; an exact name goes before a glob, so that `we*ird` can be named."""
+    """Return the first rule that matches a table; an exact name takes precedence over a glob, so that `we*ird` can be named."""
     rules = [rule for rule in rules if not is_excluded(table.schema, table.table, rule.exclude)]
     exact = (rule for rule in rules if rule.tables in (table.table, f"{table.schema}.{table.table}"))
     globs = (rule for rule in rules if fits(rule.tables, table.schema, table.table))

@@ -1,4 +1,4 @@
-"""A log clean-up in figures and in a few plain sentences."""
+"""Summarise a log clean-up in figures and sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aishell.reporting.units import roughly, size
 
 
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
-    """`output_data` of the JSON contract (model.md), and the reasoning."""
+    """Return `output_data` of the JSON contract (model.md), and the reasoning."""
     tables = _tables(results)
     partitions = [result for result in results if result.tool in DROPS and result.output is not None]
     data = {
@@ -31,7 +31,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
 
 
 def _archives(results: Sequence[StepResult]) -> dict[str, Mapping[str, Any]]:
-    """What was archived, by table."""
+    """Return the output of each archive step, by table."""
     return {
         result.table: result.output
         for result in results
@@ -40,7 +40,7 @@ def _archives(results: Sequence[StepResult]) -> dict[str, Mapping[str, Any]]:
 
 
 def _tables(results: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
-    """The figures of each table that rows or partitions went from, or were archived of."""
+    """Return the figures of each table whose rows or partitions were deleted or archived."""
     nothing = {"rows_deleted": 0, "remaining": None, "cutoff": None, "seconds": 0.0}
     tables = {
         result.table: _deleted(result, results)
@@ -59,7 +59,7 @@ def _tables(results: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
 
 
 def _deleted(result: StepResult, results: Sequence[StepResult]) -> dict[str, Any]:
-    """The figures of one table that rows were deleted from."""
+    """Return the figures of one table whose rows were deleted."""
     output = result.output or {}
     table: dict[str, Any] = {
         "rows_deleted": output["rows_deleted"],
@@ -82,7 +82,7 @@ def _deleted(result: StepResult, results: Sequence[StepResult]) -> dict[str, Any
 
 
 def _doubts(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What may be missing from the counts of all tables; nothing where every batch was counted."""
+    """Return what may be missing from the counts of all tables; empty if every batch was counted."""
     doubtful = [table for table in tables if table.get("uncounted_batches")]
     if not doubtful:
         return {}
@@ -94,9 +94,9 @@ def _doubts(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _partitions(output: Mapping[str, Any]) -> dict[str, Any]:
-    """What went with whole partitions; bytes are those of the files.
+    """Return the figures of dropped partitions; bytes are those of the files.
 
-    `rows_dropped` is what is known of their rows: counted, else by the statistics (`rows_method`); None where nothing is.
+    `rows_dropped` is the sum of known rows, counted or else from the statistics (`rows_method`); None if none are known.
     """
     parts = [
         {
@@ -117,7 +117,7 @@ def _partitions(output: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows_of(partitions: Sequence[Mapping[str, Any]]) -> str:
-    """How many rows went with partitions, in words: what was not counted is never nothing."""
+    """Return how many rows were in dropped partitions, in words; uncounted rows are never shown as 0."""
     unknown = sum(1 for part in partitions if part["rows"] is None)
     if unknown == len(partitions):
         return "rows not counted"
@@ -127,7 +127,7 @@ def _rows_of(partitions: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _missing(data: Mapping[str, Any]) -> str:
-    """What may be missing from the count, and why."""
+    """Return what may be missing from the count, and why."""
     cut = f"{data['uncounted_batches']} time(s) the process was killed, or cut off from the database, while batches ran"
     most = data["rows_uncounted"]
     if most is None:
@@ -136,7 +136,7 @@ def _missing(data: Mapping[str, Any]) -> str:
 
 
 def _left(name: str, table: Mapping[str, Any]) -> list[str]:
-    """What is left of the old rows, and why. The rows of a batch that may have run count for a limit."""
+    """Return how many old rows are left, and why. The rows of a batch that may have run count towards a limit."""
     limited = "max_rows" in table
     if table["remaining"]:
         reached = limited and table["rows_deleted"] + (table.get("rows_uncounted") or 0) >= table["max_rows"]
@@ -147,7 +147,7 @@ def _left(name: str, table: Mapping[str, Any]) -> list[str]:
 
 
 def _along(name: str, table: Mapping[str, Any]) -> Iterator[str]:
-    """What went or changed with the old rows of a table, where an archive tells it."""
+    """Yield what was deleted or changed with the old rows of a table, if an archive recorded it."""
     least = at_least(table)
     if table.get("rows_cascaded"):
         yield f"Of those of {name} {least}{table['rows_cascaded']:,} went only because a row they reference did."
@@ -165,7 +165,7 @@ def _dropped(name: str, table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cascaded(name: str, table: Mapping[str, Any]) -> Iterator[str]:
-    """What went or changed with the old rows of a table, where only a count before tells it."""
+    """Yield what was deleted or changed with the old rows of a table, if only a count beforehand recorded it."""
     for child, number in table.get("cascades", {}).items():
         changed = table.get("cascades_changed", {}).get(child, 0)
         if number > changed:
@@ -187,7 +187,7 @@ def _archived(name: str, table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _counted(data: Mapping[str, Any]) -> list[str]:
-    """How many rows were deleted, of all tables and of each."""
+    """Return how many rows were deleted, in total and per table."""
     if not data["rows_deleted"] and not data.get("uncounted_batches"):
         return [] if data.get("partitions_dropped") else ["No row was deleted."]
     each = "; ".join(

@@ -1,4 +1,4 @@
-"""What is known of a log table before its old rows are deleted: its date column, its age, what depends on it. Pure."""
+"""What is known of a log table before the deletion: its date column, the age of its rows, what depends on it. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aishell.errors import ParameterError, UnknownNameError
 from aishell.models import Evidence, Inventory, Row, Table
 
 _TEXTS = re.compile(r"char|text|clob", re.IGNORECASE)
-#: Kinds of relations that hold rows which can be deleted, and what to say of the others.
+#: Kinds of relations that cannot be cleaned up, and why.
 _REFUSED = {
     "view": "is a view: clean up the table it reads",
     "matview": "is a materialized view: clean up the table it reads and refresh it",
@@ -25,7 +25,7 @@ _REFUSED = {
     "temporary": "is a temporary table of another session",
     "virtual": "is a virtual table: its module decides what can be deleted",
 }
-#: Points for the column whose ranges a table is partitioned by: more than any name or index has.
+#: Points for the partition key, more than for any name or index.
 DIVIDED = 100
 
 
@@ -33,8 +33,8 @@ DIVIDED = 100
 class Old:
     """How many rows of a table are old, before they are deleted.
 
-    `rows`: None where nobody knows; `method`: where the figure comes from, or why there is none; `least`: so many were counted;
-    `days`: those over which the old rows came, a few that lie far before the others left out.
+    `rows`: None if unknown; `method`: the source of the figure, or why there is none; `least`: how many were counted;
+    `days`: over which the old rows were added, without a few early outliers.
     """
 
     rows: int | None
@@ -46,7 +46,7 @@ class Old:
 
 @dataclass(frozen=True)
 class LogTable:
-    """A table with old rows, or perhaps none. `kind` says how its dates are written; shares are between 0 and 1."""
+    """A log table, with or without old rows. `kind` is the format of its dates; shares are between 0 and 1."""
 
     table: Table
     rule: RetentionRule
@@ -61,9 +61,9 @@ class LogTable:
     children: tuple[Row, ...] = ()
     triggers: tuple[Row, ...] = ()
     columns: tuple[Row, ...] = field(default=(), repr=False)
-    elsewhere: int = 0  # old rows that go with whole partitions
+    elsewhere: int = 0  # old rows in partitions that are dropped whole
     old: Old = Old(None, "not requested")
-    in_order: bool = False  # whether the rows were seen to lie in the order of their dates, few of them under one
+    in_order: bool = False  # whether sampled rows are in the order of their dates, few of them per date
 
     @property
     def name(self) -> str:
@@ -76,24 +76,24 @@ class LogTable:
 
     @property
     def before(self) -> str | int:
-        """The cut-off as the date column writes it."""
+        """The cut-off in the format of the date column."""
         assert self.cutoff is not None  # noqa: S101  set with the kind
         value = written(self.kind, self.cutoff)
-        # Seconds in a text column are texts: PostgreSQL compares none of them to a number, MariaDB only without an index.
+        # Seconds in a text column are texts: PostgreSQL does not compare them to a number, MariaDB only without an index.
         return str(value) if _TEXTS.search(self.declared) else value
 
     @property
     def has_old(self) -> bool:
-        """Whether a row may be old; not where the oldest one is younger than the cut-off, or no row has a date."""
+        """Whether a row may be old: not if the oldest one is younger than the cut-off, or no row has a date."""
         if self.oldest is None or self.newest is None or self.cutoff is None:
             return False
-        # The cut-off as the column writes it: read back like the dates, it is right whatever zone they are written in.
+        # The cut-off in the column's format, read back like the dates, is right in any time zone of theirs.
         first, moment = (seconds_of(self.kind, str(text)) for text in (self.oldest, self.before))
         return first is None or moment is None or moment > first
 
     @property
     def old_share(self) -> float | None:
-        """The share of old rows; None where nobody knows."""
+        """The share of old rows; None if unknown."""
         if not self.has_old:
             return 0.0
         if self.old.rows is None or not self.table.rows:
@@ -102,7 +102,7 @@ class LogTable:
 
     @property
     def share_by_rows(self) -> float | None:
-        """The share of the rows that no partition takes along that are deleted one by one; None where nobody knows."""
+        """The share of rows to delete one by one among those outside dropped partitions; None if unknown."""
         stay = (self.table.rows or 0) - self.elsewhere
         return None if self.old_rows is None or stay <= 0 else min(1.0, self.old_rows / stay)
 
@@ -118,11 +118,11 @@ class LogTable:
 
     @property
     def old_rows(self) -> int | None:
-        """Rows that are to be deleted one by one; None where nobody knows."""
+        """The number of rows to delete one by one; None if unknown."""
         return None if self.old.rows is None else max(0, self.old.rows - self.elsewhere)
 
     def evidence(self, at: str) -> tuple[Evidence, ...]:
-        """The figures that its steps rest on: the age of its rows, how many of them are old, and what they take."""
+        """Return the figures behind its steps: the age of its rows, how many of them are old, and their size."""
         rule, size = self.rule, full_size(self.table)
         return (
             Evidence("oldest", self.oldest, f"least {self.column}", at),
@@ -143,13 +143,13 @@ class LogTable:
         return Evidence("old_rows", self.old_rows, old.method, at, None if old.exact else "an estimate")
 
     def _old_days(self, at: str) -> Evidence:
-        """The days over which the old rows were added, or why they are unknown."""
+        """Return the days over which the old rows were added, or why they are unknown."""
         method = "by the dates of old rows, without a few early outliers"
         why = None if self.old.days is not None else "there is no sample of its dates, or too few of them are old"
         return Evidence("old_days", self.old.days, method, at, withheld=why)
 
     def _row_bytes(self, at: str) -> Evidence:
-        """Bytes per row, or why they are unknown."""
+        """Return the bytes per row, or why they are unknown."""
         size, method = self.table.row_bytes, "size of the table less what is free, by its rows"
         if size is None:
             why = self.table.withheld or "how much is free was not looked at"
@@ -158,10 +158,9 @@ class LogTable:
 
 
 def choose(table: Table, rule: RetentionRule, answer: Mapping[str, list[Row]], engine: str = "") -> LogTable:
-    """The table with its date column, and the values of the rule's filters as the types of their columns have them.
+    """Return the table with its date column, and the values of the rule's filters converted to the types of their columns.
 
-    `engine` tells what its types mean, and is needed for filters. Raises UnknownNameError or ParameterError, naming what could be
-    meant.
+    `engine` says what its types mean, and is needed for filters. Raises UnknownNameError or ParameterError, with suggestions.
     """
     if table.kind in _REFUSED:
         raise ParameterError(f"{table.schema}.{table.table} {_REFUSED[table.kind]}")
@@ -178,7 +177,7 @@ def choose(table: Table, rule: RetentionRule, answer: Mapping[str, list[Row]], e
     _require_known([condition["column"] for condition in rule.filters], types, f"a filter on {where}")
     filters = tuple(fitted(one, types[one["column"]], engine, where) for one in rule.filters)
     key = sorted((row for row in columns.values() if row.get("key_position")), key=lambda row: row["key_position"])
-    # SQLite keeps a table in the order of its row ids, whatever its primary key is.
+    # SQLite stores a table in the order of its row ids, whatever its primary key is.
     row_id = columns[column].get("row_id")
     return LogTable(
         table,
@@ -199,7 +198,7 @@ def _require_known(names: Iterable[str], columns: Collection[str], where: str) -
 
 
 def aged(log: LogTable, answer: Mapping[str, list[Row]], cutoff: Cutoff, engine: str) -> LogTable:
-    """The table with its age and its cut-off. Raises ParameterError for a column whose values are no times."""
+    """Return the table with its age and cut-off. Raises ParameterError for a column whose values are not dates."""
     row = answer["age"][0]
     oldest, newest = row["oldest"], row["newest"]
     where = f"the column {log.column!r} of {log.name}"
@@ -217,7 +216,7 @@ def aged(log: LogTable, answer: Mapping[str, list[Row]], cutoff: Cutoff, engine:
 
 
 def _likeliest(columns: Any, where: str) -> str:
-    """The column that tells the time of a row: the best by type, name and index; a tie is not broken by guessing."""
+    """Return the likeliest date column by type, name and index. Raises ParameterError for none or a tie."""
     scored = sorted(
         (
             (
@@ -242,7 +241,7 @@ def _likeliest(columns: Any, where: str) -> str:
 
 
 def sorted_by_references(logs: Sequence[LogTable]) -> list[LogTable]:
-    """The tables so that one whose rows refer to another comes before it. Raises ParameterError for a circle."""
+    """Sort tables, referencing ones first. Raises ParameterError for a cycle."""
     by_name = {log.name: log for log in logs}
     needs = {log.name: {child_name(c) for c in log.blockers} & by_name.keys() - {log.name} for log in logs}
     try:
@@ -255,15 +254,15 @@ def sorted_by_references(logs: Sequence[LogTable]) -> list[LogTable]:
 
 
 def child_name(child: Row) -> str:
-    """The table that refers to another."""
+    """Return the name of the referencing table."""
     return f"{child['child_schema']}.{child['child_table']}"
 
 
 def references(child: Row) -> str:
-    """A foreign key in words."""
+    """Return a foreign key in words: table and columns."""
     return f"{child_name(child)} ({', '.join(json.loads(child['child_columns']))})"
 
 
 def answers_of(inventory: Inventory) -> Mapping[str, list[Row]]:
-    """The catalog facts of all chosen tables."""
+    """Return the catalog facts of all chosen tables."""
     return inventory.answers.get("tables", {})

@@ -1,4 +1,4 @@
-"""The words that ask for old rows to go, or to come back from an archive, in English, German and Spanish."""
+"""Words of requests to delete old rows or to load archives, in English, German and Spanish."""
 
 from __future__ import annotations
 
