@@ -181,7 +181,7 @@ def _lock_holders(look: Look) -> Iterator[Fact]:
 
 
 def _waiters(look: Look, session: str) -> Iterator[Fact]:
-    """How many sessions wait for the locks of one."""
+    """Yield how many sessions wait for the locks of one, if any do."""
     if look.job.registry.has(WAITERS, look.server):
         waiting = look.job.read(WAITERS, {"session": session})["waiters"][0]["waiting"]
         if waiting:

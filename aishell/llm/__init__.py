@@ -1,1 +1,1 @@
-"""Language models: one protocol, a client per provider, and wrappers around it. Knows nothing of plans, agents and tools."""
+"""Language models: one protocol, a client per provider, and wrappers around it. Independent of plans, agents and tools."""

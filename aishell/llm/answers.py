@@ -1,4 +1,4 @@
-"""What a model wrote, piece by piece, and whether it is an answer: pure, the same for every provider."""
+"""Gathering and checking the text that a model writes: pure, and the same for every provider."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from aishell.errors import ModelAnswerError
 
-#: White space in a row with which a model is taken to have run away: constrained to JSON, some write nothing else without end.
+#: Most characters of white space in a row: constrained to JSON, some models write white space without end.
 MOST_BLANK = 400
-#: Bytes to a token that no vocabulary has more of on average.
+#: Bytes per token, more than the average of any vocabulary.
 TOKEN_BYTES = 32
 #: Characters of a value that an error repeats.
 _SHOWN = 200
 
 
 class Gathered:
-    """The text so far. Pieces beyond what `max_tokens` can be are refused, whatever the server counts."""
+    """The text so far. It cannot exceed the most that `max_tokens` tokens can hold, whatever the server counts."""
 
     def __init__(self, max_tokens: int) -> None:
         self._pieces: list[str] = []
@@ -27,11 +27,11 @@ class Gathered:
 
     @property
     def text(self) -> str:
-        """All of it so far."""
+        """The pieces so far, joined."""
         return "".join(self._pieces)
 
     def take(self, piece: str) -> None:
-        """One more piece. Raises ModelAnswerError."""
+        """Add a piece. Raises ModelAnswerError if the text is too long or runs on in white space."""
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size > self._most:
@@ -42,7 +42,7 @@ class Gathered:
             raise ModelAnswerError("the answer runs on in white space")
 
     def finished(self, reason: str | None, schema: Mapping[str, Any] | None, max_tokens: int) -> str:
-        """The whole text; `reason`: why the model stopped, as it says. Raises ModelAnswerError where that is no answer."""
+        """Return the whole text. `reason`: why the model says it stopped. Raises ModelAnswerError if it is not a valid answer."""
         text = self.text
         if reason == "length":
             raise ModelAnswerError(
@@ -63,10 +63,10 @@ class Gathered:
 
 
 def parsed(text: str) -> Any:
-    """The value of a text of JSON, read strictly: no NaN, no infinity, no key twice. Raises ModelAnswerError."""
+    """Parse JSON strictly: no NaN, no infinity, no duplicate keys. Raises ModelAnswerError."""
     try:
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once)
-        json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair can be escaped
+        json.dumps(value, ensure_ascii=False).encode()  # an escape can be half of a surrogate pair
     except UnicodeEncodeError as error:
         raise ModelAnswerError("the answer holds half of a surrogate pair") from error
     except RecursionError as error:
@@ -77,7 +77,7 @@ def parsed(text: str) -> Any:
 
 
 def fitting(value: Any, schema: Mapping[str, Any]) -> None:
-    """Raises ModelAnswerError where a value does not fit a JSON Schema: the place and what is wrong with it."""
+    """Raise ModelAnswerError if a value does not fit a JSON Schema, with the place and the reason."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 

@@ -1,4 +1,4 @@
-"""What is asked of a language model, what it answers, and what a provider's client has to offer."""
+"""The prompt and the answer of a language model, and the protocol of a provider's client."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 #: Roles that a message can have.
 ROLES = ("system", "user", "assistant")
-#: Tokens that a message's frame takes beside its text: the role, and the marks around it.
+#: Tokens that a message takes beside its text: the role, and the marks around it.
 _FRAME = 8
 _WORDS, _DIGITS = (string.ascii_letters + string.whitespace).encode(), string.digits.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One question. `messages`: (role, content), in order; the roles are those of ROLES."""
+    """One question to a model. `messages`: pairs of role, one of ROLES, and content, in order."""
 
     messages: tuple[tuple[str, str], ...]
     schema: Mapping[str, Any] | None = None  # JSON Schema that the answer must have; None: free text
@@ -28,20 +28,20 @@ class Prompt:
 
     @property
     def digest(self) -> str:
-        """SHA-256, as hex, of messages, schema and max_tokens; what it is for makes it no other question."""
+        """SHA-256, as hex, of messages, schema and max_tokens; `purpose` does not change the question."""
         return _digest(
             [[list(message) for message in self.messages], self.schema and dict(self.schema), self.max_tokens]
         )
 
     @property
     def tokens(self) -> int:
-        """How many tokens its messages take, estimated (`tokens_of`)."""
+        """The estimated number of tokens of the messages (`tokens_of`)."""
         return sum(tokens_of(content) + _FRAME for _, content in self.messages)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One answer. Tokens as the provider counted them, estimated where it did not; `cached`: no model was asked."""
+    """One answer. Tokens are as the provider counted them, else estimated; `cached`: no model was asked."""
 
     text: str
     model: str
@@ -52,13 +52,13 @@ class Completion:
     answer_tokens: int
     seconds: float
     cached: bool = False
-    model_digest: str = ""  # of the model's weights and settings; empty where the provider does not tell
+    model_digest: str = ""  # of the model's weights and settings; empty if the provider does not report it
 
 
 class LLMClient(Protocol):
-    """A language model. Every fault is a ModelError; nothing else is raised but what `show` raises itself.
+    """A language model. Methods raise only ModelError, and what `show` itself raises.
 
-    With `Prompt.schema` the text of a completion is JSON that fits it.
+    If the prompt has a schema, the text of a completion is JSON that fits it.
     """
 
     @property
@@ -68,33 +68,33 @@ class LLMClient(Protocol):
     def model(self) -> str: ...
 
     def generate(self, prompt: Prompt) -> Completion:
-        """The whole answer. Raises ModelError."""
+        """Return the whole answer. Raises ModelError."""
         ...
 
     def stream(self, prompt: Prompt, show: Callable[[str], None]) -> Completion:
-        """As `generate`; `show` gets each piece of text as it comes.
+        """Return the whole answer, as `generate` does; `show` gets each piece of text as it arrives.
 
-        A piece is what the model wrote, terminal escapes included: who prints it makes it printable. Raises ModelError, also
-        after pieces were shown: an answer counts when it is returned.
+        A piece is what the model wrote, including terminal escapes: `show` must make it printable. Raises ModelError, even
+        after pieces were shown: only a returned answer is valid.
         """
         ...
 
     def close(self) -> None:
-        """Give back what is held open."""
+        """Close what the client holds open."""
         ...
 
 
 def answer_digest(text: str) -> str:
-    """SHA-256, as hex, of an answer's text."""
+    """Return SHA-256, as hex, of an answer's text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def tokens_of(text: str) -> int:
-    """How many tokens a text takes at most, roughly, without the model's own tokenizer.
+    """Return a rough upper bound of the tokens that a text takes, without the model's own tokenizer.
 
-    Three letters or spaces to a token, two characters of punctuation, one digit; beyond ASCII each byte of UTF-8 is one. English
-    prose and names have 4 characters to a token in common vocabularies, JSON about 3, digits 1 to 3, and a byte-level vocabulary
-    falls back to bytes for scripts that it does not know: the estimate errs upwards, so that a prompt that fits by it fits.
+    A token is three letters or spaces, two characters of punctuation, one digit, or one byte of UTF-8 beyond ASCII. In common
+    vocabularies, English prose and names have 4 characters per token, JSON about 3, digits 1 to 3, and a byte-level vocabulary
+    falls back to bytes for scripts that it does not know. The estimate errs upwards: a prompt that fits by it does fit.
     """
     plain = text.encode("ascii", "ignore")
     others = len(text.encode("utf-8", "surrogatepass")) - len(plain)

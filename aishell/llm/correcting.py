@@ -1,4 +1,4 @@
-"""Asking until an answer is accepted: one that is refused goes back with the exact error, twice at most."""
+"""Asking a model until an answer is accepted: a rejected one is sent back with the exact error, at most twice."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aishell.errors import ModelAnswerError
 from aishell.llm.client import Completion, LLMClient, Prompt
 
 T = TypeVar("T")
-#: Hears of each answer, with its prompt, and why it was refused (None: it was accepted).
+#: Called with each prompt and answer, and why the answer was rejected (None: it was accepted).
 Heard = Callable[[Prompt, Completion, str | None], None]
-#: Answers that are asked for: the first, and two after a refusal.
+#: Most answers requested: the first, and two after a rejection.
 TRIES = 3
-#: Characters of a refused answer that go back, and of an error.
+#: Most characters of a rejected answer, and of an error, that are sent back.
 QUOTED = 1000
 
 
@@ -25,10 +25,10 @@ def settle(
     heard: Heard,
     begin: Callable[[], Callable[[str], None]] | None = None,
 ) -> tuple[T, Completion]:
-    """What `accept` makes of the first answer that it takes; it raises ModelAnswerError for one that it does not.
+    """Return the first accepted answer, as the value of `accept`, which raises ModelAnswerError to reject one.
 
-    `begin` is called before each try, and what it returns gets the pieces of the answer as they come. Raises ModelError: no
-    answer came, or three were refused. Faults other than an answer's are not asked again: a timeout is no error of form.
+    `begin` is called before each try; the function that it returns gets the pieces of the answer as they arrive. Raises
+    ModelError if there is no answer, or if three were rejected. Only rejected answers are tried again, not timeouts.
     """
     asked = prompt
     for left in range(TRIES - 1, -1, -1):
@@ -44,23 +44,23 @@ def settle(
             heard(asked, completion, None)
             return accepted, completion
         except ModelAnswerError as error:
-            if not left or not (text or error.answer):  # a page of a proxy, bytes: no model will say it otherwise
+            if not left or not (text or error.answer):  # from a proxy, or bytes: asking again would change nothing
                 raise
             asked = _corrected(prompt, text or error.answer, error.message)
     raise AssertionError("the last try returns or raises")
 
 
 def _corrected(prompt: Prompt, answer: str, problem: str) -> Prompt:
-    """The prompt again, with the answer that was refused and why. What is refused later replaces it: the prompt stays short."""
+    """Return the prompt with the last rejected answer and the reason. Earlier ones are left out, so the prompt stays short."""
     said = f"This answer was refused: {problem[:QUOTED]}\nAnswer again, in the same form."
     given = (("assistant", answer[:QUOTED]),) if answer.strip() else ()
     return replace(prompt, messages=(*prompt.messages, *given, ("user", said)))
 
 
 def audited(prompt: Prompt, completion: Completion, problem: str | None, *, whole: bool = False) -> dict[str, Any]:
-    """What the audit log has of an answer, `model_answered`: digests and lengths in tokens; the texts only if `whole`.
+    """Return the data of the audit event `model_answered`: digests and lengths in tokens; the texts only if `whole`.
 
-    `problem`: why it was refused.
+    `problem`: why the answer was rejected, or None.
     """
     texts = {"messages": [list(message) for message in prompt.messages], "text": completion.text}
     return {
@@ -79,7 +79,7 @@ def audited(prompt: Prompt, completion: Completion, problem: str | None, *, whol
 
 
 def mark(completion: Completion) -> dict[str, str]:
-    """What a plan or a text carries of the model that it is of."""
+    """Return the mark that a plan or text by a model carries."""
     return {
         "name": completion.model,
         "provider": completion.provider,

@@ -1,6 +1,6 @@
-"""Whether a language model is fit for its work, for `aishell doctor`: reached, there, large, obedient and fast enough.
+"""Checks of a language model for `aishell doctor`: reachable, present, large context, structured output, and fast enough.
 
-Nothing of it is a problem: without a model everything works, by rules.
+No finding is an error: without a model everything works, by rules.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from aishell.llm.ollama_client import Measured, OllamaClient, same_model
 from aishell.models import OK, WARNING, Finding
 from aishell.settings.language_models import ModelSettings
 
-#: How the names of models end that Ollama passes on to its maker's servers.
+#: Endings of the names of models that Ollama runs on its maker's servers.
 _ELSEWHERE = ("-cloud", ":cloud")
-#: Asks for no JSON: what comes back as JSON was made so by the schema alone.
+#: The text does not mention JSON, so only the schema can make the answer JSON.
 _QUESTION = Prompt(
     (("user", "Which fruit is yellow and long? Tell it in a sentence, and why."),),
     {
@@ -30,7 +30,7 @@ _QUESTION = Prompt(
 
 
 def examine(settings: ModelSettings) -> Iterator[Finding]:
-    """Every finding on one model; those that need what was not found are left out. Raises SettingsError, of OLLAMA_HOST."""
+    """Yield the findings on one model, up to the first that makes others impossible. Raises SettingsError for OLLAMA_HOST."""
     client = OllamaClient(settings)
     try:
         yield Finding(OK, "ollama", f"Ollama {client.version()} at {client.url}")
@@ -60,7 +60,7 @@ def examine(settings: ModelSettings) -> Iterator[Finding]:
 
 
 def _context(client: OllamaClient) -> Finding:
-    """The model's own limit of context against what is asked for: Ollama lowers `num_ctx` to it, and tells nobody."""
+    """Compare `num_ctx` with the model's own limit, to which Ollama silently lowers it."""
     asked, holds = client.settings.num_ctx, _context_length(client.shown().modelinfo or {})
     if holds is None:
         return Finding(OK, "context", f"num_ctx {asked:,}; the server does not tell how much {client.model} holds")
@@ -71,13 +71,13 @@ def _context(client: OllamaClient) -> Finding:
 
 
 def _context_length(told: Mapping[str, object]) -> int | None:
-    """`llama.context_length` and the like: the key begins with the model's architecture."""
+    """Return the value of `llama.context_length` or the like: the key begins with the model's architecture."""
     found = told.get(f"{told.get('general.architecture')}.context_length")
     return found if isinstance(found, int) else None
 
 
 def _asked(client: OllamaClient) -> Iterator[Finding]:
-    """Whether it answers in the form that is asked for, and how fast."""
+    """Check whether the model answers in the form of the schema, and how fast."""
     try:
         measured = client.measured(_QUESTION)
     except ModelMissingError as error:

@@ -1,4 +1,4 @@
-"""Facts fitted into a budget of tokens: the most relevant first, the rest counted and never silently left out. Pure."""
+"""Facts fitted into a budget of tokens: the most relevant first, the rest counted. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aishell.llm.client import tokens_of
 
 @dataclass(frozen=True)
 class Section:
-    """A list of facts, the most relevant first. `row` makes a JSON value of an item; only of those that are shown.
+    """A list of facts, the most relevant first. `row` makes a JSON value of an item, and is called only for those that may fit.
 
-    `share`: of the tokens that the sections before it have left, how much it may take.
+    `share`: how much of the tokens left by earlier sections it may take, from 0 to 1.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Fitted:
 
 
 def fitted(head: Mapping[str, Any], sections: Sequence[Section], tokens: int) -> Fitted:
-    """`head` whole, and of each section what fits; `<name>_not_shown` counts the others."""
+    """Return all of `head`, and the items of each section that fit; `<name>_not_shown` counts the others."""
     document: dict[str, Any] = dict(head)
     left = tokens - tokens_of(_text(document))
     shown = {}
@@ -54,5 +54,5 @@ def fitted(head: Mapping[str, Any], sections: Sequence[Section], tokens: int) ->
 
 
 def _text(value: Any) -> str:
-    """JSON in ASCII: a name can neither end the text nor hide anything in it."""
+    """Return JSON in ASCII, in which a name can neither end the text nor hide anything."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str)
