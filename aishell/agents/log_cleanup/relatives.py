@@ -42,7 +42,7 @@ class Relatives:
     """Parameters for the archive tools, and text for users."""
 
     params: dict[str, Any] = field(default_factory=dict)
-    watched: dict[str, Any] = field(default_factory=dict)  # for a deletion to check again that no other foreign keys act
+    watched: dict[str, Any] = field(default_factory=dict)  # checked again by a deletion: no other foreign keys act
     names: tuple[str, ...] = ()  # tables whose rows are deleted
     changed: tuple[str, ...] = ()  # tables whose rows change
     notes: tuple[str, ...] = ()
@@ -318,7 +318,7 @@ def _name(key: Key) -> str:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """`child` references `parent`. `free`: the columns that can be NULL for a while, so that the constraint does not apply yet."""
+    """`child` references `parent`. `free`: the columns that can be NULL for a while, so that it is not enforced yet."""
 
     parent: Key
     child: Key
