@@ -259,7 +259,7 @@ class Database(ABC):
         #: The context in which each statement of a tool is sent, if statements are traced.
         self.traces: Callable[[Statement, Session], AbstractContextManager[None]] | None = None
         self.author = ""  # the file of the tool whose Python code sends statements that are in no block
-        self.may_write = True  # False: nothing is written at all, and the journal of a crashed writer is not rolled back
+        self.may_write = True  # False: nothing is written, and a crashed writer's journal is not rolled back
         self.pools = Pools(self._connect, self._pool, credentials.display)
         self._facts: tuple[str, tuple[int, ...], frozenset[str]] | None = None
         self._guard = threading.Lock()

@@ -305,7 +305,7 @@ _FEATURES = {
 
 
 def _limit(connection: Any, options: SessionOptions) -> None:
-    """Set the limits of a writing session. lock_wait_timeout defaults to a day, so it is always set (whole seconds, 1 or more)."""
+    """Limit a writing session. lock_wait_timeout defaults to a day, so it is always set (whole seconds, at least 1)."""
     seconds = max(1, round(options.lock_timeout)) if options.lock_timeout is not None else 31_536_000
     limit = options.statement_timeout or 0
     with connection.cursor() as cursor:

@@ -35,7 +35,7 @@ from aishell.databases.urls import URL, Host
 from aishell.errors import DatabaseError
 from aishell.models import Row
 
-#: Kind -> SQLSTATEs, or a class of them. https://www.postgresql.org/docs/current/errcodes-appendix.html
+#: Kind -> SQLSTATEs, or classes of them. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CODES = {
     "lock_timeout": ["55P03"],
     "deadlock": ["40P01"],
@@ -51,15 +51,15 @@ _CODES = {
     "connection_lost": ["57P01", "57P02", "08"],
 }
 _KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
-#: libpq gives no SQLSTATE of a connection that was refused. It writes a server's own words as a severity, in the server's
-#: language, a colon and two spaces, and nothing of its own so.
+#: libpq gives no SQLSTATE for a refused connection. It passes a server's message on as a severity, in the server's language, a
+#: colon and two spaces, and writes none of its own messages like that.
 _SERVER_SAYS = re.compile(r"[^\s:]:  \S")
 _ROLE = "SELECT pg_is_in_recovery() AS standby"
 
 
 @dataclass(frozen=True)
 class _Met:
-    """Which of several servers was reached, and in which role."""
+    """Which of several servers was reached, and its role."""
 
     url: URL
     standby: bool
@@ -68,7 +68,7 @@ class _Met:
         return f"{self.url.hosts[0]}, {'a standby' if self.standby else 'a primary'}"
 
     def compare(self, found: _Met) -> None:
-        """Raises DatabaseError (moved) where another server, or the same in another role, was found."""
+        """Raise DatabaseError (moved) if another server, or the same server in another role, was found."""
         if (found.url.hosts, found.standby) != (self.url.hosts, self.standby):
             how = "see that the failover is through, then resume the run, or make a new plan"
             raise DatabaseError(f"the server has changed: it was {self}, and now it is {found}", kind="moved", hint=how)
@@ -105,7 +105,7 @@ class PostgreSQL(Database):
         return connection
 
     def _meet(self, connection: psycopg.Connection[Any]) -> None:
-        """Of several hosts the first that was reached is the target: what was begun on one does not go on with another.
+        """Keep to the first of several hosts that was reached: work that began on one must not continue on another.
 
         Raises DatabaseError (moved).
         """
@@ -141,7 +141,7 @@ class PostgreSQL(Database):
             else:
                 _require_writable(connection)
                 if connection.info.server_version >= 140000:
-                    with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a platform that cannot look
+                    with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # a platform that cannot check
                         connection.execute(_CHECK_CLIENT)
         return connection
 
@@ -176,7 +176,7 @@ class PostgreSQL(Database):
 class PostgreSQLSession(Session):
     """A connection in autocommit; the marker is its application_name."""
 
-    #: What a foreign key's action meets that the snapshot has not is an error there (ri_PerformCheck, detectNewRows).
+    #: There, a foreign key's action fails on a row that is not in the snapshot (ri_PerformCheck, detectNewRows).
     steady: ClassVar[tuple[str, ...]] = ("BEGIN ISOLATION LEVEL REPEATABLE READ",)
     _connection: psycopg.Connection[Any]
 
@@ -210,20 +210,20 @@ class PostgreSQLSession(Session):
         return self.send(statement)
 
     def analysed(self, statement: Statement) -> str:
-        """Its tree (`databases/trees.py`), only within a transaction, whose locks keep the views that it is made of as they are.
+        """Return its tree (`databases/trees.py`). It is valid within the transaction, whose locks keep its views unchanged.
 
-        Raises DatabaseError where the server tells none.
+        Raises DatabaseError if the server reports none.
         """
         with self._mapping_errors():
-            told = rewritten(self._connection, statement)
-        if told is None:
+            tree = rewritten(self._connection, statement)
+        if tree is None:
             raise DatabaseError("the server cannot report which objects the statement touches", kind="unsupported")
-        return told
+        return tree
 
     @sending
     def send(self, statement: Statement) -> list[Row]:
-        # A pipeline goes by the extended protocol, which takes one statement only (safety.md, Read-only modes), without giving it
-        # a name: names would be thrown away, by one more statement, after each ROLLBACK.
+        # A pipeline uses the extended protocol, which accepts one statement only (safety.md, Read-only modes), and here without a
+        # name: a named one would be deallocated, by one more statement, after each ROLLBACK.
         with self._mapping_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
             with self._connection.pipeline():
                 cursor.execute(statement.sql.encode(), statement.params, prepare=False)
@@ -235,10 +235,10 @@ class PostgreSQLSession(Session):
 
     @sending
     def _alone(self, statement: Statement) -> tuple[list[Row], int]:
-        """Rows and count of a statement in a transaction of its own that may write nothing, in one round trip.
+        """Return rows and count of a statement, run in a read-only transaction of its own, in one round trip.
 
-        Explicit, since what a session has by default a statement before can have changed; and for one statement only, since a
-        transaction of ours that idles would keep CONCURRENTLY waiting. Rolled back: not even a setting stays.
+        The transaction is explicit, since an earlier statement may have changed the session's default. It has one statement only,
+        since an idle transaction of ours would block CONCURRENTLY. It is rolled back, so that not even a setting remains.
         """
         try:
             with self._mapping_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
@@ -253,7 +253,7 @@ class PostgreSQLSession(Session):
                 return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
         finally:
             if not self._lost and not self._idle:
-                # Where the connection is lost, the other error says what went wrong.
+                # If the connection is lost, the original error says what went wrong.
                 with contextlib.suppress(psycopg.Error):
                     self._connection.execute(b"ROLLBACK", prepare=False)
 
@@ -263,7 +263,7 @@ class PostgreSQLSession(Session):
         def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
             level = "warning" if diagnostic.severity_nonlocalized == "WARNING" else "note"
             if level == "warning" and _KINDS.get(diagnostic.sqlstate or "") == "lock_timeout":
-                level = "locked"  # SKIP_LOCKED passes over a table and succeeds
+                level = "locked"  # SKIP_LOCKED leaves the table out and succeeds
             messages.append(ServerMessage(level, diagnostic.message_primary or ""))
 
         self._connection.add_notice_handler(keep)
@@ -276,7 +276,7 @@ class PostgreSQLSession(Session):
 
     @sending
     def _executed(self, statement: Statement) -> tuple[list[Row], int]:
-        """Rows and count of a statement as it is."""
+        """Return rows and count of a statement, sent as it is."""
         with self._mapping_errors(), self._connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(statement.sql.encode(), statement.params)
             return (cursor.fetchall() if cursor.description else []), max(cursor.rowcount, 0)
@@ -297,7 +297,7 @@ class PostgreSQLSession(Session):
         return Encryption(row["version"], row["cipher"], VERIFIES.get(mode))
 
     def cancel(self) -> None:
-        with contextlib.suppress(psycopg.Error):  # the statement has ended, or the server is gone: nothing to cancel
+        with contextlib.suppress(psycopg.Error):  # the statement has ended, or the server is gone
             self._connection.cancel()
 
     @property
@@ -310,10 +310,10 @@ class PostgreSQLSession(Session):
         super().close()
 
     def _report_counts(self) -> None:
-        """Let the server's counters know at once of the rows that were written here.
+        """Flush the counts of rows written here to the server's statistics at once.
 
-        An idle session in the pool keeps them for 10 s: a VACUUM meanwhile would find no dead rows in them, and leave them
-        counted as dead. Servers before version 15 cannot be asked to do so.
+        An idle session in the pool keeps them for 10 s: a VACUUM meanwhile would not find the dead rows in the statistics, and
+        they would stay counted as dead. Servers before version 15 cannot flush on request.
         """
         if self._connection.info.server_version >= 150000:
             with contextlib.suppress(psycopg.Error):  # only counters; a lost connection is noticed at its next use
@@ -329,7 +329,7 @@ class PostgreSQLSession(Session):
 
 @contextlib.contextmanager
 def _closed_on_error(connection: psycopg.Connection[Any], *, connecting: bool = False) -> Iterator[None]:
-    """The connection is closed where what is done with it fails; the driver's errors become ours."""
+    """Close the connection if the code inside fails, and convert the driver's errors."""
     try:
         yield
     except (psycopg.Error, DatabaseError) as error:
@@ -341,10 +341,10 @@ def _closed_on_error(connection: psycopg.Connection[Any], *, connecting: bool = 
 
 @contextlib.contextmanager
 def _in_one_go(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """A pipeline of several statements, which ends with the error of the first that failed.
+    """Send several statements in a pipeline. Raises the error of the first that failed.
 
-    The server may answer while the next are being sent. An error that left the pipeline there would have psycopg meet their
-    answers, "pipeline aborted", on the way out, and log them as errors that it ignores: so it is kept until all have come.
+    The server may answer while later statements are being sent. If an error left the pipeline at once, psycopg would find their
+    answers, "pipeline aborted", on exit, and log them as ignored errors: so the error is kept until all have arrived.
     """
     first: psycopg.Error | None = None
     try:
@@ -360,7 +360,7 @@ def _in_one_go(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 class PostgreSQLLock(base.TargetLock):
-    """A session-level advisory lock on (database, 'aishell'); works on a standby too."""
+    """A session-level advisory lock on (database, 'aishell'); it works on a standby, too."""
 
     def __init__(self, connection: psycopg.Connection[Any], run_id: str) -> None:
         self._connection = connection
@@ -396,34 +396,34 @@ class PostgreSQLLock(base.TargetLock):
         self._connection.close()
 
 
-# One key for aishell in every database: advisory locks are per database. Positive, so that pg_locks shows it as it is.
+# One key for aishell in every database: advisory locks are per database. Positive, so that pg_locks shows it unchanged.
 _LOCK_KEY = int.from_bytes(hashlib.sha256(b"aishell target lock").digest()[:8], "big") >> 1
 
 
-# Milliseconds between two looks whether the client of a running statement is still there: one that died must not leave the
-# server at work.
+# Milliseconds between two checks whether the client of a running statement is still connected: if it died, the server must not
+# go on working.
 _CHECK_CLIENT = "SET client_connection_check_interval = 10000"
 
-# Reading sessions find the functions of these extensions in whatever schema they were installed. Writing sessions keep the
-# role's own path: before version 17 the functions of an index expression are looked up along it.
+# Read-only sessions find the functions of these extensions in any schema. Writing sessions keep the role's own path: before
+# version 17, the functions of an index expression are looked up in it.
 _FIND_EXTENSIONS = """SELECT set_config('search_path', concat_ws(', ', 'pg_catalog',
     (SELECT string_agg(DISTINCT quote_ident(n.nspname), ', ') FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
      WHERE e.extname IN ('pgstattuple', 'amcheck')), nullif(current_setting('search_path'), '')), false)"""
 
-# Where this role may not execute pgstattuple's functions, that is no feature: the variants without it estimate. Nothing stands
-# in for amcheck: a check that the role may not make is left out of plans, and fails where it is sent all the same.
+# If this role may not execute pgstattuple's functions, the feature is missing, and the variants without it estimate. amcheck has
+# no substitute: a check that the role may not run is left out of plans, and fails if it is sent anyway.
 _USABLE_EXTENSIONS = """SELECT e.extname::text AS name FROM pg_extension e WHERE e.extname <> 'pgstattuple'
     OR EXISTS (SELECT 1 FROM pg_proc p WHERE p.pronamespace = e.extnamespace AND p.proname = 'pgstatindex'
                AND pg_function_is_visible(p.oid) AND has_function_privilege(p.oid, 'EXECUTE'))"""
 
 
 def _startup_options(options: SessionOptions) -> str:
-    """Limits as startup options: unlike SET, a RESET cannot undo them, and nothing stands in the statement log."""
+    """Return limits as startup options: unlike SET, a RESET cannot undo them, and the statement log does not show them."""
     settings = {
         "lock_timeout": _milliseconds(options.lock_timeout),
         "statement_timeout": _milliseconds(options.statement_timeout),
         "idle_in_transaction_session_timeout": 60_000,
-        # A session that writes has what the role or the database sets: one that is read-only by default is left alone.
+        # A writing session keeps the setting of role or database, so that a database read-only by default is left alone.
         **({"default_transaction_read_only": "on"} if options.read_only else {}),
         "DateStyle": "ISO",
         "standard_conforming_strings": "on",
@@ -433,7 +433,7 @@ def _startup_options(options: SessionOptions) -> str:
 
 
 def _require_writable(connection: psycopg.Connection[Any]) -> None:
-    """Raises DatabaseError where sessions only read by default; not all commands would heed it, VACUUM for one does not."""
+    """Raise DatabaseError if sessions are read-only by default; some commands, such as VACUUM, would ignore that."""
     state = connection.info.parameter_status("default_transaction_read_only")  # reported from version 14 on
     if state is None:
         row = connection.execute("SHOW default_transaction_read_only").fetchone()
@@ -449,7 +449,7 @@ def _milliseconds(seconds: float | None) -> int:
 
 
 def map_error(error: psycopg.Error, *, lost: bool = False, connecting: bool = False) -> DatabaseError:
-    """The driver's error as ours."""
+    """Convert the driver's error to a DatabaseError."""
     state = error.sqlstate or ""
     kind = _KINDS.get(state) or _KINDS.get(state[:2]) or "other"
     if state == "57014":
@@ -458,8 +458,8 @@ def map_error(error: psycopg.Error, *, lost: bool = False, connecting: bool = Fa
         kind = "connect"
     elif lost and not state:
         kind = "connection_lost"
-    said = str(error).strip().splitlines()[0]  # of a connection by libpq, which sets two blanks after `FATAL:`
-    primary = error.diag.message_primary or " ".join(said.split())
+    line = str(error).strip().splitlines()[0]  # libpq's text for a connection has two blanks after `FATAL:`
+    primary = error.diag.message_primary or " ".join(line.split())
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     answered = connecting and bool(state or _SERVER_SAYS.search(str(error)))
     return DatabaseError(primary + detail, kind=kind, code=state, hint=error.diag.message_hint, answered=answered)

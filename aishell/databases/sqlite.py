@@ -1,5 +1,5 @@
-"""SQLite through the standard library. The live file is never opened except by SQLite itself: closing any other handle
-on it would drop SQLite's own locks in this process."""
+"""SQLite through the standard library. Only SQLite itself ever opens the live file: closing any other handle on it would
+drop SQLite's own locks in this process."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from aishell.errors import DatabaseError, TargetUnavailableError
 from aishell.models import Row
 from aishell.sqlite_pool import Lent, Pool
 
-#: Virtual machine steps between two looks at the clock: about a millisecond.
+#: Virtual machine steps between two checks of the time limit: about a millisecond.
 PROGRESS_STEPS = 100_000
-#: Returns a row without columns for each page: `execute` steps it once and frees one page, a script steps it to its end.
+#: It returns a row without columns for each page: `execute` steps once and frees one page, a script steps to the end.
 _STEPPED = re.compile(r'PRAGMA\s+("(?:[^"]|"")*"\.)?incremental_vacuum\b', re.IGNORECASE)
 #: Primary result code name -> kind. https://www.sqlite.org/rescode.html
 _KINDS = {
@@ -45,13 +45,13 @@ _KINDS = {
     "SQLITE_CANTOPEN": "connect",
     "SQLITE_IOERR": "other",
 }
-#: A writing connection's page cache. With SQLite's own 2 MB a batch of a log clean-up spills pages that it comes back to:
-#: 2 million rows, the half of them deleted in batches of 30,000, took 1.9 s with 2 MB, 1.7 s with 16, 1.5 s with 32.
+#: The page cache of a writing connection. With SQLite's own 2 MB, a batch of a log clean-up spills pages that it needs again:
+#: 2 million rows, half of them deleted in batches of 30,000, took 1.9 s with 2 MB, 1.7 s with 16, 1.5 s with 32.
 CACHE_KB = 32_000
 
 
 class SQLite(Database):
-    """A SQLite file that exists."""
+    """An existing SQLite file."""
 
     engine = "sqlite"
     placeholder = ":{}"
@@ -73,7 +73,7 @@ class SQLite(Database):
         return Pool(connect)
 
     def _connect(self, options: SessionOptions) -> sqlite3.Connection:
-        # mode=rw never makes a file; mode=ro, because reading a leftover WAL with rw changes the file.
+        # mode=rw never creates a file; mode=ro, because reading a leftover WAL with rw changes the file.
         try:
             return self._open("ro" if options.read_only else "rw", options)
         except sqlite3.Error as error:
@@ -95,7 +95,7 @@ class SQLite(Database):
         try:
             connection.row_factory = sqlite3.Row
             connection.create_function("md5", 1, _md5, deterministic=True)  # PostgreSQL and MySQL have it built in
-            # printf('%!.17g') is off by one at times.
+            # printf('%!.17g') is sometimes off by one.
             connection.create_function("real_text", 1, repr, deterministic=True)
             if mode == "rw":
                 connection.execute("PRAGMA foreign_keys = ON")
@@ -119,13 +119,13 @@ class SQLite(Database):
         return "sqlite", tuple(int(part) for part in sqlite3.sqlite_version.split(".")), frozenset(features)
 
     def forget(self) -> None:
-        """Look up the features afresh: the first ANALYZE makes sqlite_stat1, and another variant of a tool fits from then on."""
+        """Discard the cached features: the first ANALYZE creates sqlite_stat1, and then another variant of a tool fits."""
         with self._guard:
             self._facts = None
 
     @property
     def identity(self) -> str:
-        """Device and inode; what the header says comes from `inspect_server`."""
+        """Device and inode of the file; `inspect_server` reads its header."""
         status = self.path.stat()
         return f"{status.st_dev}:{status.st_ino}"
 
@@ -140,9 +140,9 @@ class SQLite(Database):
 
 
 class SQLiteSession(Session):
-    """A connection, read-only or writing as its options say."""
+    """A connection, read-only or writing according to its options."""
 
-    #: From then on nobody else writes.
+    #: From then on no other connection can write.
     steady: ClassVar[tuple[str, ...]] = ("BEGIN IMMEDIATE",)
     polled = True
     _database: SQLite
@@ -151,7 +151,7 @@ class SQLiteSession(Session):
 
     def __init__(self, database: SQLite, pooled: Lent[sqlite3.Connection], options: SessionOptions) -> None:
         super().__init__(database, pooled, options)
-        # One that reads first is refused its first write when somebody else wrote meanwhile.
+        # A transaction that begins with a read cannot write after another connection has written.
         self.begin = "BEGIN" if options.read_only else "BEGIN IMMEDIATE"
         self._seen: int | None = None  # PRAGMA data_version, which changes when another connection commits
 
@@ -165,10 +165,10 @@ class SQLiteSession(Session):
             return self.send(statement)
 
     def execute(self, statement: Statement) -> StatementResult:
-        # REINDEX looks its name up in the schema the connection last saw; any SELECT makes a pooled one see today's.
+        # REINDEX looks its name up in the schema that the connection last read; any SELECT makes a pooled one read it again.
         self.send(Statement.of("SELECT 1 FROM sqlite_schema LIMIT 1"))
         rows, count = self._sent(statement)
-        if rows and rows[0].get("busy"):  # wal_checkpoint: SQLITE_BUSY told as a row
+        if rows and rows[0].get("busy"):  # wal_checkpoint returns SQLITE_BUSY as a row
             raise DatabaseError("another connection still uses the write-ahead log", kind="busy", code="SQLITE_BUSY")
         if not self._options.read_only:
             self._database.forget()
@@ -179,7 +179,7 @@ class SQLiteSession(Session):
 
     @sending
     def _sent(self, statement: Statement) -> tuple[list[Row], int]:
-        """What a statement returned, and how many rows it changed."""
+        """Send a statement, and return its rows and the number of rows changed."""
         started = time.monotonic()
         limit = self._options.statement_timeout
         self._connection.set_progress_handler(
@@ -207,7 +207,7 @@ class SQLiteSession(Session):
             raise map_error(error) from error
 
     def _roll_back(self) -> None:
-        """SQLite itself does so when a statement that writes is interrupted."""
+        """Roll back, unless SQLite has done so itself because a statement that writes was interrupted."""
         if self._connection.in_transaction:
             super()._roll_back()
 
@@ -220,14 +220,14 @@ class SQLiteSession(Session):
 
 
 def _md5(value: str | bytes | None) -> str | None:
-    """What the checksum of an archive is made of: it is to find damage, not to stand up to a forger."""
+    """Return the MD5 digest that an archive's checksum uses: it detects damage, not forgery."""
     if value is None:
         return None
     return hashlib.md5(value.encode() if isinstance(value, str) else value, usedforsecurity=False).hexdigest()
 
 
 def map_error(error: sqlite3.Error, *, connecting: bool = False) -> DatabaseError:
-    """The driver's error as ours."""
+    """Convert the driver's error to a DatabaseError."""
     name = getattr(error, "sqlite_errorname", "") or ""
     if name == "SQLITE_AUTH":
         return DatabaseError("it does more than read, which this session may not", kind="read_only", code=name)

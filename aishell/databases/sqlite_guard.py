@@ -1,6 +1,6 @@
-"""What a SQLite connection may do while it reads: its authorizer, which SQLite asks about each part of a statement.
+"""The authorizer of a read-only SQLite connection: SQLite calls it for each part of a statement.
 
-`query_only` stops what writes to the database's file. It lets ATTACH, which opens any file for writing, and pragmas through.
+`query_only` stops writes to the database's file. It allows pragmas, and ATTACH, which opens any file for writing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Pragmas that only tell something, asked without a value: with one, many of them set it.
+#: Pragmas that only report a setting if they have no value; with one, many of them change it.
 TOLD = frozenset(
     """
     analysis_limit application_id auto_vacuum automatic_index busy_timeout cache_size cache_spill collation_list compile_options
@@ -19,20 +19,20 @@ TOLD = frozenset(
     wal_autocheckpoint
     """.split()
 )
-#: Pragmas that only tell something, of what their value names.
+#: Pragmas that only report on what their value names.
 ASKED = frozenset(
     """
     foreign_key_check foreign_key_list index_info index_list index_xinfo integrity_check quick_check table_info table_list
     table_xinfo
     """.split()
 )
-#: SQL functions that reach beyond the database, where a build has them.
+#: SQL functions that reach beyond the database, in builds that have them.
 _REACHING = frozenset({"load_extension", "fts3_tokenizer", "writefile", "edit"})
 _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 
 
 def may(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> int:
-    """SQLITE_OK for what only reads. https://www.sqlite.org/c3ref/c_alter_table.html says what the arguments are."""
+    """Return SQLITE_OK for what only reads. https://www.sqlite.org/c3ref/c_alter_table.html describes the arguments."""
     if action in _READING:
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_FUNCTION:
@@ -40,21 +40,21 @@ def may(action: int, first: str | None, second: str | None, database: str | None
     if action == sqlite3.SQLITE_PRAGMA:
         known = TOLD | ASKED if second is None else ASKED
         return sqlite3.SQLITE_OK if (first or "").lower() in known else sqlite3.SQLITE_DENY
-    # The first use of json_each, dbstat or pragma_* declares a virtual table, which asks this; `query_only` stops real updates.
+    # The first use of json_each, dbstat or pragma_* declares a virtual table, which needs this; `query_only` stops real updates.
     if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
 
 
 def hold(connection: sqlite3.Connection) -> None:
-    """From now on the connection reads."""
+    """Make the connection read-only from now on."""
     connection.execute("PRAGMA query_only = ON")
     connection.set_authorizer(may)
 
 
 @contextmanager
 def held(connection: sqlite3.Connection) -> Iterator[None]:
-    """The connection reads, within a session that writes otherwise."""
+    """Make the connection of a writing session read-only for the code inside."""
     hold(connection)
     try:
         yield

@@ -1,4 +1,4 @@
-"""TLS: the context that a mode of MySQL's asks for, and what a connection has come to. libpq does PostgreSQL's itself."""
+"""TLS: the context for a mode of MySQL's, and the encryption of a connection. libpq handles PostgreSQL's itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aishell.errors import DatabaseError
 
-#: What each verifying mode verifies, in either engine's spelling; any other verifies nothing.
+#: What each verifying mode verifies, in either engine's spelling; all others verify nothing.
 VERIFIES = {
     "VERIFY_CA": "certificate",
     "VERIFY_IDENTITY": "certificate and host name",
@@ -19,7 +19,7 @@ VERIFIES = {
 
 @dataclass(frozen=True)
 class Encryption:
-    """How one connection is protected on its way. `version` None: plain text; `verified` None: the server may be any."""
+    """How a connection is encrypted. `version` None: plain text; `verified` None: the server is not verified."""
 
     version: str | None = None
     cipher: str | None = None
@@ -32,9 +32,9 @@ class Encryption:
 
 
 def context(mode: str, options: Mapping[str, str]) -> ssl.SSLContext | None:
-    """The context of one of MySQL's modes, with the files that `ssl_ca`, `ssl_cert` and `ssl_key` name; None for DISABLED.
+    """Return the context for a mode of MySQL's, with the files in `ssl_ca`, `ssl_cert` and `ssl_key`; None for DISABLED.
 
-    Where no CA is named, those that the system trusts count. Raises DatabaseError (connect) for a file that cannot be used.
+    Without a CA, those that the system trusts are used. Raises DatabaseError (connect) for a file that cannot be used.
     """
     if mode == "DISABLED":
         return None
@@ -50,9 +50,9 @@ def context(mode: str, options: Mapping[str, str]) -> ssl.SSLContext | None:
             made.load_default_certs()
         if "ssl_cert" in options:
             used = "ssl_cert"
-            # An encrypted key would be asked for at the terminal: an empty password fails at once.
+            # An encrypted key would prompt for its password at the terminal; with an empty one it fails at once.
             made.load_cert_chain(options["ssl_cert"], options.get("ssl_key"), password="")
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # including ssl.SSLError
         why = f"{used} {options[used]} cannot be used: {error.strerror or error}"
         raise DatabaseError(why, kind="connect", hint="name a file in PEM format that this user can read") from error
     return made

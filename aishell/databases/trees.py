@@ -1,8 +1,8 @@
-"""What PostgreSQL makes of a statement before anything of it is computed: its tree, in which every object stands by its oid.
+"""PostgreSQL's tree of a statement after parsing and rewriting, before anything is computed: it names every object by its oid.
 
-A planner computes: EXPLAIN calls functions that are marked as immutable. To parse and rewrite calls none, and unfolds views and
-the policies of rows. The tree comes as a message of level LOG: the server's own log gets it too, but where the role may keep it
-out.
+Planning computes: EXPLAIN calls functions that are marked as immutable. Parsing and rewriting call none, and expand views and
+row-level security policies. The tree arrives as a message of level LOG. The server's own log gets it, too, unless the role may
+keep it out.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from psycopg.pq import ExecStatus
 
 from aishell.databases.base import Statement
 
-#: A bound value, or a percent sign, as psycopg reads a statement.
+#: A bound value, or a percent sign, in psycopg's syntax.
 _BIND = re.compile(r"%(?:\((\w+)\)s|%)")
 _TREES = {"debug_print_rewritten": "on", "client_min_messages": "log"}
-#: What a superuser may set beside: the trees stay out of the server's log.
+#: What only a superuser may set: it keeps the trees out of the server's log.
 _UNLOGGED = {"log_min_messages": "fatal"}
 
 
 def rewritten(connection: psycopg.Connection[Any], statement: Statement) -> str | None:
-    """The tree of a statement, which is not run; None where the server tells none. Raises psycopg.Error.
+    """Return the tree of a statement, without running it; None if the server reports none. Raises psycopg.Error.
 
-    Within a transaction: what is set for it is set back before this ends.
+    Call it within a transaction; its settings are reset before it returns.
     """
     names = dict.fromkeys(bind[1] for bind in _BIND.finditer(statement.sql) if bind[1])
     numbers = {name: f"${number}" for number, name in enumerate(names, 1)}
     sql = _BIND.sub(lambda bind: numbers[bind[1]] if bind[1] else "%", statement.sql)
     values = Transformer.from_context(connection)
     values.dump_sequence([statement.params[name] for name in numbers], [PyFormat.AUTO] * len(numbers))
-    told: list[str] = []
+    received: list[str] = []
 
     def keep(diagnostic: psycopg.errors.Diagnostic) -> None:
-        told.append(diagnostic.message_detail or "")
+        received.append(diagnostic.message_detail or "")
 
     superuser = connection.info.parameter_status("is_superuser") == "on"
     settings = {**_TREES, **(_UNLOGGED if superuser else {})}
@@ -49,4 +49,4 @@ def rewritten(connection: psycopg.Connection[Any], statement: Statement) -> str 
     if made.status != ExecStatus.COMMAND_OK:
         raise psycopg.errors.error_from_result(made)
     connection.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in settings).encode())
-    return "\n".join(told) if any(told) else None
+    return "\n".join(received) if any(received) else None

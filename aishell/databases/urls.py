@@ -1,8 +1,8 @@
-"""A target's URL: read once, checked, and shown without its password wherever text leaves.
+"""A target's URL: read once, checked, and shown without its password wherever text leaves aishell.
 
-The text form of a `URL` is made of its parts, of which the password is none: there is nothing to search for and replace, and
-no password, however short, can be told from what is left out. A URL that could be read in two ways is refused, and no error
-about one repeats any of it that could be a part of a password.
+The text of a `URL` is built from its parts without the password: nothing is searched for and replaced, and no password, however
+short, can be inferred from what is left out. An ambiguous URL is refused, and no error about a URL repeats any part that could
+belong to a password.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _FORMS = "write postgresql://user@host:5432/db, mysql://user@host/db or sqlite:/
 _ESCAPES = (
     "in a user, password or database write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25, a space as %20"
 )
-_SECRET = "***"  # noqa: S105  what stands for a password, not one
+_SECRET = "***"  # noqa: S105  a mask, not a password
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9.-]*)(\+[A-Za-z0-9_]+)?://(.*)", re.DOTALL)
-#: White space and control characters: no URL has them, and whoever pasted one does not see them.
+#: White space and control characters: no URL has them, and they are invisible in a pasted one.
 _INVISIBLE = re.compile(r"[\s\x00-\x1f\x7f]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -35,7 +35,7 @@ _SHAPES = (
 )
 
 
-#: Any URL inside a text; and what stands behind the scheme of a database's that can be read in one way only.
+#: Any URL inside a text; and what follows the scheme in an unambiguous URL of a database.
 _ANY = re.compile(r"([A-Za-z][A-Za-z0-9.+-]*)://(\S*)")
 _PLACE = re.compile(
     r"""(?:[^@?/]*@)?(?P<place>(?:(?:[\w.-]|%[0-9A-Fa-f]{2}|\[[0-9A-Fa-f:.]+\])*(?::[0-9]+)?,?)+(?:/[^@?]*)?)(?:\?[^@]*)?"""
@@ -43,7 +43,7 @@ _PLACE = re.compile(
 
 
 class Secret:
-    """A text that shows itself to nobody who does not ask for it."""
+    """A text that is shown only by `reveal`."""
 
     __slots__ = ("_text",)
 
@@ -57,13 +57,13 @@ class Secret:
         return _SECRET
 
 
-#: The password of a URL that was read from a text that does not show it.
+#: The password of a URL that was read from a text without it.
 HIDDEN = Secret(_SECRET)
 
 
 @dataclass(frozen=True)
 class Host:
-    """One server of a URL: a name, an address, or a socket's folder. `port` None means the engine's own."""
+    """One server of a URL: a name, an address, or a socket's folder. `port` None means the engine's default."""
 
     name: str
     port: int | None = None
@@ -75,9 +75,9 @@ class Host:
 
 @dataclass(frozen=True)
 class URL:
-    """Where a database is, as whom it is reached, and how. Its text is the URL with `***` for the password."""
+    """Where a database is, and as whom and how to connect. Its text is the URL with `***` for the password."""
 
-    scheme: str  # as it was written, with a driver's name such as +psycopg
+    scheme: str  # as written, with a driver's name such as +psycopg
     engine: str
     user: str | None = None
     password: Secret | None = field(default=None, repr=False, compare=False)
@@ -95,7 +95,7 @@ class URL:
 
     @property
     def local(self) -> bool:
-        """Whether every server of it is on this host, by a socket or the loopback address."""
+        """Whether all servers of the URL are on this host, by a socket or the loopback address."""
         names = [host.name for host in self.hosts]
         return "unix_socket" in self.options or all(name in ("", *_LOOPBACK) or name.startswith("/") for name in names)
 
@@ -109,10 +109,10 @@ class URL:
 
 
 def read_url(text: str, what: str = "the target URL") -> URL:
-    """The parts of a URL. `what` names it in errors.
+    """Return the parts of a URL. `what` names it in errors.
 
-    Raises UsageError for a URL that cannot be read, or not without doubt, or whose options are wrong, and UnknownNameError for an
-    engine or an option that aishell does not know.
+    Raises UsageError for a URL that cannot be read, is ambiguous or has invalid options, and UnknownNameError for an unknown
+    engine or option.
     """
     shape = _SCHEME.fullmatch(text)
     if shape is None:
@@ -133,7 +133,7 @@ def read_url(text: str, what: str = "the target URL") -> URL:
     except UnknownNameError as error:
         if ":" not in authority:
             raise
-        # Where the host was forgotten, host:port?option is user:password: the name may be a part of it.
+        # If the host was forgotten, host:port?option is user:password, and the name may be part of the password.
         raise UsageError(f"{where} has an unknown option", hint=error.hint) from None
     url = URL(
         scheme + driver,
@@ -148,12 +148,12 @@ def read_url(text: str, what: str = "the target URL") -> URL:
 
 
 def tells_password(text: str) -> bool:
-    """Whether a text holds a URL with a password, of whatever scheme."""
+    """Whether a text contains a URL with a password, of any scheme."""
     return any(shape.search(text) for shape in _SHAPES)
 
 
 def without_urls(text: str) -> str:
-    """A text for logs that leave the host: of a database's URL it has host and path, of any other, and in doubt, the scheme."""
+    """Return a text for logs that leave the host: a database's URL keeps host and path, any other or doubtful one the scheme."""
     return _ANY.sub(_cut, text)
 
 
@@ -167,7 +167,7 @@ def _cut(found: re.Match[str]) -> str:
 
 
 def _file(scheme: str, place: str, where: str) -> URL:
-    """Nothing in a file's path is decoded: it is a path, not a part of the Web's."""
+    """Return the URL of a file. Nothing in its path is decoded, since it is a file's path, not the Web's."""
     if not place.startswith("/"):
         how = "write sqlite:///relative.db, or sqlite:////absolute.db with four slashes"
         raise UsageError(f"{where} is invalid: the path of a SQLite file follows three slashes", hint=how)
@@ -175,7 +175,7 @@ def _file(scheme: str, place: str, where: str) -> URL:
 
 
 def _check(rest: str, where: str) -> None:
-    """Raises UsageError for what could be read in two ways, and says nothing of it that could be of a password."""
+    """Raise UsageError for an ambiguous URL, without repeating any part that could belong to a password."""
     doubt = None
     if rest.count("@") > 1 or "@" in rest.partition("/")[2] or "@" in rest.partition("?")[2]:
         doubt = "an @ stands where it may be a part of the password, or end it"
@@ -198,7 +198,7 @@ def _hosts(address: str, where: str) -> Iterable[Host]:
     for one in address.split(",") if address else ():
         found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*))(?::([0-9]{1,5}))?", one)
         if found is None or (found[3] is not None and not 0 < int(found[3]) < 65536):
-            # The value is not repeated: where the host was forgotten, what stands there is the password.
+            # The value is not repeated: if the host was forgotten, it is the password.
             raise UsageError(
                 f"{where} is invalid: a host must be a name or an address, and a port a number from 1 to 65535",
                 hint="write user@host:port, an IPv6 address as [::1]",
@@ -212,7 +212,7 @@ def _options(engine: str, query: str, where: str) -> dict[str, str]:
 
 
 def _settled(url: URL, where: str) -> URL:
-    """PostgreSQL's own URLs may name host, port, user and database in the query: they become the parts that they are."""
+    """Move host, port, user and database from the query, where PostgreSQL's own URLs may have them, to the URL's parts."""
     found = dict(url.options)
     given = {"user": url.user, "dbname": url.database or None, "host": url.hosts or None, "port": url.port}
     for key, part in given.items():
@@ -229,7 +229,7 @@ def _settled(url: URL, where: str) -> URL:
 
 
 def _numbered(names: Sequence[str], ports: str, where: str) -> tuple[Host, ...]:
-    """The hosts of a query, which has one port for all of them, one for each, or none."""
+    """Return the hosts of a query, which has one port for all of them, one for each, or none."""
     hosts, numbers = names or [""], ports.split(",")
     if len(numbers) not in (1, len(hosts)) or not all(re.fullmatch(r"[0-9]{0,5}", one) for one in numbers):
         raise UsageError(f"{where} is invalid: port must be a number, or one for each host")
@@ -238,6 +238,6 @@ def _numbered(names: Sequence[str], ports: str, where: str) -> tuple[Host, ...]:
 
 
 def _encoded(text: str, more: str) -> str:
-    """`text` with what would end it in a URL as %-escapes; `more`: further characters that would."""
+    """Return `text` with %-escapes for characters that would end it in a URL; `more`: further such characters."""
     wanted = rf"[\s\x00-\x1f\x7f%@?#\[\]{re.escape(more)}]"
     return re.sub(wanted, lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
