@@ -1,4 +1,4 @@
-"""`aishell ask`: plain language in; a plan, its preview, the ordinary approval and run, or an answer."""
+"""`aishell ask`: plain language in; a plan with its preview, the usual approval and run, or an answer."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ def ask(ctx: click.Context, /, text: tuple[str, ...], planner: str | None, **opt
 
 
 class Outcome:
-    """Hears of what a request comes to. A conversation keeps it; `aishell ask` does not."""
+    """A listener for the outcome of a request. A conversation records it; `aishell ask` does not."""
 
     def run(self, run_id: str) -> None:
-        """A run was begun."""
+        """Note that a run began."""
 
     def workflow(self, workflow_id: str) -> None:
-        """A run of a workflow was begun."""
+        """Note that a run of a workflow began."""
 
     def reply(self, text: str) -> None:
-        """What a person was told in the end: an answer, or what became of a task."""
+        """Note what the person was told in the end: an answer, or the result of a task."""
 
 
 def answer_or_run(
@@ -82,7 +82,7 @@ def answer_or_run(
     outcome: Outcome | None = None,
     **options: Any,
 ) -> int:
-    """Do what was read: answer, or plan and run; the exit code. `given`: targets are named by options, not by the text."""
+    """Answer the question, or plan and run the work, that was read. Return the exit code. `given`: options name the targets."""
     outcome = outcome or Outcome()
     request, dry_run = reading.request, dry_run or reading.request.dry_run
     if request.refused:
@@ -104,7 +104,7 @@ def answer_or_run(
 def _one(
     site: Site, reading: Reading, outcome: Outcome, *, given: bool, dry_run: bool, output: str, **options: Any
 ) -> int:
-    """One agent's task, on each target that it is for."""
+    """Run one agent's task on each of its targets. Return the exit code."""
     order = reading.request.orders[0]
     names = site.servers.expand(_targets(site, order, given, options))
     screen = {key: options.pop(key) for key in ("environment", "safety_level", "verbose")}
@@ -137,7 +137,7 @@ def _one(
 
 
 def _targets(site: Site, order: Order, given: bool, options: dict[str, Any]) -> list[str | None]:
-    """The targets of the options, else those that the text names, else the site's default."""
+    """Return the targets of the options, else those that the text names, else the default (None)."""
     chosen = chosen_targets(site, options)  # takes its keys out of the options
     if given:
         if order.target is not None and chosen != [order.target]:
@@ -163,7 +163,7 @@ def _several(
     output: str,
     **options: Any,
 ) -> int:
-    """Several agents' tasks, as a workflow: one after the other, in the order of the text."""
+    """Run the tasks of several agents as a workflow, in the order of the text. Return the exit code."""
     from aishell.asking.stages import workflow_of
     from aishell.cli.workflow import begin, preview
 
@@ -184,7 +184,7 @@ def _several(
 
 
 def _answered(site: Site, reading: Reading, given: bool, output: str, outcome: Outcome, options: dict[str, Any]) -> int:
-    """Answer a question."""
+    """Answer a question. Return the exit code."""
     from aishell.asking.answering import answer
     from aishell.cli.console import write_json
     from aishell.reporting.units import printable
@@ -204,7 +204,7 @@ def _answered(site: Site, reading: Reading, given: bool, output: str, outcome: O
 
 
 def _show(reading: Reading) -> None:
-    """How the text was read, before anything is planned."""
+    """Print how the text was read, before anything is planned."""
     from aishell.cli.console import console
     from aishell.reporting.units import printable
 
@@ -223,7 +223,7 @@ def _show(reading: Reading) -> None:
 
 
 def described(order: Order) -> str:
-    """A task in a line."""
+    """Describe a task in one line."""
     where = "every target" if order.everywhere else f"targets labelled {order.label}" if order.label else order.target
     inputs = ", ".join(f"{name} {_value(value)}" for name, value in order.inputs.items())
     return f"{order.agent.replace('_', '-')}{f' on {where}' if where else ''}{f': {inputs}' if inputs else ''}"
@@ -243,7 +243,7 @@ def _unclear(reading: Reading) -> str:
 
 
 def asked_which(site: Site, reading: Reading) -> Reading:
-    """The request as the agent reads it that a person chooses at the prompt; as it was where none is chosen."""
+    """Ask which agent is meant, and return the request as read for it; unchanged if the person chooses none."""
     from aishell.asking.reader import read_for
     from aishell.cli.asking import ask as asked
 

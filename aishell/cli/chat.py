@@ -1,4 +1,4 @@
-"""`aishell chat`: requests and questions in plain language, one after the other, each with the context of those before."""
+"""`aishell chat`: requests and questions in plain language, each with the context of those before it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def chat(ctx: click.Context, /, target: str | None, resume: str | None, planner:
     if resume is not None and target is not None:
         raise UsageError("--target is for a new conversation", hint="name the target in a line of this one")
     if target is not None:
-        site.target(target)  # raises for one there is not
+        site.target(target)  # raises UnknownNameError for an unknown one
     known = site.conversations
     begun = known.begin(who(), target or "") if resume is None else known.find(None if resume == _LAST else resume)
     ctx.exit(_Talk(ctx, site, begun.id, planner, options).hold())
@@ -159,7 +159,7 @@ def _conversations(site: SiteFiles) -> list[tuple[Conversation, int, str]]:
 
 
 def _fill_history(turns: Sequence[Turn]) -> None:
-    """What was typed before can be had again with the arrow keys."""
+    """Make the earlier lines available with the arrow keys."""
     with suppress(ImportError):  # a Python without readline
         import readline
 
@@ -169,7 +169,7 @@ def _fill_history(turns: Sequence[Turn]) -> None:
 
 
 def _unfinished(site: SiteFiles, turns: Sequence[Turn]) -> Iterator[str]:
-    """What the last turn that did not end has left."""
+    """Yield what the last turn left behind, if it did not end."""
     from aishell.state.locks import is_held
 
     for one in turns:
@@ -187,7 +187,7 @@ def _unfinished(site: SiteFiles, turns: Sequence[Turn]) -> Iterator[str]:
 
 
 class _Talk:
-    """A conversation with whoever is at standard input."""
+    """A conversation on standard input."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class _Talk:
         self._person = sys.stdin.isatty()
 
     def hold(self) -> int:
-        """Take one line after the other; the exit code is the worst of the turns."""
+        """Read and handle lines until the end. Return the worst exit code of the turns."""
         conversation, codes = self._site.conversations.find(self._id), [0]
         self._greet(conversation)
         while codes[-1] != 130 and (line := self._line()) is not None and line.casefold() not in _LEAVE:
@@ -214,7 +214,7 @@ class _Talk:
         return worst(codes)
 
     def _line(self) -> str | None:
-        """The next line; None at the end. Ctrl-C at the prompt is one, and interrupts nothing."""
+        """Return the next line, or None at the end of input. Ctrl-C at the prompt also ends it, and interrupts nothing."""
         try:
             line = typed("> " if self._person else "")
         except KeyboardInterrupt:
@@ -289,7 +289,7 @@ class _Talk:
 
 
 class _Kept(Outcome):
-    """What a turn comes to, written down as it becomes known: a process that is killed leaves it behind."""
+    """Records the outcome of a turn as it becomes known, so that it survives a kill of the process."""
 
     def __init__(self, conversations: Conversations, conversation: str, number: int) -> None:
         self._conversations, self._id, self._number = conversations, conversation, number
@@ -297,7 +297,7 @@ class _Kept(Outcome):
         self._replies: list[str] = []
 
     def read(self, reading: Reading) -> None:
-        """How the text was read."""
+        """Record how the text was read."""
         self._note(request=reading.as_json())
         if reading.target is not None:
             self._works(target=reading.target)
@@ -312,7 +312,7 @@ class _Kept(Outcome):
         self._replies.append(text)
 
     def end(self, code: int) -> None:
-        """Write down the exit code."""
+        """Record the replies and the exit code."""
         self._note(reply="\n".join(self._replies), exit_code=code)
 
     def _note(self, **known: Any) -> None:

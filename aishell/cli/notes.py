@@ -1,4 +1,4 @@
-"""`aishell notes`: what people leave on targets, tables and tools for plans to know."""
+"""`aishell notes`: notes that people leave on targets, tables and tools, for plans to take into account."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def remove(ctx: click.Context, /, number: int) -> None:
 
 
 def as_row(note: Note) -> dict[str, Any]:
-    """A note as a row of a table and as JSON."""
+    """Return a note as a row of a table or of JSON."""
     return {
         "id": note.id,
         "target": note.target or None,

@@ -1,6 +1,6 @@
-"""A model that Ollama serves, by the `ollama` package. Imported when a model is asked: the package takes a third of a second.
+"""A model served by Ollama, through the `ollama` package. Imported when a model is asked: the package takes a third of a second.
 
-Found out about the package (0.6.3) and the server, and the reasons for what is here: docs/decisions/0039-language-models.md.
+What was found out about the package (0.6.3) and the server is in docs/decisions/0039-language-models.md, with the reasons.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 
     Faults = Callable[[], AbstractContextManager[None]]
 
-#: Bytes around a token on its way here: a line of JSON each, with the model's name and the time.
+#: Bytes of a response per token: a line of JSON, with the model's name and the time.
 _LINE_BYTES = 1024
-#: Bytes that any answer may take beside those, and that what is told of models may take.
+#: Further bytes that any answer may take, and the unit for the bytes of lists of models.
 _SPARE_BYTES = 2**20
-#: Ollama's unit of time, in a second.
+#: Ollama's units of time per second: nanoseconds.
 _NANO = 1e9
-#: Characters of what a server says that a message repeats.
+#: Most characters of a server's text that a message repeats.
 _SAID = 300
-#: What reading lines of JSON raises where they are none, or none of Ollama's: the package takes each for what it should be.
+#: What the package raises for lines that are not JSON, or not Ollama's: it does not check them.
 _NO_OLLAMA = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-#: How the server begins when the request itself is wrong, which it says with status 500: the same again would not help.
+#: Beginnings of the server's errors for a wrong request, which have status 500 but would occur again.
 _OUR_FAULT = ("invalid format", "invalid JSON schema", "option ")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """An answer, the seconds that loading the model took, and how many tokens it then made a second; None: not told."""
+    """An answer, the seconds that loading the model took, and its tokens per second (None: not reported)."""
 
     completion: Completion
     load_seconds: float
@@ -54,12 +54,12 @@ class Measured:
 
 
 class OllamaClient:
-    """Asks one model. Each request has a connection of its own, so it can be used from several threads."""
+    """A client of one model. Each request has its own connection, so several threads can use it."""
 
     provider_name = "ollama"
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Connects to nothing. Raises SettingsError for an OLLAMA_HOST that is no address."""
+        """Make a client without connecting. Raises SettingsError for an OLLAMA_HOST that is not an address."""
         self.settings, self.url = settings, settings.url
         self._digest: str | None = None
 
@@ -69,12 +69,12 @@ class OllamaClient:
 
     @property
     def server(self) -> str:
-        """Who is asked, for messages."""
+        """The server's name in messages."""
         return f"Ollama at {self.url}"
 
     @property
     def options(self) -> dict[str, Any]:
-        """What makes a model answer one way or another, beside the prompt."""
+        """The options that influence an answer, beside the prompt."""
         chosen = self.settings
         return {"temperature": chosen.temperature, "seed": chosen.seed, "num_ctx": chosen.num_ctx}
 
@@ -85,7 +85,7 @@ class OllamaClient:
         return self._asked(prompt, show)[0]
 
     def measured(self, prompt: Prompt) -> Measured:
-        """Ask, and tell how fast the server says that it was. Raises ModelError."""
+        """Return an answer with its speed as the server reports it. Raises ModelError."""
         completion, last = self._asked(prompt, lambda piece: None)
         seconds = (last.eval_duration or 0) / _NANO
         speed = completion.answer_tokens / seconds if seconds > 0 else None
@@ -124,7 +124,7 @@ class OllamaClient:
         gathered: Gathered,
         show: Callable[[str], None],
     ) -> ollama.ChatResponse:
-        """Ask, gather and show each piece; the last part, that says how it went. Raises ModelError, and what `show` raises."""
+        """Ask, gather and show each piece. Return the last part, with the counts. Raises ModelError, and what `show` raises."""
         with faults():
             pieces = client.chat(
                 self.model,
@@ -150,31 +150,31 @@ class OllamaClient:
         """Nothing is held open."""
 
     def digest(self) -> str:
-        """The digest of the model as the server has it now, asked once; empty where it does not tell."""
+        """Return the digest of the model on the server, queried once; empty if the server does not report it."""
         if self._digest is None:
             listed: list[Any] = []
-            with contextlib.suppress(ModelError):  # the answer is there, whatever else the server can tell
+            with contextlib.suppress(ModelError):  # the answer is valid without the digest
                 listed = self.models()
             self._digest = next((one.digest or "" for one in listed if same_model(one.model, self.model)), "")
         return self._digest
 
     def models(self) -> list[ollama.ListResponse.Model]:
-        """The models that the server has. Raises ModelError."""
+        """Return the models that the server has. Raises ModelError."""
         with self._looking() as (client, faults), faults():
             return list(client.list().models)
 
     def shown(self) -> ollama.ShowResponse:
-        """What the server tells of the model. Raises ModelError."""
+        """Return the server's description of the model. Raises ModelError."""
         with self._looking() as (client, faults), faults():
             return client.show(self.model)
 
     def missing(self) -> ModelMissingError:
-        """That the server does not have the model, with what to run."""
+        """Return the error for a model that the server does not have, with the command that fetches it."""
         message = f"{self.server} does not have the model {self.model!r}"
         return ModelMissingError(message, hint=f"run `ollama pull {self.model}`")
 
     def version(self) -> str:
-        """The server's version, for which the package has no call. Raises ModelError."""
+        """Return the server's version, for which the package has no call. Raises ModelError."""
         import httpx
 
         allowance = self._allowance(self._patience, _SPARE_BYTES)
@@ -185,7 +185,7 @@ class OllamaClient:
             return str(client.get("/api/version").raise_for_status().json()["version"])
 
     def _fits(self, prompt: Prompt, most: int) -> None:
-        """Ollama cuts off the beginning of what does not fit, and tells nobody. Raises ModelBudgetError."""
+        """Raise ModelBudgetError if a prompt does not fit: Ollama would silently cut off its beginning."""
         asked, held = prompt.tokens, self.settings.num_ctx
         if asked + most > held:
             raise ModelBudgetError(
@@ -195,7 +195,7 @@ class OllamaClient:
 
     @property
     def _patience(self) -> float:
-        """Seconds for small questions about models."""
+        """Timeout in seconds of requests for the version and the models."""
         return min(2 * self.settings.connect_timeout, self.settings.timeout)
 
     def _looking(self) -> AbstractContextManager[tuple[ollama.Client, Faults]]:
@@ -213,7 +213,7 @@ class OllamaClient:
 
     @contextmanager
     def _opened(self, seconds: float, most_bytes: int) -> Iterator[tuple[ollama.Client, Faults]]:
-        """A client for one request, and what its faults are caught with."""
+        """Open a client for one request. The second value is a context in which its errors become ModelError."""
         import ollama
 
         allowance = self._allowance(seconds, most_bytes)
@@ -228,7 +228,7 @@ class OllamaClient:
 
     @contextmanager
     def _faults(self, allowance: Allowance) -> Iterator[None]:
-        """Everything that the package, httpx and httpcore raise, as a ModelError."""
+        """Turn whatever the package, httpx and httpcore raise into a ModelError."""
         import httpcore
         import httpx
         import ollama
@@ -259,7 +259,7 @@ class OllamaClient:
             ) from error
 
     def _refusal(self, said: str, status: int) -> ModelError:
-        """An error that the server told. -1: in the middle of an answer."""
+        """Return the error that the server reported. Status -1: in the middle of an answer."""
         said = "a page of HTML" if said.lstrip().startswith("<") else short(said.splitlines())
         if status == 404 and "not found" in said and "model" in said:
             return self.missing()
@@ -279,17 +279,17 @@ class OllamaClient:
 
 
 def _sent(text: str) -> str:
-    """A text as UTF-8 can carry it: half of a surrogate pair, of a name that is not UTF-8, becomes a question mark."""
+    """Return a text that UTF-8 can encode: half of a surrogate pair, from a name that is not UTF-8, becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
 
 
 def short(lines: Sequence[str]) -> str:
-    """The first line of what a server said, as far as a message repeats it."""
+    """Return the first line of a server's text, shortened for a message."""
     first = next((line.strip() for line in lines if line.strip()), "")
     return first if len(first) <= _SAID else f"{first[:_SAID]}…"
 
 
 def same_model(one: str | None, other: str) -> bool:
-    """Whether two names are of one model: `small` is `small:latest`, and case does not count."""
+    """Return whether two names mean the same model: `small` is `small:latest`, and case does not matter."""
     first, second = (name if ":" in name else f"{name}:latest" for name in ((one or "").casefold(), other.casefold()))
     return first == second

@@ -1,4 +1,4 @@
-"""From a configuration to a client: the provider's own, with what is put around it."""
+"""Opening a client from a configuration: the provider's own, with its wrappers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from aishell.state.store import Store
 def open_client(
     configured: ModelSettings | Mapping[str, Any], store: Store | None, budget: TokenBudget | None = None
 ) -> LLMClient:
-    """A client that connects to nothing before it is asked. Raises SettingsError for an OLLAMA_HOST that is no address.
+    """Open a client, which connects only when it is asked. Raises SettingsError for an OLLAMA_HOST that is not an address.
 
     `configured`: `Settings.llm`, or a checked mapping (`AgentConfig.llm_config`). `store`: where answers and failures are kept;
-    without one neither is. `budget`: of a run, or of a turn of a conversation, where several clients share one; by default the
-    client has one of its own, so a client is opened for each.
+    None: they are not kept. `budget`: that of a run, or of a turn of a conversation, if several clients share it. By default
+    the client has its own budget, so each run needs its own client.
 
-    From the outside in: what was answered before costs nothing; a budget is asked once, whatever the tries; the tries of one
-    request are one failure of the breaker.
+    The order of the wrappers means that a cached answer costs nothing, that all tries of a request count once against the
+    budget, and that they are one failure of the breaker.
     """
     settings = configured if isinstance(configured, ModelSettings) else ModelSettings.of(configured)
-    from aishell.llm.ollama_client import OllamaClient  # of the providers, the one there is
+    from aishell.llm.ollama_client import OllamaClient  # the only provider
 
     client = OllamaClient(settings)
     made: LLMClient = Retrying(client, settings.retries, settings.timeout)

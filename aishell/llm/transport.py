@@ -1,8 +1,8 @@
-"""The way to a model's server: HTTP that is bounded in time and bytes as a whole, and leads nowhere but to the host it was given.
+"""The transport to a model's server: HTTP with limits on the total time and bytes, to the configured host only.
 
-httpx bounds each read, so that a server that sends a byte a second never times out, and gathers a line without a limit. Here
-the deadline and the count stand below HTTP, at the socket: name, TLS, header and body all come out of one allowance. No proxy of
-the environment is used, no redirect is followed, nothing is unpacked, and no connection is kept.
+httpx limits each read, so a server that sends one byte a second never times out; and it gathers a line without a limit. Here
+the deadline and the byte count apply at the socket, below HTTP: name, TLS, header and body share one allowance. Proxies of the
+environment are not used, redirects are not followed, nothing is decompressed, and no connection is kept.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from aishell.errors import ModelAnswerError, ModelTimeoutError, ModelUnavailable
 
 @dataclass
 class Allowance:
-    """What one request may take: seconds to connect and in all, and bytes that come back. It begins when it is made.
+    """The limits of one request: seconds to connect and in total, and bytes received. The time begins with the constructor.
 
-    `server`: who is asked, for messages.
+    `server`: the server's name in messages.
     """
 
     server: str
@@ -34,7 +34,7 @@ class Allowance:
     began: float = field(default_factory=time.monotonic)
 
     def left(self) -> float:
-        """Seconds that are left. Raises ModelTimeoutError where none are."""
+        """Return the seconds left. Raises ModelTimeoutError if there are none."""
         left = self.began + self.seconds - time.monotonic()
         if left <= 0:
             raise self.late()
@@ -45,14 +45,14 @@ class Allowance:
         return ModelTimeoutError(f"{self.server} took longer than {self.seconds:g} s", hint=hint)
 
     def count(self, size: int) -> None:
-        """So many bytes came. Raises ModelAnswerError when they are too many."""
+        """Count received bytes. Raises ModelAnswerError if the total is too large."""
         self.received += size
         if self.received > self.most_bytes:
             raise ModelAnswerError(f"the answer of {self.server} is larger than {self.most_bytes:,} bytes")
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection that stays within an allowance, whatever limits it is asked with."""
+    """A connection within an allowance, which replaces the timeouts of calls."""
 
     def __init__(self, inner: httpcore.NetworkStream, allowance: Allowance) -> None:
         self._inner, self._allowance = inner, allowance
@@ -85,7 +85,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Network(httpcore.NetworkBackend):
-    """Makes connections within an allowance."""
+    """A network backend that opens connections within an allowance."""
 
     def __init__(self, allowance: Allowance) -> None:
         self._allowance = allowance
@@ -104,7 +104,7 @@ class _Network(httpcore.NetworkBackend):
 
 
 class _Body(httpx.SyncByteStream):
-    """A body as it comes."""
+    """A body, passed on as it arrives."""
 
     def __init__(self, inner: Iterable[bytes]) -> None:
         self._inner = inner
@@ -118,7 +118,7 @@ class _Body(httpx.SyncByteStream):
 
 
 class Transport(httpx.BaseTransport):
-    """One request within an allowance. What goes wrong with the connection is raised as httpcore and `Allowance` raise it."""
+    """A transport for one request within an allowance. Connection errors of httpcore and `Allowance` are raised unchanged."""
 
     def __init__(self, allowance: Allowance, *, tls: bool) -> None:
         self._allowance = allowance

@@ -1,4 +1,4 @@
-"""What is put around a client: each is a client itself, and does one thing. `opening` puts them in order."""
+"""Wrappers around a client: each is itself a client, and does one thing. `opening` puts them in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aishell.state.answers import Answers, KeptAnswer
 from aishell.state.breakers import ModelBreakers
 from aishell.telemetry.logs import log_detail, log_warning
 
-#: Seconds before the first retry, at most, and before any.
+#: Most seconds before the first retry, and before any retry.
 FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
 
 
@@ -45,7 +45,7 @@ class Wrapper(ABC):
 
 
 class Logged(Wrapper):
-    """Tells the log of each question and what became of it, by digests: neither prompt nor answer stands in a line."""
+    """Logs each question and its outcome by digests: a line contains neither prompt nor answer."""
 
     def stream(self, prompt: Prompt, show: Callable[[str], None]) -> Completion:
         about: dict[str, Any] = {"provider": self.provider_name, "model": self.model}
@@ -61,11 +61,11 @@ class Logged(Wrapper):
 
 
 class Retrying(Wrapper):
-    """Asks again where nothing had come and the same may succeed: no connection, a server that is busy or failed at once.
+    """Retries if nothing was received and a retry may succeed: no connection, or a server that is busy or failed at once.
 
-    A timeout, an answer that does not fit, and what broke off in the middle are not asked again: they would take as long again,
-    or come out the same. It waits a random time that doubles, so that many who were refused do not come back at once; when
-    `seconds` are over, it gives up.
+    Timeouts, invalid answers and answers that broke off are not retried: they would take as long again, or fail in the same
+    way. The wait before a retry is random, and its limit doubles, so that clients do not all retry at once. It gives up after
+    `seconds`.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Retrying(Wrapper):
 
 
 class Breaking(Wrapper):
-    """Does not try a server that three requests in a row could not reach; for a minute, in whatever process."""
+    """Makes no request for a minute, in any process, to a server that three requests in a row could not reach."""
 
     def __init__(self, inner: LLMClient, breakers: ModelBreakers, server: str, seconds: float) -> None:
         """`server`: its name in the store; `seconds`: how long a request may take."""
@@ -115,7 +115,7 @@ class Breaking(Wrapper):
                 self._breakers.close(self._server, "a connection was answered")
             raise
         except ModelError:
-            if known is not None:  # a server that answers late, or nonsense, was reached
+            if known is not None:  # a late or invalid answer shows that the server was reached
                 self._breakers.close(self._server, "a connection was answered")
             raise
         if known is not None:
@@ -125,7 +125,7 @@ class Breaking(Wrapper):
 
 @dataclass
 class TokenBudget:
-    """Tokens that a run, or a turn of a conversation, may take in all, and those that it took."""
+    """The most tokens that a run, or a turn of a conversation, may take in total, and those that it has taken."""
 
     most: int
     spent: int = 0
@@ -136,10 +136,10 @@ class TokenBudget:
 
 
 class Budgeted(Wrapper):
-    """Asks only what fits into a budget, by the estimate of the prompt and the most that its answer can be."""
+    """Makes only requests that fit into a budget, by the prompt's estimated tokens and the most of its answer."""
 
     def __init__(self, inner: LLMClient, budget: TokenBudget, max_tokens: int) -> None:
-        """`max_tokens`: of an answer, whatever a prompt says."""
+        """`max_tokens`: the most of any answer, even if a prompt allows more."""
         super().__init__(inner)
         self.budget, self._most = budget, max_tokens
 
@@ -154,7 +154,7 @@ class Budgeted(Wrapper):
         try:
             completion = self.inner.stream(prompt, show)
         except ModelUnavailableError as error:
-            if error.reached and not error.transient:  # else no model had begun
+            if error.reached and not error.transient:  # otherwise no model had begun
                 self.budget.spent += asked + tokens_of(error.answer)
             raise
         except ModelBudgetError:
@@ -167,9 +167,9 @@ class Budgeted(Wrapper):
 
 
 class Cached(Wrapper):
-    """Answers what was asked before as it was answered then, without a call.
+    """Returns the stored answer to a prompt that was answered before, without a request.
 
-    `identity`: all that makes the same prompt another question: provider, server, model and options.
+    `identity`: what else an answer depends on: provider, server, model and options.
     """
 
     def __init__(self, inner: LLMClient, answers: Answers, identity: Mapping[str, Any]) -> None:
