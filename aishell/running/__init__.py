@@ -1,5 +1,5 @@
-"""The ways a tool runs, a class each: a query, object by object, in batches, Python, client programs.
+"""Run a tool, with one class for each way: a query, object by object, in batches, Python, client programs.
 
-A tool, its values and a context with sessions come in; statements go out one at a time, each told of before it is sent; what
-each object or batch came to goes back. What a tool is stands in `registry`.
+The input is a tool, its values and a context with sessions. Statements are sent one at a time, each announced before it is
+sent, and the outcome of each object or batch is returned. Tools themselves are defined in `registry`.
 """

@@ -1,4 +1,4 @@
-"""How far a batched step has come: what is committed with every batch, and what a resumed step begins with."""
+"""The progress of a batched step: recorded for every batch, and read when the step is resumed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from aishell.models import Row
 
 @dataclass(frozen=True, slots=True)
 class BatchCheckpoint:
-    """`position`: where the next batch begins, in the tool's own terms. `seconds`: all that passed between the begin of the first
-    batch and the end of the last, pauses that were asked for aside; `longest`: what the database took for one, in seconds.
+    """`position`: where the next batch begins, in the tool's own terms. `seconds`: time from the start of the first batch to the
+    end of the last, without requested pauses; `longest`: the longest time that the database took for one, in seconds.
 
-    `relatives`, `changed`: rows of other tables that went, and rows that were changed, with these; `cascaded`: of `rows`, those
-    that went only because what they refer to did. `left`: archived rows that stay, in the chunks `stayed`; `partly`: chunks
-    that went of which not every row was there to be changed. `sent`: the figures of the chunk whose deletion is under way,
-    written down before it is committed. `uncounted`: interruptions after which a batch or two may have taken effect without being
-    counted. `unseen`: of an archive, whose chunks tell whether they are gone, how many
-    from `position` on have to be looked at after an interruption; until then it may have left some uncounted.
+    `relatives`, `changed`: rows of other tables deleted, and rows changed, with these; `cascaded`: those of `rows` that were
+    deleted only because rows that they reference were. `left`: archived rows that stay, in the chunks `stayed`; `partly`:
+    deleted chunks of which some rows to be changed were missing. `sent`: the figures of the chunk being deleted, recorded
+    before the commit. `uncounted`: interruptions after which a batch or two may have taken effect without being counted.
+    `unseen`: chunks of an archive, from `position` on, that have to be looked up after an interruption; until then, some may
+    be uncounted.
 
-    Where `max_rows` limits the step: `pending`, the most rows that the batch under way may change, written down before it is
-    sent; and `assumed`, what was pending when it was interrupted, which may have been changed or not: it counts for the limit,
-    and not in `rows`.
+    Where `max_rows` limits the step: `pending`: the most rows that the current batch may change, recorded before it is sent;
+    `assumed`: rows pending at an interruption, which may or may not have been changed: they count towards the limit, and not
+    in `rows`.
     """
 
     position: Any
@@ -49,19 +49,19 @@ class BatchCheckpoint:
 
     @property
     def spent(self) -> int:
-        """Rows of a limit that may have been used up."""
+        """Rows of the limit that may have been used."""
         return self.rows + self.assumed
 
     def interrupted(self) -> BatchCheckpoint:
-        """As it is to be taken after an interruption that nobody saw the end of: what may have run is assumed to have run."""
+        """Return the checkpoint after an interruption of unknown outcome: what may have run is assumed to have run."""
         return replace(self, uncounted=self.uncounted + 1, assumed=self.assumed + self.pending, pending=0)
 
     def looked_up(self, chunks: int) -> BatchCheckpoint:
-        """As it is to be taken after an interruption, where so many chunks can be asked whether they are gone."""
+        """Return the checkpoint after an interruption where `chunks` chunks have to be looked up."""
         return replace(self, unseen=max(self.unseen, chunks))
 
     def figures(self) -> Row:
-        """What was done by now, in the terms of `batches` in a tool's `returns`: the rows by what the tool does with them."""
+        """Return the figures so far, by the names of `batches` in a tool's `returns`; `rows` has one for each kind of tool."""
         uncounted = self.uncounted + bool(self.unseen)
         return {
             **dict.fromkeys(("rows_deleted", "rows_archived", "rows_loaded"), self.rows),

@@ -1,4 +1,4 @@
-"""What a run gives a tool, and what a tool gives back."""
+"""What a run gives a tool, and what a tool returns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aishell.running.batch_checkpoint import BatchCheckpoint
 T = TypeVar("T")
 
 
-#: Seconds between two looks at an object that is too young to be told from one that takes its place at once.
+#: Seconds between two looks at an object that is too new to be told from an immediate replacement.
 YOUNG = 0.2
 
 
@@ -27,7 +27,7 @@ class InDoubtError(StepError):
     """It is not known whether the statement took effect."""
 
 
-#: Of a transaction that was being committed: what a person can see, and say.
+#: The message on a transaction interrupted while it committed: what to check, and how to resume.
 ALL_OR_NONE = (
     "it was interrupted while it committed: all of its rows are in the table, or none; look, then resume with `--in-doubt done` "
     "if they are there, else with `--in-doubt retry`"
@@ -36,7 +36,7 @@ ALL_OR_NONE = (
 
 @dataclass(frozen=True)
 class ObjectResult:
-    """What became of one object of a step. `status`: ok | failed | skipped | corrupted | deferred."""
+    """The outcome of one object of a step. `status`: ok | failed | skipped | corrupted | deferred."""
 
     label: str
     status: str
@@ -44,7 +44,7 @@ class ObjectResult:
     after: Mapping[str, Any] | None = None
     reason: str | None = None
     seconds: float = 0.0
-    denied: bool = False  # the role may not do it
+    denied: bool = False  # the role lacks the privilege
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class ToolResult:
     output: dict[str, Any]
     objects: tuple[ObjectResult, ...] = ()
     reason: str | None = None
-    deferred: bool = False  # all of it was left, and some of that for another night
-    denied: bool = False  # it failed, and the role may not do some of it
+    deferred: bool = False  # nothing was done, and some of it was deferred
+    denied: bool = False  # it failed, and the role lacks a privilege for some of it
 
 
 @dataclass
 class Context:
-    """What a run gives a tool: ids, the database, limits, and where to report to."""
+    """What a run gives a tool: ids, the database, limits, and callbacks for reports."""
 
     database: Database
     marker: str
@@ -79,61 +79,61 @@ class Context:
     progress: Callable[[int, int, str], None] = lambda done, total, label: None
     cancelled: Callable[[], bool] = lambda: False
     attempt: Callable[[Callable[[], Any], Callable[[], None]], Any] = lambda call, before_retry: call()
-    patience: float = 0.0  # seconds to ask for a lock altogether, where `options` let one try wait a slice of them
+    patience: float = 0.0  # total seconds to wait for a lock, where `options` limit each try to a slice of them
     on_session: Callable[[Session | None], None] = lambda session: None
-    expected_rows: int | None = None  # batched: how many the plan expects, for the time left
+    expected_rows: int | None = None  # batched: the plan's estimate, for the time left
     checkpoint: BatchCheckpoint | None = None  # batched: where an earlier process stopped
-    interrupted: bool = False  # an earlier process may have sent what it had no time to write down
-    earlier: Sequence[Mapping[str, Any]] = ()  # what `verify` saw of the objects that an earlier process finished
-    #: batched: the figures of what has run, for a step that does not come to its end
+    interrupted: bool = False  # an earlier process may have sent statements that it did not record
+    earlier: Sequence[Mapping[str, Any]] = ()  # `verify` rows of objects that an earlier process finished
+    #: batched: the figures so far, for a step that does not finish
     so_far: Mapping[str, Any] | None = None
-    #: Tells why to stop now.
+    #: batched: records a batch; returns why to stop, or None
     on_batch: Callable[[BatchCheckpoint, Mapping[str, Any]], str | None] = lambda checkpoint, batch: None
-    closes: Callable[[float], str | None] = lambda seconds: None  # why not to begin what takes so many seconds
-    others_ran: Callable[[], bool] = lambda: False  # whether another run of the target began since this one did
-    waiters_seen: Callable[[], bool] = lambda: False  # whether somebody waited for our last batches
-    archives: Path | None = None  # the folder that archives may be written to
-    backups: object = None  # what tools that make or restore backups keep them in (`backups.store.backup_store`)
-    holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who has locks on the table they name
-    backlog: Callable[[], str] = lambda: ""  # whether what windows left undone grows or shrinks, for a report
-    rest: Callable[[float], object] = time.sleep  # between two batches; an interrupt ends it
+    closes: Callable[[float], str | None] = lambda seconds: None  # why not to begin work that takes this long
+    others_ran: Callable[[], bool] = lambda: False  # whether another run of the target has begun since this one
+    waiters_seen: Callable[[], bool] = lambda: False  # whether other sessions waited for our last batches
+    archives: Path | None = None  # the folder for archives
+    backups: object = None  # the store for tools that make or restore backups (`backups.store.backup_store`)
+    holders: Callable[[Mapping[str, Any]], str] = lambda names: ""  # who holds locks on the table they name
+    backlog: Callable[[], str] = lambda: ""  # whether the backlog grows or shrinks, for a report
+    rest: Callable[[float], object] = time.sleep  # pauses between two batches; an interrupt ends it
 
     def explained(self, error: DatabaseError, names: Mapping[str, Any]) -> str:
-        """The error's message; for a lock timeout, followed by who holds the table that `names` names."""
+        """Return the error's message; for a lock timeout, followed by who holds the table that `names` names."""
         held = self.holders(names) if error.kind == "lock_timeout" else ""
         return f"{error.message}: {held}" if held else error.message
 
     @property
     def archive_root(self) -> Path:
-        """The folder of archives. Raises StepError when there is none."""
+        """The folder for archives. Raises StepError when none is set."""
         if self.archives is None:
             raise StepError("there is no folder for archives", hint="set `archives:` in config/aishell.yaml")
         return self.archives
 
     @property
     def claim(self) -> Claim:
-        """What the step leaves on the things that it makes."""
+        """The mark that the step leaves on each object it makes."""
         return Claim(self.run_id, self.step_id)
 
     def reading(self) -> Session:
-        """A marked read-only session."""
+        """Return a marked read-only session."""
         return self._marked(replace(self.options, read_only=True))
 
     def ask(self, tool: Tool, block: str, values: Mapping[str, Any]) -> list[Row]:
-        """The rows of a block of `tool`, in a read-only session of their own."""
+        """Return the rows of a block of `tool`, queried in a read-only session of its own."""
         with self.reading() as session:
             return session.query(render(tool, tool.blocks[block], values, self.database))
 
     def writing(self, tables: int = 1) -> Session:
-        """A marked session for the tool's own statement.
+        """Return a marked session for the tool's own statement.
 
-        `tables`: on how many of them it takes locks one after the other; the first is held while the last is waited for.
+        `tables`: how many tables it locks one after the other; the first lock is held while the last is waited for.
         """
         wait = self.options.lock_timeout
         return self._marked(replace(self.options, lock_timeout=wait / tables if wait is not None else None))
 
     def in_slices(self, send: Callable[[], T]) -> T:
-        """What `send` returns; a lock that readers queue for is asked for a slice at a time until the patience is over."""
+        """Return what `send` returns. A lock that readers queue behind is requested a slice at a time, up to `patience`."""
         if self.patience <= (self.options.lock_timeout or 0):
             return send()
         result: T = self.attempt(send, lambda: None)
@@ -146,7 +146,7 @@ class Context:
 
 
 def label_of(tool: Tool, values: Mapping[str, Any], row: Row) -> str:
-    """An object's name for people and for the history: `schema.name`."""
+    """Return an object's name for people and for the history: `schema.name`."""
     names = {**values, **row}
     parts = [str(names[name]) for name in tool.key if names.get(name) is not None]
     schema = names.get("schema")
@@ -158,10 +158,10 @@ def label_of(tool: Tool, values: Mapping[str, Any], row: Row) -> str:
 
 
 def demand_same(tool: Tool, values: Mapping[str, Any], context: Context, session: Session) -> Row:
-    """Ask `same` in the session that is to change the object, or has: a table can be renamed and recreated meanwhile.
+    """Query `same` in the session that will change the object, or has: a table can be renamed and recreated meanwhile.
 
-    Raises ReplacedError where it is another one. A tool without that block names no object that could be replaced: a whole file,
-    or a table that is read only.
+    Raises ReplacedError for another object. A tool without that block names no object that could be replaced: a whole file,
+    or a table that is only read.
     """
     if "same" not in tool.blocks:
         return {}
@@ -175,8 +175,8 @@ def demand_same(tool: Tool, values: Mapping[str, Any], context: Context, session
 
 
 def settled(look: Callable[[], list[Row]], rest: Callable[[float], object]) -> list[Row]:
-    """What `look` finds, as soon as none of it is too young (`settled`): where an identity is in seconds, another object of the
-    same one may be made within the same second."""
+    """Return what `look` finds once none of it is too new (`settled`): where an identity is a time in seconds, another object
+    made within the same second has the same one."""
     found = look()
     while any(row.get("settled") in (False, 0) for row in found):
         rest(YOUNG)

@@ -1,4 +1,4 @@
-"""Find the rows that a deletion would reach, one foreign key at a time, for servers that need a statement for each."""
+"""Find the rows that a deletion would reach, one foreign key at a time, for servers that need one statement per key."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from aishell.models import Row
 
 #: Rows that one statement looks up.
 LOT = 200
-#: The most bytes of lines of one chunk that are kept in memory.
+#: Maximum bytes of lines of one chunk that are kept in memory.
 MOST_BYTES = 64 << 20
 
 Key = tuple[Any, ...]
-#: A block of the tool with its values, as a statement.
+#: Renders a block of the tool with its values as a statement.
 Render = Callable[[str, Mapping[str, Any]], Statement]
 
 
 class Following:
     """The rows of a chunk, and the rows that are deleted or changed with them.
 
-    A tool with a block `follow` returns a row as its key, its `line`, and the MD5 `sum` that the server makes of the line.
+    A tool with a block `follow` returns each row as its key, its `line`, and the MD5 `sum` of the line, computed by the server.
     Each row is followed once, even if several foreign keys lead to it.
     """
 
@@ -31,8 +31,8 @@ class Following:
         self.edges, self.render = edges, render
 
     def look(self, session: Session, first: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """Of each part `part`, `rows`, `lines`, `checksum` and `sums`, as other tools return them; `lines` None where they are
-        too many.
+        """Return `part`, `rows`, `lines`, `checksum` and `sums` of each part, as other tools do; above MOST_BYTES, only one
+        part, whose `lines` are None.
         """
         found = {0: _by_key(session.query(first))}
         held = sum(len(row["line"]) for row in found[0].values())
@@ -45,7 +45,7 @@ class Following:
     def _reached(
         self, session: Session, values: Mapping[str, Any], found: dict[int, dict[Key, Row]]
     ) -> Iterator[tuple[int, list[Row]]]:
-        """Put into `found` what its rows lead to, foreign key by foreign key; each lot of rows, with their part."""
+        """Add to `found` what references its rows, one foreign key at a time; yield each lot of rows with its part."""
         ahead = [(0, list(found[0]))]
         while ahead:
             part, keys = ahead.pop()
@@ -58,11 +58,11 @@ class Following:
                     ahead.append((child, new))
 
     def _foreign_keys_to(self, part: int) -> list[tuple[int, int]]:
-        """The number and the child of each foreign key whose parent is `part`."""
+        """Return the number and the child of each foreign key whose parent is `part`."""
         return [(number, int(edge["child"])) for number, edge in enumerate(self.edges) if edge["parent"] == part]
 
     def _referencing(self, session: Session, values: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[list[Row]]:
-        """The rows that reference those of `keys` by the foreign key `edge` of `values`, a lot at a time."""
+        """Yield the rows that reference those of `keys` through the foreign key `edge` of `values`, a lot at a time."""
         for first in range(0, len(keys), LOT):
             yield session.query(self.render("follow", {**values, "keys": keys[first : first + LOT]}))
 
@@ -72,7 +72,7 @@ def _by_key(rows: Sequence[Row]) -> dict[Key, Row]:
 
 
 def _whole(part: int, rows: Sequence[Row]) -> Row:
-    """The lines of a part with their checksum. Raises DatabaseError for a line that differs from the server's checksum."""
+    """Return the lines of a part with their checksum. Raises DatabaseError where a line differs from the server's checksum."""
     lines = [str(row["line"]).encode() for row in rows]
     sums = [str(row["sum"]) for row in rows]
     if sums != list(map(checksum, lines)):

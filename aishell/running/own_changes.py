@@ -1,7 +1,7 @@
-"""What a deletion itself has done to rows that it comes to again: to keep it apart from what others did, and to count each once.
+"""Track what a deletion has done to rows that it reaches again: to tell its changes from others', and count each row once.
 
-A row can be reached several times: by its date and by what it refers to, or by two foreign keys. The parts of an archive tell
-each of these; the parts of one table are taken together here. Pure.
+A row can be reached several times: by its date and through a row that it references, or through two foreign keys. Each of
+these ways is a part of the archive; the parts of one table are combined here. Pure.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 from aishell.archives.reader import ArchivedRow, Key, changed_line
 from aishell.archives.writer import checksum
 
-#: So many deleted rows are remembered; of those beyond it is not known that they are why a row is not there to be changed.
+#: Maximum number of deleted rows remembered; any beyond it count as missing for an unknown reason.
 MOST_GONE = 1_000_000
-#: So many rows are named in one statement at most, for PostgreSQL takes 65,535 values; those beyond wait for the next run.
+#: Maximum number of rows named in one statement, since PostgreSQL takes 65,535 values; any beyond it wait for the next run.
 MOST_MOVED = 10_000
 
 
 @dataclass(frozen=True)
 class Member:
-    """A part: the number of the first part of its table, and what its rows get in which columns; None for rows that go."""
+    """A part. `table`: the number of the first part of its table; `sets`: new values by column, None where rows are deleted."""
 
     table: int
     sets: Mapping[str, Any] | None = None
@@ -29,8 +29,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a chunk comes to: rows of the table itself, how many of these only because what they refer to goes, rows of other
-    tables, and by how many more the rows are that stay and have been changed (fewer, where such rows go).
+    """The outcome of deleting a chunk: rows of the table itself, how many of these only because rows that they reference are
+    deleted, rows of other tables, and the increase in changed rows that stay (negative where such rows are deleted).
     """
 
     rows: int
@@ -41,7 +41,7 @@ class Figures:
 
 @dataclass
 class OwnChanges:
-    """The rows that this run has changed so far, in tables whose rows it may come to again."""
+    """The rows that this run has changed so far, in tables whose rows it may reach again."""
 
     members: Sequence[Member]
     _set: dict[int, dict[Key, dict[str, Any]]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class OwnChanges:
         return [part for part, member in enumerate(self.members) if member.table in self._set]
 
     def as_they_are(self, part: int, rows: Sequence[ArchivedRow]) -> dict[str, ArchivedRow]:
-        """The sums that archived rows must have now, if nobody but this run has changed them."""
+        """Return the archived rows by the sums that they must have now if only this run has changed them."""
         known = self._set[self.members[part].table]
         found = {}
         for row in rows:
@@ -69,12 +69,12 @@ class OwnChanges:
         return found
 
     def moved(self, rows: Sequence[ArchivedRow]) -> list[Key]:
-        """Those of the table's own rows that this run has changed: PostgreSQL keeps them at another place since."""
+        """Return the keys of the table's own rows that this run has changed: PostgreSQL has stored them elsewhere since."""
         known = self._set.get(0, {})
         return [row.key for row in rows if row.key in known][:MOST_MOVED]
 
     def figures(self, reached: Mapping[int, Collection[str]], keys: Mapping[int, Collection[Key]]) -> Figures:
-        """What the deletion of a chunk comes to that reaches rows of these sums, and in `parts` of these keys."""
+        """Return the figures of deleting a chunk that reaches rows with these sums and, in `parts`, with these keys."""
         gone: dict[int, set[str]] = {}
         changed = 0
         for part, sums in reached.items():
@@ -91,8 +91,8 @@ class OwnChanges:
         return Figures(len(itself), cascaded, sum(map(len, gone.values())), changed)
 
     def accounts_for(self, archived: Mapping[int, Collection[Key]], reached: Mapping[int, Collection[Key]]) -> bool:
-        """Whether every row that was to be changed is, but for those that this run has deleted or so changed before. Another is
-        one that somebody else has changed, so that it does not refer to the deleted rows any more.
+        """Return whether every row to be changed is reached, except those that this run has already deleted or changed so. Any
+        other one was changed by another session, and no longer references the deleted rows.
         """
         for part, found in archived.items():
             table, sets = self.members[part].table, self.members[part].sets
@@ -104,11 +104,11 @@ class OwnChanges:
         return True
 
     def going(self, keys: Mapping[int, Collection[Key]]) -> dict[int, Collection[Key]]:
-        """Without the rows that are changed."""
+        """Return the keys of deleted rows, without those of changed rows."""
         return {part: found for part, found in keys.items() if self.members[part].sets is None}
 
     def took(self, keys: Mapping[int, Collection[Key]]) -> None:
-        """A chunk went with which these rows, by part, went or changed."""
+        """Record a deleted chunk, with which these rows, by part, were deleted or changed."""
         for part, found in keys.items():
             member = self.members[part]
             for key in found if member.sets is not None else ():

@@ -1,4 +1,4 @@
-"""From what a tool's blocks returned to its result fields, as `returns` in its file says."""
+"""Compute a tool's result fields from what its blocks returned, as `returns` in its file defines them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aishell.running.context import Context, ObjectResult, ToolResult
 
 
 def conclude(tool: Tool, values: Mapping[str, Any], results: Sequence[ObjectResult], context: Context) -> ToolResult:
-    """The step's result from its objects, those of an earlier attempt included."""
+    """Return the step's result from its objects, including those of an earlier attempt."""
 
     def rows(*statuses: str) -> list[Row]:
         return [{**one.before, "reason": one.reason} for status in statuses for one in results if one.status == status]
@@ -47,7 +47,7 @@ def _summed_up(results: Sequence[ObjectResult], output: dict[str, Any], *, read_
 
 
 def so_far(tool: Tool, figures: Row) -> dict[str, Any]:
-    """The result fields of a step that has not come to its end, as far as the batches that ran tell them."""
+    """Return the result fields of an unfinished step that can be computed from the batches run so far."""
     known = {
         name: a
         for name, a in tool.returns.items()
@@ -57,13 +57,13 @@ def so_far(tool: Tool, figures: Row) -> dict[str, Any]:
 
 
 def aggregate(tool: Tool, blocks: Mapping[str, list[Row]]) -> dict[str, Any]:
-    """The result fields, as `returns` says."""
+    """Return the result fields, as `returns` defines them."""
     return {
         name: _value(a.function, [(blocks.get(b, []), c) for b, c in a.operands]) for name, a in tool.returns.items()
     }
 
 
-#: How a result is made of the rows of its blocks and of the values in the columns that it names.
+#: Function in `returns` -> its result from the rows of its blocks and the values of its columns.
 _FUNCTIONS: Mapping[str, Callable[[list[Row], list[Any]], Any]] = {
     "count": lambda rows, values: len(rows),
     "rows": lambda rows, values: plain(rows),
