@@ -1,4 +1,4 @@
-"""`batched`: `do` again and again, each time a short transaction of its own, until nothing is left to do."""
+"""`batched`: run `do` repeatedly, each time in a short transaction of its own, until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from aishell.running.pacing import Pace, Room, within
 from aishell.running.per_object import wait_for_end
 from aishell.running.results import conclude, so_far
 
-#: How often the whole extent is gone through when rows come in behind the position meanwhile.
+#: Maximum sweeps over the whole extent when rows are inserted behind the position meanwhile.
 SWEEPS = 3
-#: Milliseconds a batch may take when nothing else is asked for (agents.md).
+#: Milliseconds that a batch may take by default (agents.md).
 TARGET_MS = 50.0
 ENOUGH = "max_rows is reached"
 #: The rows of a query, and the seconds it took.
@@ -32,7 +32,7 @@ Answer = tuple[list[Row], float]
 
 
 class Asking:
-    """Queries that run beside the batches, in up to `sessions` read-only sessions, a thread each, opened when they are needed.
+    """Queries that run in parallel with the batches, in up to `sessions` read-only sessions, each in a thread, opened on demand.
 
     A query whose session was lost is sent again.
     """
@@ -44,11 +44,11 @@ class Asking:
         self._sessions: list[Session] = []
 
     def ask(self, statement: Statement) -> Future[Answer]:
-        """The rows of one query."""
+        """Send one query; return its future answer."""
         return self.have(lambda session: session.query(statement))
 
     def have(self, look: Callable[[Session], list[Row]]) -> Future[Answer]:
-        """What `look`, which may send several queries, finds in a session."""
+        """Call `look`, which may send several queries, with a session; return its future answer."""
         return self._pool.submit(self._answer, look)
 
     def _answer(self, look: Callable[[Session], list[Row]]) -> Answer:
@@ -59,7 +59,7 @@ class Asking:
             try:
                 return look(self._own.session)
             except DatabaseError as error:
-                if error.kind == "connection_lost":  # nothing was changed: a new session asks again
+                if error.kind == "connection_lost":  # nothing was changed: a new session can send it again
                     self._own.session = None
                     raise DatabaseError(error.message, kind="connect", code=error.code) from error
                 raise
@@ -69,7 +69,7 @@ class Asking:
         return rows, time.monotonic() - began
 
     def close(self, *, cancel: bool = False) -> None:
-        """End the sessions; `cancel`: also what they still do."""
+        """Close the sessions; `cancel` also cancels their running queries."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for session in self._sessions if cancel else ():
             session.cancel()
@@ -80,20 +80,20 @@ class Asking:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one batch did. `upto`: where it ended; `last`: nothing comes after it; `over`: it took nothing, since not even the
-    smallest batch fits into what is left of the limit."""
+    """The outcome of one batch. `upto`: where it ended; `last`: nothing follows it; `over`: it took no rows, since not even the
+    smallest batch fits the rest of the limit."""
 
     upto: Any
     outcome: StatementResult
     seconds: float
     last: bool = False
-    size: int | None = None  # where it was not the one that was asked for
+    size: int | None = None  # where it differs from the requested one
     over: bool = False
 
 
 @dataclass(frozen=True)
 class End:
-    """Where a batch of `size` that begins at `position` ends: the answer to `next`, which may be on its way."""
+    """The end of a batch of `size` that begins at `position`: the answer to `next`, which may be pending."""
 
     position: Any
     size: int
@@ -101,22 +101,22 @@ class End:
 
 
 class Batches:
-    """One table's worth of batches. What is written down of each is enough to go on after a kill at any moment.
+    """The batches of one table. The record of each batch is enough to resume after a kill at any moment.
 
-    It is written down while the next one runs (a durable commit takes 2-3 ms, a tenth of a batch): after a kill the last two may
-    have taken effect without being counted. Sent again they find nothing to do. With `max_rows` none is sent before it is written
-    down how many rows it may take: what may have run then counts as if it had.
+    A batch is recorded while the next one runs (a durable commit takes 2-3 ms, a tenth of a batch): after a kill the last two may
+    have taken effect without being counted. Sent again, they find nothing to do. With `max_rows`, the number of rows that a batch
+    may take is recorded before it is sent: what may have run then counts as if it had.
 
-    Where `do` binds `:most`, it takes no more rows than that, and a batch that took as many is not through with its extent: the
-    next one begins where it began. So the limit is taken in full, and the extent may be large where there is little to take.
+    Where `do` binds `:most`, it takes at most that many rows, and a batch that took as many has not finished its extent: the
+    next one begins at the same position. So the limit is used in full, and the extent may be large where few rows match.
 
-    Each batch is of the table that was approved. Where `do` binds the table's identity, it hits nothing in another one; else
-    `same` is asked in the batch's own transaction, which by then holds the table's lock.
+    Each batch works on the table that was approved. Where `do` binds the table's identity, it affects no rows of another one;
+    otherwise `same` is queried in the batch's own transaction, which by then holds the table's lock.
     """
 
     sweeps = SWEEPS
-    ahead = True  # the end of the next batch is asked for while one runs
-    promises = True  # what a batch may take counts for the limit from before it is sent
+    ahead = True  # the end of the next batch is queried while one runs
+    promises = True  # the rows that a batch may take count towards the limit before it is sent
     at_once = False  # all batches can be one transaction
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
@@ -124,22 +124,22 @@ class Batches:
         self.session: Session | None = None
         self.checkpoint = BatchCheckpoint(None)
         self.room = Room()
-        self.newest: Any = None  # the position of the newest old row, by an index; behind it none is expected
+        self.newest: Any = None  # the position of the newest old row, by an index; none is expected beyond it
         self.capped = values.get("max_rows") is not None and "most" in tool.blocks["do"].names
         self._promised = self.promises and values.get("max_rows") is not None
         self._apart = "same" in tool.blocks and not tool.bound("do")
-        #: The batch that is to be written down with the next one's promise.
+        #: The batch to be recorded with the next one's promise.
         self._unrecorded: Mapping[str, Any] | None = None
         self._recording: Future[str | None] | None = None
         self._coming: End | None = None
 
     @classmethod
     def cut_off(cls, reached: BatchCheckpoint | None) -> BatchCheckpoint | None:
-        """How far an interrupted step had come whose end was not seen; a new value where that has to be written down."""
+        """Return how far an interrupted step of unknown outcome had come; a new value where that has to be recorded."""
         return (reached or BatchCheckpoint(None)).interrupted()
 
     def run(self, found: Sequence[Row]) -> ToolResult:
-        """Work through the extent that `find` gave; a row of it is an object, usually the only one."""
+        """Work through the extent that `find` returned; each of its rows is an object, usually the only one."""
         results = []
         with ThreadPoolExecutor(1, "batch") as self._recorder:
             for row in found:
@@ -166,7 +166,7 @@ class Batches:
             stopped = self._sweep(row)
             self._recorded()
             if stopped is None:
-                self.checkpoint = replace(self.checkpoint, unseen=0)  # there is no chunk that was not looked at
+                self.checkpoint = replace(self.checkpoint, unseen=0)  # every chunk has been looked up
             after = self._finish(row, stopped)
             label = label_of(self.tool, self.values, row)
             seconds = time.monotonic() - started
@@ -174,7 +174,7 @@ class Batches:
                 status = "deferred" if stopped is not None and stopped != ENOUGH else "ok"
                 return ObjectResult(label, status, row, after, stopped, seconds)
             if self.newest is not None:
-                self.newest = None  # the rows do not lie in the order of their dates: on to the end
+                self.newest = None  # the rows are not in date order: continue to the end
                 continue
             if self.checkpoint.sweep == self.sweeps:
                 return ObjectResult(label, "deferred", row, after, self._left(after), seconds)
@@ -190,9 +190,9 @@ class Batches:
         return self._taken_up(row.get("position"))
 
     def _taken_up(self, start: Any) -> BatchCheckpoint:
-        """What an earlier process wrote down; where it was killed before that, its first batches may have run all the same.
+        """Return the checkpoint of an earlier process. If it was killed before recording one, its first batches may have run.
 
-        What has to be looked up is an interruption like any other here: who looks takes it back.
+        Chunks that have to be looked up count as an interruption here; the subclass that looks them up takes it back.
         """
         known = self.context.checkpoint or BatchCheckpoint(start, uncounted=int(self.context.interrupted))
         if known.position is None and not known.batches:
@@ -200,14 +200,14 @@ class Batches:
         return replace(known, uncounted=known.uncounted + 1) if known.unseen else known
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
-        """The figures at the end of a sweep; `ok` when there is nothing left."""
+        """Return the figures at the end of a sweep; `ok` when nothing is left."""
         return (self._verified(row) if stopped in (None, ENOUGH) else {}) | self.checkpoint.figures()
 
     def _left(self, after: Row) -> str:
         return f"{after.get('remaining')} more were inserted behind it, {self.sweeps} times: the next run takes them"
 
     def _sweep(self, row: Row) -> str | None:
-        """Batch after batch from the position on; why it stopped before the end, None at the end."""
+        """Run batches from the position on; return why they stopped before the end, None at the end."""
         if (closed := self.context.closes(self.checkpoint.longest)) is not None:
             return closed
         self._since = time.monotonic()
@@ -223,7 +223,7 @@ class Batches:
         return batch
 
     def _take(self, row: Row) -> Batch | str | None:
-        """Send the next batch, and count it; else why there is none, None at the end of the extent."""
+        """Send, count and return the next batch; else return why there is none, None at the end of the extent."""
         limit = self.values.get("max_rows")
         size, most = self._share(row, None if limit is None else max(0, int(limit) - self.checkpoint.spent))
         if size == 0:
@@ -259,14 +259,14 @@ class Batches:
         self._unrecorded = {"upto": batch.upto, "rows": rows}
 
     def _make_way(self) -> str | None:
-        """Let others work between two batches, for as long as `sleep` says; why not to begin another batch."""
+        """Let others work between two batches, for `sleep` seconds; return why not to begin another batch."""
         if self.context.waiters_seen():
             self.pace.slower()
         pause = float(self.values.get("sleep") or 0)
         if (closed := self.context.closes(pause + self.checkpoint.longest)) is not None:
             return closed
         session = self._live()
-        # A lock that is not handed to waiters by itself is left free for a moment.
+        # Sessions that poll for the lock need a moment in which it is free.
         if session.polled and (seconds := self.room.after_batch(time.monotonic(), others_wrote=session.others_wrote())):
             self.context.rest(seconds)
         if pause:
@@ -275,7 +275,7 @@ class Batches:
         return None
 
     def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:
-        """The next batch's size and the most rows that it may take, where so many are left of a limit. Size 0: no batch fits."""
+        """Return the next batch's size and the most rows it may take, where a limit has `left` rows left. Size 0: none fits."""
         if left is None:
             return self.pace.size, None
         if self.capped:
@@ -285,15 +285,15 @@ class Batches:
         return size, math.ceil(size * most)
 
     def _promise(self, rows: int) -> str | None:
-        """Have it written down, before the next batch is sent, that it may take so many rows; why to stop instead."""
+        """Record, before the next batch is sent, that it may take this many rows; return why to stop instead."""
         self.checkpoint = replace(self.checkpoint, pending=rows)
         self._unrecorded = {**(self._unrecorded or {"upto": self.checkpoint.position, "rows": 0}), "promised": rows}
         return self._recorded()
 
     def _record(self) -> str | None:
-        """Have a batch written down while the next one runs; why to stop, as it was when the one before was written down.
+        """Record a batch while the next one runs; return the reason to stop that recording the batch before it returned.
 
-        It is written down whatever became of that one: a request to stop is heard there, and this batch has run by then.
+        It is recorded even if that raised: a request to stop is raised there, and this batch has run by then.
         """
         batch, self._unrecorded = self._unrecorded, None
         before = self._recording
@@ -301,18 +301,18 @@ class Batches:
         return before.result() if before is not None else None
 
     def _note(self) -> str | None:
-        """A batch is through and not written down yet; why to stop."""
+        """Record a finished batch; return why to stop."""
         return self._record()
 
     def _recorded(self) -> str | None:
-        """Wait until what was done is written down. Raises what that raised: a request to stop, or a full disk."""
+        """Wait until all work is recorded. Raises what recording raised: a request to stop, or a full disk."""
         if self._unrecorded is not None:
             self._record()
         recording, self._recording = self._recording, None
         return recording.result() if recording is not None else None
 
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
-        """The batch that begins at `position`; None when there is none."""
+        """Run and return the batch that begins at `position`; None when there is none."""
         upto: Row = {"upto": values["position"]}
         size = None
         if "next" in self.tool.blocks:
@@ -331,21 +331,21 @@ class Batches:
         return Batch(upto["upto"], outcome, time.monotonic() - began, last, size)
 
     def _fits(self, values: Mapping[str, Any]) -> bool:
-        """Whether the end that was asked for ahead is that of about such a batch."""
+        """Return whether the end queried ahead is that of a batch at this position and of about this size."""
         asked = self._coming
         return (
             asked is not None and asked.position == values["position"] and 2 / 3 < asked.size / values["size"] < 3 / 2
         )
 
     def _ask_ahead(self, values: Mapping[str, Any]) -> None:
-        """The end of the batch after this one. Where one writes at a time, a reader could keep the batch from being committed."""
+        """Query the end of the batch after this one, unless the engine has one writer: a reader could block its commit there."""
         wanted = self.ahead and values["position"] is not None and values.get("max_rows") is None
         if wanted and not profile(self.context.database.engine).one_writer:
             answer = self._asking.ask(self._render("next", values))
             self._coming = End(values["position"], values["size"], answer)
 
     def _next(self, values: Mapping[str, Any]) -> Row | None:
-        """Where the batch ends: a row with `upto`. By a key, its values, and None for a batch to the end of the table."""
+        """Return a row with `upto`, where the batch ends; with a key, its values, or None for the end of the table."""
         return self._end(self._query("next", values))
 
     def _end(self, rows: Sequence[Row]) -> Row | None:
@@ -354,7 +354,7 @@ class Batches:
         return rows[0] if rows and rows[0].get("upto") is not None else None
 
     def _newest(self, row: Row) -> Any:
-        """Where the newest old row is, None where no index knows it."""
+        """Return the position of the newest old row, None where no index leads to it."""
         if "newest" not in self.tool.blocks or not self.values.get("indexed"):
             return None
         rows = self._query("newest", {**self.values, **row})
@@ -365,7 +365,7 @@ class Batches:
         try:
             return bool(self.newest is not None and position >= self.newest)
         except TypeError:
-            return False  # SQLite lets a key be of several types
+            return False  # on SQLite a key can hold values of several types
 
     def _query(self, block: str, values: Mapping[str, Any]) -> list[Row]:
         rows: list[Row] = self.context.attempt(lambda: self._live().query(self._render(block, values)), _nothing)
@@ -389,7 +389,7 @@ class Batches:
                     if error.kind in ("cancelled", "statement_timeout") and self._keeps_half(values):
                         self._lose()
                     raise
-                # Sent again it deletes what is left: the same rows, or none when it had taken effect.
+                # Sent again, it deletes what is left: the same rows, or none if it took effect.
                 self._close()
                 self._lose()
                 self._look_up()
@@ -402,24 +402,24 @@ class Batches:
         return outcome
 
     def _publish(self) -> None:
-        """Have the figures by now known, should the step not come to its end."""
+        """Publish the figures so far, in case the step does not finish."""
         self.context.so_far = so_far(self.tool, self.checkpoint.figures())
 
     def _lose(self) -> None:
-        """Nobody saw the end of a batch: it may have taken effect, and is sent again as it was."""
+        """Note a batch of unknown outcome: it may have taken effect, and is sent again unchanged."""
         self.checkpoint = replace(self.checkpoint.interrupted(), pending=self.checkpoint.pending)
         self._publish()
         self._unrecorded = {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _look_up(self) -> None:
-        """Note what has to be looked up of a batch whose connection was lost, beside counting it as uncounted."""
+        """Note what has to be looked up about a batch whose connection was lost, besides counting it as uncounted."""
 
     def _keeps_half(self, values: Mapping[str, Any]) -> bool:
-        """Whether a statement that is cancelled leaves what it has done: no engine of MariaDB but InnoDB takes it back."""
+        """Return whether a cancelled statement leaves what it has done: on MariaDB only InnoDB rolls it back."""
         return str(values.get("storage") or "InnoDB").lower() != "innodb"
 
     def _overspent(self) -> bool:
-        """Whether the batch, which may have run before its connection was lost, could exceed the limit when it is sent again."""
+        """Return whether the batch, which may have run before its connection was lost, could exceed the limit if sent again."""
         limit = self.values.get("max_rows")
         return limit is not None and self.checkpoint.spent + self.checkpoint.pending > int(limit)
 
@@ -435,14 +435,14 @@ class Batches:
                 if most and outcome.count > most:
                     raise DatabaseError("rows were inserted while a batch was deleted", kind="serialization")
         if not outcome.count and not self._apart:
-            self._same(values, session)  # why it found nothing
+            self._same(values, session)  # the reason may be that the table was replaced
         return outcome
 
     def _verified(self, row: Row) -> Row:
         return next(iter(self.context.ask(self.tool, "verify", {**self.values, **row})), {})
 
     def _same(self, values: Mapping[str, Any], session: Session) -> None:
-        """Raises ReplacedError where the table is not the one that was approved."""
+        """Raise ReplacedError where the table is not the one that was approved."""
         demand_same(self.tool, values, self.context, session)
 
     def _report(self, row: Row) -> None:
@@ -455,7 +455,7 @@ class Batches:
             self.context.progress(self.checkpoint.rows, self.context.expected_rows or 0, label)
 
     def _live(self) -> Session:
-        """The one session of all batches; a new one after it was lost."""
+        """Return the one session of all batches; a new one after it was lost."""
         if self.session is None:
             self.session = self._open()
         return self.session
@@ -473,4 +473,4 @@ class Batches:
 
 
 def _nothing() -> None:
-    """A batch leaves nothing behind when it fails: there is nothing to clean up before another try."""
+    """Do nothing: a failed batch leaves nothing to clean up before another try."""

@@ -1,4 +1,4 @@
-"""The ways a tool can run. Each is written once; everything they send comes from a tool file."""
+"""The ways a tool can run, one class each. Everything they send comes from a tool file."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from aishell.running.per_object import Objects, Stages, Undoing, groups
 from aishell.running.results import aggregate
 
 Values = Mapping[str, Any]
-#: The objects that `find` returned; None for a tool without `find`, or before it was asked.
+#: The objects that `find` returned; None for a tool without `find`, or before it has run.
 Found = Sequence[Row] | None
 
 
 class Runner(ABC):
-    """One way of running, by `runs` of a tool's file; what the file may hold for it is in `registry/ways.py`."""
+    """One way of running, named by `runs` in a tool's file; `registry/ways.py` lists what such a file may contain."""
 
     def find(self, tool: Tool, values: Values, context: Context) -> list[Row] | None:
-        """The objects it would work on now, None when it has none. Reads only."""
+        """Return the objects that the tool would work on now, None for a tool without `find`. Reads only."""
         return None
 
     def planned(self, tool: Tool, values: Values, frozen: Sequence[Values] | None) -> list[Row] | None:
-        """The objects that are known before it runs, `frozen` being those of the plan; None: they are found when it runs."""
+        """Return the objects known before it runs; None: they are found when it runs. `frozen`: the objects of the plan."""
         return [{}]
 
     @abstractmethod
     def statements(self, tool: Tool, values: Values, found: Found, database: Database) -> list[Statement]:
-        """What it would send for these objects. Sends nothing."""
+        """Return the statements that it would send for these objects. Sends nothing."""
 
     def statements_without(self, tool: Tool, known: Callable[[], Values], database: Database) -> list[Statement]:
-        """What can be shown of it while a parameter depends on another step; `known` gives the other parameters."""
+        """Return what can be shown while a parameter depends on another step; `known` returns the other parameters."""
         return []
 
     @abstractmethod
     def run(self, tool: Tool, values: Values, found: Found, context: Context) -> ToolResult:
-        """Run it on the objects `found`. Raises what stops the step as a whole."""
+        """Run the tool on the objects `found`. Raises what stops the step as a whole."""
 
     def cut_off(self, tool: Tool, reached: BatchCheckpoint | None) -> BatchCheckpoint | None:
-        """How far a step had come that was interrupted, with what may have run unseen; `reached` where nothing can have."""
+        """Return how far an interrupted step had come, with what may have run unseen; `reached` where nothing can have."""
         return reached
 
     def committing(self, tool: Tool, reached: BatchCheckpoint | None) -> bool:
-        """Whether an interrupted step was committing all that it does as one transaction."""
+        """Return whether an interrupted step was committing all of its work as one transaction."""
         return False
 
 
 class QueryRunner(Runner):
-    """Each block is asked, in the file's order, in one session that may not write."""
+    """Run each block, in the file's order, in one read-only session."""
 
     def statements(self, tool: Tool, values: Values, found: Found, database: Database) -> list[Statement]:
         return [render(tool, block, values, database) for block in tool.blocks.values()]
@@ -79,7 +79,7 @@ class QueryRunner(Runner):
 
 
 class StatementRunner(Runner):
-    """`do`, and the stages before it, for the object that it is called with, or for those of its `find`."""
+    """Run `do`, and the stages before it, for the object in the call, or for those that `find` returns."""
 
     def find(self, tool: Tool, values: Values, context: Context) -> list[Row] | None:
         return context.ask(tool, "find", values) if "find" in tool.blocks else None
@@ -103,7 +103,7 @@ class StatementRunner(Runner):
 
 
 class EachRunner(StatementRunner):
-    """The same for each object that `find` returns."""
+    """Run the same for each object that `find` returns."""
 
     def planned(self, tool: Tool, values: Values, frozen: Sequence[Values] | None) -> list[Row] | None:
         if frozen is not None:
@@ -114,7 +114,7 @@ class EachRunner(StatementRunner):
 
 
 class BatchRunner(StatementRunner):
-    """`do` for a range of rows after the other."""
+    """Run `do` for one range of rows after another."""
 
     def planned(self, tool: Tool, values: Values, frozen: Sequence[Values] | None) -> list[Row] | None:
         return [{}]
@@ -134,7 +134,7 @@ class BatchRunner(StatementRunner):
 
 
 class PythonRunner(Runner):
-    """A callable that is given the values. Of another package it runs in a process of its own."""
+    """Call a Python callable with the values. One of another package runs in a process of its own."""
 
     def statements(self, tool: Tool, values: Values, found: Found, database: Database) -> list[Statement]:
         return []
@@ -148,7 +148,7 @@ class PythonRunner(Runner):
 
 
 class ProgramRunner(Runner):
-    """A callable of aishell that is given the tool, whose programs and blocks it uses."""
+    """Call a callable of aishell with the tool, whose programs and blocks it uses."""
 
     def statements(self, tool: Tool, values: Values, found: Found, database: Database) -> list[Statement]:
         return foreseen_program(tool, values, database)
@@ -160,7 +160,7 @@ class ProgramRunner(Runner):
         return ToolResult("done", dict(_callable(tool)(tool, values, context)))
 
 
-#: `runs` of a file -> what runs it.
+#: `runs` of a file -> its runner.
 RUNNERS: Mapping[str, Runner] = {
     "query": QueryRunner(),
     "statement": StatementRunner(),
@@ -172,29 +172,29 @@ RUNNERS: Mapping[str, Runner] = {
 
 
 def runner(tool: Tool) -> Runner:
-    """How a tool runs."""
+    """Return the runner of a tool."""
     return RUNNERS[tool.runs]
 
 
 def find(tool: Tool, values: Values, context: Context) -> list[Row] | None:
-    """The objects `tool` would work on now, None when it has no `find`. Reads only."""
+    """Return the objects that `tool` would work on now, None for a tool without `find`. Reads only."""
     return runner(tool).find(tool, values, context)
 
 
 def statements(tool: Tool, values: Values, found: Found, database: Database) -> list[Statement]:
-    """The statements a step would send for these objects, for previews and digests. Sends nothing."""
+    """Return the statements that a step would send for these objects, for previews and digests. Sends nothing."""
     return runner(tool).statements(tool, values, found, database)
 
 
 def run(tool: Tool, values: Values, found: Found, context: Context) -> ToolResult:
-    """Run a tool on the objects `found` (from `find`, frozen before). Raises what stops the step as a whole."""
+    """Run a tool on the objects `found`, which `find` returned earlier. Raises what stops the step as a whole."""
     result = runner(tool).run(tool, values, found, context)
     check_schema(result.output, tool.returns_schema, f"the result of {tool.name}")
     return result
 
 
 def _batches(tool: Tool) -> type[Batches]:
-    """How its batches are made; what archives need is loaded for them alone."""
+    """Return the class of the tool's batches; modules for archives are imported only for them."""
     if tool.archives == "write":
         from aishell.running.archive_write import Writing
 

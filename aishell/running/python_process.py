@@ -1,7 +1,7 @@
-"""A site's own Python tool runs in a process of its own: it ends at its time limit, whatever it does.
+"""Run a site's own Python tool in a process of its own, which is ended at the time limit whatever it does.
 
-The child is `python -m aishell.running.python_process`. It reads a pickled `ChildCall`. It answers with pickled tuples, whose
-first word says what they are: progress, heard (a statement that its sessions are about to send), sent, result, failed, raised.
+The child is `python -m aishell.running.python_process`. It reads a pickled `ChildCall`, and answers with pickled tuples whose
+first word is their kind: progress, heard (a statement that its sessions are about to send), sent, result, failed, raised.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from aishell.registry.tool import Tool
 from aishell.running.context import Context, InDoubtError
 from aishell.telemetry.tracebacks import unexpected_elsewhere
 
-#: Seconds between two looks at the limit and at an interrupt.
+#: Seconds between two checks for the limit and an interrupt.
 LOOK_UP = 0.1
-#: Seconds for what it had printed when it ended.
+#: Seconds to wait for the rest of its output once it has ended.
 LAST_WORDS = 1.0
-#: The limit of a tool that names none (model.md: `timeout_seconds`).
+#: The limit in seconds of a tool that sets none (model.md: `timeout_seconds`).
 DEFAULT_LIMIT = 300
 
 
 @dataclass(frozen=True)
 class ChildCall:
-    """What the child needs: where the tool is, and the data of its context."""
+    """What the child needs: the tool's location, and the data of its context."""
 
     path: tuple[str, ...]
     implementation: str
@@ -55,24 +55,24 @@ class ChildCall:
 
 
 def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """What the tool's callable returns.
+    """Return what the tool's callable returns.
 
-    Raises StepError when it has to be ended, InDoubtError where it may have written by then, UnexpectedError for what it raised.
+    Raises StepError when it had to be ended, InDoubtError when it may have written by then, UnexpectedError for what it raised.
     """
     ids = {name: getattr(context, name) for name in ("run_id", "task_id", "step_id", "agent_id", "target")}
-    tells = (tuple(sys.path), tool.implementation or "", tool.name, tool.source, dict(params))
-    reaches = (context.database.credentials, context.marker, context.options)
-    given = ChildCall(*tells, *reaches, ids, tuple(context.results), dict(context.facts))
+    tool_data = (tuple(sys.path), tool.implementation or "", tool.name, tool.source, dict(params))
+    session_data = (context.database.credentials, context.marker, context.options)
+    given = ChildCall(*tool_data, *session_data, ids, tuple(context.results), dict(context.facts))
     limit = tool.max_execution_time or DEFAULT_LIMIT
-    ourselves = [sys.executable, "-m", __name__]
+    command = [sys.executable, "-m", __name__]
     said = _Said()
     with subprocess.Popen(
-        ourselves,
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said.pipe,
         start_new_session=True,
-        env=dict(os.environ),  # a site's own code finds its services by it, and could read the site's files anyway
+        env=dict(os.environ),  # a site's own code finds its services through it, and could read the site's files anyway
     ) as child:
         said.pass_on()
         assert child.stdin is not None  # noqa: S101  a pipe
@@ -88,12 +88,12 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
             raise InDoubtError(f"{why}; what it had done by then is not known") from None
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)  # with what it has started
+                os.killpg(child.pid, signal.SIGKILL)  # and every process that it has started
             said.join()
 
 
 def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Context, deadline: float) -> dict[str, Any]:
-    """What the child returns. Raises TimeoutError past `deadline` of the monotonic clock."""
+    """Return the child's result. Raises TimeoutError past `deadline` on the monotonic clock."""
     messages: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(answers, messages), daemon=True).start()
     while True:
@@ -113,7 +113,7 @@ def _followed(child: subprocess.Popen[bytes], answers: IO[bytes], context: Conte
 def _next(
     messages: queue.SimpleQueue[tuple[Any, ...] | None], context: Context, deadline: float
 ) -> tuple[Any, ...] | None:
-    """What the child says next, None at its end. Raises TimeoutError, and DatabaseError once the run is cancelled."""
+    """Return the child's next message, None at its end. Raises TimeoutError, and DatabaseError once the run is cancelled."""
     while True:
         if context.cancelled():
             raise DatabaseError("cancelled while its Python ran", kind="cancelled")
@@ -124,19 +124,19 @@ def _next(
 
 
 def _pass_on(kind: str, said: list[Any], context: Context) -> None:
-    """Give progress, and statements about to be sent, to who listens to them in this process."""
+    """Pass progress, and statements about to be sent, to the listeners in this process."""
     if kind == "progress":
         context.progress(*said)
     elif kind == "sent":
-        context.on_sent(said[0], _Elsewhere(said[1]))  # type: ignore[arg-type]  # of which only the name is asked
+        context.on_sent(said[0], _Elsewhere(said[1]))  # type: ignore[arg-type]  # only the name is read
     elif context.database.hears is not None:
-        context.database.hears(said[0], _Elsewhere(*said[1:]))  # type: ignore[arg-type]  # no more than this is asked
+        context.database.hears(said[0], _Elsewhere(*said[1:]))  # type: ignore[arg-type]  # only these attributes are read
 
 
 class _Said:
-    """What the child prints: it goes where our own words go, and a terminal obeys it as little.
+    """The child's output, passed on to our standard error, where it is as safe for a terminal as our own.
 
-    A thread reads it that nobody waits for long: what the child has started and left behind may keep the pipe open.
+    The thread that reads it is joined only briefly: processes that the child has left behind may keep the pipe open.
     """
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class _Said:
         self._thread = threading.Thread(target=self._passed_on, daemon=True)
 
     def pass_on(self) -> None:
-        os.close(self.pipe)  # the child has it
+        os.close(self.pipe)  # the child has its own copy
         self._thread.start()
 
     def join(self) -> None:
@@ -178,7 +178,7 @@ class _Elsewhere:
 
 
 def _child() -> None:
-    """Run the tool that standard input names; what it prints goes to standard error."""
+    """Run the tool given on standard input; what it prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     calls = os.fdopen(0, "rb")
@@ -215,13 +215,13 @@ def _child() -> None:
         answer("result", dict(load(given.implementation, f"implementation of {given.tool},")(given.params, context)))
     except AishellError as error:
         answer("failed", error.message, error.hint)
-    except (Exception, SystemExit) as error:  # whatever it is
+    except (Exception, SystemExit) as error:  # whatever the tool raises
         where = f"the tool {given.tool}"
         answer("raised", type(error).__name__, str(error), "".join(traceback.format_exception(error)), where)
 
 
 def _end_with_parent(calls: IO[bytes]) -> None:
-    """The parent's end of the pipe closes when it ends, however it ends."""
+    """Exit when the parent ends: its end of the pipe is then closed, however it ended."""
     calls.read()
     os._exit(1)
 
