@@ -12,7 +12,7 @@ MOST = 12
 
 @dataclass(frozen=True)
 class Fact:
-    """A sentence, where it comes from (a tool's file, a table of the state store, a file), and the figures in it."""
+    """A sentence, its source (a tool's file, a table of the state store, a file), and the figures in it."""
 
     text: str
     source: str

@@ -26,14 +26,14 @@ from aishell.models import Task
 _AROUND = frozenset(
     "yes yeah ok okay please now then and so just ja bitte jetzt dann und mal si ahora por favor y".split()
 )
-#: Whole turns that ask for the work that was previewed last.
+#: Texts of turns that ask for the work previewed last.
 _DO_IT = frozenset(
     phrase.strip()
     for phrase in """do it, do that, do this, do them, run it, run that, run this, go ahead, go ahead and do it, go on, go for it,
     proceed, execute it, execute that, apply it, apply that, start it, make it so, for real, do it for real,
     mach es, mach das, los, leg los, fuhr es aus, fuhre es aus, hazlo, ejecutalo, adelante""".split(",")
 )
-#: Whole turns that ask to repeat the work of the turn before.
+#: Texts of turns that ask to repeat the work of the turn before.
 _AGAIN = frozenset(
     phrase.strip()
     for phrase in """again, do it again, run it again, once more, repeat, repeat it, repeat that, nochmal, noch einmal, otra vez,

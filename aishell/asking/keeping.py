@@ -1,4 +1,4 @@
-"""How long rows or backups are kept, as part of a text says. Pure."""
+"""How long rows or backups are kept, according to a part of a text. Pure."""
 
 from __future__ import annotations
 

@@ -318,7 +318,7 @@ class _Finder:
             self._unknown_table(place, form)
 
     def _is_left_out(self, place: int) -> bool:
-        """Return whether a word directly follows a word that excludes it: `except film`. If missed, too much is worked on."""
+        """Return whether a word directly follows one that excludes it: `except film`. If overlooked, more would be worked on."""
         at = place - 1
         while at > 0 and self.words[at].form in (_ARTICLES | _TABLE) - _BUT:
             at -= 1

@@ -46,7 +46,7 @@ class Reading:
         return {"by": "rules"} if self.by is None else {"by": "model", **self.by}
 
     def as_json(self) -> dict[str, Any]:
-        """The request in the JSON of a result."""
+        """Return the request as it is in the JSON of a result."""
         found: dict[str, Any] = plain(self.request)
         in_conversation = {} if self.turn is None else {"conversation": dict(self.turn)}
         return {**found, "read": self.mark, "reasons": list(self.reasons), **in_conversation}

@@ -103,7 +103,7 @@ def _routed(words: Sequence[Word], first: int, last: int, agents: Mapping[str, A
 
 
 def _cut(words: Sequence[Word], made: Sequence[tuple[str, float]], agents: Mapping[str, Agent]) -> int | None:
-    """Return the place at which the two sides belong to different agents, or None. One of them is the best for the whole."""
+    """Return where to cut words between two agents, one of which is the best for the whole, or None."""
     best = made[0][0]
     inputs = {span for name, _ in made for span in _read_spans(words, agents[name])}
     for place in range(1, len(words)):

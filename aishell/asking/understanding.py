@@ -135,7 +135,7 @@ class _Understanding:
             yield from (replace(order, target=target) for target in places.targets)
 
     def _unplaced(self, orders: Sequence[Order]) -> str | None:
-        """Return why the targets of orders are uncertain, or None: some target is to be left alone, but none is named."""
+        """Return why the targets of orders are uncertain, or None: one is to be left alone, and none to work on is named."""
         spared = self._text.names.spared
         if spared and any(order.target is None for order in orders):
             return f"{spared[0]} is to be left alone: name each target to work on"

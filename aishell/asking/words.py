@@ -1,4 +1,4 @@
-"""The words of a request that are no agent's: previews, questions, and what is refused or never obeyed. Data."""
+"""Words of a request outside the vocabularies of agents: previews, questions, and what is refused or never obeyed. Data."""
 
 from __future__ import annotations
 

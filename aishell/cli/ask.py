@@ -82,7 +82,7 @@ def answer_or_run(
     outcome: Outcome | None = None,
     **options: Any,
 ) -> int:
-    """Answer the question, or plan and run the work, that was read. Return the exit code. `given`: options name the targets."""
+    """Answer a question, or plan and run the work. Return the exit code. `given`: options name the targets, not the text."""
     outcome = outcome or Outcome()
     request, dry_run = reading.request, dry_run or reading.request.dry_run
     if request.refused:

@@ -13,7 +13,7 @@ from aishell.errors import ModelAnswerError
 MOST_BLANK = 400
 #: Bytes per token, more than the average of any vocabulary.
 TOKEN_BYTES = 32
-#: Characters of a value that an error repeats.
+#: Most characters of a schema violation that an error repeats.
 _SHOWN = 200
 
 

@@ -24,7 +24,7 @@ class Prompt:
     messages: tuple[tuple[str, str], ...]
     schema: Mapping[str, Any] | None = None  # JSON Schema that the answer must have; None: free text
     max_tokens: int = 2048  # of the answer
-    purpose: str = ""  # for logs and audit: "plan", "answer", "explain", "compress"
+    purpose: str = ""  # for logs and audit: "plan", "read", "answer", "explain", "compress"
 
     @property
     def digest(self) -> str:
