@@ -1,7 +1,7 @@
-"""What each kind of database is like, before any server is asked: a profile an engine, each in a module of its own.
+"""What is known of each kind of database without a server: one profile per engine, each in its own module.
 
-Whoever needs such a fact asks `profile(engine)` for it and compares no names. A profile is text, numbers and answers that need
-no connection; what is sent to a server is in `tools/`, and how, in `databases/`.
+Code that needs such a fact takes it from `profile(engine)` and compares no names. A profile has text, numbers and functions that
+need no connection; the statements sent to a server are in `tools/`, and the code that sends them in `databases/`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from aishell.engines.postgresql import PostgreSQLProfile
 from aishell.engines.sqlite import SQLiteProfile
 from aishell.errors import UnknownNameError
 
-#: By name, as folders of `tools/`, plans and manifests have it.
+#: Name, as in the folders of `tools/`, plans and manifests -> profile.
 PROFILES: dict[str, Engine] = {engine.name: engine for engine in (PostgreSQLProfile(), MySQLProfile(), SQLiteProfile())}
 #: The profile for tools that run on every engine.
 STANDARD = Engine()
 
 
 def profile(engine: str) -> Engine:
-    """The profile of an engine. Raises UnknownNameError."""
+    """Return the profile of an engine. Raises UnknownNameError."""
     if engine not in PROFILES:
         raise UnknownNameError("engine", engine, PROFILES)
     return PROFILES[engine]

@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 from aishell.engines.base import SHORT, WRITES, Engine, Lock, Version, by_name
 
-#: From this version on, MySQL has a privilege that only shows routines.
+#: The first version of MySQL with a privilege only to see routines.
 _SHOW_ROUTINE = (8, 0, 20)
 
 
 class MySQLProfile(Engine):
-    """The profile."""
+    """The profile of MySQL and MariaDB."""
 
     name = "mysql"
     schemes = ("mysql", "mariadb")
@@ -24,7 +24,7 @@ class MySQLProfile(Engine):
     string = r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"|`(?:[^`]|``)*`"
     comment = r"--(?=\s|\Z)[^\n]*|#[^\n]*"
     longest_name = (64, "characters")
-    schemas_by_case = True  # where the file system tells them apart
+    schemas_by_case = True  # on a case-sensitive file system
     escapes_quotes = True
     takes_nextval = True
     compares_rows = False
@@ -74,7 +74,7 @@ class MySQLProfile(Engine):
         (r"^INSERT\b.*\bON\s+DUPLICATE\s+KEY\s+UPDATE\b", "referring", "MDL SHARED READ"),
     )
 
-    # PostgreSQL's data through OPTIMIZE; backups and restores are rough, from the bare commands.
+    # The data of PostgreSQL's figures, with OPTIMIZE; backups and restores are rough figures, from the commands alone.
     bytes_per_second = MappingProxyType(
         {
             "optimize_table": 50e6,
@@ -112,14 +112,14 @@ class MySQLProfile(Engine):
     programs = (("mariadb-dump", "mysqldump"), ("mariadb", "mysql"), ("mariadb-binlog", "mysqlbinlog"))
 
     def counts_by_statistics(self, features: Collection[str]) -> bool:
-        return "process" not in features  # the sizes of files are shown to who has PROCESS
+        return "process" not in features  # the sizes of files are visible only with PROCESS
 
     @staticmethod
     def routine_privilege(product: str, version: Version) -> str:
-        """The narrowest privilege on this server that lets an account see every routine."""
+        """Return the narrowest privilege on this server with which an account sees all routines."""
         if product == "mariadb":
             return "SELECT ON mysql.proc"
         return f"{'SHOW_ROUTINE' if version >= _SHOW_ROUTINE else 'SELECT'} ON *.*"
 
     def client_names(self, names: Sequence[str], product: str) -> Sequence[str]:
-        return names[::-1] if product == "mysql" else names  # MariaDB's programs go by MySQL's names too
+        return names[::-1] if product == "mysql" else names  # MariaDB's programs have MySQL's names, too

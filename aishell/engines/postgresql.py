@@ -11,7 +11,7 @@ _BUG_17485 = ((14, 0), (14, 4))
 
 
 class PostgreSQLProfile(Engine):
-    """The profile."""
+    """The profile of PostgreSQL."""
 
     name = "postgresql"
     schemes = ("postgresql", "postgres")
@@ -19,12 +19,12 @@ class PostgreSQLProfile(Engine):
     physical = frozenset({"postgresql"})
     port = 5432
 
-    # A letter before the quote or the dollar belongs to a word, as in LIKE'%\'.
+    # After a letter or digit, an E before a quote and a $ are part of a word, as in LIKE'%\'.
     string = (
         r"(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
         r"|(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$"
     )
-    longest_name = (63, "bytes")  # NAMEDATALEN - 1: a longer one is cut, with a NOTICE, and names another object
+    longest_name = (63, "bytes")  # NAMEDATALEN - 1: a longer one is truncated, with a NOTICE, and names another object
     folds_names = True
     calls_by_attribute = True
     has_boolean = True
@@ -35,7 +35,7 @@ class PostgreSQLProfile(Engine):
         Lock("ROW SHARE", 2, "EXCLUSIVE and ACCESS EXCLUSIVE", 5),
         Lock("ROW EXCLUSIVE", 3, "CREATE INDEX and stronger", 5),
         Lock("SHARE UPDATE EXCLUSIVE", 4, "other maintenance and schema changes; reads and writes go on", PATIENT),
-        # Never waited for, and given up when somebody waits (vacuumlazy.c, lazy_truncate_heap); a standby replays it.
+        # Never waited for, and released if another session waits (vacuumlazy.c, lazy_truncate_heap); a standby replays it.
         Lock(
             "SHARE UPDATE EXCLUSIVE, brief ACCESS EXCLUSIVE",
             4,
@@ -59,7 +59,7 @@ class PostgreSQLProfile(Engine):
             r"^ALTER\s+TABLE\b.*\b(VALIDATE|SET STATISTICS|ATTACH PARTITION|DETACH\b.*\b(CONCURRENTLY|FINALIZE))\b",
             "SHARE UPDATE EXCLUSIVE",
         ),
-        # On no table, and on the database what a session in it has as well (dbcommands.c, AlterDatabaseSet).
+        # It locks no table, and the database only as every session in it does (dbcommands.c, AlterDatabaseSet).
         (r"^ALTER\s+DATABASE\s+\S+\s+(SET|RESET)\b", "none"),
         (r"^(ALTER|LOCK)\b", "ACCESS EXCLUSIVE"),
         (r"^(INSERT|UPDATE|DELETE|MERGE)\b", "ROW EXCLUSIVE"),
@@ -69,7 +69,7 @@ class PostgreSQLProfile(Engine):
     taken_elsewhere = (
         (r"^ALTER\s+TABLE\b.*\b(DE|AT)TACH\b", "partition", "ACCESS EXCLUSIVE"),
         (r"^ALTER\s+TABLE\b.*\b(DE|AT)TACH\b", "referenced", "SHARE ROW EXCLUSIVE"),
-        # The triggers of a foreign key stand on the table it refers to, and go with it (trigger.c, RemoveTriggerById).
+        # A foreign key has triggers on the table that it references, which are dropped with it (trigger.c, RemoveTriggerById).
         (r"^DROP\s+TABLE\b", "referenced", "ACCESS EXCLUSIVE"),
         (r"^DROP\s+INDEX\s+CONCURRENTLY\b", "index", "ACCESS EXCLUSIVE"),
         (rf"^DELETE\b|^WITH\b.*{WRITES}", "referring", "ROW EXCLUSIVE"),
@@ -77,7 +77,7 @@ class PostgreSQLProfile(Engine):
     )
 
     # Version 15: 1.39 GB of table and indexes vacuumed in 3.7 s, 718 MB of indexes rebuilt concurrently in 4.7 s. Backups and
-    # restores are rough, from the bare commands: a target's own tell better from the first one on.
+    # restores are rough figures, from the commands alone: a target's own figures are better from its first run on.
     bytes_per_second = MappingProxyType(
         {
             "optimize_table": 375e6,
@@ -110,8 +110,8 @@ class PostgreSQLProfile(Engine):
     keeps_owners = True
     last_copy = "the database {} is all that is left of it"
 
-    # MAINTAIN is what an owner has, and from version 17 on others by a grant; VACUUM is the same, and the database's owner has it
-    # too; OWNERSHIP comes with the owner's role alone.
+    # The table's owner has MAINTAIN, and from version 17 on others by a grant; VACUUM is the same, and the database's owner has
+    # it, too; only the owner's role has OWNERSHIP.
     privileges = ("SELECT", "INSERT", "UPDATE", "DELETE", "MAINTAIN", "VACUUM", "OWNERSHIP", "EXECUTE ON amcheck")
     access = ("role", "tables", "functions")
     verified_by = "sslrootcert=/path/ca.pem"

@@ -8,7 +8,7 @@ from aishell.engines.base import SHORT, WRITES, Engine, Lock, by_name
 
 
 class SQLiteProfile(Engine):
-    """The profile."""
+    """The profile of SQLite."""
 
     name = "sqlite"
     schemes = ("sqlite",)
@@ -17,7 +17,7 @@ class SQLiteProfile(Engine):
     has_pragmas = True
     types_bind = False
 
-    # Whoever waits to commit keeps new readers out with a PENDING lock, but in WAL mode (sqlite.org/lockingv3.html, section 5).
+    # Except in WAL mode, a writer waiting to commit blocks new readers by a PENDING lock (sqlite.org/lockingv3.html, section 5)
     locks = by_name(
         Lock("none", 0, "nothing", 5),
         Lock("SHARED", 1, "the commit of a writer (not in WAL mode)", 5),
@@ -41,7 +41,7 @@ class SQLiteProfile(Engine):
     )
     one_writer = True
 
-    # 500 MB: VACUUM 2.9 s, REINDEX 0.98 s, integrity check 0.89 s, ANALYZE 0.11 s; backups and restores are rough.
+    # 500 MB: VACUUM 2.9 s, REINDEX 0.98 s, integrity check 0.89 s, ANALYZE 0.11 s; backups and restores are rough figures.
     bytes_per_second = MappingProxyType(
         {
             "optimize_table": 170e6,
