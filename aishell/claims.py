@@ -24,7 +24,7 @@ def run_of_scratch(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Claim:
-    """The step of a run that makes an object. No other step continues work on an object with its claim.
+    """The step of a run that makes an object. After a kill, the same step continues only objects with its claim.
 
     Its text is stored with the object: in a database's comment or setting, in a file of a data directory, or as the
     annotation of a backup set. A folder has `ending` in its name. A file that can hold nothing but the database has

@@ -1,4 +1,4 @@
-"""The values that flow through aishell. Frozen, without I/O; this module imports nothing of the package but the codec."""
+"""The values that flow through aishell: frozen, without I/O. Of the package, this module imports only the codec."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aishell.codec import digest, plain
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
-#: The step that makes the backup of what a restore in place is about to replace; the backup's id ends with it.
+#: The step that backs up what a restore in place will replace; the backup's id ends with it.
 SAFETY_STEP = "safety"
 
 
 class Risk(StrEnum):
-    """How much a tool can hurt, as its file declares it; ordered by `rank`."""
+    """How much harm a tool can do, as declared in its file; ordered by `rank`."""
 
     SAFE = "safe"
     LOW = "low"
@@ -32,7 +32,7 @@ class Risk(StrEnum):
 
 
 class Decision(StrEnum):
-    """The decision of safety on a step; a higher `rank` is stricter and wins."""
+    """What the gates decide on a step; a higher `rank` is stricter and wins."""
 
     AUTO = "auto"
     NOTIFY = "notify"
@@ -46,7 +46,7 @@ class Decision(StrEnum):
 
 
 class RunState(StrEnum):
-    """The states of a run; the transitions between them are in `aishell.state.runs`."""
+    """The states of a run; `aishell.state.runs` has the transitions."""
 
     IDLE = "idle"
     PLANNING = "planning"
@@ -60,7 +60,7 @@ class RunState(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """The status of a step; recovery looks into those that are `started`."""
+    """The status of a step; recovery examines those that are `started`."""
 
     PENDING = "pending"
     STARTED = "started"
@@ -79,25 +79,25 @@ CAPABILITIES = frozenset(
     schema_analyze schema_modify query_optimize index_manage""".split()
 )
 SAFETY_LEVELS = ("permissive", "moderate", "strict")
-#: What a step's failure means for the run (model.md, States).
+#: How a step's failure affects the run (model.md, States).
 ON_ERROR = ("fail", "continue", "rollback")
 
 
 class Cause(StrEnum):
-    """Why a step was not run. Recovery and exit codes go by it, never by the text beside it."""
+    """Why a step was not run. Recovery and exit codes depend on it, never on the text beside it."""
 
-    CONDITION = "condition"  # its `when` is false, or what it refers to gave no output
+    CONDITION = "condition"  # its `when` is false, or a step that it references has no output
     STOPPED = "stopped"  # a step failed that stops all others
-    NEED = "need"  # a step it needs failed or was refused
-    DEFERRED = "deferred"  # left for another night
-    IDLE = "idle"  # nothing calls for it now
-    EXPIRED = "expired"  # it asked, and nobody answered in time: the step is rejected
-    PRIVILEGE = "privilege"  # the connected role may not do it: the plan went without it, or it failed for that
+    NEED = "need"  # a step that it needs failed or was rejected
+    DEFERRED = "deferred"  # postponed to another night
+    IDLE = "idle"  # there is nothing to do now
+    EXPIRED = "expired"  # nobody answered its approval request in time: the step is rejected
+    PRIVILEGE = "privilege"  # the connected role lacks privileges: the plan left it out, or it failed
 
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """An agent as `config/agents/<type>.yaml` sets it; `timeout_seconds` bounds a step whose tool names no limit."""
+    """An agent's configuration, `config/agents/<type>.yaml`. `timeout_seconds` limits steps whose tool has no limit."""
 
     agent_id: str
     agent_type: str
@@ -105,21 +105,21 @@ class AgentConfig:
     safety_level: str = "moderate"
     max_retries: int = 3
     timeout_seconds: int = 300
-    max_duration: int | None = None  # seconds; bounds the whole run
+    max_duration: int | None = None  # seconds; limits the whole run
     constraints: tuple[Mapping[str, Any], ...] = ()
     llm_config: Mapping[str, Any] | None = None  # a language model (`settings.language_models`)
-    monitoring: Mapping[str, Any] | None = None  # metrics and alerts: rules of notifications
+    monitoring: Mapping[str, Any] | None = None  # metrics and alerts: notification rules
     own: Mapping[str, Any] = field(default_factory=dict)  # the agent's own keys (`Agent.settings`)
 
     @property
     def exclude(self) -> tuple[str, ...]:
-        """Globs of tables that are left alone."""
+        """Globs of tables to leave alone."""
         return tuple(self.own.get("exclude") or ())
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A request: agent, target (a name or a URL) and inputs, by the names that the agent takes (`Agent.inputs`)."""
+    """A request: agent, target (a name or a URL) and inputs, by the names in `Agent.inputs`."""
 
     agent: str
     target: str
@@ -133,7 +133,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The server behind a target, as inspection found it. Ages and lags in seconds, sizes in bytes; None: not known."""
+    """The server behind a target, as inspected. Ages and lags are in seconds, sizes in bytes; None: unknown."""
 
     engine: str  # postgresql | mysql | sqlite
     product: str  # postgresql | mysql | mariadb | sqlite
@@ -164,7 +164,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One relation of the inventory. `oid` is whatever tells this very object from a later one of the same name."""
+    """One relation of the inventory. `oid` distinguishes this object from a later one of the same name."""
 
     schema: str
     table: str
@@ -175,7 +175,7 @@ class Table:
     bytes: int | None = None
     index_bytes: int | None = None
     dead_rows: int | None = None
-    live_rows: int | None = None  # beside dead_rows, of the same counters; `rows` may be of the last VACUUM
+    live_rows: int | None = None  # from the same counters as dead_rows; `rows` may date from the last VACUUM
     modified_rows: int | None = None  # rows changed since the last ANALYZE
     last_analyze: str | None = None
     last_vacuum: str | None = None
@@ -183,7 +183,7 @@ class Table:
     free_bytes: int | None = None
     fragmentation_percent: float | None = None
     fragmentation_method: str | None = None
-    withheld: str | None = None  # why there is no trustworthy fragmentation figure
+    withheld: str | None = None  # why there is no reliable fragmentation figure
     statistics: str | None = None  # SQLite: missing | stale | present
     writes: int | None = None
     has_primary_key: bool = True
@@ -194,9 +194,9 @@ class Table:
 
     @property
     def row_bytes(self) -> float | None:
-        """What a row takes, its share of the indexes included, which are taken to be as full as the table.
+        """Bytes per row, with its share of the indexes, which are assumed to be as full as the table.
 
-        None where it is not known how much of the table is free: half of what a clean-up left behind may be.
+        None if the free space in the table is unknown: after a clean-up, half of the table may be free.
         """
         if not self.rows or self.bytes is None or self.fragmentation_percent is None:
             return None
@@ -204,13 +204,13 @@ class Table:
 
     @property
     def row_bytes_method(self) -> str:
-        """`about`, or `at most`: InnoDB's statistics see the free pages, and not what is free in the others."""
+        """`about` or `at most`: InnoDB's statistics count free pages, but not the free space in other pages."""
         return "at most" if self.storage == "InnoDB" else "about"
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One index. `row` keeps every column its measurement returned: a step's frozen `find` rows are made of them."""
+    """One index. `row` has every column that its measurement returned; a step's frozen `find` rows are made from it."""
 
     schema: str
     table: str
@@ -226,7 +226,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """The time that one step took, and the amount of work; None where that was not known."""
+    """The time that one step took, and its amount of work; None if unknown."""
 
     seconds: float
     work: int | None = None
@@ -235,18 +235,18 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The earlier cost and gain of a tool on one object, the newest run first."""
+    """The past costs and gains of a tool on one object, newest run first."""
 
     took: tuple[Took, ...]
-    idle_runs: int  # the last runs in a row that gained nothing
+    idle_runs: int  # consecutive runs, up to the last, that gained nothing
     based_on: str  # "this table's history" | "this tool's history on this target"
 
 
 @dataclass(frozen=True, slots=True)
 class Residue:
-    """What a run that was killed has left. `tool`, called with `params`, removes it; `kept` says why it has to stay instead.
+    """Something that a killed run left. `tool`, called with `params`, removes it; `kept` says why it must stay instead.
 
-    `certain`: its name or mark proves that it is this site's own. `bytes`: what it takes, or keeps from being removed.
+    `certain`: its name or mark proves that it is this site's. `bytes`: its size, or what it keeps from being freed.
     """
 
     kind: str
@@ -270,22 +270,22 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: `level` is ok, warning or problem; `sql` is to be run by a DBA, a line each."""
+    """One result of a check. `level` is ok, warning or problem; `sql` is for a DBA to run, one statement per line."""
 
     level: str
     subject: str
     text: str
     remedy: str | None = None
     sql: tuple[str, ...] = ()
-    residue: Residue | None = None  # of what a killed run has left: what that is
-    target: str | None = None  # where several are looked at: whose it is
+    residue: Residue | None = None  # what a killed run left, if the finding is about that
+    target: str | None = None  # its target, if several are checked
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Work that a window left undone: what a tool was to do to an object (`schema.table`; empty: the whole database).
+    """Work that a window left undone: a tool, and the object (`schema.table`; empty: the whole database).
 
-    `seconds`: what it is expected to take, None where nothing tells; `since`: when it was left first; `nights`: by so many runs.
+    `seconds`: its expected duration, None if unknown; `since`: when it was first left; `nights`: by how many runs.
     """
 
     tool: str
@@ -298,7 +298,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What a step that ended takes out of the backlog (tool, object), and what it puts there."""
+    """What a completed step removes from the backlog (tool, object), and what it adds."""
 
     gone: tuple[tuple[str, str], ...] = ()
     left: tuple[Left, ...] = ()
@@ -306,18 +306,18 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class BacklogSize:
-    """The size of a backlog: its items, of which `unknown` have no forecast; the others take `seconds` together."""
+    """The size of a backlog. `unknown` of its items have no forecast; the others take `seconds` together."""
 
     items: int = 0
     seconds: float = 0.0
     unknown: int = 0
-    oldest: str | None = None  # since when the oldest is there
+    oldest: str | None = None  # when the oldest item was left
     longest: Left | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What inspection found, in a fixed number of queries."""
+    """The result of inspection, in a fixed number of queries."""
 
     server: Server
     tables: tuple[Table, ...]
@@ -326,16 +326,16 @@ class Inventory:
     tools: Container[str] = frozenset()  # names of the tools that exist for this server
     queries: int = 0
     warnings: tuple[str, ...] = ()
-    backlog: tuple[Left, ...] = ()  # what windows of this agent left undone on this target
-    absent: tuple[str, ...] = ()  # what the task names that is not there, where that is no error; a sentence each
+    backlog: tuple[Left, ...] = ()  # work of this agent that windows left undone on this target
+    absent: tuple[str, ...] = ()  # what the task names and does not exist, if that is not an error; one sentence each
     history: Mapping[tuple[str, str], History] = field(default_factory=dict)  # (tool, object) -> cost
     answers: Mapping[str, Mapping[str, list[Row]]] = field(default_factory=dict)  # by question: block -> rows
-    guarded: frozenset[str] = frozenset()  # tools that a backup has to come before, for a task that wants one
-    rebuilt: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # table -> indexes we rebuilt
-    residue: tuple[Residue, ...] = ()  # what killed runs have left, for an agent that asks for it
-    last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one that is young enough for them
-    access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # what the connected role may do: block -> rows
-    requires: Callable[[str], tuple[str, ...]] = field(default=lambda tool: (), compare=False)  # privileges of a tool
+    guarded: frozenset[str] = frozenset()  # tools that need a backup first, for a task that requires one
+    rebuilt: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)  # table -> indexes rebuilt
+    residue: tuple[Residue, ...] = ()  # what killed runs left, for an agent that declares it
+    last_backup: Mapping[str, str] | None = None  # backup_id and started_at of the one recent enough for `guarded`
+    access: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # privileges of the connected role: block -> rows
+    requires: Callable[[str], tuple[str, ...]] = field(default=lambda tool: (), compare=False)  # a tool's privileges
 
     @property
     def digest(self) -> str:
@@ -344,7 +344,7 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A figure with its pedigree: how it was got, when, how far off it may be, or why it is withheld."""
+    """A figure with its source: method, time, margin of error, or why it is withheld."""
 
     metric: str
     value: Any
@@ -356,9 +356,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Expected cost: seconds, bytes of scratch space, and the basis of both (None seconds: no basis).
+    """The expected cost: seconds, bytes of scratch space, and the basis of both (seconds None: no basis).
 
-    `work` is how much there is to do, by which the next run learns from what this one took.
+    `work` is the amount of work; the next run learns from how long it took.
     """
 
     seconds: float | None = None
@@ -370,7 +370,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One tool call of a plan. `found` is the frozen list of objects a `runs: each` tool may work on."""
+    """One tool call of a plan. `found` is the frozen list of objects that a `runs: each` tool may work on."""
 
     id: str
     tool: str
@@ -384,14 +384,14 @@ class Step:
     on_error: str = "fail"  # one of ON_ERROR
     estimate: Estimate = Estimate()
     found: tuple[Mapping[str, Any], ...] | None = None
-    undoes: str | None = None  # the step that this one takes back when the run is rolled back; it runs then only
-    hook: str | None = None  # the hook on errors whose tool it runs, by name; it runs only when a step has failed
-    proposed: str | None = None  # why a language model chose it, in its own words, which are no fact
+    undoes: str | None = None  # the step that this one undoes; it runs only on rollback
+    hook: str | None = None  # the name of the hook on errors whose tool it runs; it runs only after a step has failed
+    proposed: str | None = None  # why a language model chose it, in the model's words; not a fact
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Work that is left out of a plan for lack of privileges.
+    """Work left out of a plan for lack of privileges.
 
     `grants` are SQL for an administrator; `hint` says what to do where SQL does not help. With neither, it needs other such work.
     """
@@ -407,7 +407,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered steps as data: printable, hashable, replayable. `tool_versions` is the digest of each tool's file, by its name."""
+    """Ordered steps as data: printable, hashable, replayable. `tool_versions`: tool -> digest of its file."""
 
     task: Task
     steps: tuple[Step, ...]
@@ -417,7 +417,7 @@ class Plan:
     tool_versions: Mapping[str, str] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    objects: tuple[Mapping[str, Any], ...] = ()  # a saved plan: what its steps name, as it was then
+    objects: tuple[Mapping[str, Any], ...] = ()  # in a saved plan: the objects that its steps name, as they were then
     left_out: tuple[LeftOut, ...] = ()
 
     @property
@@ -432,7 +432,7 @@ class Plan:
 
 
 def _digested(step: Step) -> dict[str, Any]:
-    """A step as its plan's digest covers it: fields that came later only where they are set, so that older plans keep theirs."""
+    """Return a step as in its plan's digest: later fields only if set, so that older plans keep their digests."""
     fields = {name: item for name, item in plain(step).items() if name not in ("undoes", "hook", "proposed") or item}
     later = ("work", "unit")
     fields["estimate"] = {
@@ -443,9 +443,9 @@ def _digested(step: Step) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A statement as a person reads it, with the lock it takes and the file it comes from; `shown` is it on a screen.
+    """A statement as people read it, with its lock and its source file; `shown` is its form on a screen.
 
-    `note`: in which database it is sent, or that it is sent only where something fails.
+    `note`: the database that it is sent to, or that it is sent only after a failure.
     """
 
     sql: str
@@ -473,17 +473,17 @@ class StepResult:
     execution_time: float = 0.0  # seconds
     approved_by: str | None = None
     deferred: tuple[Mapping[str, Any], ...] = ()  # objects left for another night: {object, reason}
-    cause: Cause | None = None  # of a step that was skipped
+    cause: Cause | None = None  # why a step was skipped
 
     @property
     def table(self) -> str:
-        """The table that it was for, `schema.table`; empty where it was for none."""
+        """The table that the step worked on, `schema.table`; empty if none."""
         return f"{self.params.get('schema')}.{self.params['table']}" if self.params.get("table") else ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run's result: the JSON contract of `--output json` (model.md), field for field."""
+    """The result of a run: the JSON contract of `--output json` (model.md), field for field."""
 
     run_id: str | None
     task_id: str
@@ -516,11 +516,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """How far a step's tool is from running unasked on a target: a rule of the policy, and the supervised runs counted for it."""
+    """Progress of a tool towards running without approval on a target: the rule, and the supervised runs counted."""
 
-    after: int  # so many supervised runs are asked for
+    after: int  # supervised runs that the rule requires
     count: int
-    events: tuple[int, ...]  # of the audit log: those that are counted, the newest last
+    events: tuple[int, ...]  # ids in the audit log of the counted runs, newest last
     granted: bool
 
 
@@ -534,7 +534,7 @@ class Verdict:
     reasons: tuple[Reason, ...] = ()
     risks: tuple[str, ...] = ()
     mitigations: tuple[str, ...] = ()
-    earned: Earning | None = None  # where a rule of `earned` fits and no more than its kind of confirmation is asked
+    earned: Earning | None = None  # set if a rule of `earned` matches and only its kind of confirmation is required
 
     @property
     def requires_approval(self) -> bool:
@@ -543,24 +543,24 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a step that may change something is of, as the audit log tells it: supervised runs are counted by it.
+    """What a step that may change something is about, as audited; supervised runs are counted by it.
 
-    `version` is the digest of the tool's file; `takes_back` the tool whose work the step undoes.
+    `version`: the digest of the tool's file; `takes_back`: the tool whose work the step undoes.
     """
 
     tool: str
     version: str
     target: str
-    identity: str  # of the database; empty where it is not known
+    identity: str  # of the database; empty if unknown
     environment: str
     takes_back: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The supervised runs of a tool on a target that ended verified, each by the event that says so, the newest last.
+    """The verified supervised runs of a tool on a target: the ids of their audit events, newest last.
 
-    `problem`: why none of them counts, though there may have been some.
+    `problem`: why none of them counts, although there may be some.
     """
 
     events: tuple[int, ...] = ()
@@ -572,20 +572,20 @@ class Tally:
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment as documents and the store have it: UTC, ISO 8601 with microseconds. Texts compare as the moments do."""
+    """Return a time as in documents and the store: UTC, ISO 8601 with microseconds, so that it sorts as text."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def now() -> str:
-    """The time, as `timestamp` writes it."""
+    """Return the current time, formatted by `timestamp`."""
     return timestamp(datetime.now(UTC))
 
 
 def new_id() -> str:
-    """An id that nobody else has: 32 hexadecimal digits."""
+    """Return a unique id: 32 hexadecimal digits."""
     return uuid4().hex
 
 
 def server_of(target: str) -> str:
-    """The name of the whole server that a target's name says it is a database of; empty for a name without one."""
+    """Return the name of the whole server in the name of a database's target; empty for any other target."""
     return target.rpartition("/")[0]

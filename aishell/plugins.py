@@ -80,7 +80,7 @@ _EXTENSIONS = _Extensions()
 
 
 def use_extensions(folder: Path) -> None:
-    """Enable agents, constraints and modules from a site's folder, if it exists. The site has checked its owner."""
+    """Enable agents, constraints and modules from a site's folder, if it exists. The site has checked its writers."""
     _EXTENSIONS.use(folder.absolute() if folder.is_dir() else None)
 
 

@@ -1,6 +1,6 @@
-"""A site: the few calls through which everything is done, from the command line and from Python alike.
+"""A site: the few calls that do everything, for the command line and for Python alike.
 
-A dry run is the command that is run most: what it does not need is imported where it is needed.
+The dry run is the most frequent command, so what it does not need is imported only where it is used.
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ if TYPE_CHECKING:
     from aishell.execution.servers import Servers
     from aishell.safety.approval import Approver, StandingApproval
 
-#: Who chooses the steps of a plan: the agent by its rules, or a language model among what these plan and what it is offered.
+#: Who chooses the steps of a plan: the agent's rules, or a language model, among these steps and tools offered to it.
 PLANNERS = RULES, LLM = "rules", "llm"
 
 
 class Site(SiteFiles):
-    """A site and what is done with it. Use as a context manager, or call `close`."""
+    """A site and its operations. Use as a context manager, or call `close`."""
 
     def registry(self, engine: str | None = None) -> Registry:
-        """The tools of the site, of one engine or of all."""
+        """Return the site's tools, for one engine or all."""
         return Registry.load(self.places.tools, lock_check=contradiction, engine=engine)
 
     def target(self, name: str | None, *, environment: str | None = None) -> Target:
-        """A target by name or URL; None is the site's default.
+        """Return a target by name or URL; None means the site's default.
 
-        A URL that leads to a configured target is that target. Any other is production unless it is a SQLite file of the site.
-        Raises UsageError where `environment` says of a configured target what its configuration does not.
+        The URL of a configured target means that target. Any other is production, unless it is a SQLite file in the
+        site. Raises UsageError if `environment` contradicts a target's configuration.
         """
         if environment is not None:
             check_environment(environment)
@@ -90,7 +90,7 @@ class Site(SiteFiles):
         return Target(str(read_url(wanted)), wanted, environment or self._environment(wanted))
 
     def _leading_to(self, url: URL) -> Iterator[Target]:
-        """The targets that a URL may lead to: of whole servers those of the database that it names."""
+        """Yield the targets that a URL may mean; for a whole server, the target of the database in the URL."""
         for known in self.settings.targets.values():
             if not known.databases:
                 yield known
@@ -99,13 +99,13 @@ class Site(SiteFiles):
 
     @cached_property
     def servers(self) -> Servers:
-        """The whole servers among the targets, as far as they were asked."""
+        """The whole servers among the targets, with the databases listed so far."""
         from aishell.execution.servers import Servers
 
         return Servers(self, self.look)
 
     def refuse_held(self, wanted: str | None, *, environment: str | None = None) -> None:
-        """Raises HeldError where no step may begin on a target, before anything is asked of it. `wanted` as `target` takes it."""
+        """Raise HeldError if a target is on hold, before any work on it. `wanted` is as for `target`."""
         holds = self.held()
         name = self.target(wanted, environment=environment).name if holds else ""
         for hold in holds:
@@ -128,17 +128,17 @@ class Site(SiteFiles):
     def governing(
         self, agent: Agent, safety_level: str | None = None
     ) -> tuple[AgentConfig, list[constraints.Constraint], str]:
-        """What an agent is bound to: its configuration, the constraints of it and of the policy, and the safety level."""
+        """Return what governs an agent: its configuration, its constraints with the policy's, the safety level."""
         config = self._config(agent)
         in_force = constraints.build((*self.policy.constraints, *config.constraints), self.known)
         return config, in_force, tighter(tighter(self.settings.safety_level, config.safety_level), safety_level)
 
     def surroundings(self, target: Target, config: AgentConfig) -> Surroundings:
-        """Where an agent that is configured so works."""
+        """Return the surroundings of an agent with this configuration."""
         return Surroundings(target, config, self.settings, self.archives, lambda: self.backup_store)
 
     def _config(self, agent: Agent) -> AgentConfig:
-        """The agent's own, and of one that stands for all what each of them is bound to."""
+        """Return the agent's configuration; one that stands for all also gets every other agent's constraints."""
         own = configured(self.places.config, agent)
         if not agent.stands_for_all:
             return own
@@ -150,16 +150,16 @@ class Site(SiteFiles):
         return replace(own, constraints=tuple(bound.values()), own={**own.own, "exclude": list(excluded)})
 
     def _bound_by(self, agent: Agent) -> list[str]:
-        """The agents besides it whose configuration it is bound to."""
+        """Return the other agents whose configurations bind this one."""
         return sorted(agent_types() - {agent.type}) if agent.stands_for_all else []
 
     @contextmanager
     def job(
         self, task: Task, *, environment: str | None = None, safety_level: str | None = None, look_only: bool = False
     ) -> Iterator[Job]:
-        """Everything for one task on one target. Raises UsageError (exit 2) for whatever is wrong before anything is touched.
+        """Yield everything for one task on one target. Raises UsageError (exit 2) for errors found before any work.
 
-        `look_only`: not even what a crashed writer left in a SQLite file is rolled back.
+        `look_only`: leave even a hot journal of a SQLite file alone.
         """
         agent = load_agent(task.agent)
         target = self.target(task.target, environment=environment)
@@ -186,7 +186,7 @@ class Site(SiteFiles):
         inspector = open_database(parse_url(target.inspection_url)) if target.inspection_url else None
         if (
             not look_only and not profile(database.engine).is_file and self.state_path.exists()
-        ):  # who only looks wants to see
+        ):  # a check ignores the breaker
             for one in filter(None, (database, inspector)):
                 one.pools.breaker = self.breakers.of(target.name, one.credentials.connect_timeout)
         inputs = agent.completed(task.input_data, self.surroundings(target, config))
@@ -222,7 +222,7 @@ class Site(SiteFiles):
 
     @contextmanager
     def look(self, target: Target) -> Iterator[Job]:
-        """A job that can only look, and needs neither policy nor agents nor the site's own tools: for checks of a target."""
+        """Yield a job that can only read, for checks of a target. It needs no policy, agents or tools of the site."""
         database = open_database(parse_url(target.url, password=target.password))
         database.may_write = False
         registry = Registry.load((locations.built_in("tools"),), lock_check=contradiction, engine=database.engine)
@@ -245,8 +245,8 @@ class Site(SiteFiles):
     ) -> Preview:
         """Inspect and plan; nothing is written to the target. `planner`: who chooses the steps, one of PLANNERS.
 
-        With `llm` a language model may choose among the steps that the agent plans and the tools that are offered; what it
-        answered is kept in the state store. Raises SettingsError where none is configured.
+        With `llm`, a language model may choose among the steps that the agent plans and the tools offered to it. Its
+        answer is kept in the state store. Raises SettingsError if no model is configured.
         """
         if isinstance(task, Task):
             with self.job(task, environment=environment, safety_level=safety_level, look_only=look_only) as job:
@@ -276,9 +276,9 @@ class Site(SiteFiles):
         safety_level: str | None = None,
         look_only: bool = False,
     ) -> Preview:
-        """A saved plan as it would run now, to be given to `run`. `url` is the target again, where the plan's has no password.
+        """Return a saved plan as it would run now, for `run`. `url` repeats the target if the plan's has no password.
 
-        Raises OutgrownError, naming what has changed, when the database or a tool is no longer what the plan was made for.
+        Raises OutgrownError, naming what has changed, if the database or a tool differs from the plan's.
         """
         from aishell.execution import saved_plan
 
@@ -294,7 +294,7 @@ class Site(SiteFiles):
         return history.load(self.store, target), self.backlog.items(target, agent)
 
     def preview_result(self, planned: Preview) -> RunResult:
-        """A plan as a result of its own: `--dry-run`."""
+        """Return a plan as a result: `--dry-run`."""
         return as_result(planned)
 
     def run(
@@ -311,11 +311,11 @@ class Site(SiteFiles):
         standing: StandingApproval | None = None,
         run_id: str | None = None,
     ) -> RunResult:
-        """Execute a plan, or plan a task and execute that. `approve` answers for steps that ask; without it they wait.
+        """Execute a plan, or plan a task and execute it. `approve` answers approval requests; else they stay pending.
 
-        `standing` answers up to a risk; `run_id` is the id of the run, where it was chosen before. No step begins that does not
-        fit before `deadline`, in seconds of the monotonic clock, and `until`, an instant of the wall clock (aware), which goes on
-        while the host sleeps. Raises TargetBusyError when another run holds the target, HeldError when a person has stopped it.
+        `standing` approves steps up to a risk; `run_id`: the run's id, if already chosen. A step does not start if it
+        would end after `deadline` (seconds of the monotonic clock) or `until` (an aware time of the wall clock, which
+        counts sleep). Raises TargetBusyError if another run holds the target, HeldError if the target is on hold.
         """
         from aishell.execution.driving import RunDriver
 
@@ -342,9 +342,9 @@ class Site(SiteFiles):
         in_doubt: str | None = None,
         standing: StandingApproval | None = None,
     ) -> RunResult:
-        """Go on where a run stopped: finished steps are not repeated, started ones are looked up in the database.
+        """Resume a run. Finished steps are not repeated; started ones are looked up in the database.
 
-        Raises OutgrownError when the target is another one or the stored plan was changed, HeldError when the target is on hold.
+        Raises OutgrownError if the target or the stored plan differs, HeldError if the target is on hold.
         """
         from aishell.execution.driving import RunDriver
         from aishell.state.plans import load_plan
@@ -368,7 +368,7 @@ class Site(SiteFiles):
         self.holds.refuse(row.target)
         task = replace(plan.task, target=url or (request["url"] if "://" in row.target else row.target))
         driver = RunDriver(self, approve, yes, jobs, deadline, observer, standing, until)
-        # A configured target is what its configuration says now: it may have become production since.
+        # A configured target is as configured now: it may have become production since.
         environment = request["environment"] if "://" in task.target else None
         with self.job(task, environment=environment, safety_level=request["safety_level"]) as job:
             return driver.go_on(job, row, plan, in_doubt)

@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 
 def _part(module: str, kind: str) -> Any:
-    """A part of the state store, of the type of its annotation: imported and made when it is first used."""
+    """Return a part of the state store, of the annotated type, imported and created on first use."""
     return cached_property(lambda site: getattr(import_module(f"aishell.state.{module}"), kind)(site.store))
 
 
 class SiteFiles:
-    """Configuration and state of one folder, each read when it is asked for. Use as a context manager, or call `close`."""
+    """Configuration and state of one folder, read on demand. Use as a context manager, or call `close`."""
 
-    #: Whether the audit log gets the prompts and answers of a language model too, beside their digests (`--debug`).
+    #: Whether the audit log also gets a language model's prompts and answers, not only their digests (`--debug`).
     keeps_prompts = False
 
     runs: Runs = _part("runs", "Runs")
@@ -69,7 +69,7 @@ class SiteFiles:
         self.state_path = state or places.state
         self.trust = trust or Trust(once=True)
         self.policy_stamp: Stamp | None = None  # of the file that `policy` was read from
-        #: Called with the store before anything is written to it.
+        #: Called with the store before the first write.
         self.at_opening: Callable[[Store], None] | None = None
         #: Called with the store and each committed batch of audit events.
         self.event_listener: Callable[[Store, Sequence[AuditEvent]], None] | None = None
@@ -84,10 +84,10 @@ class SiteFiles:
         trust: bool = False,
         config: str | Path | None = None,
     ) -> Self:
-        """The site at `path`, or the one found as `locations.find` says. Reads nothing yet.
+        """Return the site at `path`, or the one that `locations.find` finds. Reads nothing yet.
 
-        `config`: another folder of configuration than its own, beside that.
-        Raises UntrustedError when others could have written it, unless `trust` says that this is as it should be.
+        `config`: another configuration folder than the site's own, in its place.
+        Raises UntrustedError if others can write its files, unless `trust` is set.
         """
         places = locations.find(path)
         if config is not None:
@@ -95,7 +95,7 @@ class SiteFiles:
         return cls(places, state=state, trust=Trust(everything=trust, once=True))
 
     def again(self) -> Self:
-        """The same site with its configuration read again and the same open state store. Raises UntrustedError."""
+        """Return the same site with its configuration read again and the state store shared. Raises UntrustedError."""
         trust = Trust(everything=self.trust.everything, once=self.trust.once)
         fresh = type(self)(self.places, state=self.state_path, trust=trust)
         if "store" in self.__dict__:
@@ -104,7 +104,7 @@ class SiteFiles:
         return fresh
 
     def _check(self) -> None:
-        """Raises UntrustedError where others can write configuration, tools, extensions or the state store, which has plans."""
+        """Raises UntrustedError if others can write configuration, tools, extensions or the state store."""
         if self.places.root is not None:
             self.trust.check(self.places.root)
         shipped = locations.built_in("tools")
@@ -136,7 +136,7 @@ class SiteFiles:
         settings = load_settings(self.places.config, {"tool": lambda: tool_names(self.places.tools)})
         if settings.backup_identity is not None:
             path = Path(settings.backup_identity).expanduser()
-            if path.exists():  # it is at hand for a restore alone
+            if path.exists():  # only a restore needs it
                 check_secret(path.stat(), path, "the key")
         if settings.programs is not None:
             self._check_programs(Path(settings.programs).expanduser())
@@ -144,7 +144,7 @@ class SiteFiles:
         return settings
 
     def _check_programs(self, folder: Path) -> None:
-        """Raises UntrustedError where others can write client programs of the configured folder."""
+        """Raises UntrustedError if others can write client programs in the configured folder."""
         from aishell.registry.programs import CLIENTS
 
         self.trust.check(folder)
@@ -152,14 +152,14 @@ class SiteFiles:
             self.trust.check(folder / name)
 
     def _check_files(self) -> None:
-        """Raises SettingsError for a file of the configuration that nothing reads."""
+        """Raises SettingsError for a configuration file that nothing reads."""
         from aishell.agents.loading import BUILT_IN, agent_types
         from aishell.settings.files import check_files
 
         check_files(self.places.config, BUILT_IN, agent_types)
 
     def _check_hooks(self, settings: Settings) -> None:
-        """Raises SettingsError for commands that do not exist, or that others can write, and for tools that do not fit."""
+        """Raises SettingsError for missing or unsuitable hooks, UntrustedError for commands that others can write."""
         from aishell.settings.hooks import Hook
 
         for hook in settings.hooks:
@@ -178,7 +178,7 @@ class SiteFiles:
 
     @property
     def base(self) -> Path:
-        """The folder of the site, or of its state where it has none."""
+        """The folder of the site, or of its state if it has none."""
         return (self.places.root or self.places.state.parent).absolute()
 
     @property
@@ -194,7 +194,7 @@ class SiteFiles:
 
     @property
     def target_names(self) -> list[str]:
-        """The targets that runs are on: of whole servers the databases that they had when they were last asked."""
+        """The targets of runs. A whole server counts as the databases that it had when last listed."""
         from aishell.settings.whole_servers import name_of
         from aishell.state import servers
 
@@ -212,7 +212,7 @@ class SiteFiles:
         ]
 
     def unearnable(self, rule: Earned) -> str | None:
-        """Why a rule of `earned` could never let its tool run unasked, by the tool's files; None where it could."""
+        """Return why, by its tool's files, a rule of `earned` could never take effect; None if it could."""
         from aishell.registry.registry import Registry
         from aishell.safety.autonomy import fault
         from aishell.safety.locks import contradiction
@@ -221,7 +221,7 @@ class SiteFiles:
 
     @property
     def known(self) -> Known:
-        """What configuration can name, looked up when it does."""
+        """The names that configuration may use, looked up on demand."""
         from aishell.registry.registry import tool_names
         from aishell.settings.schemas import ENVIRONMENTS
 
@@ -246,14 +246,14 @@ class SiteFiles:
 
     @property
     def workflow_files(self) -> Mapping[str, Path]:
-        """The workflows there are: those of the site before those that come with aishell."""
+        """The available workflows, those of the site before aishell's."""
         from aishell.workflows.workflows import names
 
         self._check_files()
         return names(self.places.config, locations.built_in("config"))
 
     def workflow(self, name: str) -> Workflow:
-        """A workflow by its name, checked. Raises UnknownNameError and SettingsError."""
+        """Return a workflow by name, checked. Raises UnknownNameError and SettingsError."""
         from aishell.agents.loading import agent_types
         from aishell.workflows.workflows import load_workflow
 
@@ -277,9 +277,9 @@ class SiteFiles:
         return store
 
     def model(self, own: Mapping[str, Any] | None = None) -> tuple[LLMClient, ModelSettings] | None:
-        """A client of the language model that is configured, by an agent's `llm_config` or by `llm`; None where none is.
+        """Return a client of the language model in an agent's `llm_config`, else in `llm`; None without one.
 
-        It connects when it is asked, and has a budget of its own. Raises SettingsError for an OLLAMA_HOST that is no address.
+        It connects on its first request and has its own budget. Raises SettingsError for an invalid OLLAMA_HOST.
         """
         from aishell.llm.opening import open_client
         from aishell.settings.language_models import ModelSettings
@@ -288,7 +288,7 @@ class SiteFiles:
         return None if chosen is None else (open_client(chosen, self.store), chosen)
 
     def require_model(self, own: Mapping[str, Any] | None = None) -> tuple[LLMClient, ModelSettings]:
-        """As `model`. Raises SettingsError where none is configured."""
+        """Return the same as `model`. Raises SettingsError if no model is configured."""
         from aishell.errors import SettingsError
 
         found = self.model(own)
@@ -300,7 +300,7 @@ class SiteFiles:
         return found
 
     def record_model_answer(self, prompt: Prompt, completion: Completion, problem: str | None) -> None:
-        """Record in the audit log that a language model has answered. `problem`: why the answer was refused."""
+        """Record a language model's answer in the audit log. `problem`: why the answer was rejected."""
         from aishell.llm.correcting import audited
         from aishell.state import audit
 
@@ -308,12 +308,12 @@ class SiteFiles:
             audit.append(connection, "model_answered", audited(prompt, completion, problem, whole=self.keeps_prompts))
 
     def held(self) -> list[Hold]:
-        """The holds in force; a store is not made for that."""
+        """Return the holds in force, without creating a store."""
         return self.holds.in_force() if self.state_path.exists() else []
 
     @cached_property
     def spans(self) -> Spans:
-        """What is traced of runs; sent at the latest when the site is closed. Raises SettingsError."""
+        """The traces of runs, sent at the latest when the site is closed. Raises SettingsError."""
         from aishell.telemetry.spans import Spans
 
         tracing = self.settings.tracing
@@ -330,39 +330,39 @@ class SiteFiles:
 
     @cached_property
     def backup_store(self) -> BackupStore:
-        """The backups of the site: in the folder that is configured, else `backups` beside the state."""
+        """The backups of the site, in the configured folder, else in `backups` beside the state."""
         from aishell.backups.store.backup_store import BackupStore
 
         base = self.places.root or self.places.state.parent
         return BackupStore.of(self.settings, base, lambda: self.store, self.state_path.exists)
 
     def run_lock(self, run_id: str) -> Path:
-        """The file that the process driving a run holds locked."""
+        """Return the lock file of the process that drives a run."""
         return self.locks / f"run-{run_id}.lock"
 
     def schedule_lock(self, number: int) -> Path:
-        """The file that the process working on a row of the ledger holds locked."""
+        """Return the lock file of the process that works on a row of the ledger."""
         return self.locks / f"schedule-{number}.lock"
 
     def workflow_lock(self, workflow_id: str) -> Path:
-        """The file that the process driving a workflow holds locked."""
+        """Return the lock file of the process that drives a workflow."""
         return self.locks / f"workflow-{workflow_id}.lock"
 
     def workflow_status(self, row: Record) -> str:
-        """The status of a run of a workflow; `interrupted` if it has not ended and no process drives it."""
+        """Return the status of a workflow's run: `interrupted` if it has not ended and no process drives it."""
         from aishell.state.locks import is_held
 
         dead = row.status == "running" and not is_held(self.workflow_lock(row.id))
         return "interrupted" if dead else str(row.status)
 
     def stage_lock(self, number: int) -> Path:
-        """The file that the process working on a stage of a workflow on a target holds locked."""
+        """Return the lock file of the process that works on a workflow's stage on a target."""
         return self.locks / f"stage-{number}.lock"
 
     def slots(self, target: str, per_host: int | None) -> list[int] | str:
-        """The slots of a process that works on a target: of the site, and of the target's machine. Else why it cannot begin.
+        """Take the slots for a process on a target: the site's and the machine's. Return them, or why none is free.
 
-        Who starts the process passes them on (`state.slots`).
+        The caller passes them on to the process that it starts (`state.slots`).
         """
         from aishell.state.slots import Slots
 
@@ -376,13 +376,13 @@ class SiteFiles:
         return f"{per_host} are at work on the host {host or 'here'}, as many as may be"
 
     def host_of(self, target: str) -> str:
-        """The machine that a target's work is a load on; empty for this one and for files."""
+        """Return the machine that a target's work loads; empty for this host and for files."""
         known = self.settings.targets.get(target)
         return "" if known is None else known.machine
 
     @property
     def daemon_lock(self) -> Path:
-        """The file that the daemon of the site holds locked."""
+        """The lock file of the site's daemon."""
         return self.locks / "daemon.lock"
 
     @property

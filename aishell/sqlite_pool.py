@@ -1,4 +1,4 @@
-"""A pool of SQLite connections, called as SQLAlchemy's are. Importing those costs more than a command has to do
+"""A pool of SQLite connections with SQLAlchemy's interface. Importing SQLAlchemy costs more than most commands
 (docs/decisions/0014-state-store-without-sqlalchemy.md)."""
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ C = TypeVar("C", bound=sqlite3.Connection)
 
 
 class Pool(Generic[C]):
-    """Connections that wait for their next use: to open one costs more than most statements on it. Safe in threads."""
+    """Idle connections for reuse: opening one costs more than most statements on it. Thread-safe."""
 
     def __init__(self, connect: Callable[[], C]) -> None:
         self._connect = connect
         self._waiting: list[C] = []  # `pop` and `append` of a list are atomic
 
     def connect(self) -> Lent[C]:
-        """One that waits, else a new one."""
+        """Return an idle connection, or a new one."""
         try:
             return Lent(self, self._waiting.pop())
         except IndexError:
@@ -33,13 +33,13 @@ class Pool(Generic[C]):
             connection.close()
 
     def dispose(self) -> None:
-        """Close those that wait."""
+        """Close the idle connections."""
         while self._waiting:
             self._waiting.pop().close()
 
 
 class Lent(Generic[C]):
-    """A connection out of the pool; `close` gives it back."""
+    """A connection from the pool; `close` returns it."""
 
     def __init__(self, pool: Pool[C], connection: C) -> None:
         self.driver_connection = connection

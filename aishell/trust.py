@@ -1,8 +1,8 @@
-"""A site is code: who can write its files decides what aishell runs, as whom it is called. So nobody else may write them.
+"""Trust in files: a site is code, so whoever can write its files controls what aishell runs. Nobody else may.
 
-A file counts as safe when the caller or root owns it and nobody else can write it, and the same holds for every folder on the way
-to it, links followed (as OpenSSH's StrictModes). Under sudo the invoking user counts as the caller, and a folder can be trusted
-by name in a list of the user's own (as git's safe.directory).
+A file is safe if it belongs to the caller or root and nobody else can write it, and the same is true of every folder in
+its path, including the targets of symbolic links (as in OpenSSH's StrictModes). Under sudo, the invoking user counts as
+the caller. A folder can be trusted by name in the user's own list (as in git's safe.directory).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from aishell.errors import SettingsError, UntrustedError
 
-#: The list of trusted folders, an absolute path a line, in the user's own folder of configuration.
+#: The list of trusted folders in the user's configuration folder, one absolute path per line.
 LIST = "trusted-sites"
-#: Links that are followed on the way to one path; the kernel follows as many.
+#: The most symbolic links followed in one path; the kernel has the same limit.
 _MOST_LINKS = 40
 
 
 class Trust:
-    """What was found safe so far.
+    """The paths found safe so far.
 
-    `everything`: nothing is refused, as `--trust-site` says; `once`: that option would help, and is named as a remedy.
+    `everything`: nothing is refused (`--trust-site`); `once`: that option is available, and hints name it.
     """
 
     def __init__(self, *, everything: bool = False, once: bool = False) -> None:
@@ -34,9 +34,9 @@ class Trust:
         self._listed: tuple[Path, ...] | None = None
 
     def check(self, path: str | Path, *, below: bool = False) -> None:
-        """Raises UntrustedError, with the remedy, for a path that others can change; `below`: or anything in that folder.
+        """Raise UntrustedError, with the remedy, if others can change a path; `below`: or anything in that folder.
 
-        What is not there is nothing to refuse; the folders that lead to it are.
+        A path that does not exist is safe if its parent folders are.
         """
         if self.everything:
             return
@@ -50,7 +50,7 @@ class Trust:
                     raise UntrustedError(f"{one} cannot be looked into: {error.strerror}") from error
 
     def _safe(self, path: Path) -> bool:
-        """Whether a path is there; raises UntrustedError where it or what leads to it is not safe."""
+        """Whether a path exists. Raises UntrustedError if it or a folder in it is unsafe."""
         way = list(_way(path))
         for at, found in way[:-1]:
             if at not in self._passed:
@@ -63,7 +63,7 @@ class Trust:
         return True
 
     def _judge(self, path: Path, at: Path, found: os.stat_result | None, *, passing: bool) -> None:
-        """`passing`: a folder that others can write is safe to pass where it is sticky: what belongs to us in it stays ours."""
+        """`passing`: a sticky folder that others can write is safe to pass: they cannot replace our files in it."""
         if found is None:
             return
         link, sticky = stat.S_ISLNK(found.st_mode), passing and bool(found.st_mode & stat.S_ISVTX)
@@ -111,7 +111,7 @@ class Trust:
 
 
 def secret_text(path: Path, what: str) -> str:
-    """The text of a file that holds a secret, without line ends behind it. Raises as `check_secret`, and OSError."""
+    """Return the text of a secret file without trailing newlines. Raises OSError, and like `check_secret`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, encoding="utf-8") as file:
         check_secret(os.fstat(descriptor), path, what)
@@ -121,9 +121,9 @@ def secret_text(path: Path, what: str) -> str:
 def configured_secret(
     where: str, *, variable: str | None, file: str | None, what: str, may_be_empty: bool = False
 ) -> str | None:
-    """The secret in an environment variable or a file that the configuration names; None where it names neither.
+    """Return the secret in the configured environment variable or file; None if neither is configured.
 
-    `where` and `what` are words for the error: whose it is, and what the file is. Raises SettingsError and UntrustedError.
+    `where` and `what` are for errors: whose secret it is, what the file is. Raises SettingsError and UntrustedError.
     """
     if variable is not None:
         value = os.environ.get(variable)
@@ -140,7 +140,7 @@ def configured_secret(
 
 
 def check_secret(found: os.stat_result, path: Path, what: str) -> None:
-    """Raises UntrustedError for a file that others can get at, where libpq would ignore a password file."""
+    """Raise UntrustedError for a file that others can access, as libpq ignores such a password file."""
     if not stat.S_ISREG(found.st_mode):
         raise UntrustedError(f"{what} {path} is not a regular file")
     if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -151,16 +151,16 @@ def check_secret(found: os.stat_result, path: Path, what: str) -> None:
 
 
 def _callers() -> frozenset[int]:
-    """Root, who we are, and who called sudo: git takes SUDO_UID for the caller likewise, from root alone."""
+    """Return root, the current user, and under sudo its caller. Like git, trust SUDO_UID only when running as root."""
     ours = os.geteuid()
     sudo = os.environ.get("SUDO_UID", "") if ours == 0 else ""
     return frozenset({0, ours, *([int(sudo)] if sudo.isdecimal() else [])})
 
 
 def _way(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
-    """Every name that is looked up on the way to a path, a link before what it leads to; the path itself comes last.
+    """Yield every name looked up in resolving a path, a link before its target, and the path itself last.
 
-    The last is None where there is no such file. Raises UntrustedError where the way cannot be followed.
+    The last is None if the file does not exist. Raises UntrustedError if the path cannot be resolved.
     """
     todo = [*reversed((path if path.is_absolute() else Path.cwd() / path).parts)]
     at, links = Path("/"), 0
@@ -169,7 +169,7 @@ def _way(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
         if name == "..":
             at = at.parent
             continue
-        here = at / name  # an absolute name begins anew
+        here = at / name  # an absolute name starts again at the root
         try:
             found = here.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -188,11 +188,11 @@ def _way(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
 
 
 def _other_writers(path: Path, found: os.stat_result) -> str | None:
-    """Who else than its owner can write a file, None for nobody. A group of the owner's own is nobody else."""
+    """Return who besides its owner can write a file, None for nobody. The owner's private group does not count."""
     if found.st_mode & stat.S_IWOTH:
         return "everybody"
     if not found.st_mode & stat.S_IWGRP:
-        return None  # of an access list the group's bits are the most that it grants
+        return None  # the group's bits are the upper limit of an access list
     import grp
     import pwd
 
@@ -204,7 +204,7 @@ def _other_writers(path: Path, found: os.stat_result) -> str | None:
         return f"the group {group.gr_name}"
     try:
         os.getxattr(path, "system.posix_acl_access")
-    except (OSError, AttributeError):  # no list, or a system that has none
+    except (OSError, AttributeError):  # no access list, or none supported
         return None
     return "whom its access list names"
 

@@ -1,6 +1,6 @@
-"""The head of the audit log in a file beside the store, against which events removed from the store show.
+"""The head of the audit log, kept in a file beside the store to detect events removed from the store.
 
-It is written before the first run and when a run ends, and checked when the next begins; steps do not touch it.
+Written before the first run and at the end of each run, checked at the start of the next; steps do not touch it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Anchor:
 
 
 def path_of(store: Path) -> Path:
-    """The file that belongs to a store."""
+    """Return the path of a store's anchor file."""
     return store.with_name(f"{store.name}.head")
 
 
 def read(path: Path) -> Anchor | None:
-    """The anchor in a file, None where there is no file. Raises StateError for a file that is not an anchor."""
+    """Return the anchor in a file, None if the file does not exist. Raises StateError if the file is not an anchor."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return Anchor(int(data["events"]), str(data["head"]), str(data["at"]))

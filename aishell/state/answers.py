@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from aishell.state.store import Store
 
-#: Neither too old nor, where the clock was set back, from the future.
+#: Neither expired nor, if the clock was set back, from the future.
 _FIND = "SELECT * FROM model_answers WHERE key = :key AND made_at > :oldest AND made_at <= :now"
 _REMOVE_OLD = "DELETE FROM model_answers WHERE made_at <= :oldest OR made_at > :now"
-#: A model that was pulled again may answer differently.
+#: A model that was pulled again may give other answers.
 _REMOVE_OTHERS = """DELETE FROM model_answers WHERE provider = :provider AND model = :model
     AND model_digest <> :digest AND model_digest <> '' AND :digest <> ''"""
 _REMOVE_UNUSED = """DELETE FROM model_answers WHERE key NOT IN
@@ -40,20 +40,20 @@ class Answers:
         self._store, self._ttl, self._entries = store, timedelta(seconds=ttl), entries
 
     def find(self, key: str) -> KeptAnswer | None:
-        """The answer under a key; None where there is none or it is no longer valid."""
+        """Return the answer for a key, None if there is no valid one."""
         now = datetime.now(UTC)
         row = self._store.first(_FIND, {"key": key, "now": _stamp(now), "oldest": _stamp(now - self._ttl)})
         if row is None:
             return None
         found = KeptAnswer(**{name: getattr(row, name) for name in KeptAnswer.__dataclass_fields__})
         if hashlib.sha256(found.text.encode()).hexdigest() != found.answer_digest:
-            return None  # it was changed in the store; the next answer replaces it
+            return None  # changed in the store; the next answer replaces it
         with self._store.write() as connection:
             connection.update("model_answers", "key = :key", {"key": key}, {"used_at": _stamp(now)})
         return found
 
     def keep(self, key: str, answer: KeptAnswer) -> None:
-        """Store an answer, and remove those that are too old, of an earlier version of the model, or too many."""
+        """Store an answer. Remove expired answers, those of an earlier version of the model, and excess ones."""
         now = datetime.now(UTC)
         stamps = {"now": _stamp(now), "oldest": _stamp(now - self._ttl)}
         row = {"key": key, **asdict(answer), "made_at": stamps["now"], "used_at": stamps["now"]}

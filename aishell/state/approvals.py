@@ -54,7 +54,7 @@ class Approvals:
         *,
         subject: Subject | None = None,
     ) -> str:
-        """Record a pending request, or find the pending one with this digest; its id.
+        """Record a pending request, unless one with this digest is pending; return its id.
 
         `subject`: the subject of the step, by which answers are counted (`state.autonomy`).
         """
@@ -98,11 +98,11 @@ class Approvals:
         modifications: Mapping[str, Any] | None = None,
         place: str | None = None,
     ) -> str:
-        """Record a person's answer, `approved`, `modified` or `rejected`; the status of the request after it.
+        """Record a person's answer, `approved`, `modified` or `rejected`; return the status of the request after it.
 
-        `uid`: the user, as the kernel reports it; `place`: where the answer was given, if not at this process's terminal. Where
-        two people have to approve, the first leaves it `pending`. Raises StateError when the request is no longer open or was
-        changed in the store, and DeniedError where this person may not approve it.
+        `uid`: the user, as the kernel reports it; `place`: where the answer was given, if not at this process's
+        terminal. If two people must approve, the first leaves it `pending`. Raises StateError if the request is no
+        longer open or was changed in the store, and DeniedError if this person may not approve it.
         """
         row = self.find_unchanged(approval)
         lost = self._lost(row, by) if status == "rejected" else []
@@ -131,12 +131,12 @@ class Approvals:
         return status
 
     def first_answers(self, row: Record) -> list[dict[str, Any]]:
-        """The first approvals of a request that needs a second person."""
+        """Return the first approvals of a request that needs a second person."""
         with self.store.read() as connection:
             return _first_answers(connection, row)
 
     def _keep_head(self) -> None:
-        """Write the head of the log beside the store, so that a rejection cannot be cut off; not over one that shows a cut."""
+        """Write the head of the log beside the store, so that a rejection cannot be cut off; never over a cut."""
         path = anchor.path_of(self.store.path)
         with self.store.read() as connection:
             whole = not audit.verify_anchor(connection, anchor.read(path))
@@ -145,7 +145,7 @@ class Approvals:
             anchor.write(path, number, newest)
 
     def _lost(self, row: Record, by: str) -> list[tuple[str, dict[str, Any]]]:
-        """The events of the earned autonomy that a rejection takes away; none where no rule of the policy grants any."""
+        """Return the events of the earned autonomy that a rejection resets; none if no policy rule grants any."""
         if not shown(row).get("earned"):
             return []
         with self.store.read() as connection:
@@ -156,7 +156,7 @@ class Approvals:
         return [reset(one, tally, f"rejected by {by}") for one, tally in stakes]
 
     def decided(self, run_id: str, step_index: int) -> Record | None:
-        """The newest unused answer for a step, an expired approval not counting; else its newest request, if that has expired.
+        """Return the newest unused answer for a step, without expired approvals; else its newest request, if expired.
 
         Raises StateError for an answer that is not in the audit log, and for a request that was changed in the store.
         """
@@ -177,7 +177,7 @@ class Approvals:
             return row
 
     def _expire(self, run_id: str, step_index: int) -> None:
-        """Close the requests for a step that were not answered in time."""
+        """Close the requests for a step that expired."""
         late = "SELECT * FROM approvals WHERE run_id = :run AND step_index = :step AND status = 'pending' AND expires_at < :now"
         place = {"run": run_id, "step": step_index, "now": now()}
         if self.store.first(late, place) is None:
@@ -193,7 +193,7 @@ class Approvals:
                 audit.append(connection, "approval_decided", data, run_id=run_id, step_index=step_index)
 
     def latest(self, run_id: str, step_index: int, digest: str | None = None) -> Record | None:
-        """The newest request for a step, or the newest with this digest. Raises StateError as `decided`."""
+        """Return the newest request for a step, or the newest with this digest. Raises StateError as `decided` does."""
         self._expire(run_id, step_index)
         with self.store.read() as connection:
             row = connection.first(
@@ -212,8 +212,8 @@ class Approvals:
             return row
 
     def edits(self, run_id: str, step_index: int) -> list[dict[str, Any]]:
-        """People's edits of a step's parameters, the newest last: `by`, `uid`, `reason` and all `params`. Raises StateError as
-        `decided`."""
+        """Return the edits of a step's parameters, newest last: `by`, `uid`, `reason` and all `params`. Raises
+        StateError as `decided` does."""
         with self.store.read() as connection:
             rows = connection.all(
                 """SELECT * FROM approvals WHERE run_id = :run AND step_index = :step
@@ -223,7 +223,7 @@ class Approvals:
             return [_edit(connection, row) for row in rows]
 
     def close(self, approval: str, status: str) -> None:
-        """Set an approval to `consumed` or `void`. Raises StateError for one that is already closed: an answer is used once."""
+        """Set an approval to `consumed` or `void`. Raises StateError if already closed: an answer is used once."""
         with self.store.write() as connection:
             row = connection.first(
                 """UPDATE approvals SET status = :status
@@ -237,7 +237,7 @@ class Approvals:
             audit.append(connection, "approval_decided", data, run_id=row.run_id, step_index=row.step_index)
 
     def find(self, approval: str) -> Record:
-        """An approval by its id or the beginning of it. Raises UnknownNameError and AmbiguousNameError."""
+        """Return an approval by its id or a prefix. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
             row = find_by_beginning(connection, "approvals", "approval", approval)
             if row is None:
@@ -245,20 +245,20 @@ class Approvals:
             return row
 
     def find_unchanged(self, approval: str) -> Record:
-        """As `find`. Raises StateError for an approval whose request differs from its digest in the audit log."""
+        """Return the same as `find`. Raises StateError if the request differs from its digest in the audit log."""
         row = self.find(approval)
         with self.store.read() as connection:
             _require_unchanged(connection, row)
         return row
 
     def next_expiry(self) -> datetime | None:
-        """When the next approval expires that can still be answered or used."""
+        """Return when the next approval expires that can still be answered or used."""
         sql = "SELECT min(expires_at) FROM approvals WHERE status IN ('pending', 'approved', 'modified') AND expires_at >= :now"
         first = self.store.value(sql, {"now": now()})
         return None if first is None else datetime.fromisoformat(first)
 
     def pending(self) -> list[Record]:
-        """The requests that wait for a person now."""
+        """Return the requests that are pending now."""
         with self.store.read() as connection:
             return _pending(connection)
 
@@ -283,7 +283,7 @@ def _require_open(connection: Connection, approval: str) -> None:
 
 
 def _newer(connection: Connection, row: Record | None) -> str | None:
-    """A hint on the request that has replaced another."""
+    """Return a hint that names the request that replaced this one."""
     if row is None:
         return None
     newer = next((one for one in _pending(connection) if (one.run_id, one.step_id) == (row.run_id, row.step_id)), None)
@@ -296,12 +296,12 @@ def expired(row: Record) -> bool:
 
 
 def until(row: Record) -> str:
-    """The last second in which a request can be answered."""
+    """Return the time until which a request can be answered, as text."""
     return at(row.expires_at)
 
 
 def _require_unchanged(connection: Connection, row: Record) -> None:
-    """Raises StateError where a request, its level or its expiry differs from its digest in the audit log."""
+    """Raises StateError if a request, its level or its expiry differs from its digest in the audit log."""
     logged = next(iter(_events(connection, row, "approval_requested")), None)
     if logged is None or logged.get("seal", audit.seal_request(row)) != audit.seal_request(row):
         raise _changed(row, "was changed in the state store after it was requested")
@@ -335,7 +335,7 @@ def _require_another(connection: Connection, row: Record, uid: int | None) -> li
 
 
 def _events(connection: Connection, row: Record, kind: str) -> list[dict[str, Any]]:
-    """The events of an approval in the log, in order: `approval_requested` or `approval_decided`."""
+    """Return an approval's events of one type, in order: `approval_requested` or `approval_decided`."""
     sql = "SELECT data FROM events WHERE run_id = :run AND step_index = :step AND type = :kind ORDER BY id"
     place = {"run": row.run_id, "step": row.step_index, "kind": kind}
     events = [audit.read(event.data) for event in connection.execute(sql, place)]
@@ -343,7 +343,7 @@ def _events(connection: Connection, row: Record, kind: str) -> list[dict[str, An
 
 
 def _edit(connection: Connection, row: Record) -> dict[str, Any]:
-    """An edit by its event in the log. Raises StateError where there is none."""
+    """Return an edit from its event in the log. Raises StateError if there is none."""
     for one in _events(connection, row, "approval_decided"):
         if _fits(row, one, status="modified"):
             params = json.loads(row.modifications)
@@ -358,7 +358,7 @@ def _is_logged(connection: Connection, row: Record) -> bool:
 
 
 def _fits(row: Record, event: Mapping[str, Any], *, status: str) -> bool:
-    """Whether an event has the answer of an approval's row."""
+    """Whether an event matches the answer in an approval's row."""
     kept = json.loads(row.modifications) if row.modifications else None
     answer = {"status": status, "by": row.decided_by, "digest": row.digest, "modifications": audit.redact(kept)}
     return all(event.get(name) == value for name, value in answer.items())
@@ -371,12 +371,12 @@ def _pending(connection: Connection) -> list[Record]:
 
 
 def shown(row: Record) -> dict[str, Any]:
-    """What the person was shown."""
+    """Return what the person was shown."""
     return dict(json.loads(row.request))
 
 
 def terminal() -> str | None:
-    """The terminal an answer was typed at, None without one."""
+    """Return the terminal of this process, None without one."""
     try:
         return os.ttyname(0)
     except OSError:

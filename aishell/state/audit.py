@@ -1,6 +1,6 @@
-"""The audit log: each event has the hash of the one before it and is written in the transaction of the change it describes.
+"""The audit log: each event has the hash of the one before, and is written in the transaction of its change.
 
-It is checked by its own chain, against the rows of the same transactions (`audit_records`), and against heads kept elsewhere:
+It is verified by its own chain, by the rows of the same transactions (`audit_records`), and by heads kept elsewhere:
 in the anchor beside the store, on paper, in an export.
 """
 
@@ -36,7 +36,7 @@ _REQUEST_SEALED = (
     "run_id", "step_index", "step_id", "digest", "level", "request", "requested_by", "requested_at", "expires_at",
 )  # fmt: skip
 _RUN_SEALED = ("task_id", "parent_id", "agent", "target", "engine", "created_at", "plan")
-#: Columns as text, whatever their type is now; a blob is shown in hexadecimal, as it must have been changed.
+#: The columns as text, whatever type they have now. A blob, which only tampering can leave, is shown in hexadecimal.
 EVENTS = """SELECT id, run_id, step_index, CAST(type AS TEXT) AS type, CAST(at AS TEXT) AS at,
                     iif(typeof(data) = 'text', data, hex(data)) AS data,
                     CAST(previous AS TEXT) AS previous, CAST(hash AS TEXT) AS hash FROM events ORDER BY id"""
@@ -61,41 +61,41 @@ class SealedPart:
     first: int
     through: int
     head: str
-    file: str  # as it was named; it may have been moved since
+    file: str  # its name when sealed; it may have been moved since
     at: str
     by: str
 
 
 @dataclass(frozen=True)
 class Seal:
-    """All that was sealed until now, by default nothing.
+    """Everything sealed so far, by default nothing.
 
-    `runs`: those of the sealed events that were still in the store; `missing`: the number of those that were not.
+    `runs`: the runs of the sealed events that were still in the store; `missing`: how many were not.
     """
 
     parts: Sequence[SealedPart] = ()
     runs: frozenset[str] = frozenset()
     missing: int = 0
-    pruned: int = 0  # runs that were pruned, by the sealed events
-    broken: Sequence[Mapping[str, Any]] = ()  # {event, text}: what runs had found wrong with the log
+    pruned: int = 0  # runs pruned according to the sealed events
+    broken: Sequence[Mapping[str, Any]] = ()  # {event, text}: problems with the log that runs found
     earned: Sequence[Mapping[str, Any]] = ()  # {subject, counted}: supervised runs, as `state.autonomy` counts them
 
     @property
     def through(self) -> int:
-        """The number of the last sealed event, 0 without one."""
+        """The number of the last sealed event, 0 if none."""
         return self.parts[-1].through if self.parts else 0
 
     @property
     def head(self) -> str:
-        """The hash that the first event of the log follows from."""
+        """The hash that the log's first event must follow."""
         return self.parts[-1].head if self.parts else GENESIS
 
 
 def newest_seal(connection: Connection) -> Seal:
-    """The newest seal; an empty one where the log still begins with its first event.
+    """Return the newest seal, an empty one if the log still begins with its first event.
 
-    A seal removes the events before it, so exactly one ends where the log begins. Where none or two do, none counts, and the
-    chain shows that it does not begin where it should.
+    A seal removes the events before it, so exactly one seal ends where the log begins. If none or two do, none counts,
+    and the chain shows the wrong beginning.
     """
     first = connection.value("SELECT min(id) FROM events")
     if first is None or first == 1:
@@ -105,7 +105,7 @@ def newest_seal(connection: Connection) -> Seal:
 
 
 def _read_seal(text: str) -> Seal:
-    """A seal from its event; an empty one where the event is not a seal."""
+    """Return the seal in an event, an empty one if the event is not a seal."""
     try:
         data = json.loads(text)
         parts = [SealedPart(**part) for part in data["parts"]]
@@ -155,7 +155,7 @@ def append_all(
 
 
 def head(connection: Connection) -> tuple[int, str]:
-    """Number and hash of the newest event."""
+    """Return the number and hash of the newest event."""
     row = connection.first(_LAST)
     return (row.id, row.hash) if row else (0, GENESIS)
 
@@ -165,7 +165,7 @@ def follows(event: tuple[Any, ...], last: int, head_: str) -> bool:
     number, run_id, step_index, kind, at, data, previous, hash_ = event
     try:
         whole = hash_ == _hash(previous, run_id, step_index, kind, at, data)
-    except TypeError:  # a blob, which no event has
+    except TypeError:  # a blob, which aishell never writes
         return False
     return bool(whole and number == last + 1 and previous == head_)
 
@@ -186,7 +186,7 @@ def verify(connection: Connection, expected_head: str | None = None) -> list[Pro
 
 
 def verify_head(connection: Connection, expected: str, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
-    """Whether an event's hash is, or begins with, this one; `sealed`: the events in sealed files."""
+    """Check that some event has a hash that begins with `expected`. `sealed`: the events in sealed files."""
     like = "SELECT id FROM events WHERE hash LIKE :beginning ESCAPE '/'"
     if connection.first(like, {"beginning": beginning(expected)}) is not None:
         return []
@@ -200,7 +200,7 @@ def verify_head(connection: Connection, expected: str, sealed: Sequence[Mapping[
 def verify_anchor(
     connection: Connection, anchor: Anchor | None, sealed: Sequence[Mapping[str, Any]] = ()
 ) -> list[Problem]:
-    """Whether the event that was the newest when a run ended is still in the log or among the `sealed` events."""
+    """Check that the newest event at the end of the last run is still in the log or among the `sealed` events."""
     if anchor is None or anchor.events == 0:
         return []
     newest = newest_seal(connection)
@@ -216,7 +216,7 @@ def verify_anchor(
 
 
 def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Problem]:
-    """A problem if the anchor file, which exists since the first run, is missing: without it a cut tail cannot be detected."""
+    """Return a problem if the anchor file, made at the first run, is missing: a cut tail could not be detected."""
     if anchor is not None or not tells_of_runs(connection):
         return []
     text = "the file with the head of the log is missing beside the state store"
@@ -224,7 +224,7 @@ def missing_anchor(connection: Connection, anchor: Anchor | None) -> list[Proble
 
 
 def tells_of_runs(connection: Connection) -> bool:
-    """Whether there is, or was, any run."""
+    """Whether there is, or ever was, a run."""
     if newest_seal(connection).parts:
         return True
     sql = "SELECT EXISTS (SELECT 1 FROM runs) OR EXISTS (SELECT 1 FROM events WHERE run_id IS NOT NULL)"
@@ -232,7 +232,7 @@ def tells_of_runs(connection: Connection) -> bool:
 
 
 def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """Check an older copy of the anchor, whose event was sealed since, against the sealed events and the ends of files."""
+    """Check an older copy of the anchor, whose event is now sealed, against the sealed events and the ends of files."""
     known = {part.through: part.head for part in seal_.parts} | {event["id"]: event["hash"] for event in sealed}
     if known.get(anchor.events) == anchor.head:
         return []
@@ -244,9 +244,9 @@ def _sealed_anchor(seal_: Seal, anchor: Anchor, sealed: Sequence[Mapping[str, An
 
 
 def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> list[Problem]:
-    """Whether every event of an exported copy is in the log with the same hash, and the hash fits the copy.
+    """Check that every event of an exported copy is in the log with the same hash, and that the hash fits the copy.
 
-    Sealed events are left out here: `sealing.verify_files` checks them.
+    Sealed events are skipped: `sealing.verify_files` checks them.
     """
     through = newest_seal(connection).through
     there = {row.id: row.hash for row in connection.execute("SELECT id, hash FROM events")}
@@ -265,27 +265,27 @@ def verify_copy(connection: Connection, copy: Sequence[Mapping[str, Any]]) -> li
 
 
 def seal(run: Mapping[str, Any] | Record) -> str:
-    """The digest of a run's request, plan, tools and requester, which is in the log and never changes."""
+    """Return the digest of a run's request, plan, tools and requester, which is in the log and never changes."""
     return digest([run["request"], run["plan_digest"], run["tools"], run["requested_by"]])
 
 
 def seal_made(run: Mapping[str, Any] | Record) -> str:
-    """The digest of a run's other constant columns, its plan verbatim; older logs do not have it."""
+    """Return the digest of a run's other constant columns, with its plan verbatim; older logs lack it."""
     return digest([run[name] for name in _RUN_SEALED])
 
 
 def seal_request(approval: Mapping[str, Any] | Record) -> str:
-    """The digest of a request as shown to a person, which is in the log since it was made; older logs do not have it."""
+    """Return the digest of a request as shown to a person, logged when it was made; older logs lack it."""
     return digest([approval[name] for name in _REQUEST_SEALED])
 
 
 def seal_step(step: Record) -> str:
-    """The digest of a step's row, which is in each of its events."""
+    """Return the digest of a step's row, which is in each of its events."""
     return digest([step[name] for name in _STEP_SEALED])
 
 
 def read(text: str) -> dict[str, Any]:
-    """The data of an event; empty where it was replaced by something that is not a JSON object, which the chain shows."""
+    """Return the data of an event, empty if it is no longer a JSON object; the chain shows such a change."""
     try:
         data = json.loads(text)
     except ValueError:
@@ -294,24 +294,24 @@ def read(text: str) -> dict[str, Any]:
 
 
 def found_broken(at: str, data: Mapping[str, Any]) -> str:
-    """The problem with the log that a run found, from its event."""
+    """Return the problem with the log that a run found, from its event."""
     return f"a run found on {shown(at)}: {data.get('found')}"
 
 
 def reported_breaks(connection: Connection) -> list[Problem]:
-    """The problems with the log that runs have found, sealed events included."""
+    """Return the problems with the log that runs found, including sealed events."""
     sealed = [Problem(one["event"], str(one["text"])) for one in newest_seal(connection).broken]
     rows = connection.execute("SELECT id, at, data FROM events WHERE type = :broken ORDER BY id", {"broken": BROKEN})
     return [*sealed, *(Problem(row.id, found_broken(row.at, read(row.data))) for row in rows)]
 
 
 def pruned_runs(kind: str, data: Mapping[str, Any]) -> int:
-    """The number of runs that were pruned, from an event."""
+    """Return how many runs an event says were pruned."""
     return int(data.get("pruned_runs") or 0) if kind == "state_changed" else 0
 
 
 def redact(value: Any) -> Any:
-    """`value` without secrets: by key, and passwords inside URLs."""
+    """Return `value` without secrets: values of secret keys, and passwords in URLs."""
     if isinstance(value, Mapping):
         return {key: "***" if _SECRET.search(str(key)) and item else redact(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -322,7 +322,7 @@ def redact(value: Any) -> Any:
 
 
 def hash_of(event: Mapping[str, Any]) -> str:
-    """The hash that an exported event must have."""
+    """Return the hash that an exported event must have."""
     previous, kind, at = (str(event.get(name)) for name in ("previous", "type", "at"))
     return _hash(previous, event.get("run_id"), event.get("step_index"), kind, at, canonical(event.get("data")))
 

@@ -1,4 +1,4 @@
-"""Compares the tables of runs, steps and approvals with the audit log: the row of each with its last event."""
+"""Compare the tables of runs, steps and approvals with the audit log: each row with its last event."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ Step = tuple[str, int]
 
 _STEP_EVENTS = ("step_started", "step_completed", "step_failed", "step_skipped", "step_reopened")
 _ANSWER_EVENTS = ("approval_requested", "approval_decided")
-#: A plan that is no longer JSON has no steps to count; its digest shows the change.
+#: A plan that is no longer JSON has no countable steps; its digest shows the change.
 _RUNS = "SELECT *, iif(json_valid(plan), json_array_length(plan, '$.steps'), NULL) AS steps FROM runs"
 
 
 @dataclass
 class _Run:
-    """A run by its last events. Digests are empty where older logs have none."""
+    """A run according to its last events. Digests are empty if the log is too old to have them."""
 
     state: str | None = None
-    plan: str | None = None  # the digest of what it was asked for, its plan and its tools
-    made: str = ""  # that of what else it was made with
+    plan: str | None = None  # the digest of its request, plan and tools
+    made: str = ""  # the digest of its other constant columns
     result: str = ""
 
 
 @dataclass
 class _Approval:
-    """An approval by its events."""
+    """An approval according to its events."""
 
     run: str
     status: str = ""
     by: str = ""
-    request: str = ""  # the digest of what was asked
+    request: str = ""  # the digest of the request
     reason: Any = ""
     modifications: Any = None
 
@@ -52,12 +52,12 @@ class _Step:
 
 @dataclass
 class _Logged:
-    """Runs, approvals and steps by the events, the later of them over the earlier."""
+    """Runs, approvals and steps according to the events; later events override earlier ones."""
 
-    known: set[str]  # runs that an event tells of
+    known: set[str]  # runs mentioned in an event
     pruned: int
-    missing: int = 0  # runs that a seal counts as gone
-    away: frozenset[str] = frozenset()  # runs whose events were sealed: they are taken as they stand
+    missing: int = 0  # runs that a seal counts as missing
+    away: frozenset[str] = frozenset()  # runs whose events were sealed: their rows are not checked
     runs: dict[str, _Run] = field(default_factory=dict)
     approvals: dict[str, _Approval] = field(default_factory=dict)
     steps: dict[Step, _Step] = field(default_factory=dict)
@@ -100,9 +100,9 @@ class _Logged:
 
 
 def verify_records(connection: Connection, sealed: Sequence[Mapping[str, Any]] = ()) -> list[Problem]:
-    """The differences between the log and the tables, and the problems with the log that runs have found.
+    """Return the differences between the log and the tables, and the problems with the log that runs found.
 
-    `sealed`: all sealed events. Without them, the rows that they are about are not checked.
+    `sealed`: all sealed events. Without them, the rows of their runs are not checked.
     """
     logged = _Logged.of(connection, sealed)
     states = {row.id: row.state for row in connection.execute("SELECT id, state FROM runs")}
@@ -128,7 +128,7 @@ def _as_problems(texts: Iterable[str]) -> Iterator[Problem]:
 
 
 def _runs(connection: Connection, logged: _Logged) -> Iterator[str]:
-    """What runs were made with, their results, and their steps as a number."""
+    """Yield changes of runs' constant columns and results, and wrong numbers of steps."""
     for row in connection.execute(_RUNS):
         run, name = logged.runs.get(row.id, _Run()), row.id[:8]
         asked_for = audit.seal(row) if run.plan is None else run.plan
@@ -142,7 +142,7 @@ def _runs(connection: Connection, logged: _Logged) -> Iterator[str]:
 
 
 def _approvals(rows: Iterable[Record], logged: _Logged) -> Iterator[str]:
-    """The first difference between each approval and the log."""
+    """Yield the first difference between each approval and the log."""
     for row in rows:
         if row.run_id in logged.away:
             continue
@@ -192,12 +192,12 @@ def _missing(states: Mapping[str, str], logged: _Logged) -> Iterator[str]:
 
 
 def _as_row(event: Mapping[str, Any]) -> SimpleNamespace:
-    """An exported event as a row."""
+    """Return an exported event as a row."""
     return SimpleNamespace(**{**event, "data": canonical(event["data"])})
 
 
 def _kept(text: str | None) -> Any:
-    """The value of a JSON column; its text where it is not JSON."""
+    """Return the value of a JSON column, its text if it is not JSON."""
     try:
         return json.loads(text) if text else None
     except ValueError:

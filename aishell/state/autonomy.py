@@ -1,8 +1,8 @@
-"""Supervised runs of tools on targets, counted from the audit log alone.
+"""Supervised runs of tools on targets, counted only from the audit log.
 
-A run counts once for a tool, if a person approved a step of the tool at a terminal and the step was done. One failure,
-rollback or rejection of the tool on the target, known by its name or by its database's identity, resets the count. The chain
-of events is checked on the way: after a break the count starts again.
+A run counts once for a tool if a person at a terminal approved one of the tool's steps and the step was done. One
+failure, rollback or rejection of the tool on the target, identified by name or by its database's identity, resets the
+count. The chain of events is verified on the way: after a break the count starts again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aishell.state.audit import Seal, newest_seal
 from aishell.state.connection import Connection
 from aishell.state.store import Store
 
-#: The most runs that are counted, and that a rule can require.
+#: The most runs that are counted, and the most that a rule can require.
 MOST = 1000
 _OVER = ("completed", "failed", "cancelled")
 _NEWER = f"SELECT {audit.EVENT} FROM events WHERE id > :last ORDER BY id"  # noqa: S608  our own columns
@@ -39,7 +39,7 @@ class Counted:
 
 @dataclass
 class Book:
-    """The counts from the events read so far. `number` and `head`: of the newest event that was read."""
+    """The counts from the events read so far. `number` and `head`: of the newest event read."""
 
     number: int = 0
     head: str = audit.GENESIS
@@ -48,25 +48,25 @@ class Book:
     _began: dict[Place, Subject] = field(default_factory=dict)
     _pending: dict[Place, Subject] = field(default_factory=dict)
     _approved: set[Place] = field(default_factory=set)
-    _spoiled: set[tuple[str, str]] = field(default_factory=set)  # runs in which a tool failed, by its name
+    _spoiled: set[tuple[str, str]] = field(default_factory=set)  # (run, name of a tool that failed in it)
 
     @classmethod
     def after(cls, seal: Seal) -> Book:
-        """A book that begins where the log does, after the sealed events, with the counts carried over."""
+        """Return a book that begins after the sealed events, with the counts that the seal carried over."""
         carried = {
             Subject(**one["subject"]): [Counted(run, event) for run, event in one["counted"]] for one in seal.earned
         }
         return cls(seal.through, seal.head, carried)
 
     def carried(self) -> list[dict[str, Any]]:
-        """The counts, as a seal carries them over."""
+        """Return the counts in the form that a seal carries over."""
         return [
             {"subject": subject, "counted": [[one.run_id, one.event] for one in runs]}
             for subject, runs in self.counted.items()
         ]
 
     def add(self, event: tuple[Any, ...]) -> None:
-        """Check the next event, given by its columns, against the one before it, and count it."""
+        """Verify the next event, given as its columns, against the one before it, and count it."""
         number, run_id, step_index, kind, _, data, _, head = event
         whole = audit.follows(event, self.number, self.head)
         self.number, self.head = number, head
@@ -92,20 +92,20 @@ class Book:
         return Tally(tuple(one.event for one in runs), self.broken if not runs else None)
 
     def _break(self, number: int, why: str) -> None:
-        """Discard all counts made from the part of the log before a break."""
+        """Discard all counts from before a break in the log."""
         self.broken = f"runs before event {number} of the audit log do not count: the event {why}"
         for kept in (self.counted, self._began, self._pending, self._approved):
             kept.clear()
 
     def _lost(self, place: Place, subject: Subject, tool: str | None = None) -> None:
-        """Reset the count of a tool on a target after a failure, a rollback or a rejection."""
+        """Reset the count of a tool on a target after a failure, rollback or rejection."""
         lost = subject.tool if tool is None else tool
         self._spoiled.add((place[0], lost))
         for one in [one for one in self.counted if one.tool == lost and _same_place(one, subject)]:
             del self.counted[one]
 
     def _run_over(self, place: Place, data: Mapping[str, Any], number: int) -> None:
-        """Count steps that began and never ended as failed when their run is over."""
+        """At the end of a run, count steps that started and never ended as failures."""
         if data.get("to") in _OVER:
             for begun in [one for one in self._began if one[0] == place[0]]:
                 self._lost(begun, self._began.pop(begun))
@@ -121,7 +121,7 @@ class Book:
         began = self._began.pop(place, None)
         subject = began or subject_of(data)
         status, approved = data.get("status"), place in self._approved
-        if subject is None or status == "pending":  # interrupted: it is tried again
+        if subject is None or status == "pending":  # interrupted: it will be retried
             return
         self._approved.discard(place)
         if status in ("failed", "in_doubt"):
@@ -142,7 +142,7 @@ class Book:
         subject = subject_of(data) or self._pending.get(place)
         if status == "rejected" and subject is not None:
             self._lost(place, subject)
-        # Neither --yes, a schedule or a program that answers, nor the daemon's socket, where a program may answer.
+        # Not --yes, a schedule or a program, nor the daemon's socket, where a program may answer.
         if status == "approved" and str(data.get("terminal") or "").startswith("/"):
             self._approved.add(place)
         elif status != "consumed":
@@ -165,7 +165,7 @@ _COUNTING = {
 
 
 class Autonomy:
-    """Earned autonomy by the log of a store. An event is read once per process. Thread-safe."""
+    """Earned autonomy according to a store's log. Each event is read once per process. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -173,7 +173,7 @@ class Autonomy:
         self._book: Book | None = None
 
     def tally(self, subject: Subject, run_id: str | None = None, connection: Connection | None = None) -> Tally:
-        """The count for a subject by the log as it is now, inside the transaction of `connection` if given."""
+        """Return the count for a subject by the present log, in the transaction of `connection` if given."""
         with self._reading(connection) as lent:
             problem = self._cut_off(lent)
             return self._read(lent).tally(subject, run_id) if problem is None else Tally(problem=problem)
@@ -181,7 +181,7 @@ class Autonomy:
     def at_stake(
         self, tool: str, subject: Subject, connection: Connection | None = None
     ) -> list[tuple[Subject, Tally]]:
-        """The counts that a failure of a tool resets on a subject's target."""
+        """Return the counts that a failure of a tool would reset on a subject's target."""
         with self._reading(connection) as lent:
             counted = self._read(lent).counted
             there = [one for one in counted if one.tool == tool and _same_place(one, subject)]
@@ -189,7 +189,7 @@ class Autonomy:
 
     @contextmanager
     def _reading(self, connection: Connection | None) -> Iterator[Connection]:
-        """The connection, or one of its own; one thread at a time."""
+        """Yield the connection, or a new one; one thread at a time."""
         with nullcontext(connection) if connection is not None else self._store.read() as lent, self._guard:
             yield lent
 
@@ -201,7 +201,7 @@ class Autonomy:
         return self._book
 
     def _cut_off(self, connection: Connection) -> str | None:
-        """How the log differs from the head that the last run left beside the store; None where it does not."""
+        """Return how the log differs from the head that the last run left beside the store, None if it does not."""
         try:
             kept = anchor.read(anchor.path_of(self._store.path))
         except StateError as error:
@@ -211,19 +211,19 @@ class Autonomy:
 
 
 def reset(subject: Subject, tally: Tally, because: str) -> tuple[str, dict[str, Any]]:
-    """The event of a reset count, to be committed together with its cause."""
+    """Return the event of a reset count, to be committed together with its cause."""
     data = {"subject": plain(subject), "count": tally.count, "events": list(tally.events), "because": because}
     return "autonomy_reset", data
 
 
 def _is_current(connection: Connection, book: Book) -> bool:
-    """Whether the event that was read last is unchanged in the log."""
+    """Whether the last event read is unchanged in the log."""
     found = connection.value("SELECT hash FROM events WHERE id = :id", {"id": book.number})
     return bool(found == book.head) if book.number else True
 
 
 def subject_of(data: Mapping[str, Any]) -> Subject | None:
-    """The subject in an event; None for an older event, and for a step that only reads."""
+    """Return the subject in an event, None for older events and for steps that only read."""
     given = data.get("subject")
     try:
         return Subject(**given) if isinstance(given, dict) else None

@@ -1,6 +1,6 @@
 """The backlog in the store: work that windows left undone, and its size before and after each run.
 
-A step's share is written in the transaction of the step's outcome, so that a kill neither loses nor doubles an item.
+A step's change is written in the transaction of its outcome, so that a kill neither loses nor duplicates an item.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from aishell.state import audit
 from aishell.state.connection import Connection, Record, marks
 from aishell.state.store import Store
 
-#: The most and the fewest of the last nights from which to judge whether a window is large enough.
+#: The most and the fewest recent nights on which a window is judged too small.
 NIGHTS, LEAST_NIGHTS = 7, 3
-#: Only growth above this share of the backlog counts, since forecasts improve from run to run.
+#: Growth counts only above this share of the backlog, since forecasts improve from run to run.
 GROWTH = 0.1
 
 _ON = "target = :target AND agent = :agent"
@@ -28,16 +28,16 @@ _LEAVE = """INSERT INTO backlog (target, agent, tool, object, reason, inputs, si
         seconds = excluded.seconds, nights = nights + (run_id <> excluded.run_id), run_id = excluded.run_id"""
 _GONE = f"DELETE FROM backlog WHERE {_ON} AND tool = :tool AND object = :object"  # noqa: S608  our own
 _EXPECT = f"UPDATE backlog SET seconds = :seconds WHERE {_ON} AND tool = :tool AND object = :object"  # noqa: S608  our own
-#: Finished runs that had a window, the newest first.
+#: Finished runs that had a window, newest first.
 _MEASURED = f"""SELECT * FROM backlog_nights WHERE {_ON} AND "window" IS NOT NULL AND worked IS NOT NULL
     ORDER BY at DESC LIMIT {NIGHTS}"""  # noqa: S608  our own
 
 
 @dataclass(frozen=True)
 class PlannedWork:
-    """A run as the backlog sees it: a digest of its inputs, and its planned work by (tool, object), with the expected seconds.
+    """A run for the backlog: a digest of its inputs, and its planned work by (tool, object), with the expected seconds.
 
-    `window`: its length in seconds, None without an end.
+    `window`: its length in seconds, None if it has no end.
     """
 
     target: str
@@ -49,8 +49,8 @@ class PlannedWork:
 
 @dataclass(frozen=True)
 class BacklogNight:
-    """The backlog before and after a run. `short`: (seconds of new work, seconds of work done) of each of the last nights if
-    they show that the window is too small; else empty."""
+    """The backlog before and after a run. `short`: (seconds of new work, seconds of finished work) of each recent
+    night, if they show that the window is too small; else empty."""
 
     before: BacklogSize
     after: BacklogSize
@@ -59,9 +59,9 @@ class BacklogNight:
 
 
 def begin(connection: Connection, run_id: str, facts: PlannedWork) -> None:
-    """Remove items that are no longer needed, and record the backlog before the run, by the present forecasts.
+    """Remove items that are no longer needed, and record the backlog before the run with the present forecasts.
 
-    An item is no longer needed if a plan with the same inputs as the run that left it does not call for it.
+    An item is no longer needed if a plan with the same inputs as the run that left it does not contain it.
     """
     forecasts = [
         {"target": facts.target, "agent": facts.agent, "tool": tool, "object": name, "seconds": seconds}
@@ -87,7 +87,7 @@ def begin(connection: Connection, run_id: str, facts: PlannedWork) -> None:
 
 
 def change(connection: Connection, run_id: str, facts: PlannedWork, shift: Shift) -> None:
-    """Apply a step's change of the backlog, in the transaction of its outcome."""
+    """Apply a step's change to the backlog, in the transaction of its outcome."""
     which = {"target": facts.target, "agent": facts.agent}
     for tool, name in shift.gone:
         connection.execute(_GONE, {**which, "tool": tool, "object": name})
@@ -97,7 +97,7 @@ def change(connection: Connection, run_id: str, facts: PlannedWork, shift: Shift
 
 
 def size_of(items: Iterable[Record]) -> BacklogSize:
-    """The size of a backlog of these rows."""
+    """Return the size of a backlog of these rows."""
     rows = list(items)
     known = [row for row in rows if row.seconds is not None]
     return BacklogSize(
@@ -116,18 +116,18 @@ class Backlog:
         self.store = store
 
     def items(self, target: str, agent: str) -> tuple[Left, ...]:
-        """What an agent left undone on a target, the oldest first; its next plan begins with it."""
+        """Return what an agent left undone on a target, oldest first; its next plan begins with it."""
         with self.store.read() as connection:
             return tuple(map(_left, _items(connection, target, agent)))
 
     def rows(self, target: str | None = None, agent: str | None = None) -> list[Record]:
-        """The items of a target, of an agent, or all, by target and age."""
+        """Return the items of a target, an agent, or all, by target and age."""
         sql = """SELECT * FROM backlog WHERE (:target IS NULL OR target = :target) AND (:agent IS NULL OR agent = :agent)
             ORDER BY target, since, id"""
         return self.store.all(sql, {"target": target, "agent": agent})
 
     def sizes(self) -> dict[str, BacklogSize]:
-        """The size of the backlog of each target that has one."""
+        """Return the backlog size of each target that has one."""
         rows = groupby(self.rows(), key=lambda row: str(row.target))
         return {name: size_of(some) for name, some in rows}
 
@@ -148,7 +148,7 @@ class Backlog:
         return found
 
     def drop(self, numbers: Collection[int], by: str, reason: str = "") -> list[Record]:
-        """Remove items; the rows as they were. Raises UnknownNameError, and removes none, where one does not exist."""
+        """Remove items and return their rows. Raises UnknownNameError, and removes none, if one does not exist."""
         wanted, values = marks(numbers)
         with self.store.write() as connection:
             known = connection.all("SELECT * FROM backlog ORDER BY id")
@@ -163,9 +163,9 @@ class Backlog:
         return rows
 
     def ended(self, run_id: str, worked: float, *, cut: bool) -> BacklogNight | None:
-        """Record the backlog after a run, and return it with that before; None for a run without a record of it.
+        """Record the backlog after a run; return it with the backlog before, None if the run has no record.
 
-        `worked`: seconds of its steps together; `cut`: it left something undone.
+        `worked`: total seconds of its steps; `cut`: whether it left something undone.
         """
         with self.store.write() as connection:
             night = connection.first("SELECT * FROM backlog_nights WHERE run_id = :run", {"run": run_id})
@@ -182,10 +182,10 @@ class Backlog:
 
 
 def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
-    """New and finished work of each of the last nights, the newest first, if the backlog grew through them all; else empty.
+    """Return new and finished work of each recent night, newest first, if the backlog grew over them; else empty.
 
-    Only consecutive nights count that began with a backlog and left one: the first night finds the work of years, which says
-    nothing about new work.
+    Only consecutive nights count that began with a backlog and left one: the first night finds years of old work, which
+    tells nothing about new work.
     """
     counted = []
     for night in nights:
@@ -195,7 +195,7 @@ def _short(nights: Sequence[Record]) -> tuple[tuple[float, float], ...]:
     if len(counted) < LEAST_NIGHTS:
         return ()
     grown = [night.seconds_after - night.seconds_before + night.needless for night in counted]
-    newest = counted[0]  # a backlog that is small compared with the window says nothing about it
+    newest = counted[0]  # a backlog that is small compared with the window proves nothing
     if sum(grown) <= GROWTH * counted[-1].seconds_before or newest.seconds_after <= GROWTH * newest.window:
         return ()
     return tuple((night.worked + more, night.worked) for night, more in zip(counted, grown, strict=True))

@@ -1,7 +1,7 @@
-"""Circuit breakers for connections to targets, shared by all processes: after several failures in a row none is tried a while.
+"""Circuit breakers for connections to targets, shared by all processes: after several failures in a row, none is tried.
 
-The decisions are pure (`Breaker`); `Breakers` stores them. The first process to try after the rest moves the time of the next
-try on, in one transaction. If it is killed, nothing has to be undone: another process may try at that time.
+`Breaker` decides, without I/O; `Breakers` stores. The first process to try after the rest postpones the next try, in
+one transaction. If it is killed, nothing has to be undone: another process may try at that time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from aishell.state.store import Store
 
 #: Failed connections in a row that open a breaker.
 MOST_FAILURES = 3
-#: How long no connection is tried after that.
+#: How long no connection is then tried.
 REST = timedelta(seconds=60)
-#: Older failures do not count.
+#: Failures older than this do not count.
 FORGOTTEN = timedelta(hours=1)
-#: A try may take this much longer than its own time limit.
+#: The time allowed for a try beyond its own limit.
 SPARE = timedelta(seconds=20)
 
 CLOSED, HALF_OPEN, OPEN = "closed", "half_open", "open"
@@ -32,7 +32,7 @@ CLOSED, HALF_OPEN, OPEN = "closed", "half_open", "open"
 class Breaker:
     """Connections to a target that failed in a row. `at`: the time of the last failure or try.
 
-    `next_at`: when the next may be tried, if it is open; `trying`: one is being tried.
+    `next_at`: when the next may be tried, if open; `trying`: one is being tried.
     """
 
     target: str
@@ -44,26 +44,26 @@ class Breaker:
     trying: bool = False
 
     def state(self, now: datetime) -> str:
-        """One of CLOSED, HALF_OPEN (one connection is or may be tried) and OPEN."""
+        """Return CLOSED, HALF_OPEN (one connection is being tried, or may be) or OPEN."""
         if self.opened_at is None:
             return CLOSED
         return HALF_OPEN if self.trying or self._rested(now) else OPEN
 
     def refuses(self, now: datetime) -> bool:
-        """Whether a connection is not to be tried."""
+        """Whether no connection may be tried now."""
         return self.opened_at is not None and not self._rested(now)
 
     def _rested(self, now: datetime) -> bool:
-        # A clock that was set back does not prolong the rest: failures are never in the future.
+        # A clock set back must not prolong the rest: no failure is in the future.
         return self.next_at is None or self.next_at <= now or self.at > now
 
     def tried(self, now: datetime, limit: timedelta) -> Breaker:
-        """The breaker while one connection is tried, which takes at most `limit`."""
+        """Return the breaker while one connection is tried, which takes at most `limit`."""
         return replace(self, trying=True, at=now, next_at=now + max(REST, limit + SPARE))
 
     def failed(self, now: datetime, reason: str) -> Breaker:
-        """The breaker after one more failure."""
-        if self.opened_at is not None:  # connections that were begun before it opened do not prolong the rest
+        """Return the breaker after another failure."""
+        if self.opened_at is not None:  # connections begun before it opened do not prolong the rest
             return replace(self, trying=False, at=now, reason=reason, next_at=now + REST) if self.trying else self
         failures = self.failures + 1 if abs(now - self.at) <= FORGOTTEN else 1
         counted = replace(self, failures=failures, at=now, reason=reason)
@@ -71,12 +71,12 @@ class Breaker:
 
     @property
     def tried_after(self) -> str:
-        """When the next connection may be tried, as text; empty where that is any time."""
+        """When the next connection may be tried, as text; empty if now."""
         return at(self.next_at, seconds=True) if self.next_at is not None else ""
 
     @property
     def text(self) -> str:
-        """One sentence."""
+        """A sentence for people."""
         since = at(self.opened_at, seconds=True) if self.opened_at else ""
         return (
             f"connections to {self.target} are suspended since {since}, after {self.failures} failures: {self.reason}"
@@ -84,10 +84,10 @@ class Breaker:
 
 
 class Breakers:
-    """The breakers of targets in a store. Those of other servers have a table and events of their own."""
+    """The breakers of targets in a store. A subclass for other servers has its own table and events."""
 
     table: ClassVar[str] = "breakers"
-    #: Names in the audit log: the key of the target, and the events of a first failure, an opening and a closing.
+    #: Names in the audit log: the target's key, and the events of a first failure, an opening and a closing.
     subject: ClassVar[str] = "target"
     unreachable: ClassVar[str] = "target_unreachable"
     opened: ClassVar[str] = "breaker_opened"
@@ -97,21 +97,21 @@ class Breakers:
         self.store = store
 
     def of(self, target: str, limit: float) -> Watch:
-        """The breaker of a target for its connections; `limit`: how long a connection may take, in seconds."""
+        """Return the breaker for connections to a target. `limit`: the most seconds that a connection may take."""
         return Watch(self, target, timedelta(seconds=limit))
 
     def find(self, target: str) -> Breaker | None:
-        """The breaker of a target; None where its last connection succeeded."""
+        """Return the breaker of a target, None if its last connection succeeded."""
         with self.store.read() as connection:
             return self._known(connection, target)
 
     def all(self) -> list[Breaker]:
-        """Every target whose last connection failed."""
+        """Return the breakers of all targets whose last connection failed."""
         with self.store.read() as connection:
             return every(connection)
 
     def take(self, target: str, limit: timedelta) -> bool:
-        """Whether a connection may be tried; where a breaker is open and has rested, that try is taken by this."""
+        """Return whether a connection may be tried. If the breaker is open and has rested, this reserves the try."""
         with self.store.write() as connection:
             known, now = self._known(connection, target), datetime.now(UTC)
             if known is None or known.opened_at is None:
@@ -122,7 +122,7 @@ class Breakers:
             return True
 
     def failed(self, target: str, reason: str) -> Breaker:
-        """Nobody answered a connection; what is known of the target then."""
+        """Record a connection that was not answered; return the breaker after it."""
         shown = str(audit.redact(reason))
         with self.store.write() as connection:
             now = datetime.now(UTC)
@@ -138,7 +138,7 @@ class Breakers:
         return after
 
     def close(self, target: str, why: str) -> Breaker | None:
-        """Forget the failures of a target; what was known of it."""
+        """Remove the breaker of a target; return it as it was, None without one."""
         with self.store.write() as connection:
             row = connection.first(
                 f"DELETE FROM {self.table} WHERE target = :target RETURNING *",  # noqa: S608  ours
@@ -155,7 +155,7 @@ class Breakers:
 
 
 class ModelBreakers(Breakers):
-    """Those of language models' servers, by their addresses. Nobody is woken for one: what asks a model goes on without."""
+    """The breakers of language models' servers, by address. They notify nobody: every caller works without a model."""
 
     table = "model_breakers"
     subject = "server"
@@ -166,14 +166,14 @@ class ModelBreakers(Breakers):
 
 @dataclass
 class Watch:
-    """The breaker of one target, as whoever connects to it sees it (`databases.connections.ConnectionBreaker`)."""
+    """The breaker of one target for code that connects to it (`databases.connections.ConnectionBreaker`)."""
 
     breakers: Breakers
     target: str
     limit: timedelta
 
     def ask(self) -> bool:
-        """Whether any connection failed before; costs one read where none did. Raises BreakerOpenError."""
+        """Return whether connections failed before; costs one read if none did. Raises BreakerOpenError."""
         known = self.breakers.find(self.target)
         if known is None:
             return False
@@ -187,16 +187,16 @@ class Watch:
         return True
 
     def answered(self) -> None:
-        """A server answered, after connections had failed."""
+        """Record that a server answered, after connections had failed."""
         self.breakers.close(self.target, "a connection was answered")
 
     def failed(self, error: DatabaseError) -> None:
-        """Nobody answered."""
+        """Record a connection that was not answered."""
         self.breakers.failed(self.target, error.message)
 
 
 def every(connection: Connection) -> list[Breaker]:
-    """Every target whose last connection failed."""
+    """Return the breakers of all targets whose last connection failed."""
     return [_made(row) for row in connection.all("SELECT * FROM breakers ORDER BY target")]
 
 

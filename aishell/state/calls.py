@@ -1,4 +1,4 @@
-"""The calls of tools with a rate limit, counted over all runs of a site."""
+"""Calls of tools with a rate limit, counted over all runs of a site."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class TooManyCallsError(StepError):
 
 
 def take(connection: Connection, tool: str, limit: int) -> None:
-    """Count one more call, in the transaction that begins it. Raises TooManyCallsError after `limit` within a minute."""
+    """Count one more call, in the transaction that starts it. Raises TooManyCallsError after `limit` in a minute."""
     minute = _minute()
-    # Calls in the future are from before the clock was set back.
+    # Calls in the future date from before the clock was set back.
     connection.execute("DELETE FROM tool_calls WHERE at <= :since OR at > :now", minute)
     if connection.value("SELECT count(*) FROM tool_calls WHERE tool = :tool", {"tool": tool}) >= limit:
         raise TooManyCallsError(f"{tool} ran {limit} times within a minute")
@@ -26,7 +26,7 @@ def take(connection: Connection, tool: str, limit: int) -> None:
 
 
 def within_a_minute(store: Store, tool: str) -> int:
-    """How often a tool was called in the last minute."""
+    """Return how often a tool was called in the last minute."""
     sql = "SELECT count(*) FROM tool_calls WHERE tool = :tool AND at > :since AND at <= :now"
     return int(store.value(sql, {"tool": tool, **_minute()}))
 
