@@ -1,4 +1,4 @@
-"""What an agent is: it turns a task and an inventory into a plan, and results into a summary. No I/O.
+"""The base class of agents, which turn a task and an inventory into a plan, and results into a summary. No I/O.
 
 A new agent is a subclass named in the entry point group `aishell.agents`.
 """
@@ -49,23 +49,23 @@ NAMES: dict[str, Any] = {"type": "array", "items": TEXT}
 
 
 def described(schema: Mapping[str, Any], description: str) -> dict[str, Any]:
-    """The schema of an input, with what `--help` says of it."""
+    """Return the schema of an input with its description in `--help`."""
     return {**schema, "description": description}
 
 
 def defaults_of(agent_type: str, capabilities: str, **more: Any) -> AgentConfig:
-    """How an agent is configured where no file says otherwise. `capabilities` are separated by blanks."""
+    """Return the default configuration of an agent. `capabilities` are separated by spaces."""
     return AgentConfig(f"{agent_type}_agent", agent_type, frozenset(capabilities.split()), **more)
 
 
-#: What every agent takes: what the failure of a step means for the run, other than the agent has it.
+#: The input of every agent: what the failure of a step means for the run, in place of the agent's own choice.
 COMMON_INPUTS: Mapping[str, Mapping[str, Any]] = {
     "on_error": {"enum": list(ON_ERROR), "description": "What the failure of a step means for the rest of the run."}
 }
 
 
 def is_excluded(schema: str, table: str, excluded: Collection[str]) -> bool:
-    """Whether a glob or a name excludes a table, by `table` or `schema.table`, in any case: SQLite's names have none."""
+    """Return whether a glob or name excludes a table, by `table` or `schema.table`, ignoring case as SQLite does."""
     names = (table.casefold(), f"{schema}.{table}".casefold())
     return any(name == one or fnmatchcase(name, one) for one in map(str.casefold, excluded) for name in names)
 
@@ -74,7 +74,7 @@ def is_excluded(schema: str, table: str, excluded: Collection[str]) -> bool:
 class Draft:
     """An agent's plan before it is bound to a target: the steps in order, and what was left out and why.
 
-    `serving`: the ids of steps that are there for those alone that need them; `left_out`: what the connected role may not do.
+    `serving`: ids of steps that are useless without the steps that need them; `left_out`: what the connected role may not do.
     """
 
     steps: tuple[Step, ...]
@@ -86,9 +86,9 @@ class Draft:
 
 @dataclass(frozen=True)
 class Question:
-    """What an agent has to know beyond the inventory: the rows of a reading tool, found again in `inventory.answers[name]`.
+    """A question of an agent beyond the inventory. The rows of the read-only tool are in `inventory.answers[name]`.
 
-    `patience`: what can do without an answer waits so many seconds for it, and finds an empty one then.
+    `patience`: seconds after which an optional answer is left empty; None if the answer is required.
     """
 
     name: str
@@ -109,17 +109,17 @@ class Surroundings:
 
     @property
     def backups(self) -> BackupStore:
-        """The store that backups are kept in, imported and opened by the agents that ask."""
+        """The backup store, imported and opened only when an agent uses it."""
         return self.open_backups()
 
 
 @dataclass(frozen=True)
 class Option:
-    """How an input is given to `aishell run`, where its name and its schema do not say it all.
+    """The option of `aishell run` for an input, if the input's name and schema do not suffice.
 
-    `flag`: `--type`, `--create-backup/--no-backup`; None: of its name; an empty one: by `--set` alone. `reads`: `conditions`
+    `flag`: e.g. `--type`, `--create-backup/--no-backup`; None: from the name; empty: only by `--set`. `reads`: `conditions`
     for a list of filters, each as COLUMN=VALUE, `assignments` for a mapping, each key as NAME=VALUE. `implies`: inputs that
-    go along.
+    are also set.
     """
 
     flag: str | None = None
@@ -137,34 +137,34 @@ class Agent(ABC):
     type: ClassVar[str]
     defaults: ClassVar[AgentConfig]
     inputs: ClassVar[Mapping[str, Mapping[str, Any]]]
-    #: How inputs are given on the command line, of those of which their schema does not say it all.
+    #: Command-line options of the inputs whose name and schema do not suffice.
     options: ClassVar[Mapping[str, Option]] = {}
-    #: What `aishell run TYPE --help` says of it, by default its docstring; and commands to copy.
+    #: The text of `aishell run TYPE --help`, by default the docstring; and example commands.
     help: ClassVar[str] = ""
     examples: ClassVar[Sequence[str]] = ()
-    #: `module:function` that is called with the command made of its inputs, to add what is none of them; or nothing.
+    #: `module:function` that adds further options to the command made from its inputs; or empty.
     extends_command: ClassVar[str] = ""
     #: Categories of tools for which it is the usual agent.
     categories: ClassVar[frozenset[str]] = frozenset()
-    #: The schema of each key of `agents/<type>.yaml` beside those of every agent (`settings.validation`).
+    #: The schemas of keys of `agents/<type>.yaml` besides those of every agent (`settings.validation`).
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    #: `module:NAME` of the words that ask for it (`agents.vocabulary.Vocabulary`), by default made of its type, inputs and help.
+    #: `module:NAME` of its vocabulary (`agents.vocabulary.Vocabulary`), by default derived from its type, inputs and help.
     vocabulary: ClassVar[str] = ""
-    #: Whether its inventory includes what killed runs have left.
+    #: Whether its inventory includes what killed runs left behind.
     clears: ClassVar[bool] = False
-    #: Whether its work is about one backup, archive or run, so that no later plan takes up what a window left of it.
+    #: Whether it works on one named backup, archive or run, so that no later plan takes up what a window left undone.
     by_hand: ClassVar[bool] = False
     #: Whether it may do the work of any agent; it is then bound by the constraints and exclusions of all of them.
     stands_for_all: ClassVar[bool] = False
 
     def check_settings(self, own: Mapping[str, Any]) -> Iterable[Fault]:
-        """Faults of its own keys that their schemas cannot express."""
+        """Return the faults of its own keys that their schemas cannot express."""
         return ()
 
     def completed(self, inputs: Params, around: Surroundings) -> dict[str, Any]:
-        """The inputs of a task with those that the target's and the agent's configuration give. Raises UsageError.
+        """Return the inputs of a task, completed from the configuration of target and agent. Raises UsageError.
 
-        Complete ones come back as they are: a saved plan's have been here before.
+        Complete inputs stay as they are, since those of a saved plan are completed again.
         """
         excluded = around.config.exclude
         if not excluded or "exclude" not in self.inputs:
@@ -172,7 +172,7 @@ class Agent(ABC):
         return {**inputs, "exclude": [*dict.fromkeys((*inputs.get("exclude", ()), *excluded))]}
 
     def check_inputs(self, task: Task) -> None:
-        """Raises UnknownNameError or ParameterError for an input this agent does not take."""
+        """Raise UnknownNameError or ParameterError for an input that this agent does not take."""
         from aishell.registry.schemas import check_schema
 
         inputs = {**COMMON_INPUTS, **self.inputs}
@@ -186,35 +186,35 @@ class Agent(ABC):
         check_schema(dict(task.input_data), {"type": "object", "properties": inputs}, f"the {self.type} task")
 
     def tables(self, task: Task) -> Sequence[str]:
-        """Names or globs of the tables a task is about; everything when there are none."""
+        """Return the names or globs of the tables of a task; empty for all tables."""
         return task.input_data.get("tables") or ()
 
     def needs_tables(self, task: Task) -> bool:
-        """Whether each of `tables` has to be there; those of rules for many databases need not (`Inventory.absent`)."""
+        """Return whether each of `tables` must exist; those of rules for many databases need not (`Inventory.absent`)."""
         return True
 
     def candidates(self, task: Task, inventory: Inventory) -> Sequence[Table]:
-        """The tables worth an exact measurement before planning."""
+        """Return the tables worth an exact measurement before planning."""
         return ()
 
     def questions(self, task: Task, inventory: Inventory) -> Sequence[Question]:
-        """What it has to know now. Asked again when those are answered, until it returns nothing that is new."""
+        """Return the questions so far. It is called again with their answers until it returns no new ones."""
         return ()
 
     @abstractmethod
     def draft(self, task: Task, inventory: Inventory) -> Draft:
-        """The steps for a task on what inspection found."""
+        """Return the steps for a task, from the findings of inspection."""
 
     def joined(self, step: Step, draft: Draft, inventory: Inventory, *, changes: bool) -> Step:
-        """A step that a language model added to the draft, waiting for whatever a step of the agent's own would wait for."""
+        """Return a step that a language model added to the draft, with the dependencies that a step of the agent would have."""
         return step
 
     def plan(self, task: Task, inventory: Inventory) -> Plan:
-        """The plan for a task on what inspection found."""
+        """Return the plan for a task, from the findings of inspection."""
         return self.bound(task, inventory, self.draft(task, inventory))
 
     def bound(self, task: Task, inventory: Inventory, draft: Draft) -> Plan:
-        """The steps of a draft that the connected role may run, bound to the inventory that they depend on."""
+        """Return a plan of the steps of a draft that the connected role may run, bound to the inventory."""
         asked = task.input_data.get("on_error")
         able, left = leave_out(draft.steps, draft.serving, inventory)
         failing = (step if step.always or asked is None else replace(step, on_error=asked) for step in able)
@@ -232,30 +232,30 @@ class Agent(ABC):
 
     @abstractmethod
     def summarise(self, task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
-        """`output_data` and a few plain sentences: what was found, done, and left, and why."""
+        """Return `output_data`, and sentences on what was found, done and left undone, and why."""
 
     def examine(self, around: Surroundings, rows: Callable[[str], Sequence[Row]]) -> Iterable[Finding]:
-        """What `aishell doctor` says of it on a target that answers. `rows`: those of a reading tool that takes no parameters."""
+        """Return findings for `aishell doctor` on a reachable target. `rows` reads with a read-only tool without parameters."""
         return ()
 
     def alarming(self, data: Mapping[str, Any]) -> bool:
-        """Whether `output_data` has a finding with which no run may end as a success (exit 1)."""
+        """Return whether `output_data` has a finding with which a run must not end as a success (exit 1)."""
         return False
 
     def urgent(self, step: Step) -> bool:
-        """Whether a step comes before the backlog of earlier windows."""
+        """Return whether a step precedes the backlog of earlier windows."""
         return False
 
     def validate_safety(self, step: Step) -> Verdict | None:
-        """The agent's own objection to a step; it can only tighten what the gates say."""
+        """Return the agent's own verdict on a step, which can only tighten that of the gates."""
         return None
 
     def check_tool(self, tool: Tool) -> None:
-        """Raises UsageError for a tool that this agent's plans may not use, whoever wrote them."""
+        """Raise UsageError for a tool that no plan of this agent may use, even one written by a user."""
         return
 
     def words(self) -> Vocabulary:
-        """The words with which people ask for it."""
+        """Return the vocabulary of requests for this agent."""
         from aishell.agents.vocabulary import derived
 
         if not self.vocabulary:
@@ -265,7 +265,7 @@ class Agent(ABC):
         return found
 
     def can_handle(self, task: Task) -> tuple[bool, float]:
-        """Whether this agent fits a task, and how sure that is (0-1): by the agent it names, else by its description's words."""
+        """Return whether this agent fits a task, and the confidence (0-1), by the agent it names or else by its description."""
         if task.agent or not task.description:
             return task.agent == self.type, 1.0 if task.agent == self.type else 0.0
         sure = self.words().bid(task.description)

@@ -1,4 +1,4 @@
-"""`config/agents/<type>.yaml`: how an agent is configured, by what its class declares (`Agent.defaults`, `Agent.settings`)."""
+"""Read `config/agents/<type>.yaml`, as the class of the agent declares it (`Agent.defaults`, `Agent.settings`)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aishell.settings.validation import wrong
 
 
 def schema_of(agent: Agent) -> dict[str, Any]:
-    """The schema of the agent's file: what any agent may be told, and what this one declares."""
+    """Return the schema of the agent's file: the keys of every agent, and those that this one declares."""
     return mapping({_key(agent): mapping({**AGENT, **agent.settings})})
 
 
 def configured(config: Path, agent: Agent) -> AgentConfig:
-    """The agent's file over its own defaults. Raises SettingsError, with file and line."""
+    """Return the agent's defaults overridden by its file. Raises SettingsError, with file and line."""
     path = config / "agents" / f"{agent.type}.yaml"
     document = read(path, str(path))
     if document is None:
@@ -44,7 +44,7 @@ def configured(config: Path, agent: Agent) -> AgentConfig:
 
 
 def _without_nothing(value: Any) -> Any:
-    """A value without the keys of its mappings that have none: those count as left out."""
+    """Return a value without the null keys of its mappings, which count as left out."""
     if isinstance(value, dict):
         return {key: _without_nothing(item) for key, item in value.items() if item is not None}
     return [_without_nothing(item) for item in value] if isinstance(value, list) else value

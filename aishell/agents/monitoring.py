@@ -1,4 +1,4 @@
-"""`monitoring:` of an agent's file, checked: its alerts are rules of that agent (`aishell.notifying.rules`). Pure."""
+"""Check `monitoring:` of an agent's file, whose alerts are rules for that agent (`aishell.notifying.rules`). Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ADMIN = "admin"
 
 
 def alerts(monitoring: Mapping[str, Any] | None) -> Iterator[tuple[Condition, str]]:
-    """The alerts of an agent's file: condition and action, NOTIFY or INCIDENT.
+    """Yield the alerts of an agent's file: condition and action, NOTIFY or INCIDENT.
 
-    Raises SettingsError, with file and line, for a condition that cannot be read, or names no metric of `metrics`.
+    Raises SettingsError, with file and line, for a condition that cannot be read, or whose metric is not in `metrics`.
     """
     given = monitoring or {}
     known = given["metrics"] if given.get("metrics") is not None else RUN_METRICS
@@ -30,7 +30,7 @@ def alerts(monitoring: Mapping[str, Any] | None) -> Iterator[tuple[Condition, st
 def warnings(
     agent_type: str, monitoring: Mapping[str, Any] | None, services: Callable[[], Collection[str]]
 ) -> Sequence[str]:
-    """The warning of a plan when NOTIFY is used and the service `admin` does not exist. Raises as `alerts`."""
+    """Return the warning of a plan if NOTIFY is used and the service `admin` does not exist. Raises like `alerts`."""
     actions = {action for _, action in alerts(monitoring)}
     if NOTIFY not in actions or ADMIN in services():
         return ()

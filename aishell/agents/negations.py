@@ -1,4 +1,4 @@
-"""Negations of a text: what a word beside a place denies, and how far. Pure."""
+"""Negations in a text, and how far they reach. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from aishell.agents.patterns import SENTENCE_ENDS, Word
 from aishell.agents.word_classes import CLASSES, COMMON, FILLERS
 
-#: What ends the reach of a negation.
+#: Words and signs that end the reach of a negation.
 _STOPS = frozenset(". ; ! ? : , ( ) but aber sondern pero and und y then dann".split()) | {"\n"}
 
 
 def negated(words: Sequence[Word], first: int, last: int) -> bool:
-    """Whether a word before a place in its clause negates it, or in German one up to two behind it."""
+    """Return whether a word before a span in its clause negates it, or, as in German, one of the three words after it."""
     for place in range(first - 1, -1, -1):
         if words[place].form in _STOPS:
             break
@@ -31,7 +31,7 @@ _NOT = frozenset(word for word in CLASSES["not"].split("|") if "_" not in word) 
     unterlasse unterlassen vermeide vermeiden verboten jamas abstente prohibido""".split()
 )
 _INSTEAD = frozenset((("instead", "of"), ("rather", "than"), ("vez", "de"), ("lugar", "de")))
-#: More words that turn a clause into its opposite, where the reach of a negation is not measured.
+#: More words that negate a clause, where the reach of a negation does not matter.
 _DENIALS = frozenset(
     """isn't aren't won't wouldn't can't cannot couldn't needn't didn't wont cant donot dnt nothing none neither nor nobody
     refrain refuse forbid forbidden stop instead rather unless hardly
@@ -39,9 +39,9 @@ _DENIALS = frozenset(
     vermeide vermeiden verboten untersagt
     nada nadie ninguna ningun ninguno ningunas ningunos jamas vez lugar abstente prohibido salvo""".split()
 )
-#: The form of a negation that is read already: no pattern finds it, and its clause is still a negated one.
+#: The form of a negation that was already read: no pattern matches it, but it still negates its clause.
 DENIED = "·not"
-#: What parts the clauses of a sentence; `and` does not, as a negation before it may be meant for both sides.
+#: What separates clauses of a sentence; `and` does not, since a negation before it may apply to both sides.
 CLAUSE_ENDS = frozenset(": , ( ) - – — but aber sondern pero sino then dann luego despues danach afterwards".split())
 
 
@@ -55,9 +55,9 @@ def _negates(word: Word) -> bool:
 
 
 def denied(words: Sequence[Word], first: int, last: int) -> bool:
-    """Whether a clause that a span is in has a negation anywhere, or one beside it is a negation and hardly more.
+    """Return whether the clause of a span has a negation anywhere, or a clause beside it is little more than a negation.
 
-    Stricter than `negated`: for what must not be done by mistake.
+    Stricter than `negated`, for work that must not be done by mistake.
     """
     start, end = _clause(words, first, last)
     if _has_denial(words[start:end]):
@@ -78,7 +78,7 @@ def denied(words: Sequence[Word], first: int, last: int) -> bool:
 
 
 def _clause(words: Sequence[Word], first: int, last: int) -> tuple[int, int]:
-    """The clause around a span."""
+    """Return the bounds of the clause around a span."""
     ends = CLAUSE_ENDS | SENTENCE_ENDS
     while first > 0 and (words[first - 1].quoted or words[first - 1].form not in ends):
         first -= 1
@@ -88,7 +88,7 @@ def _clause(words: Sequence[Word], first: int, last: int) -> tuple[int, int]:
 
 
 def denies(word: Word) -> bool:
-    """Whether a word turns its clause into the opposite."""
+    """Return whether a word negates its clause."""
     return not word.quoted and (word.form == DENIED or _negates(word) or word.form in _DENIALS)
 
 
@@ -97,7 +97,7 @@ def _has_denial(words: Sequence[Word]) -> bool:
 
 
 def _is_denial(words: Sequence[Word]) -> bool:
-    """Whether a clause is a negation and at most two words more: `please do not`, `no, never`."""
+    """Return whether a clause is a negation with at most two more words: `please do not`, `no, never`."""
     return _has_denial(words) and _is_short(words)
 
 
@@ -106,7 +106,7 @@ def _is_short(words: Sequence[Word]) -> bool:
 
 
 def lone_denials(words: Sequence[Word]) -> Iterator[tuple[int, int]]:
-    """Clauses that are a negation and nothing else: `…: please do not`. What they deny is in the clause beside them."""
+    """Yield clauses that are only a negation, as in `…: please do not`. They negate a clause beside them."""
     first = 0
     for place in range(len(words) + 1):
         if place < len(words) and (words[place].quoted or words[place].form not in CLAUSE_ENDS | SENTENCE_ENDS):

@@ -1,10 +1,10 @@
-"""Patterns of words, and where they are in a text. Pure.
+"""Patterns of words, and their matches in a text. Pure.
 
-A pattern is a line of terms that follow each other: `word`, `word|other`, `prefix*`, `*suffix`, `two_words` for an alternative
-of two, `~` for a quoted name (routing quotes the names of tables), `#` for a number, `@` for any word, `..` for up to five words
-that do not matter. Articles between terms need not be written. `a + b` is two patterns in any order, as word order differs
-between languages. `{name}` stands for the words of `CLASSES`. Text and patterns are compared without case and accents, and
-words of five letters and more also with a slip of the pen in them.
+A pattern is a sequence of terms: `word`, `word|other`, `prefix*`, `*suffix`, `two_words` for an alternative of two words, `~`
+for a quoted name (routing quotes the names of tables), `#` for a number, `@` for any word, `..` for up to five words that do
+not matter. Articles between terms need not be written. `a + b` is two patterns in any order, as word order differs between
+languages. `{name}` stands for the words of `CLASSES`. Text and patterns are compared without case and accents, and words of
+five letters or more may contain a typo.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 
 from aishell.agents.word_classes import CLASSES, COMMON, FILLERS
 
-#: Letters of a text that are read; a request is a few sentences.
+#: Characters of a text that are read; a request is a few sentences.
 LONGEST = 2000
-#: A quoted name, a number with separators of thousands, a decimal, a word or name, or one other sign. No two alternatives begin
-#: alike and go on without a bound, so that the time is linear.
+#: A quoted name, a number with thousands separators, a decimal, a word or name, or one other sign. No two alternatives have the
+#: same beginning without a bound, so that the time is linear.
 _TOKEN = re.compile(
     r"""["“„«][^"“”„«»\n]{1,128}["”“»]|`[^`\n]{1,128}`|(?<!\w)'[^'\n]{1,128}'(?!\w)
     |\d{1,3}(?:[.,]\d{3})+(?![\w.,]*\d)|\d+[.,]\d{1,2}(?![\w]|[.,/-]\d)
@@ -35,7 +35,7 @@ SENTENCE_ENDS = frozenset(".;!?\n")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word, number, quoted name or sign of a text. `form`: what is compared; `quoted`: it is a name and nothing else."""
+    """A word, number, quoted name or sign of a text. `form`: the text that is compared; `quoted`: it is a name only."""
 
     text: str
     form: str
@@ -49,12 +49,12 @@ class Word:
 
     @property
     def names(self) -> bool:
-        """Whether it is the name of a table; the name of a target is quoted without one."""
+        """Whether it is the name of a table; that of a target is quoted and has no form."""
         return self.quoted and bool(self.form)
 
     @property
     def number(self) -> float | None:
-        """The value of a number, with separators of thousands in English or German."""
+        """The value of a number with English or German separators; None for other words."""
         if self.quoted or not self.form[:1].isdigit():
             return None
         if re.fullmatch(r"\d{1,3}(?:[.,]\d{3})+", self.form):
@@ -63,13 +63,13 @@ class Word:
 
 
 def folded(text: str) -> str:
-    """Without case and accents."""
+    """Return a text without case and accents."""
     kept = unicodedata.normalize("NFKD", text.casefold().replace("’", "'"))
     return "".join(letter for letter in kept if not unicodedata.combining(letter))
 
 
 def words_of(text: str) -> tuple[Word, ...]:
-    """The words of a text, in its order."""
+    """Return the words of a text, in order."""
     found = []
     for match in _TOKEN.finditer(text):
         raw = match[0]
@@ -81,7 +81,7 @@ def words_of(text: str) -> tuple[Word, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where a pattern is: its words `first` up to `last` (not itself), and what `#` and `@` stood for."""
+    """A match of a pattern: words `first` to `last` (exclusive), and the values of `#` and `@`."""
 
     first: int
     last: int
@@ -111,7 +111,7 @@ def _terms(pattern: str) -> tuple[_Term, ...]:
 
 
 def literals(patterns: Iterable[str]) -> frozenset[str]:
-    """Every word that patterns name; prefixes with their `*`."""
+    """Return every word in patterns; prefixes with their `*`."""
     return frozenset(
         word
         for pattern in patterns
@@ -123,7 +123,7 @@ def literals(patterns: Iterable[str]) -> frozenset[str]:
 
 
 def find(pattern: str, words: Sequence[Word]) -> Iterator[Match]:
-    """Where a pattern is in a text, not overlapping. All parts of an `a + b` have to be there; it is one match."""
+    """Yield the matches of a pattern in a text, not overlapping. `a + b` matches once, if all its parts do."""
     parts = [_terms(part.strip()) for part in pattern.split(" + ")]
     if len(parts) == 1:
         yield from _all(parts[0], words)
@@ -154,7 +154,7 @@ def _all(terms: Sequence[_Term], words: Sequence[Word]) -> Iterator[Match]:
 def _at(
     terms: Sequence[_Term], words: Sequence[Word], at: int, values: tuple[Any, ...], begun: bool = False
 ) -> tuple[int, tuple[Any, ...]] | None:
-    """The end of the terms when they begin at a word, with what `#`, `@` and `~` stood for; None when they do not."""
+    """Return the end of the terms if they match from a word on, with the values of `#`, `@` and `~`; else None."""
     if not terms:
         return at, values
     for end, taken, going in _ways(terms[0], words, at, begun):
@@ -165,7 +165,7 @@ def _at(
 
 
 def _ways(term: _Term, words: Sequence[Word], at: int, begun: bool) -> Iterator[tuple[int, tuple[Any, ...], bool]]:
-    """Every end that a term can have from a word on, what it stood for, and whether a pattern has begun by then."""
+    """Yield every end of a term that matches from a word on, its values, and whether the pattern has begun by then."""
     if term.kind == "gap":
         for place in range(at, min(at + 6, len(words))):
             if words[place].form in SENTENCE_ENDS:
@@ -197,7 +197,7 @@ def _taken(term: _Term, words: Sequence[Word], at: int) -> tuple[int, tuple[Any,
 
 
 def _spelled(several: tuple[str, ...], words: Sequence[Word], at: int) -> int | None:
-    """The end of an alternative whose words follow each other from a word on, with an article between."""
+    """Return the end of an alternative if its words match from a word on, with articles between them; else None."""
     if several == ("~",):
         return at + 1 if words[at].names else None
     if len(several) > 1 and words[at].form == "_".join(several):
@@ -213,7 +213,7 @@ def _spelled(several: tuple[str, ...], words: Sequence[Word], at: int) -> int | 
 
 
 def fits(word: Word, literal: str) -> bool:
-    """Whether a word of a text is a word of a pattern, or that with a slip of the pen."""
+    """Return whether a word of a text matches a word of a pattern, with typos allowed."""
     return not word.quoted and _fits(word.form, literal)
 
 
@@ -232,9 +232,9 @@ def _fits(form: str, literal: str) -> bool:
 
 
 def near(form: str, literal: str) -> bool:
-    """Whether a word is another one but for a slip: a letter twice, missing, too many, wrong, or two that changed places.
+    """Return whether a word is another with a typo: a letter doubled, missing, added or wrong, or two letters swapped.
 
-    From eight letters on two slips; in less than five only a letter twice. What has figures has to be exact.
+    Words of eight letters or more may have two typos, and those of four a doubled letter. Words with digits must be exact.
     """
     if literal[:1] not in (form[:1], form[1:2]) or abs(len(form) - len(literal)) > 2:
         return False
@@ -253,8 +253,8 @@ def _squeezed(form: str) -> str:
 
 
 def _distance(one: str, other: str, most: int) -> int:
-    """Optimal string alignment distance (Damerau-Levenshtein without moving a letter twice); more than `most`: some
-    number above."""
+    """Return the optimal string alignment distance (Damerau-Levenshtein without moving a letter twice). Above `most`, it is
+    not exact."""
     before: list[int] = []
     last = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):

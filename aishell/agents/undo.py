@@ -1,4 +1,4 @@
-"""The undo agent: undoes the steps of a run in a run of its own (`aishell runs undo`)."""
+"""The undo agent: undo the steps of a run in a separate run (`aishell runs undo`)."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Words of one meaning in English, German and Spanish, by which every agent's patterns are written. Data."""
+"""Synonyms in English, German and Spanish, for the patterns of every agent. Data."""
 
 from __future__ import annotations
 
-#: Words between the terms of a pattern that do not matter.
+#: Words that are ignored between the terms of a pattern.
 FILLERS = frozenset(
     """the a an of my our your his her its their this that these those all any some please pls just also really very own
     der die das den dem des ein eine einen einem einer eines mein meine unsere unser bitte alle allen alles noch mal
     doch auch von vom
     el la los las lo un una unos unas de del mi mis nuestra nuestro nuestras nuestros todas todos por favor tambien""".split()
 )
-#: Words of every text, which are never a slip of the pen for another one.
+#: Common words, which are never a typo of another word.
 COMMON = FILLERS | frozenset(
     """there their where which while what when these those then than them other others about after again before being could
     would should first every never still under until since without within start starts state states stable rules store stored
@@ -25,7 +25,7 @@ COMMON = FILLERS | frozenset(
     alte alten altes nicht dann erst sind wird werden wurde haben hatte einmal immer unter ueber fuer nach oder aber weil wenn
     como cual cuales donde cuando para pero antes despues desde hasta sobre entre""".split()
 )
-#: Words of one meaning in the three languages.
+#: Name -> synonyms in the three languages.
 CLASSES: dict[str, str] = {
     "delete": "delete|deletes|deleting|remove|removes|removing|removal|purge|purging|clear|clear_out|"
     "clear_up|clean|cleans|cleaning"
