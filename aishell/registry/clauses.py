@@ -1,4 +1,4 @@
-"""Which servers a file of `tools/`, or a part of it, is for: product, versions, and what the server or the role has."""
+"""Which servers a file of `tools/`, or a part of it, is for: product, versions, and features of the server or the role."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aishell.engines import PROFILES
 
-#: Folder of tools -> the products that a file in it can be for.
+#: Folder of tools -> the products for which its files can be.
 ENGINES = {**{engine.name: {*engine.supported} for engine in PROFILES.values()}, "common": set[str]()}
 
 _PRODUCT = r"(?!with\b|without\b)\w+"
@@ -18,7 +18,7 @@ _GUARD = re.compile(rf"({_PRODUCT})?{_REST}")
 
 @dataclass(frozen=True)
 class Clause:
-    """`postgresql >= 12 < 17, with pgstattuple`: which servers a file is for."""
+    """The servers that a file is for, e.g. `postgresql >= 12 < 17, with pgstattuple`."""
 
     product: str
     bounds: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -35,7 +35,7 @@ class Clause:
 
     @property
     def text(self) -> str:
-        """As it is written."""
+        """The clause as written in a file."""
         bounds = [f"{operator} {'.'.join(map(str, bound))}" for operator, bound in self.bounds]
         features = [f"with {name}" for name in sorted(self.with_)] + [
             f"without {name}" for name in sorted(self.without)
@@ -57,7 +57,7 @@ class Clause:
 
 
 def read_clauses(text: str, engine: str) -> tuple[Clause, ...]:
-    """`engine` of a file in the folder of an engine. Raises ValueError, which begins with `engine`."""
+    """Return the clauses in a file's `engine`, `engine` being its folder. Raises ValueError, which begins with `engine`."""
     if engine == "common":
         return ()
     clauses = []
@@ -72,7 +72,7 @@ def read_clauses(text: str, engine: str) -> tuple[Clause, ...]:
 
 
 def read_guard(text: str, engine: str) -> Clause:
-    """What stands in brackets behind the name of a block: a clause that may leave out the product. Raises ValueError."""
+    """Return the clause in the brackets after a block's name, which may leave out the product. Raises ValueError."""
     match = _GUARD.fullmatch(text.strip())
     if not match or not text.strip() or (match[1] and match[1] not in ENGINES[engine]):
         raise ValueError(f"[{text}] names no server: write e.g. [>= 14], [with process], [mariadb without process]")

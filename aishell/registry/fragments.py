@@ -20,7 +20,7 @@ Place = tuple[str, int]
 
 
 class SourceLine(NamedTuple):
-    """A line of a tool and its place; of a fragment that a guarded include brings, that guard and the include's place."""
+    """A line of a tool and its place; if a guarded include inserted it, also that guard and the include's place."""
 
     text: str
     place: Place
@@ -29,14 +29,14 @@ class SourceLine(NamedTuple):
 
 
 def included(text: str) -> set[str]:
-    """The names of the fragments a file asks for, for some servers or for all."""
+    """Return the names of the fragments that a file includes, for some servers or for all."""
     return {match[2] for match in _INCLUDE.finditer(text)}
 
 
 def expand(text: str, source: str, folder: Path | None) -> list[SourceLine]:
-    """The lines of `text`, with fragments of `folder` in place of its includes.
+    """Return the lines of `text`, with its includes replaced by fragments of `folder`.
 
-    The header includes nothing. Raises ToolFileError for a fragment that is not there, or not as it should be.
+    The header includes nothing. Raises ToolFileError for a missing or invalid fragment.
     """
     lines: list[SourceLine] = []
     header = True
@@ -53,7 +53,7 @@ def expand(text: str, source: str, folder: Path | None) -> list[SourceLine]:
 
 
 def _fragment(name: str, folder: Path | None, place: Place, comma: str) -> Iterator[SourceLine]:
-    """The lines of a fragment, but for its leading comment and the empty lines around its SQL. `comma` goes behind the last."""
+    """Return the lines of a fragment without its leading comment and the empty lines around it. `comma` ends the last line."""
     source = "/".join((*PurePosixPath(place[0]).parts[:2], FOLDER, f"{name}.sql"))
     lines = _text(name, folder, place, source).rstrip().split("\n")
     for number, line in enumerate(lines, 1):

@@ -1,8 +1,8 @@
 """The reviewed lists: functions that only read, by engine, and the shipped blocks that no parser takes. Data, names only.
 
-A function stands here when it neither writes, nor locks, nor waits, nor reaches beyond the database: no sequence's next value, no
-file, no other session, no setting, no text that is run as SQL. One that is missing costs a site's tool a higher risk; one
-too many costs the promise. docs/decisions/0017-two-walls.md says why these.
+A function is listed if it neither writes, nor locks, nor waits, nor reaches beyond the database: no sequence's next value, no
+file, no other session, no setting, no text that is run as SQL. A missing function forces a higher risk on a site's tool; one too
+many breaks the promise that such tools only read. Reasons: docs/decisions/0017-two-walls.md.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ FUNCTIONS = {
     "sqlite": frozenset(_SQLITE.split()),
 }
 
-#: Of those, what computes an index, whose expressions may be somebody's own: no site's tool calls them unasked.
+#: Those that evaluate the expressions of an index, which may be user code: no site's tool calls them without approval.
 OF_AN_INDEX = frozenset({"bt_index_check", "bt_index_parent_check", "gin_index_check"})
 
-#: Functions of the schema sys of MySQL and MariaDB, which its views call; an administrator's to replace only.
+#: Functions in the schema sys of MySQL and MariaDB, called by its views; only an administrator can replace them.
 SYS = frozenset(
     """
     extract_schema_from_file_name extract_table_from_file_name format_bytes format_path format_statement format_time
@@ -114,7 +114,7 @@ SYS = frozenset(
     """.split()
 )
 
-#: Words of the language and names of types that stand before a parenthesis without being called.
+#: Keywords and names of types that may precede a parenthesis without being called.
 WORDS = frozenset(
     """
     all and any array as asc between bigint binary bit blob bpchar by case cast char character columns cross cube date datetime
@@ -126,7 +126,7 @@ WORDS = frozenset(
     """.split()
 )
 
-#: What PostgreSQL's functions on the list name their columns. `s.name` of what a function returns is a call else.
+#: The columns that PostgreSQL's listed functions return. Any other `s.name` on a function's result is a call.
 COLUMNS = frozenset(
     """
     approx_free_percent approx_free_space approx_tuple_count approx_tuple_len approx_tuple_percent attnum avg_leaf_density bad
@@ -138,7 +138,7 @@ COLUMNS = frozenset(
     """.split()
 )
 
-#: PostgreSQL's own types that the parser takes for somebody's; a cast to such a one calls functions that are somebody's too.
+#: PostgreSQL's own types that the parser takes for user-defined ones; a cast to a user-defined type may call user code.
 TYPES = frozenset(
     """
     aclitem cidr cid circle box inet line lseg macaddr macaddr8 path pg_lsn pg_snapshot pg_node_tree polygon refcursor
@@ -146,8 +146,8 @@ TYPES = frozenset(
     """.split()
 )
 
-#: Shipped blocks that the parser does not take, or that lock, with the digest of all that they can be sent as: each was read
-#: by a person instead. Ten at most.
+#: Shipped blocks that the parser rejects, or that lock, with the digest of all texts that each can be sent as. A person has
+#: reviewed each. At most ten.
 REVIEWED = {
     # CHECK TABLE
     "mysql/check_table_corruption.sql do": "c3b037270983fe86dc4033cf8a8ce774d3bd488c6fdfe5846ff4d57f5d03556b",

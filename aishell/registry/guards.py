@@ -1,7 +1,7 @@
-"""One file for several kinds of servers: `-- find [>= 14]:` and `-- include [with process]: name` are there for some of them.
+"""One file for several kinds of servers: `-- find [>= 14]:` and `-- include [with process]: name` apply to some of them.
 
-A file with guards stands for several tools, each with a text of its own without any: what is chosen, digested, shown and kept
-with a plan is that text. The grammar is described for people in tools/README.md.
+A file with guards defines several tools, each with its own text without guards. That text is chosen, digested, shown and stored
+with a plan. The grammar is described for people in tools/README.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENGINE = re.compile(r"-- engine:[ \t]*(.*?)[ \t]*(?:[ \t]#.*)?")
 
 @dataclass(frozen=True)
 class Choice:
-    """The text of a file for some servers, and where each of its lines stands."""
+    """The text of a file for some servers, and the place of each of its lines."""
 
     text: str
     places: Sequence[Place]
@@ -30,11 +30,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line below the header. `block` is the guard of the block it stands in, `include` of the include it comes by."""
+    """A line below the header. `block` is the guard of its block, `include` the guard of the include that inserted it."""
 
     line: SourceLine
     text: str  # without the guard
-    name: str | None = None  # of the block that begins with it
+    name: str | None = None  # the block that begins with it
     block: Clause | None = None
     include: Clause | None = None
 
@@ -44,7 +44,7 @@ class _Line:
 
     @property
     def written(self) -> Place:
-        """Where its guard stands in the file."""
+        """The place of its guard in the file."""
         return self.line.include or self.line.place
 
     def holds(self, cell: Clause) -> bool:
@@ -52,10 +52,10 @@ class _Line:
 
 
 def choices(lines: Sequence[SourceLine], engine: str) -> list[Choice]:
-    """What a file is for each kind of servers, as different as its guards make it. Raises ToolFileError.
+    """Return the texts of a file, one for each set of servers that its guards distinguish. Raises ToolFileError.
 
-    For each of the servers that the header names, one of several blocks of a name holds, and one of several includes that
-    follow each other; and each guard holds for some of them.
+    For each server in the header, exactly one of the blocks of a name must apply, and one of several consecutive includes; each
+    guard must apply to some server.
     """
     end = next((n for n, line in enumerate(lines) if not line.text.startswith("--")), len(lines))
     if not any(line.guard is not None or _GUARDED.match(line.text) for line in lines[end:]):
@@ -80,7 +80,7 @@ def _choice(header: Sequence[SourceLine], body: Sequence[_Line], cells: Sequence
 
 
 def _servers(header: Sequence[SourceLine], engine: str) -> tuple[Clause, ...]:
-    """Those that the header names."""
+    """Return the servers that the header names."""
     number, named = next(
         ((n, match[1]) for n, line in enumerate(header) if (match := _ENGINE.fullmatch(line.text))), (0, "")
     )
@@ -113,7 +113,7 @@ def _guard(text: str | None, place: Place, engine: str) -> Clause | None:
 
 
 def _cells(clause: Clause, guards: Iterable[Clause]) -> Iterator[Clause]:
-    """The servers of a clause, split so finely that each guard holds for all or none of a part."""
+    """Split the servers of a clause so that each guard holds for all or none of a part."""
     about = [guard for guard in guards if guard.product in ("", clause.product)]
     named = frozenset(name for guard in about for name in guard.with_ | guard.without)
     features = sorted(named - clause.with_ - clause.without)
@@ -124,7 +124,7 @@ def _cells(clause: Clause, guards: Iterable[Clause]) -> Iterator[Clause]:
 
 
 def _between(clause: Clause, edges: Sequence[tuple[int, ...]]) -> Iterator[Clause]:
-    """The servers of a clause whose versions lie before the first of these, between two of them, and behind the last."""
+    """Split the servers of a clause at these versions: before the first, between each two, and from the last on."""
     for low, high in pairwise([None, *edges, None]):
         bounds = clause.bounds
         if low is not None and not clause.disjoint(Clause(clause.product, (("<", low),))):
@@ -143,7 +143,7 @@ def _holds(guard: Clause, cell: Clause) -> bool:
 
 
 def _check_blocks(body: Sequence[_Line], cell: Clause) -> None:
-    """Raises ToolFileError where a part of the servers is given two blocks of one name, or none."""
+    """Raise ToolFileError if two blocks of one name apply to a part of the servers, or none."""
     first: dict[str | None, _Line] = {}
     named = [line for line in body if line.name]
     for line in (line for line in named if line.holds(cell)):
@@ -157,7 +157,7 @@ def _check_blocks(body: Sequence[_Line], cell: Clause) -> None:
 
 
 def _check_includes(body: Sequence[_Line], cell: Clause) -> None:
-    """Raises ToolFileError where of guarded includes that follow each other not exactly one holds for a part of the servers."""
+    """Raise ToolFileError unless exactly one of several consecutive guarded includes applies to a part of the servers."""
     for guarded, run in groupby(body, lambda line: line.include is not None):
         lines = list(run)
         around = None if lines[0].name else lines[0].block
@@ -170,7 +170,7 @@ def _check_includes(body: Sequence[_Line], cell: Clause) -> None:
 
 
 def _check_all_held(body: Sequence[_Line], held: Collection[int]) -> None:
-    """Raises ToolFileError for the first of the lines that no server is given."""
+    """Raise ToolFileError for the first guarded line that applies to no server."""
     for number, line in enumerate(body):
         if number not in held and line.guards:
             guard = " in ".join(f"[{guard.text}]" for guard in line.guards)

@@ -31,7 +31,7 @@ _BLOCK = re.compile(r"^-- ([a-z_]+):[ \t]*(.*)$", re.MULTILINE)
 #: Engine -> privileges that a tool may require.
 PRIVILEGES: Mapping[str, Sequence[str]] = {engine.name: engine.privileges for engine in PROFILES.values()}
 _BIGINT = number(-(2**63), 2**63 - 1)
-#: Seconds that a statement, or waiting for a lock, may take at most.
+#: The most seconds that a statement, and a wait for a lock, may take.
 _WEEK, _HOUR = 7 * 86400, 3600
 _CODE: dict[str, Any] = {"type": "string", "format": "code"}
 _TEXT_OR_MAPPING: dict[str, Any] = {"anyOf": [TEXT, {"type": "object"}]}
@@ -53,11 +53,11 @@ _EXAMPLE = mapping({"params": {"type": "object"}, "description": TEXT}, "params"
 
 
 def _each(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping of any names to such values."""
+    """Return the schema of a mapping from any names to such values."""
     return {"type": "object", "additionalProperties": schema}
 
 
-#: The keys of a tool file (tools/README.md says what they mean).
+#: The keys of a tool file (tools/README.md describes them).
 HEADER = mapping(
     {
         "name": TEXT,
@@ -103,9 +103,9 @@ _AS_WRITTEN = (
 def read_tools(
     text: str, source: str, engine: str, fragments: Path | None = None, wall: Callable[[Tool], None] | None = None
 ) -> list[Tool]:
-    """The tools in `text`, several where it has guards. The own text of each has the SQL it includes from the folder `fragments`.
+    """Return the tools in `text`, several if it has guards; the text of each contains its includes from the folder `fragments`.
 
-    Raises ToolFileError with file and line for anything the grammar does not allow, and what `wall` raises.
+    Raises ToolFileError with file and line for a violation of the grammar, and what `wall` raises.
     """
     if source.endswith(".yaml"):
         return [_looked(_build(_yaml(text, source), {}, source, engine, text), wall)]
@@ -115,7 +115,7 @@ def read_tools(
 def read_tool(
     text: str, source: str, engine: str, fragments: Path | None = None, wall: Callable[[Tool], None] | None = None
 ) -> Tool:
-    """The tool in a text that defines exactly one, as stored with a plan. Raises ToolFileError."""
+    """Return the tool in a text that defines exactly one, as stored with a plan. Raises ToolFileError."""
     tools = read_tools(text, source, engine, fragments, wall)
     if len(tools) != 1:
         raise ToolFileError(source, 1, f"expected one tool, but its guards make {len(tools)}")
@@ -134,14 +134,14 @@ def _read(choice: Choice, source: str, engine: str, wall: Callable[[Tool], None]
 
 
 def _looked(tool: Tool, wall: Callable[[Tool], None] | None) -> Tool:
-    """The tool, once the wall has looked at it."""
+    """Return the tool, checked by the wall, if there is one."""
     if wall is not None:
         wall(tool)
     return replace(tool, of_site=wall is not None)
 
 
 def _header(text: str, source: str) -> tuple[str, int]:
-    """The YAML of the leading comment, with the prose below it as its `description`, and the line the SQL begins on."""
+    """Return the YAML of the leading comment, with the prose below as its `description`, and the number of header lines."""
     lines = text.splitlines()
     end = next((n for n, line in enumerate(lines) if not line.startswith("--")), len(lines))
     stripped = [line[2:].removeprefix(" ") for line in lines[:end]]
@@ -194,7 +194,7 @@ def _build(document: Document, blocks: Mapping[str, Block], source: str, engine:
     for fault in faults(data, HEADER, {}):
         raise refuse(f"{fault.message}; {fault.hint}", *fault.at)
     if data.get("transaction", "none") != "none":
-        # Progress is recorded per object, and an interrupted step resumes after the last one: no object can be rolled back.
+        # Progress is recorded per object, and an interrupted step resumes after the last, so no object can be rolled back.
         raise refuse(
             f"transaction must be none, not {data['transaction']!r}: each statement is committed separately",
             "transaction",
@@ -256,7 +256,7 @@ def _parameter(name: str, spec: Any) -> Parameter:
 
 
 def _fit(value: Any, schema: Mapping[str, Any], where: str) -> None:
-    """Raises ValueError for a value that does not match the parameter's schema."""
+    """Raise ValueError for a value that does not match the parameter's schema."""
     try:
         check_schema(value, schema, where)
     except ParameterError as error:

@@ -1,6 +1,6 @@
-"""A hook as a process of its own: a command, or a callable of Python's, with a time limit and the last of what it printed.
+"""A hook as a separate process: a command or a Python callable, with a time limit and the end of its output.
 
-The child that calls Python is `python -m aishell.registry.hook_programs`: it reads a JSON document from standard input.
+The child that calls Python is `python -m aishell.registry.hook_programs`, which reads a JSON document from standard input.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from aishell.registry.programs import environment
 from aishell.settings.hooks import Hook
 from aishell.trust import Trust
 
-#: Seconds between two looks at the limit and at what may stop it.
+#: Seconds between two checks of the time limit and of `stopped`.
 LOOK_UP = 0.1
-#: Seconds for what it had printed when it ended.
+#: Seconds to read the rest of its output after it has ended.
 LAST_WORDS = 1.0
-#: Bytes of its output that are kept, and bytes of a fact that it is told.
+#: The most bytes of its output that are kept, and of a fact that is passed to it.
 KEPT, LONGEST = 4096, 16_384
-#: The process groups of those that run now.
+#: The process groups of running hooks.
 _RUNNING: set[int] = set()
 
 
 @dataclass(frozen=True)
 class HookResult:
-    """What became of a hook. `problem`: why it failed, None where it did not; `output`: the last of what it printed.
+    """The outcome of a hook. `problem`: why it failed, None if it succeeded; `output`: the end of what it printed.
 
     `stopped`: it was terminated because the run is stopping.
     """
@@ -48,15 +48,15 @@ class HookResult:
 
     @property
     def reason(self) -> str:
-        """Why it failed, with the last line that it printed."""
+        """The problem, with the last line that the hook printed."""
         last = next((line for line in reversed(self.output.splitlines()) if line.strip()), "")
         return f"{self.problem}: {last.strip()}" if last else str(self.problem)
 
 
 def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped: Callable[[], bool]) -> HookResult:
-    """Run a hook to its end, for `limit` seconds at most, or until `stopped` says so; what it has started is ended with it then.
+    """Run a hook to its end. After `limit` seconds, or once `stopped` returns true, it is killed with its process group.
 
-    `facts` by their names in the environment; `base` is the folder in which it runs. What it could not do is a result.
+    `facts` have their names in the environment; `base` is the working directory. A failure is returned, not raised.
     """
     began = time.monotonic()
     known = {name: value.replace("\0", "")[:LONGEST] for name, value in facts.items()}
@@ -99,14 +99,14 @@ def call(hook: Hook, facts: Mapping[str, str], base: Path, limit: float, stopped
 
 
 def end_running() -> None:
-    """End what runs now, for a process that leaves at once."""
+    """Kill the running hooks, for a process that exits at once."""
     for group in tuple(_RUNNING):
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 
 
 def _words(hook: Hook, facts: Mapping[str, str], base: Path) -> tuple[list[str], bytes]:
-    """The command, and its standard input."""
+    """Return the command, and its standard input."""
     if hook.python is None:
         return [str(hook.program(base)), *hook.command[1:]], b""
     names = {name.removeprefix("AISHELL_").lower(): value for name, value in facts.items()}
@@ -115,7 +115,7 @@ def _words(hook: Hook, facts: Mapping[str, str], base: Path) -> tuple[list[str],
 
 
 def _encodable(text: str) -> str:
-    """A text that an environment can hold: a character that has no form there becomes a question mark."""
+    """Return a text that an environment can hold: characters that cannot be encoded become question marks."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -132,8 +132,8 @@ def _problem(status: int) -> str | None:
 
 
 class _Output:
-    """The end of what a process prints. A thread reads it that nobody waits for long: what the process leaves behind may keep
-    the pipe open."""
+    """The end of a process's output. The wait for the thread that reads it is limited: orphans of the process may keep the pipe
+    open."""
 
     def __init__(self) -> None:
         self._read, self.pipe = os.pipe()
@@ -159,7 +159,7 @@ class _Output:
 
 
 def _child(document: IO[Any]) -> None:
-    """Call the Python that the document names; its path was checked by who wrote that."""
+    """Call the Python callable that the document names; the parent has checked that it can be trusted."""
     given = json.load(document)
     sys.path[:] = given["path"]
     try:

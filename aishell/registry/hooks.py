@@ -1,5 +1,5 @@
 """Hooks around each tool call, from `hooks:` in aishell.yaml (`module:attribute`) or the entry point group `aishell.hooks`; and
-those that are called as programs, by an event.
+hooks that an event runs as programs.
 
 A hook has any of `before(call)`, `after(call, result)` and `on_state_change(run_id, old, new)`. `before` returns None, a
 `Veto`, or other parameters, which pass the gates again.
@@ -40,7 +40,7 @@ class Veto:
 
 @dataclass
 class Hooks:
-    """The hooks of a site, called in order. `programs` are run in the folder `base`."""
+    """The hooks of a site, called in order. `programs` run in the folder `base`."""
 
     hooks: Sequence[Any] = field(default_factory=tuple)
     programs: Sequence[Hook] = ()
@@ -48,7 +48,7 @@ class Hooks:
 
     @classmethod
     def load(cls, given: Sequence[str | Hook], trust: Trust | None = None, base: Path = Path()) -> Hooks:
-        """Raises SettingsError for a hook that cannot be imported, UntrustedError for one that others can change."""
+        """Load hooks. Raises SettingsError if one cannot be imported, UntrustedError if other users can change it."""
         named = [load(name, "hook", trust) for name in given if isinstance(name, str)]
         programs = [hook for hook in given if isinstance(hook, Hook)]
         for hook in programs:
@@ -61,16 +61,16 @@ class Hooks:
         return cls(objects, programs, base)
 
     def of(self, on: str, target: Target) -> list[Hook]:
-        """Those that an event calls for a target."""
+        """Return the programs that an event runs for a target."""
         return [hook for hook in self.programs if hook.on == on and hook.chooses(target.name, target.labels)]
 
     @property
     def names(self) -> list[str]:
-        """Those that are called around each step."""
+        """The names of the hooks that are called around each step."""
         return [_name(hook) for hook in self.hooks]
 
     def before(self, call: Call) -> tuple[Mapping[str, Any], Veto | None]:
-        """The parameters as the hooks left them, and the first veto."""
+        """Call the hooks before a step, and return the parameters as they left them, and the first veto or None."""
         params = call.params
         for hook in self.hooks:
             if not hasattr(hook, "before"):
@@ -87,11 +87,11 @@ class Hooks:
         return params, None
 
     def after(self, call: Call, result: Any) -> list[UnexpectedError]:
-        """Pass a tool's result to the hooks. Returns the errors that they raised, which do not change the result."""
+        """Pass a tool's result to the hooks. Return the errors that they raised, which do not change the result."""
         return self._notify("after", call, result)
 
     def state_changed(self, run_id: str, old: str, new: str) -> list[UnexpectedError]:
-        """Pass a recorded change of a run's state to the hooks. Returns the errors that they raised."""
+        """Pass a recorded change of a run's state to the hooks. Return the errors that they raised."""
         return self._notify("on_state_change", run_id, old, new)
 
     def _notify(self, method: str, *arguments: Any) -> list[UnexpectedError]:
@@ -105,7 +105,7 @@ class Hooks:
 
 
 def _ignore(*arguments: Any) -> None:
-    """Stands in for a method that a hook does not define."""
+    """Do nothing, for a method that a hook does not define."""
 
 
 def _name(hook: Any) -> str:

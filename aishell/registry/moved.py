@@ -1,8 +1,8 @@
-"""Where callables of shipped tools stand now: a plan that waits carries its tools' text, which names them as they were."""
+"""Where callables of shipped tools are now: a pending plan stores the text of its tools, which has the old names."""
 
 from __future__ import annotations
 
-#: Module → where it went, of the modules that a tool file of 0.1 before the rooms of `docs/decisions/0030-rooms.md` names.
+#: Module -> its place now, for modules in tool files of 0.1 from before `docs/decisions/0030-rooms.md`.
 _MOVED = {
     "aishell.backups.checking": "aishell.backups.verify.checking",
     "aishell.backups.copies": "aishell.backups.store.copies",
@@ -15,6 +15,6 @@ _MOVED = {
 
 
 def current(reference: str) -> str:
-    """`module:attribute` as it is now."""
+    """Return the current name of `module:attribute`."""
     module, colon, attribute = reference.partition(":")
     return f"{_MOVED.get(module, module)}{colon}{attribute}"
