@@ -1,4 +1,4 @@
-"""Checks the tasks of agents in configuration files when the file is read, not at two in the morning."""
+"""Check the tasks of agents in configuration files when the file is read, not when the task runs at night."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aishell.models import Task
 from aishell.settings.validation import faults, wrong
 from aishell.settings.yamlfile import Document
 
-#: Agents that work on one backup, archive, run or tool that a person names: not for schedules.
+#: Agents that cannot be scheduled, since a person names the backup, archive, run or tool that they work on.
 _BY_HAND = frozenset({"backup_restore", "archive_load", "undo", "one_tool"})
 
 
@@ -24,9 +24,9 @@ def check_task(
     agents: Callable[[], Collection[str]],
     later: Callable[[Any], bool] = lambda value: False,
 ) -> str:
-    """The type of the agent that `data` names, whose `input` is right. `later`: whether a value is not known before it runs.
+    """Return the type of the agent that `data` names, and check its `input`. `later`: whether a value is known only at run time.
 
-    Raises SettingsError for an agent there is not, and for an input that it does not take.
+    Raises SettingsError for an unknown agent, and for an input that it does not take.
     """
     agent = str(data["agent"]).replace("-", "_")
     known = set(BUILT_IN) if agent in BUILT_IN else set(agents())

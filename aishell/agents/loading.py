@@ -1,4 +1,4 @@
-"""Agents by name: the built-in ones, and those that an installed package or the site's `extensions/` declares."""
+"""Load agents by name: the built-in ones, and those that an installed package or the site's `extensions/` declares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "aishell.agents"
-#: Agent -> its module and class; a task needs one of them.
+#: Agent -> its module and class; only the module that a task needs is imported.
 BUILT_IN = {
     "maintenance": ("aishell.agents.maintenance.agent", "MaintenanceAgent"),
     "backup": ("aishell.agents.backup.agent", "BackupAgent"),
@@ -38,12 +38,12 @@ SHOWN = {
 
 
 def agent_types() -> set[str]:
-    """Every type of agent there is."""
+    """Return every type of agent."""
     return {*BUILT_IN, *brought()}
 
 
 def brought() -> dict[str, EntryPoint]:
-    """The agents that are not built in. Raises SettingsError for the name of one that is."""
+    """Return the agents that are not built in. Raises SettingsError for one with the name of a built-in agent."""
     points = {point.name: point for point in entry_points(group=GROUP)}
     for name in points.keys() & BUILT_IN.keys():
         refuse_taken(GROUP, name, "an agent of that name comes with aishell")
@@ -51,7 +51,7 @@ def brought() -> dict[str, EntryPoint]:
 
 
 def load_agent(name: str) -> Agent:
-    """An agent by its type, `-` or `_` alike. Raises UnknownNameError."""
+    """Return an agent by its type, written with `-` or `_`. Raises UnknownNameError."""
     wanted = name.replace("-", "_")
     if wanted in BUILT_IN:
         module, name = BUILT_IN[wanted]
@@ -69,5 +69,5 @@ def load_agent(name: str) -> Agent:
 def _made(kind: Any, name: str) -> Any:
     try:
         return kind()
-    except (Exception, SystemExit) as error:  # somebody else's class
+    except (Exception, SystemExit) as error:  # third-party code
         raise unexpected(error, f"the agent {name!r}") from error

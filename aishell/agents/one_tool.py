@@ -1,4 +1,4 @@
-"""The agent of `aishell tools run`: one tool, as a run of its own, through every gate."""
+"""The agent of `aishell tools run`: run one tool by itself, through every gate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OneToolAgent(Agent):
 
     def tables(self, task: Task) -> Sequence[str]:
         names = [".".join(key) for key in _named(task)]
-        return () if any(set(name) & set("*?[") for name in names) else names  # a name here, a glob elsewhere
+        return () if any(set(name) & set("*?[") for name in names) else names  # a glob here would match other tables
 
     def check_tool(self, tool: Tool) -> None:
         """Refuse tools that delete rows or load archives: only an agent's plan finds the other tables and their order."""
@@ -65,5 +65,5 @@ class OneToolAgent(Agent):
 
 
 def _named(task: Task) -> list[tuple[str, str]]:
-    """The tables that the tool is called with."""
+    """Return the tables that the tool is called with."""
     return named_tables(task.input_data.get("params", {}))

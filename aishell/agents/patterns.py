@@ -234,7 +234,7 @@ def _fits(form: str, literal: str) -> bool:
 def near(form: str, literal: str) -> bool:
     """Return whether a word is another with a typo: a letter doubled, missing, added or wrong, or two letters swapped.
 
-    Words of eight letters or more may have two typos, and those of four a doubled letter. Words with digits must be exact.
+    Eight letters or more allow two typos, five or more one, four only a doubled letter. Words with digits must be exact.
     """
     if literal[:1] not in (form[:1], form[1:2]) or abs(len(form) - len(literal)) > 2:
         return False

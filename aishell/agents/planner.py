@@ -1,4 +1,4 @@
-"""What the planners of several agents share: the steps of a plan as they are collected. Pure."""
+"""The base class of planners, which collect the steps of a plan. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aishell.planning.variables import escaped
 
 
 class Planner:
-    """Collects the steps of one plan, with what it warns of and leaves out."""
+    """The steps of one plan while they are collected, with its warnings and what it leaves out."""
 
     def __init__(self, task: Task, inventory: Inventory) -> None:
         self.task, self.inventory, self.engine = task, inventory, profile(inventory.server.engine)
@@ -33,7 +33,7 @@ class Planner:
         on_error: str = "continue",
         **fields: Any,
     ) -> str:
-        """Append a step and return its id, which is made of `name` and `table`. `fields` are further ones of Step."""
+        """Append a step and return its id, made from `name` and `table`. `fields` are further fields of Step."""
         step = Step(
             id=self._id(name, table),
             tool=tool,
@@ -48,13 +48,13 @@ class Planner:
         return step.id
 
     def report(self, tables: list[dict[str, Any]], kind: str, rationale: str, **fields: Any) -> None:
-        """The last step, which always runs."""
+        """Append the report, the last step, which always runs."""
         params = {"tables": tables, "maintenance_type": kind}
         needs = tuple(step.id for step in self.steps)
         self.add("report", "generate_maintenance_report", params, rationale, needs=needs, always=True, **fields)
 
     def _id(self, name: str, table: Table | None) -> str:
-        """A readable id, unique in the plan: `rebuild_orders`."""
+        """Return a readable id, unique in the plan, such as `rebuild_orders`."""
         words = re.sub(r"[^a-z0-9]+", "_", table.table.lower()).strip("_")[:30] if table else ""
         base = f"{name}_{words or 'table'}" if table else name
         made, number = base, self._ids.get(base, 1)
@@ -67,10 +67,10 @@ class Planner:
 
 
 def named(table: Table) -> dict[str, str]:
-    """The parameters that name a table, as literal values."""
+    """Return the parameters that name a table, as literal values."""
     return {"schema": escaped(table.schema), "table": escaped(table.table)}
 
 
 def full_size(table: Table) -> int | None:
-    """Bytes of a table with its indexes; None if unknown."""
+    """Return the bytes of a table with its indexes; None if unknown."""
     return None if table.bytes is None else table.bytes + (table.index_bytes or 0)

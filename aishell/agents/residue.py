@@ -1,4 +1,4 @@
-"""The residue agent: removes what killed runs have left in a database and in files, where that is certain."""
+"""The residue agent: remove what killed runs certainly left behind in a database and in files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from aishell.models import (
 from aishell.planning.variables import escaped
 from aishell.reporting.diagnosis import described
 
-#: The tool that removes all files in one step: no statement names them.
+#: The tool that removes all files in one step.
 FILES = "remove_leftovers"
 
 
@@ -91,7 +91,7 @@ class ResidueAgent(Agent):
 
 
 def _together(found: Sequence[Residue]) -> Iterator[list[Residue]]:
-    """What one call of a tool removes: all files, the invalid indexes of a table, anything else by itself."""
+    """Yield what each call of a tool removes: all files, the invalid indexes of a table, or one other object."""
     calls: dict[str, list[Residue]] = {}
     for one in found:
         if one.goes:
@@ -100,7 +100,7 @@ def _together(found: Sequence[Residue]) -> Iterator[list[Residue]]:
 
 
 def _meant(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Names as literal values."""
+    """Return names as literal values."""
     return {
         name: [escaped(one) for one in value] if isinstance(value, (list, tuple)) else escaped(value)
         for name, value in params.items()
@@ -108,7 +108,7 @@ def _meant(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(result: StepResult) -> list[str]:
-    """What a finished step has removed."""
+    """Return what a finished step removed."""
     if result.tool == FILES:
         return [str(path) for path in (result.output or {})["removed"]]
     names = ("schema", "table", "database", "slot")

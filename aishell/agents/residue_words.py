@@ -1,4 +1,4 @@
-"""The words that ask for the removal of what runs left behind, in English, German and Spanish."""
+"""Words of requests to remove what runs left behind, in English, German and Spanish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A maintenance run in figures and in a few plain sentences."""
+"""Summarise a maintenance run in figures and sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHRINKS = (
 
 
 def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any], str]:
-    """`output_data` of the JSON contract (model.md), and the reasoning."""
+    """Return `output_data` of the JSON contract (model.md), and the reasoning."""
     done = [r for r in results if r.status is StepStatus.DONE and r.output is not None]
     shrunk = [r for r in done if r.tool in _SHRINKS]
     corrupted = _corrupted(results)
@@ -47,7 +47,7 @@ def summarise(task: Task, results: Sequence[StepResult]) -> tuple[dict[str, Any]
 
 
 def _corrupted(results: Sequence[StepResult]) -> list[Any]:
-    """The damaged objects, including those of a check that failed on other objects."""
+    """Return the damaged objects, including those of a check that failed on other objects."""
     checks = [r.output or {} for r in results if r.tool == "check_table_corruption"]
     return [row for output in checks for row in output.get("corrupted_tables", [])]
 
@@ -58,7 +58,7 @@ def _processed(done: Sequence[StepResult]) -> set[str]:
 
 
 def _fragmentation(done: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
-    """The findings for each table, without advice on tables that this run has rewritten."""
+    """Return the findings for each table, without advice on tables that this run rewrote."""
     rewritten = {r.table for r in done if r.tool in (*_OPTIMIZES, *_REWRITES)}
     found = {}
     for r in done:
@@ -71,7 +71,7 @@ def _fragmentation(done: Sequence[StepResult]) -> dict[str, dict[str, Any]]:
 
 
 def reasoning(data: dict[str, Any], results: Sequence[StepResult]) -> str:
-    """What was found, done and left undone, and why."""
+    """Return sentences on what was found, done and left undone, and why."""
     sentences = [_health(results)]
     if data["corruption_found"]:
         sentences.append(
@@ -96,7 +96,7 @@ def _health(results: Sequence[StepResult]) -> str:
 
 
 def _done(data: Mapping[str, Any], results: Sequence[StepResult]) -> Iterator[str]:
-    """What was changed, each as the end of a sentence."""
+    """Yield what was changed, each as the end of a sentence."""
     done = [r for r in results if r.status is StepStatus.DONE]
     optimised = [r for r in done if r.tool in _OPTIMIZES]
     tables = [r for r in optimised if r.table]
@@ -113,7 +113,7 @@ def _done(data: Mapping[str, Any], results: Sequence[StepResult]) -> Iterator[st
 
 
 def _idle(results: Sequence[StepResult]) -> str:
-    """Says that nothing was changed; that nothing was needed, only if everything was checked and no step failed."""
+    """Say that nothing was changed, or that nothing needed to be if everything was checked and no step failed."""
     in_vain = (StepStatus.FAILED, StepStatus.REJECTED, StepStatus.IN_DOUBT)
     tried = any(r.status in in_vain or r.cause in (Cause.PRIVILEGE, Cause.DEFERRED) for r in results)
     over = any(r.tool == "generate_maintenance_report" for r in results)  # the last step: nothing waits or was given up
@@ -129,14 +129,14 @@ def _reclaimed(data: Mapping[str, Any]) -> str:
 
 
 def method_of(outputs: Sequence[Mapping[str, Any]]) -> str | None:
-    """Where figures of bytes come from: `statistics` where one of them does, else `file size`; None where there are none."""
+    """Return the source of byte figures: `statistics` if that of any output, else `file size`; None without outputs."""
     if not outputs:
         return None
     return "statistics" if any(roughly(output) for output in outputs) else "file size"
 
 
 def _unchecked(results: Sequence[StepResult]) -> list[str]:
-    """A sentence if the check for damage was incomplete."""
+    """Return a sentence if the corruption check was incomplete."""
     checks = [r for r in results if r.tool == "check_table_corruption"]
     if any(r.status is StepStatus.SKIPPED and r.cause is Cause.PRIVILEGE for r in checks):
         return ["Nothing was checked for corruption; any changes were made unchecked."]
@@ -152,12 +152,12 @@ def _unchecked(results: Sequence[StepResult]) -> list[str]:
 
 
 def outputs_of(results: Sequence[StepResult]) -> dict[str, Mapping[str, Any]]:
-    """The output of each finished step, by its id."""
+    """Return the output of each finished step, by its id."""
     return {result.step_id: result.output or {} for result in results if result.status is StepStatus.DONE}
 
 
 def left_over(results: Sequence[StepResult]) -> list[str]:
-    """A sentence each for what was left out, skipped, refused and failed, with the reasons of the first."""
+    """Return a sentence each on steps left out, skipped, refused and failed, with the reasons of the first ones."""
     sentences = []
     without = [r for r in results if r.cause is Cause.PRIVILEGE]
     if without:
@@ -179,7 +179,7 @@ def _shown(left: Sequence[StepResult]) -> str:
 
 
 def total(results: Sequence[StepResult], key: str) -> int:
-    """The sum of a figure over the results that have it."""
+    """Return the sum of a figure over the results that have it."""
     values = ((result.output or {}).get(key) for result in results)
     return sum(int(value) for value in values if isinstance(value, (int, float)))
 

@@ -1,4 +1,4 @@
-"""The words by which people ask for an agent's work, and how its inputs are read in a text. Pure."""
+"""The vocabulary of requests for an agent, and how its inputs are read from a text. Pure."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from aishell.agents.word_classes import COMMON
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """How an input is read in a text. `kind`:
+    """How an input is read from a text. `kind`:
 
     - `choice`: `words` has the patterns of each value;
-    - `flag`: `words` has those of True, negated those of False, and those that always mean False;
-    - `tables`, `exclude`: names of tables that are to be worked on, and to be left alone;
-    - `age`: days that rows are kept;
-    - `number`: what `#` stands for in one of the patterns of `words[True]`, in `unit` (bytes, ms, seconds, percent,
+    - `flag`: `words` has the patterns of True, which mean False if negated, and those that always mean False;
+    - `tables`, `exclude`: names of tables to work on, and to leave alone;
+    - `age`: the days for which rows are kept;
+    - `number`: the value of `#` in one of the patterns of `words[True]`, in `unit` (bytes, ms, seconds, percent,
     days or "");
-    - `name`: what `@` stands for in one of them;
+    - `name`: the value of `@` in one of them;
     - `filters`: conditions on columns;
-    - `rules`: a mapping, `words` has the patterns with `#` of each key.
+    - `rules`: a mapping; `words` has the patterns with `#` of each key.
 
-    `implies`: inputs that go along. `removes`: a flag that removes something: it is never True from a clause with a negation
-    in it, wherever the negation stands.
+    `implies`: inputs that are also set. `removes`: a flag that removes something, so a clause with a negation anywhere never
+    sets it to True.
     """
 
     kind: str
@@ -38,11 +38,10 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The words that ask for an agent's work: patterns, each with how sure it makes (0 to 1), and how its inputs are read.
+    """The vocabulary of requests for an agent: patterns, each with its confidence (0 to 1), and how its inputs are read.
 
-    `never`: patterns of which any means that a clause is not for this agent. `part_of`: of other agents, the
-    patterns of which any
-    makes a clause that follows their work an input of it, unless one that is behind a `!` is there as well.
+    `never`: patterns of clauses that are not for this agent. `part_of`: other agents, each with patterns of clauses that
+    are inputs to its work if they follow it, unless a pattern after a `!` also matches.
     `instead`: what to do instead, for work that is not planned from a text.
     """
 
@@ -60,7 +59,7 @@ class Vocabulary:
                 yield from several
 
     def bid(self, text: str) -> float:
-        """How sure a text is for this agent, 0 to 1."""
+        """Return the confidence that a text is for this agent, 0 to 1."""
         words = words_of(text[:LONGEST])
         if any(next(find(pattern, words), None) for pattern in self.never):
             return 0.0
@@ -73,7 +72,7 @@ class Vocabulary:
         return max(found, default=0.0)
 
 
-#: How the inputs are read that every agent takes.
+#: How the inputs of every agent are read.
 COMMON_READS: Mapping[str, Reads] = {
     "on_error": Reads(
         "choice",
@@ -106,8 +105,7 @@ COMMON_READS: Mapping[str, Reads] = {
 
 
 def derived(type_: str, inputs: Mapping[str, Mapping[str, Any]], help_: str) -> Vocabulary:
-    """The vocabulary of an agent that declares none: its type's name, and the names, descriptions and choices of its
-    inputs."""
+    """Return the vocabulary of an agent that declares none, from its type, its help, and the names and choices of its inputs."""
     name = type_.replace("_", " ").replace("-", " ")
     asks = [(0.85, name), (0.7, " + ".join(name.split()))] if name.strip() else []
     own = [
@@ -119,7 +117,7 @@ def derived(type_: str, inputs: Mapping[str, Mapping[str, Any]], help_: str) -> 
 
 
 def _reads(key: str, schema: Mapping[str, Any]) -> Reads | None:
-    """How an input is read by its schema alone."""
+    """Return how an input is read, from its schema alone."""
     spoken = key.replace("_", " ")
     kind, choices = schema.get("type"), schema.get("enum")
     if choices:
