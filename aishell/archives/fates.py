@@ -1,11 +1,11 @@
-"""What became of the rows of an archive: which of them its run deleted. A file beside the manifest, written as the run goes.
+"""Which rows of an archive its run deleted, recorded in a file beside the manifest during the run.
 
-An archive has rows that its run did not delete: a chunk that changed in between stays. Loaded, they would be older versions of
-rows that are there, or come back after somebody else deleted them. What is not written down counts as deleted, and as doubtful:
-a row too many can be seen, one too few is lost. So a line that is lost with a power cut does no harm, and is not synced.
+An archive can have rows that its run did not delete: a chunk that changed meanwhile stays. Loading them would insert older
+versions of existing rows, or rows that another session has deleted since. Chunks without a line count as deleted, and as in
+doubt: a row too many can be seen, one too few is lost. So a line lost in a power cut does no harm, and lines are not synced.
 
-The first line says how far the run may have come, and is on the disk before a chunk is deleted: chunks beyond it were never
-begun, whatever became of the run.
+The first line says how far the run may have come, and is synced before a chunk is deleted: chunks beyond it were never begun,
+whatever became of the run.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from aishell.errors import ArchiveError
 
 T = TypeVar("T")
 NOTES = "deleted.jsonl"
-#: The first line, of the same length whatever it says: it is written again in its place.
+#: The first line. Its length is constant, so that it can be overwritten in place.
 _REACH = '{{"upto": {:>12}}}\n'
 _WIDTH = len(_REACH.format(0))
 
-#: First and last of a number of rows that follow each other, counted from 0.
+#: The first and last of consecutive rows, counted from 0, for each range.
 Ranges = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class ChunkFate:
-    """What became of a chunk. `gone`: its rows were deleted, but for `left`, of each part the lines that stayed; False: nothing
-    of it was deleted; None: nobody knows.
+    """What became of a chunk. `gone`: True where its rows were deleted except `left`, the lines of each part that stayed; False
+    where nothing was deleted; None where that is unknown.
     """
 
     gone: bool | None
@@ -56,17 +56,17 @@ STAYED, DOUBTFUL, GONE = ChunkFate(False), ChunkFate(None), ChunkFate(True)
 
 @dataclass(frozen=True)
 class Share:
-    """Of the rows of a part: how many are to be `loaded`, how many of those are in `doubt`, and how many its run `left`."""
+    """The number of rows of a part to be `loaded`, the number of those in `doubt`, and the number that its run `left`."""
 
     loaded: int
     doubt: int
     left: int
-    skipped: Ranges  # which rows of the file those are that were left
+    skipped: Ranges  # the rows of the file that were left
 
 
 class Notes:
-    """Writes down what becomes of each chunk. A process says with which chunk it begins, and that it came to its end in order:
-    what has no line by then was not deleted. Use as a context manager.
+    """Record what becomes of each chunk. A process records the chunk that it begins with, and that it ended in order: a chunk
+    without a line by then was not deleted. Use as a context manager.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,7 +74,7 @@ class Notes:
         with writing(self._path):
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             text = os.pread(self._file, os.fstat(self._file).st_size, 0)
-            whole = text.rfind(b"\n") + 1  # behind it lies what a killed process did not finish
+            whole = text.rfind(b"\n") + 1  # a killed process did not finish what follows
             self._upto = _reach(self._path, text[:whole])
             if not whole:
                 os.pwrite(self._file, _REACH.format(self._upto).encode(), 0)
@@ -89,7 +89,7 @@ class Notes:
         os.close(self._file)
 
     def reserve(self, chunk: int) -> None:
-        """Chunks up to this one may be deleted from now on. On the disk when this returns; called from any one thread."""
+        """Record that chunks up to this one may be deleted. Synced when this returns; always called from the same thread."""
         if chunk > self._upto:
             with writing(self._path):
                 os.pwrite(self._file, _REACH.format(chunk).encode(), 0)
@@ -97,14 +97,14 @@ class Notes:
             self._upto = chunk
 
     def begin(self, chunk: int) -> None:
-        """From here on chunks may be deleted, this one first. On the disk before the first is."""
+        """Record that chunks from this one on may be deleted. Synced when this returns."""
         self._write({"begun": chunk}, durable=True)
 
     def add(self, chunk: int, fate: ChunkFate) -> None:
         self._write({"chunk": chunk, **fate.data()})
 
     def end(self) -> None:
-        """No chunk is under way. What was written before is on the disk first: a line that is lost must not count as none."""
+        """Record that no chunk is under way. Earlier lines are synced first: a lost line must not count as none."""
         with writing(self._path):
             os.fsync(self._file)
         self._write({"ended": True, "lines": self._lines}, durable=True)
@@ -120,7 +120,7 @@ class Notes:
 
 
 def fates(folder: Path, manifest: Manifest) -> list[ChunkFate] | None:
-    """What became of each chunk; None where nothing is written down: nothing was deleted yet, or by an older aishell.
+    """Return what became of each chunk; None without notes: nothing was deleted yet, or an older aishell deleted it.
 
     Raises ArchiveError for notes that cannot be read.
     """
@@ -140,7 +140,7 @@ def fates(folder: Path, manifest: Manifest) -> list[ChunkFate] | None:
 
 
 def _reach(path: Path, text: bytes) -> int:
-    """The last chunk that may have been begun, by the first line; -1 of an empty file. Raises ArchiveError."""
+    """Return the last chunk that may have been begun, by the first line; -1 for an empty file. Raises ArchiveError."""
     if not text:
         return -1
     try:
@@ -158,9 +158,9 @@ def _damaged(path: Path, why: str) -> ArchiveError:
 
 
 def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[ChunkFate]:
-    """What the lines say of so many chunks, of which those behind `upto` were never begun. Pure.
+    """Return what the lines say about each of `chunks` chunks, of which those beyond `upto` were never begun. Pure.
 
-    Raises ValueError, TypeError, KeyError or IndexError for what no run has written.
+    Raises ValueError, TypeError, KeyError or IndexError for lines that no run has written.
     """
     found: list[ChunkFate | None] = [None] * chunks
     for place, line in enumerate(lines):
@@ -170,7 +170,7 @@ def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[Chu
             number, fate = line["chunk"], ChunkFate.of(line)
             if number not in range(upto + 1):
                 raise ValueError(f"the chunk {number!r} was never begun")
-            # What was seen to be deleted was; what may have been is not said to have stayed by a later look.
+            # A chunk seen to be deleted remains so; one in doubt is not said to have stayed by a later line.
             found[number] = max(found[number] or STAYED, fate, key=lambda one: (False, None, True).index(one.gone))
         elif line["lines"] == place:  # else a line is missing that may have recorded a deletion
             found = [fate or STAYED for fate in found]
@@ -178,13 +178,13 @@ def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[Chu
 
 
 def _begun_again(found: Sequence[ChunkFate | None], first: int) -> list[ChunkFate | None]:
-    """The chunks when a process begins with the `first`: lines of those before it were lost; what stayed of the others may go."""
+    """Return the fates as a process begins at `first`: earlier chunks without a line are doubtful, later ones may now go."""
     before, after = found[:first], found[first:]
     return [fate or DOUBTFUL for fate in before] + [None if fate and fate.gone is False else fate for fate in after]
 
 
 def share(manifest: Manifest, number: int, known: Sequence[ChunkFate] | None) -> Share:
-    """How many rows of a part are loaded, and how many are not. Pure."""
+    """Return how many rows of a part are to be loaded, and how many are not. Pure."""
     pieces = manifest.parts[number].pieces
     first = doubt = 0
     skipped: list[tuple[int, int]] = []
@@ -199,24 +199,24 @@ def share(manifest: Manifest, number: int, known: Sequence[ChunkFate] | None) ->
 
 
 def shares(folder: Path, manifest: Manifest) -> tuple[list[Share], bool]:
-    """What is to be loaded of each part, and whether anything is written down about it. Raises ArchiveError."""
+    """Return what is to be loaded of each part, and whether there are notes on it. Raises ArchiveError."""
     known = fates(folder, manifest)
     return [share(manifest, number, known) for number in range(len(manifest.parts))], known is not None
 
 
 def summed(found: Sequence[Share]) -> dict[str, int]:
-    """Of all parts: the rows that the run left, and those of which nobody knows whether it did."""
+    """Return totals over all parts: the rows that the run left, and the rows in doubt."""
     return {"rows_left_out": sum(one.left for one in found), "rows_in_doubt": sum(one.doubt for one in found)}
 
 
 def left_of(archived: Sequence[str], gone: Collection[str]) -> Ranges:
-    """Which of a chunk's lines, by their sums, are not among those that went. Pure."""
+    """Return which of a chunk's lines, given by their sums, are not among those deleted. Pure."""
     went = frozenset(gone)
     return ranges([place for place, line in enumerate(archived) if line not in went])
 
 
 def ranges(places: Sequence[int]) -> Ranges:
-    """Ascending numbers as ranges."""
+    """Return ascending numbers as ranges."""
     if not places:
         return ()
     breaks = [n for n, (a, b) in enumerate(pairwise(places), 1) if b != a + 1]
@@ -224,7 +224,7 @@ def ranges(places: Sequence[int]) -> Ranges:
 
 
 def without(lots: Iterable[list[T]], skipped: Ranges) -> Iterator[list[T]]:
-    """The lots, in the same number, less the rows at these places of all of them."""
+    """Yield the same number of lots without the skipped rows, whose numbers count through all lots."""
     ends = [b for _, b in skipped]
     first = 0
     for lot in lots:

@@ -1,6 +1,6 @@
-"""CSV and Parquet: rows into a file of one of these formats, and out of it again.
+"""CSV and Parquet: write rows to a file of one of these formats, and read them back.
 
-Parquet goes through pyarrow (the extra `parquet`): typed columns, so that other programs read numbers and times as such.
+Parquet uses pyarrow (the extra `parquet`), with typed columns, so that other programs read numbers and times as such.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from aishell.archives.values import Lots, Number, Values
 from aishell.archives.writer import LEVEL
 from aishell.errors import ArchiveError
 
-#: Format -> what stands behind the name in place of that of lines.
+#: Format -> the suffix that replaces that of a file of lines.
 ENDINGS = {"csv": ".csv.zst", "parquet": ".parquet"}
 #: A cell: "text", with quotes doubled; a number, X'…' or a word as it is; nothing for NULL.
 _CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r\n)')
 _LOT = 20_000
-#: Beginning of a declared type -> how its column is kept; what fits none is text as the database writes it.
+#: Beginning of a declared type -> how its column is stored; any other type is text as the database writes it.
 _KINDS = (
     (r"(big|small|medium|tiny)?int(eger)?\b.*unsigned", "uint64"),
     (r"(big|small|medium|tiny)?int(eger|\d)?\b", "int64"),
@@ -32,18 +32,18 @@ _KINDS = (
     (r"(timestamp|datetime)", "local"),
     (r"date$", "date"),
 )
-#: Numbers that JSON does not have: PostgreSQL writes Infinity, SQLite Inf.
+#: Numbers that JSON lacks: PostgreSQL writes Infinity, SQLite Inf.
 _SPECIAL = {"nan": "NaN", "infinity": "Inf", "inf": "Inf", "-infinity": "-Inf", "-inf": "-Inf"}
 _BY_VALUES = {frozenset({"int64", "float64"}): "float64"}
 
 
 def rows(path: Path, kind: str) -> Iterator[list[Values]]:
-    """The rows of a file of one of these formats, a lot at a time."""
+    """Return the rows of a file of one of these formats, a lot at a time."""
     return _csv_rows(path) if kind == "csv" else _parquet_rows(path)
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -79,7 +79,7 @@ def _csv_rows(path: Path) -> Iterator[list[Values]]:
         while piece := text.read(1 << 20):
             rest += piece
             position = 0
-            while match := _CELL.match(rest, position):  # None: a quoted text goes on in the next piece
+            while match := _CELL.match(rest, position):  # None: a quoted text continues in the next piece
                 position = match.end()
                 row.append(_value(match[1], match[2]))
                 if match[3] != ",":
@@ -109,7 +109,7 @@ def _value(quoted: str | None, bare: str | None) -> Any:
 
 
 def method_class(column: Mapping[str, Any], seen: set[str]) -> str:
-    """How a column is kept: by its declared type, on SQLite by the values it holds (`seen`), since its types bind nobody."""
+    """Return how a column is stored: by its declared type; on SQLite, which does not enforce it, by its values (`seen`)."""
     if column["form"] == "any":
         return _BY_VALUES.get(frozenset(seen), "mixed") if len(seen) > 1 else next(iter(seen), "text")
     if column["form"] != "plain":
@@ -119,7 +119,7 @@ def method_class(column: Mapping[str, Any], seen: set[str]) -> str:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    """The library and its part for Parquet. Raises ArchiveError where it is not installed."""
+    """Return pyarrow and its Parquet module. Raises ArchiveError where it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -130,7 +130,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def _write_parquet(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots) -> None:
-    """Raises ArchiveError, naming the column and never a value of the application, for what Parquet's type of it cannot hold."""
+    """Write Parquet. Raises ArchiveError, which names the column and never the value, where a type cannot hold a value."""
     pa, pq = _pyarrow()
     names, kinds = [str(column["column"]) for column in columns], _kinds(columns, lots)
     types = {
@@ -148,7 +148,7 @@ def _write_parquet(path: Path, columns: Sequence[Mapping[str, Any]], lots: Lots)
 
 
 def _kinds(columns: Sequence[Mapping[str, Any]], lots: Lots) -> list[str]:
-    """How each column is kept. Raises ArchiveError for one that holds values of several types."""
+    """Return how each column is stored. Raises ArchiveError for one that holds values of several types."""
     seen: list[set[str]] = [set() for _ in columns]
     untyped = [number for number, column in enumerate(columns) if column["form"] == "any"]
     for lot in lots() if untyped else ():
@@ -163,7 +163,7 @@ def _kinds(columns: Sequence[Mapping[str, Any]], lots: Lots) -> list[str]:
 
 
 def _parquet_rows(path: Path) -> Iterator[list[Values]]:
-    """Values as they would stand in a line; times as ISO 8601."""
+    """Yield rows with their values as in a line; times as ISO 8601."""
     _, pq = _pyarrow()
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches():
@@ -172,7 +172,7 @@ def _parquet_rows(path: Path) -> Iterator[list[Values]]:
 
 
 def different(ours: Values, theirs: Values, *, exactly: bool) -> list[int]:
-    """Which columns of a row differ between the line and the file; unless `exactly`, numbers and times are compared by value."""
+    """Return which columns differ between the line and the file; unless `exactly`, numbers and times are compared by value."""
     pairs = enumerate(zip(ours, theirs, strict=True))
     return [place for place, (a, b) in pairs if a != b and (exactly or not _equal(a, b))]
 
@@ -220,7 +220,7 @@ def _typed(value: Any, kind: str, column: str) -> Any:
     except ValueError:
         why = f"the column {column!r} holds a value that Parquet's type for it cannot hold ({kind})"
         how = "use --archive-format jsonl or csv"
-        raise ArchiveError(why, hint=how) from None  # the cause has the value in its words
+        raise ArchiveError(why, hint=how) from None  # the message of the cause has the value
     return value if kind == "bool" else str(value)
 
 

@@ -1,4 +1,4 @@
-"""What an archive says of itself: where its rows came from, and of each chunk of them what the database counted. Pure."""
+"""The manifest of an archive: where its rows came from, and for each chunk what the database counted. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from aishell.codec import pack, unpack
 from aishell.errors import ArchiveError
 
-#: What this one writes: version 1 for the rows of one table, which older ones read too; 2 where rows of others went with them.
+#: Versions written: 1 for the rows of one table, which older aishells read too; 2 with rows of other tables.
 PLAIN, VERSION = 1, 2
 FORMATS = ("jsonl", "csv", "parquet")
 _LISTS = ("columns", "filters")
@@ -21,7 +21,7 @@ _SHOWN = ("archive_id", "created_at", "target", "schema", "table", "cutoff", "ro
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Lines in a file: `offset` and `length` in bytes, `checksum` the MD5 of the uncompressed lines, by the database."""
+    """Lines in a file: `offset` and `length` in bytes, `checksum` the MD5 of the uncompressed lines, computed by the database."""
 
     rows: int
     checksum: str
@@ -33,8 +33,8 @@ class Piece:
 class Chunk:
     """Rows of one range of the table. `position` and `upto` are in the tool's terms; `offset` and `length` in bytes.
 
-    `checksum`: MD5 of the uncompressed lines, by the database. `guard`: what the database makes of the rows again before it
-    deletes them, None where it needs none. `pieces`: for each of the archive's relatives, what went with these rows.
+    `checksum`: MD5 of the uncompressed lines, computed by the database. `guard`: a value that the database computes again before
+    it deletes the rows, None where none is needed. `pieces`: for each relative of the archive, the rows that go with these.
     """
 
     position: Any
@@ -64,11 +64,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Relative:
-    """A table of which rows went with those of the archive's own table, or were changed because those went.
+    """A table whose rows were deleted with those of the archive's own table, or changed because those were deleted.
 
     `key`: its primary key. `changed`: the columns that were set to NULL or to their default; `columns` are then the key and
-    these. Empty where the rows went: `columns` are all of them. `later`: columns that are loaded when all rows are there,
-    because tables refer to each other in a circle. `left`: what the columns that were changed have since, NULL where not named.
+    these. Empty where the rows were deleted: `columns` are then all columns. `later`: columns loaded once all rows are there,
+    because tables reference each other in a circle. `left`: the values of changed columns since, NULL where not named.
     """
 
     schema: str
@@ -115,10 +115,10 @@ class ArchivePart:
 
 @dataclass(frozen=True)
 class Manifest:
-    """`columns`: {column, type, form} of each, in the table's order. `extent`: what `find` told of the table at the start.
+    """`columns`: {column, type, form} of each, in the table's order. `extent`: what `find` returned on the table at the start.
 
-    `relatives`: the tables whose rows went or changed with these; `load_order`: the parts whose rows are to be loaded, those
-    that others refer to first. ArchivePart 0 is the table itself, part n the n-th relative. `later`: as of a relative.
+    `relatives`: the tables whose rows were deleted or changed with these; `load_order`: the parts whose rows are to be loaded,
+    referenced ones first. Part 0 is the table itself, part n the n-th relative. `later`: as in Relative.
     """
 
     archive_id: str
@@ -138,7 +138,7 @@ class Manifest:
     file: str = ""
     rows: int = 0
     bytes: int = 0
-    whole: bool = True  # False: it stopped before the end of the table, by max_rows or by the window
+    whole: bool = True  # False: it stopped before the end of the table, at max_rows or at the end of the window
     sha256: str = ""  # of a file that is not made of chunks
     chunks: tuple[Chunk, ...] = ()
     version: int = PLAIN
@@ -156,7 +156,7 @@ class Manifest:
 
     @classmethod
     def of(cls, text: str, where: str) -> Manifest:
-        """Raises ArchiveError, naming the file, for a text that is no manifest of a version this aishell knows."""
+        """Return the manifest in `text`. Raises ArchiveError, naming the file, if it is not one of a known version."""
         try:
             data: dict[str, Any] = unpack(json.loads(text))
             if data["version"] > VERSION:
@@ -179,16 +179,16 @@ class Manifest:
         return _part(self, self.chunks), *(_part(*one) for one in zip(self.relatives, pieces, strict=True))
 
     def key_of(self, number: int) -> tuple[str, ...]:
-        """The primary key of a part's table; of an archive without relatives none."""
+        """Return the primary key of a part's table; empty for an archive without relatives."""
         return self.relatives[number - 1].key if number else self.key
 
     def loading(self, counts: Sequence[int]) -> list[dict[str, Any]]:
-        """The steps that put everything back, in their order: rows of each table, then what was left out or changed. `counts`:
+        """Return the steps that load everything, in order: the rows of each table, then columns left out or changed. `counts`:
         how many rows of each part are to be loaded.
 
-        Of each: `part`, and `more` with rows of the same table, `schema`, `table`, `rows`, the `columns`, those of them that come
-        `later`, and whether it `restores` rows that are there: its columns then have the `role` key, changed or same, and what
-        changed ones hold since as `left`.
+        Each has `part`, and `more` parts with rows of the same table, `schema`, `table`, `rows`, `columns`, those of them that
+        come `later`, and whether it `restores` existing rows: its columns then have the `role` key, changed or same, and
+        changed ones have as `left` the value that they hold since.
         """
         own = Relative(self.schema, self.table, self.columns, self.key, later=self.later, same=self.same)
         parts = [replace(one, rows=count) for one, count in zip((own, *self.relatives), counts, strict=True)]
@@ -202,20 +202,20 @@ class Manifest:
         ]
         put_back = [
             _step(number, one, _roles(one), restores=True)
-            # What was left out first: it goes into rows that have nothing in any of these columns yet.
+            # Columns left out come first: their rows have no value in any of these columns yet.
             for number, one in sorted(enumerate(parts), key=lambda part: bool(part[1].changed))
             if one.later or one.changed
         ]
         return rows + put_back
 
     def with_parts(self, parts: Sequence[ArchivePart], **more: Any) -> Manifest:
-        """The manifest with files as they are now."""
+        """Return the manifest with the files as they are now."""
         own, *others = ({name: getattr(part, name) for name in _FILE} for part in parts)
         made = tuple(replace(one, **told) for one, told in zip(self.relatives, others, strict=True))
         return replace(self, **own, relatives=made, **more)
 
     def summary(self) -> dict[str, Any]:
-        """What a list of archives shows."""
+        """Return what a list of archives shows."""
         relatives = [
             {
                 "schema": one.schema,
@@ -239,7 +239,7 @@ def _step(number: int, one: Relative, columns: Sequence[Mapping[str, Any]], *, r
 
 
 def _roles(one: Relative) -> list[dict[str, Any]]:
-    """The columns by which a row is known, and those that it gets back."""
+    """Return the columns that identify a row, and those that it gets back."""
     changed = one.changed or one.later
     named = {str(column["column"]): column for column in one.columns}
     return [

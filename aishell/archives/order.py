@@ -1,4 +1,4 @@
-"""Rows of a table that refers to itself, in an order in which each can be inserted: after the row that it refers to. Pure."""
+"""Order the rows of a table that references itself, so that each is inserted after the row that it references. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aishell.archives.values import Lots, Number, Values
 
 
 class ParentsFirst:
-    """The rows of all lots, a lot at a time. A row is put off while one that it refers to is still to come, and the lots are gone
-    through again; rows that refer to each other in a circle come last, as `postponed`.
+    """The rows of all lots, a lot at a time. A row is deferred while one that it references is still to come, and the lots are
+    read again; rows that reference each other in a circle come last, as `postponed`.
 
-    `within`: the foreign keys of the table to itself, {columns, refers_to}. Held in memory: of each row a hash of its keys.
+    `within`: the foreign keys of the table to itself, {columns, refers_to}. A hash of each row's keys is held in memory.
     """
 
     def __init__(self, lots: Lots, names: Sequence[str], within: Sequence[Mapping[str, Sequence[str]]]) -> None:
@@ -28,9 +28,9 @@ class ParentsFirst:
         self._coming = Counter[int]()  # keys of rows that are still to come
 
     def __iter__(self) -> Iterator[tuple[list[Values], bool]]:
-        """Lots of rows, and whether these refer to rows that are not there yet: they are to go in without that."""
+        """Yield lots of rows, and whether to insert them without references, since the rows referenced come later."""
         self._coming = Counter(key for lot in self.lots() for row in lot for key in self._own(row))
-        waiting: set[int] | None = None  # numbers of rows that were put off; None: nothing was sent yet
+        waiting: set[int] | None = None  # numbers of deferred rows; None: nothing was sent yet
         while waiting is None or waiting:
             before = len(waiting) if waiting is not None else None
             left = set[int]()
@@ -45,15 +45,15 @@ class ParentsFirst:
             yield [row for _, row in lot], True
 
     def _those(self, numbers: set[int] | None) -> Iterator[list[tuple[int, Values]]]:
-        """The rows with these numbers, each behind its number; all rows for None."""
+        """Yield the rows with these numbers, each after its number; all rows for None."""
         count = itertools.count()
         for lot in self.lots():
             numbered = [(next(count), row) for row in lot]
             yield [one for one in numbered if numbers is None or one[0] in numbers]
 
     def _ready(self, rows: list[tuple[int, Values]]) -> Iterator[tuple[int, Values]]:
-        """The rows that can go in now, in their order. They are looked through from the front and from the back in turn: a chain
-        may lie either way.
+        """Yield the rows that can be inserted now, in that order. They are searched from the front and from the back in turn: a
+        chain may run either way.
         """
         idle = 0
         while rows and idle < 2:
@@ -67,7 +67,7 @@ class ParentsFirst:
             rows = left[::-1]
 
     def _is_ready(self, row: Values) -> bool:
-        """Whether all that the row refers to has gone in; then it goes in itself."""
+        """Return whether all rows that the row references are inserted; if so, count it as inserted."""
         own = self._own(row)
         ready = all(key in own or not self._coming.get(key) for key in self._referred(row))
         if ready:
@@ -75,19 +75,19 @@ class ParentsFirst:
         return ready
 
     def _own(self, row: Values) -> list[int]:
-        """Hashes of the keys by which other rows reference this one."""
+        """Return hashes of the keys by which other rows reference this one."""
         return [hash((number, *map(alike, (row[p] for p in places)))) for number, _, places in self._pairs]
 
     def _referred(self, row: Values) -> Iterator[int]:
-        """Hashes of the keys that the row references; a foreign key with a NULL references nothing."""
+        """Yield hashes of the keys that the row references; a foreign key with a NULL references nothing."""
         for number, places, _ in self._pairs:
             if all(row[place] is not None for place in places):
                 yield hash((number, *map(alike, (row[p] for p in places))))
 
 
 def alike(value: Any) -> Any:
-    """The same for all values that a server may take for equal: 1.0 and 1, and texts that differ in case, accents or trailing
-    blanks. Values that are different may be the same here: then a row waits for one that it does not refer to.
+    """Return the same for all values that a server may treat as equal: 1.0 and 1, and texts that differ in case, accents or
+    trailing blanks. Different values may be the same here: a row then waits for one that it does not reference.
     """
     if isinstance(value, Number):
         return Decimal(value)

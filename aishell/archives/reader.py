@@ -1,4 +1,4 @@
-"""Reads an archive: its chunks checked, its rows as texts or as the database wrote them; and puts it into another format."""
+"""Read an archive: check its chunks, return its rows as lines or as values, and convert it to another format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aishell.archives.values import Values, bound, values
 from aishell.archives.writer import LINES, MANIFEST, checksum, durable, unpacked, writing
 from aishell.errors import ArchiveError
 
-#: Behind the name of a file that is not of lines: the MD5 of each row's line, as the database wrote it.
+#: Suffix of the file with the MD5 of each row's line as the database wrote it, beside CSV or Parquet; bytes per MD5.
 SUMS, SUM = ".sums", 16
 #: The values of a row's primary key, as the archive has them.
 Key = tuple[Any, ...]
@@ -23,7 +23,7 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
 def verify(folder: Path, manifest: Manifest) -> int:
-    """Read every file of an archive; the number of the table's own rows. Raises ArchiveError at the first damage."""
+    """Read every file of an archive; return the number of the table's own rows. Raises ArchiveError at the first damage."""
     counts = []
     for number in range(len(manifest.parts)):
         with Reader(folder, manifest, number) as reader:
@@ -49,14 +49,14 @@ class Reader:
         self._file.close()
 
     def lines(self, chunk: Piece | Chunk) -> bytes:
-        """The lines of a chunk. Raises ArchiveError unless they are what the database had."""
+        """Return the lines of a chunk. Raises ArchiveError unless they are what the database had."""
         if not chunk.rows:
             return b""
         self._file.seek(chunk.offset)
         return unpacked(self._file.read(chunk.length), chunk, str(self.path))
 
     def rows(self) -> Iterator[list[Values]]:
-        """All rows, some thousand at a time, each lot checked before it is returned."""
+        """Yield all rows, some thousand at a time, each lot after it was checked."""
         if self.manifest.format != "jsonl":
             yield from self._converted()
             return
@@ -66,11 +66,11 @@ class Reader:
                 yield [values(line, names) for line in self.lines(chunk).split(b"\n")]
 
     def sums(self, number: int) -> frozenset[str]:
-        """The MD5 of every line of the chunk of this number, as the database writes them: of rows that are the very same."""
+        """Return the MD5 of every line of this chunk as the database writes it: equal ones mean identical rows."""
         return frozenset(self.in_order(number))
 
     def in_order(self, number: int) -> list[str]:
-        """`sums`, line by line. CSV and Parquet of one table alone do not keep them."""
+        """Return `sums` line by line. CSV and Parquet archives of a single table do not keep them."""
         if self.manifest.format == "jsonl":
             lines = self.lines(self.part.pieces[number])
             return [checksum(line) for line in lines.split(b"\n")] if lines else []
@@ -81,7 +81,7 @@ class Reader:
         return [text[place : place + SUM].hex() for place in range(0, len(text), SUM)]
 
     def verify(self) -> int:
-        """Read everything; the number of rows. Raises ArchiveError at the first damage."""
+        """Read everything; return the number of rows. Raises ArchiveError at the first damage."""
         if self.manifest.format != "jsonl":
             found = sum(len(rows) for rows in self._converted())
         else:
@@ -96,14 +96,14 @@ class Reader:
         return found
 
     def _converted(self) -> Iterator[list[Values]]:
-        """The rows of CSV or Parquet, when the whole file is what was checked."""
+        """Return the rows of CSV or Parquet. Raises ArchiveError unless the file is the one that was checked."""
         if digest(self.path) != self.part.sha256:
             raise ArchiveError(f"{self.path} is damaged: it is not the file that was checked")
         return rows(self.path, self.manifest.format)
 
 
 class ArchivedRow(NamedTuple):
-    """`sum`: the MD5 of the row's line; `line` itself where the archive is of lines, else None."""
+    """`sum`: the MD5 of the row's line; `line`: the line itself in an archive of lines, else None."""
 
     key: Key
     sum: str
@@ -111,15 +111,15 @@ class ArchivedRow(NamedTuple):
 
 
 class ChunkRows:
-    """The rows of one part of an archive, of one chunk after the other. `key`: the columns by which they are told apart."""
+    """The rows of one part of an archive, one chunk after another. `key`: the columns that identify them."""
 
     def __init__(self, reader: Reader, key: Sequence[str]) -> None:
         self.reader, self.key = reader, tuple(key)
         self._rows: Iterator[Values] = iter(())
-        self._passed: int | None = None  # rows of a file that is not of lines which lie behind
+        self._passed: int | None = None  # rows already read of a CSV or Parquet file
 
     def read(self, number: int) -> list[ArchivedRow]:
-        """The rows of the chunk of this number. Raises ArchiveError unless they are what the database had."""
+        """Return the rows of this chunk. Raises ArchiveError unless they are what the database had."""
         if self.reader.manifest.format != "jsonl":
             return self._converted(number)
         text = self.reader.lines(self.reader.part.pieces[number])
@@ -127,7 +127,7 @@ class ChunkRows:
         return [ArchivedRow(_bound(values(line, self.key)), checksum(line), line) for line in lines]
 
     def _converted(self, number: int) -> list[ArchivedRow]:
-        """From a file that is not of lines, which is read on from where it was."""
+        """Return a chunk of a CSV or Parquet file, reading on from the last one."""
         pieces = self.reader.part.pieces
         first = sum(piece.rows for piece in pieces[:number])
         if self._passed is None or first < self._passed:
@@ -147,7 +147,7 @@ def _bound(key: Values) -> Key:
 
 
 def changed_line(line: bytes, columns: Mapping[str, Any]) -> bytes:
-    """An archived line with other values of some columns, all else as the database wrote it. None stands for NULL."""
+    """Return an archived line with other values in some columns, all else as the database wrote it. None is NULL."""
     text = line.decode()
     pieces, done = [], 0
     for name, begin, end in _members(text):
@@ -158,7 +158,7 @@ def changed_line(line: bytes, columns: Mapping[str, Any]) -> bytes:
 
 
 def _members(text: str) -> Iterator[tuple[str, int, int]]:
-    """The columns of a line, and from where to where the value of each stands."""
+    """Yield the columns of a line, with the start and end of each value."""
     place = text.index('"')
     while True:
         name, place = _DECODER.raw_decode(text, place)
@@ -178,14 +178,14 @@ def _not_blank(text: str, place: int) -> int:
 
 
 def _written(value: Any, like: str) -> str:
-    """A value as it stands in a line where another of its column begins with `like`."""
+    """Return a value as written in a line where another value of its column begins with `like`."""
     if value is None:
         return "null"
     return json.dumps(str(value), ensure_ascii=False) if like == '"' else str(value)
 
 
 def converted(folder: Path, manifest: Manifest, wanted: str) -> Manifest:
-    """The archive in another format. The lines stay until every row of the new files was read back and is the same."""
+    """Convert the archive to another format. The lines are kept until every row of the new files was read back and matches."""
     if wanted == manifest.format:
         return manifest
     parts = [_converted(folder, manifest, number, wanted) for number in range(len(manifest.parts))]
@@ -198,7 +198,7 @@ def converted(folder: Path, manifest: Manifest, wanted: str) -> Manifest:
 
 
 def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> ArchivePart:
-    """One file in another format. Where rows of several tables have to be found again, their lines' sums lie beside it."""
+    """Convert one file. Where rows of several tables have to be found again, a file beside it has the sums of their lines."""
     part = manifest.parts[number]
     path = folder / (part.file.removesuffix(LINES) + ENDINGS[wanted])
     with Reader(folder, manifest, number) as lines, writing(path):
@@ -221,7 +221,7 @@ def _converted(folder: Path, manifest: Manifest, number: int, wanted: str) -> Ar
 
 
 def _difference(kind: str, names: Sequence[str], ours: Values | None, theirs: Values | None) -> str | None:
-    """What is wrong with a row that was read back; None if nothing is. It names columns: values are the application's."""
+    """Return how a row that was read back is wrong, None if it is not. Names columns only: values are the application's."""
     if ours is None or theirs is None:
         return "is missing" if theirs is None else "is one too many"
     if len(ours) != len(theirs):

@@ -14,7 +14,7 @@ _BEGUN = re.compile(rf"\d{{8}}T\d{{6}}Z-(?P<run>[0-9a-f]{{8}})-.+{re.escape(PART
 
 
 def inside(root: Path, given: str) -> Path:
-    """`given`, relative to the root or absolute, as a path within the root. Raises ParameterError for one outside."""
+    """Return `given`, relative to the root or absolute, as a path within the root. Raises ParameterError for one outside."""
     path = (root / given).resolve()
     if not path.is_relative_to(root.resolve()):
         how = "set `archives:` in config/aishell.yaml to where archives may be written"
@@ -23,7 +23,7 @@ def inside(root: Path, given: str) -> Path:
 
 
 def taken_up(folder: Path, ending: str) -> Path | None:
-    """The archive that an earlier process of the same step made or began, by its final name; None when there is none."""
+    """Return the final path of the archive that an earlier process of the same step made or began; None without one."""
     for path in sorted(folder.glob(f"*-{ending}*")):
         name = path.name.removesuffix(PARTIAL)
         if name.endswith(f"-{ending}"):
@@ -32,7 +32,7 @@ def taken_up(folder: Path, ending: str) -> Path | None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises ArchiveError for a folder without a readable one."""
+    """Return the manifest of an archive's folder. Raises ArchiveError when it cannot be read."""
     path = folder / MANIFEST
     try:
         return Manifest.of(path.read_text(encoding="utf-8"), str(path))
@@ -41,7 +41,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def archives(root: Path) -> Iterator[tuple[Path, Manifest | ArchiveError]]:
-    """Every finished archive below the root, the oldest first; one that cannot be read comes with its error."""
+    """Yield every finished archive below the root, oldest first; one that cannot be read, with its error."""
     for path in sorted(root.rglob(MANIFEST), key=lambda path: path.parent.name):
         if path.parent.name.endswith(PARTIAL):
             continue
@@ -52,7 +52,7 @@ def archives(root: Path) -> Iterator[tuple[Path, Manifest | ArchiveError]]:
 
 
 def newer(root: Path, manifest: Manifest) -> list[str]:
-    """The finished archives of the same table that were made later, the oldest first."""
+    """Return the names of the finished archives of the same table that were made later, oldest first."""
     key = (manifest.target, manifest.schema, manifest.table)
     return [
         folder.name
@@ -64,18 +64,18 @@ def newer(root: Path, manifest: Manifest) -> list[str]:
 
 
 def unfinished(root: Path) -> list[Path]:
-    """What interrupted runs have begun: `runs resume` finishes it; of a run that is given up, it can be removed."""
+    """Return archives begun by interrupted runs: `runs resume` finishes them; those of abandoned runs can be removed."""
     return sorted(path for path in root.rglob(f"*{PARTIAL}") if path.is_dir())
 
 
 def begun_by(folder: Path) -> str | None:
-    """The first digits of the id of the run that began an unfinished archive; None for a folder of another name."""
+    """Return the first digits of the id of the run that began an unfinished archive; None for other folder names."""
     match = _BEGUN.fullmatch(folder.name)
     return match["run"] if match else None
 
 
 def find(root: Path, name: str) -> tuple[Path, Manifest]:
-    """An archive by its id, the beginning of it, or its folder. Raises UnknownNameError, AmbiguousNameError or ArchiveError."""
+    """Return an archive by its id, a prefix of it, or its folder. Raises UnknownNameError, AmbiguousNameError or ArchiveError."""
     direct = Path(name)
     if (direct / MANIFEST).is_file():
         return direct, read_manifest(direct)

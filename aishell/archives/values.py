@@ -1,4 +1,4 @@
-"""The values of archived rows: what a line of JSON says, told apart as the database told them apart. Pure."""
+"""The values of archived rows, read from a line of JSON with the distinctions that the database made. Pure."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 
 
 class Number(str):
-    """A number as the database wrote it; no float in between costs it a digit."""
+    """A number as the database wrote it; no conversion to a float costs it a digit."""
 
     __slots__ = ()
 
     @property
     def value(self) -> int | float:
-        """It as Python's number: one without a point or an exponent is whole."""
+        """The number in Python's type: an int without a point or an exponent, else a float."""
         return float(self) if set(self) & set(".eE") else int(self)
 
 
-#: text | Number | bool | {"hex": …} | {"real": "Inf"} | None, one a column.
+#: text | Number | bool | {"hex": …} | {"real": "Inf"} | None, one per column.
 Values = list[Any]
-#: Rows, some thousand at a time, from the beginning each time it is called.
+#: Each call yields all rows from the beginning, some thousand at a time.
 Lots = Callable[[], Iterator[list[Values]]]
 _DECODE = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number).decode
 
 
 def values(line: bytes, names: Sequence[str]) -> Values:
-    """The values of these columns in a line."""
+    """Return the values of these columns in a line."""
     row = _DECODE(line.decode())
     return [row[name] for name in names]
 
 
 def bound(value: Any, *, typed: bool) -> Any:
-    """A value as it is bound to load it. `typed`: SQLite keeps the type it is given; the others read their text."""
+    """Return a value as it is bound for loading. `typed`: SQLite keeps the type it is given; other engines parse text."""
     if isinstance(value, dict):
         (kind, text), *_ = value.items()
         if kind == "real":

@@ -1,4 +1,4 @@
-"""Writes an archive: chunk after chunk, each read back from the file before it counts."""
+"""Write an archive chunk by chunk; each is read back from the file before it counts."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PARTIAL = ".partial"
 
 
 class Writer:
-    """An archive in the making: the folder `<id>.partial`, which gets its name when everything in it has been checked.
+    """An unfinished archive: the folder `<id>.partial`, which is renamed when everything in it has been checked.
 
-    One chunk is written by a thread while the database makes the next one: `add` returns before its chunk is on the disk and
-    raises what went wrong with the one before. What is in the index file is on the disk and was read back: a line there stands
-    for the chunk's lines in every file.
+    A thread writes one chunk while the database makes the next: `add` returns before its chunk is on the disk, and raises the
+    error of the chunk before. A chunk in the index file is on the disk and was read back: its line there covers its lines in
+    every file.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -42,7 +42,7 @@ class Writer:
         self._pending: Future[None] | None = None
         with writing(self.partial):
             self.partial.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Without buffers: what a full disk did not take would be written once more when the file is closed, and fail there.
+            # Unbuffered: data that a full disk did not take would be written again when the file is closed, and fail there.
             self._files: list[FileIO] = []
             try:
                 for name in (*self.names, INDEX):
@@ -55,7 +55,7 @@ class Writer:
 
     @property
     def names(self) -> list[str]:
-        """The files of the lines: the table's own, then one for each relative, whose name says what is in it."""
+        """The files of lines: the table's own, then one for each relative, named after its content."""
         relatives = (
             (n, folder_name(one.name), ".changed" if one.changed else "")
             for n, one in enumerate(self.manifest.relatives, 1)
@@ -67,7 +67,7 @@ class Writer:
         return sum(chunk.rows for chunk in self.chunks)
 
     def add(self, chunk: Chunk, *lines: bytes) -> None:
-        """Write the lines of a chunk, and those of its pieces; their offsets and lengths are filled in."""
+        """Write the lines of a chunk and those of its pieces, and fill in their offsets and lengths."""
         self.settle()
         if chunk.rows:
             self._pending = self._pool.submit(self._write, chunk, lines)
@@ -81,7 +81,7 @@ class Writer:
     def finish(
         self, *, whole: bool, convert: Callable[[Path, Manifest], Manifest] = lambda folder, manifest: manifest
     ) -> Manifest:
-        """The archive under its own name, every chunk of it checked; `convert` may put another file in place of the lines."""
+        """Give the checked archive its final name; return its manifest. `convert` may replace the files of lines by others."""
         self.settle()
         self._end_empty()
         manifest = replace(self.manifest, chunks=tuple(self.chunks))
@@ -96,14 +96,14 @@ class Writer:
             manifest = convert(self.partial, manifest)
             (self.partial / INDEX).unlink()
             for path in self.partial.iterdir():
-                path.chmod(0o600)  # rows of the application, which may be copied out of a folder that is ours alone
+                path.chmod(0o600)  # rows of the application, which may be copied out of this private folder
             self.partial.rename(self.folder)
             sync(self.folder.parent)
         return manifest
 
     def discard(self) -> None:
         """Remove everything that was written."""
-        with suppress(OSError):  # a disk may fail even then; what is in the files does not matter any more
+        with suppress(OSError):  # a disk may fail even then; the contents no longer matter
             self.close()
         shutil.rmtree(self.partial, ignore_errors=True)
 
@@ -113,7 +113,7 @@ class Writer:
             file.close()
 
     def _take_up(self) -> None:
-        """Go on where a killed process stopped: what its index does not name was not finished and goes."""
+        """Continue where a killed process stopped: whatever its index does not name was not finished, and is truncated."""
         self._index.seek(0)
         text = self._index.readall()
         whole = text[: text.rfind(b"\n") + 1]
@@ -127,7 +127,7 @@ class Writer:
         self._index.truncate(len(whole))
 
     def _end_empty(self) -> None:
-        """A file without rows is an empty frame: of nothing at all `zstd -d` says that it ended too early."""
+        """Write an empty frame to each file without rows: `zstd -d` reports that an empty file ended too early."""
         import zstandard
 
         frame = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(b"")
@@ -165,7 +165,7 @@ class Writer:
 
 
 def _write_all(file: FileIO, data: bytes) -> None:
-    """Write and sync all of it."""
+    """Write all of the data, then sync."""
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
@@ -173,7 +173,7 @@ def _write_all(file: FileIO, data: bytes) -> None:
 
 
 def unpacked(frame: bytes, chunk: Piece | Chunk, where: str) -> bytes:
-    """The lines of a chunk, counted and checked. Raises ArchiveError when they are not what the database had."""
+    """Return the lines of a chunk, counted and checked. Raises ArchiveError when they are not what the database had."""
     import zstandard
 
     try:
@@ -186,12 +186,12 @@ def unpacked(frame: bytes, chunk: Piece | Chunk, where: str) -> bytes:
 
 
 def checksum(lines: bytes) -> str:
-    """The checksum that every engine can make. It is to find damage, not to stand up to a forger."""
+    """Return the checksum that every engine can compute. It detects damage, not forgery."""
     return hashlib.md5(lines, usedforsecurity=False).hexdigest()
 
 
 def durable(path: Path, text: str) -> None:
-    """Write a file so that it is there after a power cut."""
+    """Write a file so that it survives a power cut."""
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -201,7 +201,7 @@ def durable(path: Path, text: str) -> None:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Raises ArchiveError for what the operating system reports."""
+    """Raise ArchiveError for an error that the operating system reports."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Batches that delete the rows an archive has, chunk by chunk, alone or with rows of other tables that go or change with them."""
+"""Batches that delete archived rows chunk by chunk, alone or with rows of other tables that are deleted or changed with them."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from aishell.running.context import ToolResult, label_of
 from aishell.running.following import Following
 from aishell.running.own_changes import Figures, Member, OwnChanges
 
-#: Chunks that may have gone after the last one that was written down: one while that was done, and the next.
+#: Chunks that may have been deleted after the last one recorded: one while that was being recorded, and the next.
 UNSEEN = 2
 
 
-#: What is archived of a part in a chunk: sums, and in a part whose rows have to be told apart the row that has each of them now.
+#: The archived rows of a part in a chunk: their sums; in a part whose rows have to be told apart, each row by its present sum.
 Archived = Mapping[str, ArchivedRow] | frozenset[str]
 
 
 class _InPartError(Exception):
-    """Some of the rows of a chunk would go, and others stay."""
+    """Some of the rows of a chunk would be deleted, and others stay."""
 
 
 class Deleting(Batches):
-    """`archives: delete`. A chunk is read back, then its rows are deleted if they are what they were.
+    """`archives: delete`. A chunk is read back, then its rows are deleted if they are unchanged.
 
-    What an interruption left uncounted the chunks tell: with a `guard` a chunk goes as a whole or not at all, so one that was
-    under way and is gone counts with all of its rows. Without one, rows that were changed since it was archived have stayed: then
-    its rows are the most that may be missing from the count.
+    After an interruption, the chunks show what was left uncounted. With a `guard`, a chunk is deleted as a whole or not at all:
+    one that was under way and is gone counts with all of its rows. Without one, rows that were changed since they were archived
+    have stayed: the chunk's rows are then the most that may be missing from the count.
     """
 
     sweeps = 1
@@ -70,7 +70,7 @@ class Deleting(Batches):
         return shelf.inside(self.context.archive_root, self.values["archive"])
 
     def _manifest(self) -> Manifest:
-        """The archive's manifest. Raises ArchiveError when it is not of the rows that are to go."""
+        """Return the archive's manifest. Raises ArchiveError when it describes other rows than those to be deleted."""
         manifest = shelf.read_manifest(self._folder())
         for name in ("schema", "table", "date_column", "cutoff", "filters"):
             ours, theirs = self.values[name], getattr(manifest, name)
@@ -81,7 +81,7 @@ class Deleting(Batches):
         return manifest
 
     def _begin(self, row: Row) -> BatchCheckpoint:
-        now = self._query("find", self.values)  # what was found when the step began may be of last night
+        now = self._query("find", self.values)  # what `find` returned when the step began may date from last night
         if now and now[0].get("obstacle"):
             raise StepError(
                 f"{label_of(self.tool, self.values, row)} {now[0]['obstacle']}: a foreign key could delete rows that "
@@ -108,8 +108,8 @@ class Deleting(Batches):
         return Batch(number + 1, outcome, time.monotonic() - began)
 
     def _checked(self, number: int) -> Any:
-        """What was read of a chunk. Raises ArchiveError for a damaged one. The next is read while the database deletes this one's
-        rows.
+        """Return what was read of a chunk. Raises ArchiveError for a damaged one. The next chunk is read while the database
+        deletes the rows of this one.
         """
         for ahead in (number, number + 1):
             if ahead < len(self.reader.manifest.chunks) and ahead not in self._reading:
@@ -117,12 +117,12 @@ class Deleting(Batches):
         return self._reading.pop(number).result()
 
     def _ready(self, number: int) -> object:
-        """What was read of a chunk, once it stands in the notes that it may be deleted."""
+        """Return what was read of a chunk, once the notes say that it may be deleted."""
         self.notes.reserve(number)
         return self._read(number)
 
     def _read(self, number: int) -> object:
-        """Read a chunk back; what is not of lines was read as a whole."""
+        """Read a chunk back; CSV and Parquet were read as a whole before."""
         lines = self.reader.manifest.format == "jsonl"
         return self.reader.lines(self.reader.manifest.chunks[number]) if lines else None
 
@@ -136,7 +136,7 @@ class Deleting(Batches):
         with session.transaction():
             seen = session.query(self._render("guard", values))[0]
             self._same(values, session)
-            if not seen["rows"]:  # killed after this chunk's commit and before it was written down, or gone otherwise
+            if not seen["rows"]:  # committed before a kill that kept it from being recorded, or gone otherwise
                 self.fate = self._stayed(None)
                 return self._in_doubt(chunk.rows) if self._number in self._doubtful else StatementResult()
             same = (int(seen["rows"]), str(seen["guard"])) == (chunk.rows, chunk.guard)
@@ -145,16 +145,16 @@ class Deleting(Batches):
                 self.fate = GONE
                 return outcome
             if outcome.count:
-                # A row came in between the two statements: it is not in the archive, and nothing of this is kept.
+                # A row was inserted between the two statements. It is not in the archive, so all of this is rolled back.
                 raise DatabaseError("a row was inserted while archived rows were deleted", kind="serialization")
         if self._number in self._doubtful and int(seen["rows"]) < chunk.rows:
-            self._miss(chunk.rows)  # it may have gone, and what is there have come in since
+            self._miss(chunk.rows)  # it may have been deleted, and the present rows inserted since
         self._stays(int(seen["rows"]))
         self.fate = self._stayed(int(seen["rows"]) >= chunk.rows)
         return StatementResult()
 
     def _unguarded(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
-        """Rows that were changed since they were archived stay, and the others go. Which, is asked for where it was not all."""
+        """Delete the rows that are unchanged since they were archived. Where others stay, look up which ones."""
         chunk: Chunk = values["chunk"]
         lines = self.reader.manifest.format == "jsonl"
         telling = lines and "stands" in self.tool.blocks and values.get("columns")
@@ -171,25 +171,25 @@ class Deleting(Batches):
         return outcome
 
     def _stayed(self, standing: bool | None) -> ChunkFate:
-        """The fate of a chunk that was not deleted now. Of one that may have been before it is known only where its rows are
-        `standing`.
+        """Return the fate of a chunk that was not deleted now. If it may have been deleted before, it is known to have stayed
+        only where its rows are `standing`.
         """
         return STAYED if standing or self._number not in self._doubtful else DOUBTFUL
 
     def _in_doubt(self, rows: int) -> StatementResult:
-        """Of a chunk that was under way and of which no row is there: it was ours, unless another run may have taken it since."""
+        """Count a chunk that was under way and has no rows left: this run deleted it, unless another may have done so since."""
         if self.context.others_ran():
             self._miss(rows)
             return StatementResult()
         return StatementResult(count=rows)
 
     def _miss(self, rows: int) -> None:
-        """So many rows may be missing from the count."""
+        """Note that this many rows may be missing from the count."""
         missing = self.checkpoint.assumed + rows
         self.checkpoint = replace(self.checkpoint, uncounted=self.checkpoint.uncounted + 1, assumed=missing)
 
     def _stays(self, rows: int) -> None:
-        """A chunk that is not what was archived: so many rows of it are left for another night, and known to be after a kill."""
+        """Note a chunk that differs from the archive, so that its rows are known after a kill to be left for another night."""
         stayed = (*self.checkpoint.stayed, self._number)
         self.checkpoint = replace(self.checkpoint, left=self.checkpoint.left + rows, stayed=stayed)
 
@@ -197,7 +197,7 @@ class Deleting(Batches):
         self._doubtful.add(self._number)
 
     def _look_up(self) -> None:
-        """The chunk is looked at when it is sent again. Where it never is, it remains in doubt."""
+        """Note that the chunk is looked up when it is sent again. If it never is, it remains in doubt."""
         self.checkpoint = self.checkpoint.looked_up(1)
         self._publish()
         self._unrecorded = self._unrecorded or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
@@ -205,7 +205,7 @@ class Deleting(Batches):
     def _finish(self, row: Row, stopped: str | None) -> Row:
         chunks = self.reader.manifest.chunks
         after = super()._finish({**row, "upto": chunks[-1].upto if chunks else 0}, stopped)
-        left = self.checkpoint.left  # of which a later chunk may have taken some along
+        left = self.checkpoint.left  # a later chunk may have deleted some of them
         if after.get("remaining") is not None:
             left = min(left, int(after["remaining"]))
         return {**after, "rows_left": left, "ok": not left and bool(after.get("ok", True))}
@@ -220,15 +220,15 @@ class Deleting(Batches):
 
 
 class DeletingRelated(Deleting):
-    """`archives: delete` with `relatives`. `guard` tells every row that the deletion of a chunk would reach, by the MD5 of its
-    line; the chunk goes if each of them stands in the archive's own lines of this chunk, else it stays as a whole. A row that
-    this run itself has changed, by the foreign keys of an earlier chunk, must be what the archive has but for that change.
+    """`archives: delete` with `relatives`. `guard` returns every row that the deletion of a chunk would reach, by the MD5 of its
+    line. The chunk is deleted if each of them is among the archive's lines of this chunk, else it stays as a whole. A row that
+    this run has changed through the foreign keys of an earlier chunk must match the archive except for that change.
 
-    Both are one transaction in which nothing is touched that came in since (`Session.transaction`): so what the foreign keys
-    take along is what was archived, and nothing else. A row that is there no more is none the worse for being archived.
+    Both run in one transaction that affects no row inserted since (`Session.transaction`): the foreign keys delete and change
+    only rows that were archived. An archived row that no longer exists does no harm.
 
-    What a chunk comes to is counted in that transaction and written down before it is committed: after a kill its figures are
-    those if its rows are gone. Only where another run has worked on the target since they may have gone by that one.
+    A chunk's figures are counted in that transaction and recorded before the commit: after a kill they apply if its rows are
+    gone, unless another run has worked on the target since and may have deleted them.
     """
 
     def run(self, found: Sequence[Row]) -> ToolResult:
@@ -250,7 +250,7 @@ class DeletingRelated(Deleting):
             return super().run(found)
 
     def _members(self, manifest: Manifest) -> list[Member]:
-        """What the parts are to each other. The rows of a partition that is cleaned up are those of its table."""
+        """Return the table of each part and what its rows get. A cleaned-up partition and its table count as one table."""
         tables = {(manifest.schema, manifest.table): 0}
         members = [Member(0)]
         given = self.values["relatives"]["tables"]
@@ -279,7 +279,7 @@ class DeletingRelated(Deleting):
         try:
             return self._chunk(session, statement, values)
         except DatabaseError as error:
-            if error.kind != "connection_lost":  # it was rolled back: what was announced did not happen
+            if error.kind != "connection_lost":  # rolled back: what was announced did not happen
                 self.checkpoint = replace(self.checkpoint, sent=None)
             raise
 
@@ -297,7 +297,7 @@ class DeletingRelated(Deleting):
             reached = {int(row["part"]): frozenset(str(row["sums"]).split(",")) for row in rows}
             if 0 not in reached or (self._was_sent and reached[0].isdisjoint(archived[0])):
                 self.fate = self._stayed(None)
-                return self._gone_before(archived)  # what is there came in since: the end looks for what is left
+                return self._gone_before(archived)  # present rows were inserted since: `_finish` counts what is left
             if not all(sums <= set(archived[part]) for part, sums in reached.items()):
                 self._stays(len(reached[0]))
                 self.fate = self._stayed(not reached[0].isdisjoint(archived[0]))
@@ -311,8 +311,8 @@ class DeletingRelated(Deleting):
         return self._count(figures, partly, keys)
 
     def _gone_before(self, archived: Sequence[Archived]) -> StatementResult:
-        """A chunk none of whose rows is there: an earlier one took them, they went otherwise, or this run was killed behind its
-        commit; then it comes to what was written down of it before.
+        """Count a chunk none of whose rows are there: an earlier one took them, they were deleted otherwise, or this run was
+        killed after the commit; only then the figures recorded before it apply.
         """
         sent = self.checkpoint.sent
         if sent is None or not self._was_sent:
@@ -326,11 +326,11 @@ class DeletingRelated(Deleting):
 
     @property
     def _was_sent(self) -> bool:
-        """Whether this chunk was announced before the process was killed, or lost its server, and may have gone."""
+        """Whether this chunk was announced before a kill or a lost connection, and may have been deleted."""
         return self.checkpoint.sent is not None and self.checkpoint.sent["number"] == self._number
 
     def _announce(self, figures: Figures, partly: bool) -> None:
-        """Have written down what the chunk comes to, with what the one before did. Raises DatabaseError when asked to stop."""
+        """Record the chunk's figures, along with the chunk before it. Raises DatabaseError on a request to stop."""
         sent = {"number": self._number, **asdict(figures), "partly": int(partly)}
         self.checkpoint = replace(self.checkpoint, sent=sent)
         self._unrecorded = {
@@ -340,7 +340,7 @@ class DeletingRelated(Deleting):
         self._heard = self._recorded()
 
     def _count(self, figures: Figures, partly: bool, keys: Mapping[int, Collection[Key]]) -> StatementResult:
-        """A chunk is gone, and so are, or changed, the rows of these keys."""
+        """Count a deleted chunk, with which the rows of these keys were deleted or changed."""
         self.own.took(keys)
         self.checkpoint = replace(
             self.checkpoint,
@@ -353,20 +353,20 @@ class DeletingRelated(Deleting):
         return StatementResult(count=figures.rows)
 
     def _note(self) -> str | None:
-        """Written down with the next chunk's figures, or at the end; why to stop was heard with this one's."""
+        """Return why to stop, as announcing this chunk returned it. Its outcome is recorded with the next one, or at the end."""
         heard, self._heard = self._heard, None
         return heard
 
     def _lose(self) -> None:
-        """The connection was lost, perhaps behind the commit: the chunk's figures stand in doubt however this run ends."""
+        """Note a connection lost perhaps after the commit: the chunk's figures are in doubt however this run ends."""
         super()._lose()
         if self.checkpoint.sent is not None:
             self.checkpoint = replace(self.checkpoint, sent={**self.checkpoint.sent, "lost": 1})
             self._unrecorded = self._unrecorded or {"upto": self.checkpoint.position, "rows": 0, "lost": True}
 
     def _gone(self, reached: Mapping[int, frozenset[str]], archived: Sequence[Archived]) -> ChunkFate:
-        """The fate of a chunk that was deleted: what is archived in it and was not reached has stayed, or went with another. Of a
-        row that is in it twice, as one of the table and as one that went with another, the first line counts.
+        """Return the fate of a deleted chunk: its archived rows that were not reached have stayed, or went with another chunk.
+        If a row is in it twice, as one of the table and as one deleted with another row, the first line counts.
         """
         went: dict[tuple[str, str, bool], frozenset[str]] = {}
         left = {}
@@ -380,7 +380,7 @@ class DeletingRelated(Deleting):
         return ChunkFate(True, left)
 
     def _looked(self, session: Session, values: Mapping[str, Any]) -> list[Row]:
-        """Every row that the deletion of a chunk would reach: of each part the sums of its lines."""
+        """Return the rows that the deletion of a chunk would reach: for each part, the sums of their lines."""
         statement = self._render("guard", values)
         if "follow" not in self.tool.blocks:
             return session.query(statement)
@@ -392,7 +392,7 @@ def _all(archived: Sequence[Archived]) -> dict[int, frozenset[str]]:
 
 
 def _as_archived(sums: frozenset[str], known: Archived) -> frozenset[str]:
-    """The sums that rows which were reached have in the archive."""
+    """Return the sums that the rows reached have in the archive."""
     return sums if isinstance(known, frozenset) else frozenset(known[one].sum for one in sums)
 
 

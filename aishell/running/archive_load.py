@@ -1,4 +1,4 @@
-"""Batches that put the rows of an archive into a table, chunk by chunk."""
+"""Batches that load the rows of an archive into a table, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from aishell.running.context import ALL_OR_NONE, InDoubtError, ToolResult, label
 
 
 class Loading(Batches):
-    """`archives: load`. The rows of an archive into a table, a chunk a transaction. Rows that are there already stay, and rows
-    that the archive's run did not delete are left out.
+    """`archives: load`. Load the rows of an archive into a table, one transaction per chunk. Existing rows stay, and rows that
+    the archive's run did not delete are left out.
 
-    Where no key would tell a row that is sent twice (`whole`), all rows are one transaction: whatever ends it early leaves none.
-    Rows that are there (columns with the role `changed`) get back what they held; those that held nothing are not sent.
+    Where no key would identify a row that is sent twice (`whole`), all rows are one transaction: if it ends early, none stay.
+    Existing rows (columns with the role `changed`) get their old values back; those whose values are the same are not sent.
     """
 
     sweeps = 1
@@ -42,7 +42,7 @@ class Loading(Batches):
         numbers = [int(self.values.get("part") or 0), *map(int, self.values.get("more") or ())]
         with ExitStack() as opened:
             self._readers = [opened.enter_context(Reader(folder, manifest, number)) for number in numbers]
-            # Before the first row: a damaged archive loads nothing. The steps of its other parts look at their own.
+            # Before the first row: a damaged archive loads nothing. Steps of other parts verify only their own files.
             if numbers[0] == manifest.load_order[0]:
                 verify(folder, manifest)
             else:
@@ -57,7 +57,7 @@ class Loading(Batches):
             return super().run(found)
 
     def _rows(self) -> Iterator[list[Values]]:
-        """The rows that are to be sent, in lots, of which some may be empty."""
+        """Yield the rows to be sent, in lots, some of which may be empty."""
         restored = [
             (self.names.index(column["column"]), column.get("left"))
             for column in self.values["columns"]
@@ -69,14 +69,14 @@ class Loading(Batches):
                 yield _differing(_ordered(lot, order), restored)
 
     def _in_order(self) -> Iterator[tuple[list[Values], bool]]:
-        """The rows, and whether they are to go in without what they refer to."""
+        """Return lots of rows, and whether they are inserted without their references within the table."""
         if within := self.values.get("within"):
             return iter(ParentsFirst(self._rows, self.names, within))
         return ((rows, False) for rows in self._rows())
 
     def _distinct(self, key: Sequence[str]) -> int:
-        """How many rows of the table the archive's lines are: where it is not known what its run deleted, a row that several
-        deletions reached stands in it several times.
+        """Return how many rows of the table the archive's lines stand for: where it is not known what its run deleted, a row
+        that several deletions reached is in it several times.
         """
         if not key or not any(one.doubt for one in self.shares):
             return sum(one.loaded for one in self.shares)
@@ -91,8 +91,8 @@ class Loading(Batches):
             )
         checkpoint = self._taken_up(0)
         if not checkpoint.batches:
-            return BatchCheckpoint(0, uncounted=checkpoint.uncounted)  # what was not committed is loaded anew
-        for rows, postponed in islice(self.lots, checkpoint.position):  # go past what is loaded
+            return BatchCheckpoint(0, uncounted=checkpoint.uncounted)  # what was not committed is loaded again
+        for rows, postponed in islice(self.lots, checkpoint.position):  # skip what is loaded
             self._count(rows, postponed)
         return checkpoint
 
@@ -123,11 +123,11 @@ class Loading(Batches):
         except DatabaseError as error:
             if error.kind != "duplicate":
                 raise
-            self._singly = True  # none of them is in, and one at a time those can be passed over that are there already
+            self._singly = True  # all were rolled back; sent one at a time, existing rows can be skipped
             return self._all(session, statement, values)
 
     def _all(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
-        """The rows of a chunk, or of all, in one transaction."""
+        """Insert the rows of a chunk, or all rows, in one transaction."""
         if values.get("whole"):
             return self._at_once(session, statement, values)
         if not values["rows"]:
@@ -137,14 +137,14 @@ class Loading(Batches):
             return StatementResult(count=self._insert(session, statement, values["rows"], without=values["postponed"]))
 
     def _at_once(self, session: Session, statement: Statement, values: Mapping[str, Any]) -> StatementResult:
-        """Every row in one transaction. Right before its end it is written down that it may end: a run that is killed earlier
-        begins anew, one that is killed at that moment is in doubt, and never are rows loaded twice.
+        """Insert every row in one transaction. Right before the commit, a record says that it may happen: a run killed earlier
+        begins again, one killed at that moment is in doubt, and rows are never loaded twice.
         """
         count, ending = 0, False
         try:
             with session.transaction():
                 self._same(values, session)
-                self._sent_rows = self._postponed = 0  # it may be tried a second time
+                self._sent_rows = self._postponed = 0  # this may be a second try
                 for rows, postponed in self._in_order():
                     if self.context.cancelled():
                         raise DatabaseError("stopped between two chunks", kind="cancelled")
@@ -160,14 +160,14 @@ class Loading(Batches):
         return StatementResult(count=count)
 
     def _insert(self, session: Session, statement: Statement, rows: Sequence[Values], *, without: bool) -> int:
-        """Send the rows; `without` what they refer to in their own table."""
+        """Insert the rows; `without`: leave their references within the table NULL."""
         named = self._named(rows, without=without)
         if not self._singly:
             return session.execute_many(statement, named)
         return sum(self._insert_one(session, statement, row) for row in named)
 
     def _insert_one(self, session: Session, statement: Statement, row: Mapping[str, Any]) -> int:
-        """Send a row that may be there already, and then is passed over."""
+        """Insert a row unless it already exists; return the number of rows inserted."""
         try:
             return session.execute_many(statement, [row])
         except DatabaseError as error:
@@ -176,7 +176,7 @@ class Loading(Batches):
             raise
 
     def _named(self, rows: Sequence[Values], *, without: bool) -> list[dict[str, Any]]:
-        """The values of rows by the names that the statement binds them by."""
+        """Return the values of rows by the names that the statement binds."""
         typed = not profile(self.context.database.engine).types_bind
         within = (self.values.get("within") or ()) if without else ()
         empty = {name for one in within for name in one["nullable"]}
@@ -203,5 +203,5 @@ def _ordered(rows: list[Values], order: Sequence[int]) -> list[Values]:
 
 
 def _differing(rows: list[Values], restored: Sequence[tuple[int, Any]]) -> list[Values]:
-    """Those of the rows that have another value than the change left; all of them where nothing was changed."""
+    """Return the rows whose values differ from those the change left; all rows where nothing was changed."""
     return [row for row in rows if any(row[place] != left for place, left in restored)] if restored else rows

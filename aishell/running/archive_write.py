@@ -1,4 +1,4 @@
-"""Batches that copy the rows of a table into an archive, a chunk each."""
+"""Batches that copy the rows of a table into an archive, one chunk each."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from aishell.running.batched import Answer, Asking, Batch, Batches
 from aishell.running.context import ToolResult, label_of
 from aishell.running.following import Following
 
-#: The lines of a chunk are one value in memory, there and here; servers refuse more than 16 MB to a client as they come.
+#: The lines of a chunk are one value in memory, on both sides; by default servers send a client no more than 16 MB.
 CHUNK_BYTES = 8 << 20
-#: Sessions that make chunks: while one is on its way and its rows are written down, the other one's are made.
+#: Sessions that make chunks: while the rows of one are sent and written down, the other makes the next chunk.
 SESSIONS = 2
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A chunk that a session is making: its range and size, and its one row."""
+    """A chunk that a session is making: its range, its size and its pending answer."""
 
     position: Any
     upto: Any
@@ -39,16 +39,16 @@ class Asked:
 
 
 class Writing(Batches):
-    """`archives: write`. `do` returns one row a batch: rows, checksum, lines and, where the deletion needs it, a guard; or, where
-    rows of other tables go too, a row for each part.
+    """`archives: write`. `do` returns one row per batch: rows, checksum, lines and, where the deletion needs it, a guard. Where
+    rows of other tables are deleted too, it returns a row for each part.
     """
 
     sweeps = 1
-    ahead = False  # chunks are made ahead, which takes their ends
+    ahead = False  # chunks are made ahead, with their ends
     promises = False  # the files tell how many rows there are, and none is deleted
     writer: Writer
     _made: Manifest | None = None  # by an earlier process
-    _through = False  # an earlier process came to the end of the table
+    _through = False  # an earlier process reached the end of the table
 
     @classmethod
     def cut_off(cls, reached: BatchCheckpoint | None) -> BatchCheckpoint | None:
@@ -68,7 +68,7 @@ class Writing(Batches):
         finally:
             self.makers.close(cancel=not finished)
             if not finished and (writer := self.__dict__.get("writer")):
-                # A run that was interrupted goes on with what is there; of one that failed nothing stays.
+                # An interrupted run continues with these files; a failed one leaves nothing.
                 writer.close() if keep else writer.discard()
 
     def _open(self) -> Session:
@@ -79,7 +79,7 @@ class Writing(Batches):
         ending = self.context.claim.ending
         taken_up = shelf.taken_up(folder, ending)
         if taken_up is not None and (taken_up / MANIFEST).is_file():
-            # Killed after the archive got its name and before the step's end was written down.
+            # Killed after the archive got its name and before the step's end was recorded.
             self._made = shelf.read_manifest(taken_up)
             return BatchCheckpoint(None, self._made.rows)
         made = taken_up or folder / f"{now()[:19].replace('-', '').replace(':', '')}Z-{ending}"
@@ -114,7 +114,7 @@ class Writing(Batches):
         )
 
     def _relatives(self) -> dict[str, Any]:
-        """The tables that go with this one, and how all of them are to be loaded."""
+        """Return the manifest's fields for relatives: their tables, and how all tables are to be loaded."""
         given = self.values.get("relatives")
         if given is None:
             return {}
@@ -123,14 +123,14 @@ class Writing(Batches):
         return {"version": VERSION, "relatives": found, "load_order": tuple(given["load_order"]), **loading}
 
     def _share(self, row: Row, left: int | None) -> tuple[int, int | None]:
-        """A chunk is counted before it is taken: where it is more than what is left, a smaller one is made instead."""
+        """Return the next chunk's size and limit. Its rows are counted first: above the limit, a smaller one is made instead."""
         return (self.pace.size, None) if left is None else (self.pace.size if left else 0, left)
 
     def _sweep(self, row: Row) -> str | None:
         return None if self._made is not None or self._through else super()._sweep(row)
 
     def _batch(self, values: Mapping[str, Any]) -> Batch | None:
-        """A chunk. While its rows are written down, another session makes the next one."""
+        """Write a chunk, while another session makes the next one."""
         asked = self._asked(values)
         if asked is None:
             return None
@@ -154,7 +154,7 @@ class Writing(Batches):
         return Batch(asked.upto, StatementResult(count=chunk.rows), seconds, asked.upto is None, asked.size)
 
     def _chunk(self, position: Any, upto: Any, rows: Sequence[Row]) -> tuple[Chunk, list[bytes]]:
-        """A chunk and its lines, those of the table first, then those of each relative."""
+        """Return a chunk and its lines: those of the table first, then those of each relative."""
         by_part = {int(row.get("part", 0)): row for row in rows}
         own, *others = (by_part.get(n, _NOTHING) for n in range(1 + len(self.writer.manifest.relatives)))
         guard = None if own.get("guard") is None else str(own["guard"])
@@ -163,7 +163,7 @@ class Writing(Batches):
         return chunk, [_bytes(row["lines"]) for row in (own, *others)]
 
     def _too_large(self, values: Mapping[str, Any], rows: Sequence[Row]) -> ArchiveError:
-        """One row, or what goes with one row, which cannot be archived by halves."""
+        """Return the error for one row, with the rows that depend on it, that is too large to archive."""
         where = f"{self.values['table']} at {values['position']!r}"
         part = max(int(row.get("part", 0)) for row in rows if row["lines"] is None)
         if not part:
@@ -175,7 +175,7 @@ class Writing(Batches):
         )
 
     def _asked(self, values: Mapping[str, Any]) -> Asked | None:
-        """The chunk that begins at `position`, on its way; None behind the last one."""
+        """Return the pending chunk that begins at `position`; None after the last one."""
         following, self._following = self._following, None
         if following is not None and following.position == values["position"]:
             return following
@@ -192,15 +192,15 @@ class Writing(Batches):
         return Asked(values["position"], upto["upto"], values["size"], answer)
 
     def _finish(self, row: Row, stopped: str | None) -> Row:
-        """The archive under its name, if the table still has no more rows of its kind than went into it."""
+        """Finish the archive. Raises ArchiveError if the table now has more matching rows than were archived."""
         if self._made is not None:
             return self._archived(self._made)
         self.writer.settle()
         self._same({**self.values, **row}, self._live())
-        # Where the walk came to its end, all of the table counts: rows behind its newest old one, too.
+        # After a complete sweep the whole table counts, including rows beyond the newest old one.
         check = self._verified({**row, "upto": row.get("finish") if stopped is None else self.checkpoint.position})
         if check.get("ok") and check["rows_now"] > self.writer.rows and self.newest is not None:
-            return {"ok": False}  # the rows do not lie in the order of their dates
+            return {"ok": False}  # the rows are not in date order
         if not check.get("ok") or check["rows_now"] > self.writer.rows:
             raise ArchiveError(
                 f"{label_of(self.tool, self.values, row)} was rewritten while it was archived: the archive is not complete",
@@ -225,7 +225,7 @@ class Writing(Batches):
         }
 
 
-#: What the database says of a relative none of whose rows go.
+#: The row of a relative none of whose rows are in the chunk.
 _NOTHING: Row = {"rows": 0, "checksum": "", "lines": None}
 
 

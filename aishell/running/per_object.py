@@ -1,6 +1,6 @@
-"""`statement` and `each`: object by object, probe, do, verify, and clean up what an interruption left.
+"""`statement` and `each`: for each object probe, do, verify, and clean up what an interruption left.
 
-Objects that take several statements are `Stages`; those of a step that is undone are `Undoing`.
+`Stages` is for objects that take several statements, `Undoing` for the objects of a step that is undone.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from aishell.reporting.units import few
 from aishell.running.context import Context, InDoubtError, ObjectResult, ToolResult, demand_same, label_of, settled
 from aishell.running.results import conclude
 
-#: How long an effect may take to show in the catalog: before PostgreSQL 15 the statistics collector lags by up to 0.5 s.
+#: Pauses in seconds for an effect to show in the catalog: before PostgreSQL 15 the statistics collector lags by up to 0.5 s.
 VERIFY_PATIENCE = (0.0, 0.1, 0.3, 0.6, 1.0)
-#: Objects of a grouped tool that share a statement have at most this together: progress and timeouts stay meaningful.
+#: Maximum total size in bytes of objects that share a statement of a grouped tool, to keep progress and timeouts meaningful.
 GROUP_BYTES = 64 << 20
 #: Errors that the next object would meet as well.
 _STOPPING = ("cancelled", "connect", "disk_full", "read_only")
 
 
 class Objects:
-    """`statement` and `each`: for every object probe, do, verify; what fails on one object does not stop the next."""
+    """`statement` and `each`: probe, do and verify every object; a failure on one object does not stop the next."""
 
     def __init__(self, tool: Tool, values: Mapping[str, Any], context: Context) -> None:
         self.tool, self.values, self.context = tool, values, context
         self.results: list[ObjectResult] = []
-        #: The identity as our own statements have left it, those of an earlier process among them.
+        #: The identity as our own statements have left it, including those of an earlier process.
         self._renewed: Row = {
             name: value for after in context.earlier for name, value in after.items() if name in tool.identity
         }
-        #: What ended the connection under a statement whose outcome has not been looked up yet.
+        #: The error that ended the connection during a statement whose outcome has not been looked up yet.
         self._lost: DatabaseError | None = None
 
     def run(self, found: Sequence[Row]) -> ToolResult:
@@ -50,7 +50,7 @@ class Objects:
         return conclude(self.tool, self.values, self.results, self.context)
 
     def _next(self, group: list[Row], through: int, total: int) -> None:
-        """One group of objects, usually of one; what was not ok in a larger group is tried again alone."""
+        """Run one group of objects, usually a single one; objects of a larger group that were not ok are retried alone."""
         if self.context.cancelled():
             raise DatabaseError("cancelled before the next object", kind="cancelled")
         self.context.progress(through, total, label_of(self.tool, self.values, group[0]))
@@ -89,7 +89,7 @@ class Objects:
         return result
 
     def _try(self, group: list[Row]) -> list[ObjectResult]:
-        """`_do`; a group that met a locked object is not tried again as one: whose lock it is shows when each is alone."""
+        """Run `_do`. A group with a locked object is not retried as a group: only each alone shows which one is locked."""
         try:
             return self._do(group)
         except ReplacedError as error:
@@ -100,7 +100,7 @@ class Objects:
             return self._all(group, "failed", error.message)
 
     def _do(self, group: list[Row]) -> list[ObjectResult]:
-        # The server was away when the last try wanted to look what had become of its statement: look first.
+        # The last try lost the server before it could look up the outcome of its statement: look first.
         if self._lost is not None and (results := self._settled(group, self._lost)) is not None:
             return results
         with self.context.writing() as session:
@@ -110,7 +110,7 @@ class Objects:
         return self._judged(group, sent) if isinstance(sent, StatementResult) else sent
 
     def _sent(self, session: Session, group: list[Row]) -> StatementResult | list[ObjectResult]:
-        """What the server answered to `do`; the results, where the effect was looked up instead of the answer."""
+        """Return the server's answer to `do`; the results, where the effect was looked up instead."""
         try:
             return self._send(session, "do", group)
         except ReplacedError:
@@ -126,7 +126,7 @@ class Objects:
             raise DatabaseError(error.message, kind="connect", code=error.code) from error
 
     def _judged(self, group: list[Row], outcome: StatementResult) -> list[ObjectResult]:
-        """The results by what the server said, and by what `verify` sees where it did not complain."""
+        """Return the results: by the server's answer, and by `verify` where the answer reports no problem."""
         if any(row.get("busy") for row in outcome.rows):
             raise DatabaseError("other sessions were in the way: only part of it was done", kind="busy")
         if reason := outcome.worst("unsupported"):
@@ -135,14 +135,14 @@ class Objects:
         if problem := outcome.worst("corrupt") or "; ".join(problems):
             return self._all(group, "corrupted", problem)
         if failure := outcome.worst("error"):
-            if len(group) > 1:  # whose error it is shows when each is tried alone
+            if len(group) > 1:  # trying each alone shows whose error it is
                 return self._all(group, "failed", failure)
             kind = "lock_timeout" if "lock wait timeout" in failure.lower() else "other"
             raise DatabaseError(failure, kind=kind)
         return self._verify(group, outcome)
 
     def _held(self, session: Session, row: Row) -> str | None:
-        """Who is in the way of the lock, by `probe`; None when it is free."""
+        """Return who blocks the lock, by `probe`; None when it is free."""
         if "probe" in self.tool.blocks:
             try:
                 session.probe(self._render("probe", row))
@@ -164,10 +164,10 @@ class Objects:
 
     @contextmanager
     def _bound(self, session: Session, block: str, group: list[Row]) -> Iterator[None]:
-        """The statement inside is of the object that was approved. Raises ReplacedError where another one has its name.
+        """Ensure that the statement inside runs on the approved object. Raises ReplacedError for another one of its name.
 
-        With `hold`, which keeps the name, it is looked at under that lock, before `do`. Else it is looked at before and after; a
-        `verify` that binds the identity looks at the very object afterwards.
+        With `hold`, which locks the name, the object is checked under that lock before `do`. Otherwise it is checked before and
+        after `do`, or only before it where `verify` binds the identity.
         """
         if block == "do" and "hold" in self.tool.blocks:
             if self._renewed:
@@ -188,12 +188,12 @@ class Objects:
         return demand_same(self.tool, self._values(group[0], group), self.context, session)
 
     def _renew(self, session: Session, group: list[Row]) -> None:
-        """What our own statement has made of the identity, where it gives another one: the next object has that."""
+        """Update the identity where our own statement has changed it: the next object has the new one."""
         rows = session.query(self._render("same", group[0], group=group))
         self._renewed |= {name: row[name] for row in rows for name in self.tool.identity & row.keys()}
 
     def _verify(self, group: list[Row], outcome: StatementResult) -> list[ObjectResult]:
-        """Look whether the effect is in the database. If not: deferred or skipped where the server said why, else failed."""
+        """Check that the effect is in the database. If not: deferred or skipped where the server said why, else failed."""
         if "verify" not in self.tool.blocks:
             return self._all(group, "ok")
         said = outcome.worst("warning", "locked")
@@ -212,13 +212,13 @@ class Objects:
         ]
 
     def _said(self, said: str | None, status: str, row: Row) -> str:
-        """Why the effect is not there: what the server said, and who held the table where it was left for that."""
+        """Return why the effect is not there: what the server said and, for a deferred object, who held the table."""
         if status != "deferred":
             return said or "the effect is not there"
         return self._explained(DatabaseError(said or "", kind="lock_timeout"), [row])
 
     def _by_object(self, group: list[Row], rows: list[Row]) -> list[Row]:
-        """What `verify` saw of each object of the group; an empty row where it saw nothing."""
+        """Return the row of `verify` for each object of the group; an empty row where there is none."""
         if not self.tool.grouped:
             return [rows[0] if rows else {}]
         key = self.tool.key
@@ -226,7 +226,7 @@ class Objects:
         return [found.get(tuple(row[name] for name in key), {}) for row in group]
 
     def _settled(self, group: list[Row], error: DatabaseError) -> list[ObjectResult] | None:
-        """The connection died under a statement: wait for its end on the server, then look. None: it is to be sent again."""
+        """After a lost connection, wait for the statement's end on the server, then look. None: it has to be sent again."""
         wait_for_end(self.context)
         if "verify" in self.tool.blocks:
             results = self._verify(group, StatementResult())
@@ -240,7 +240,7 @@ class Objects:
         return None
 
     def _outlived(self, group: list[Row]) -> list[ObjectResult] | None:
-        """The effect of a statement that ran on after its process had ended: on MariaDB a rebuilt table has a new creation time.
+        """Return the results of a statement that outlived its process: on MariaDB a rebuilt table has a new creation time.
 
         None where the object was replaced for another reason.
         """
@@ -256,7 +256,7 @@ class Objects:
         return InDoubtError(f"the connection was lost while {self.tool.name} ran: {error.message}")
 
     def _clean(self, group: list[Row]) -> str | None:
-        """Remove what our own interrupted statement left; says so when the server does not let it go now."""
+        """Remove what our own interrupted statement left; return why that failed, None on success."""
         try:
             for row in group:
                 clean(self.tool, {**self.values, **row}, self.context)
@@ -265,7 +265,7 @@ class Objects:
         return None
 
     def _before_retry(self, group: list[Row]) -> None:
-        """Another try on top of a leftover would leave one more."""
+        """Remove leftovers, since another try would add one more. Raises DatabaseError when they cannot be removed."""
         if left := self._clean(group):
             raise DatabaseError(f"not tried again, {left}", kind="other")
 
@@ -292,15 +292,15 @@ class Objects:
         if error.kind == "corruption":
             return "corrupted"
         if error.kind == "lock_timeout" and (self.tool.read_only or self.tool.grouped):
-            return "deferred"  # one locked table of many, done another night, stops nothing that does not need it
+            return "deferred"  # one locked table of many can wait for another night without stopping the rest
         return "skipped" if error.kind in ("unsupported", "missing_object") else "failed"
 
 
 class Stages(Objects):
-    """Objects that take several statements, or whose rows are looked at right before they are deleted (`check`).
+    """Objects that take several statements, or whose rows are checked right before they are deleted (`check`).
 
-    Where an object stands is always read from the database, never remembered: whatever interrupted an earlier attempt, and
-    whenever, the next one goes on from what it finds.
+    An object's state is always read from the database, never remembered: whenever an earlier attempt was interrupted, the
+    next one continues from the state that it finds.
     """
 
     _block = ""  # the statement that was sent last
@@ -314,7 +314,7 @@ class Stages(Objects):
         if self._look("verify", row).get("ok"):
             if self.context.interrupted and "hold" in self.tool.blocks:
                 with self.context.reading() as session:
-                    self._renew(session, group)  # it was ours that was dropped: killed before it was recorded
+                    self._renew(session, group)  # this run dropped it, and was killed before recording that
             return self._verify(group, StatementResult())
         outcome, seen = StatementResult(), Row()
         with self.context.writing(1 + len(row.get("referenced") or ())) as session:
@@ -344,20 +344,20 @@ class Stages(Objects):
             raise DatabaseError(error.message, kind="connect", code=error.code) from error
 
     def _explained(self, error: DatabaseError, group: list[Row]) -> str:
-        """What could not be done, and what is still to be done."""
+        """Return what failed and why, and what is still to be done."""
         if not self._block:
             return error.message
         text = f"{self.tool.blocks[self._block].comment}: {error.message}"
-        with suppress(DatabaseError):  # it cannot be looked at either, and the reason is given already
+        with suppress(DatabaseError):  # the check fails too, and the reason is already given
             left = self._look("check", group[0]).get("next")
             if left in self.tool.blocks and left != self._block:
                 text += f"; left to do: {self.tool.blocks[str(left)].comment}"
         return text
 
     def _status(self, error: DatabaseError) -> str:
-        """A lock timeout defers what is whole, or what the next run finds and ends by itself: a pending detach.
+        """Return `deferred` for a lock timeout that leaves the object whole, or a pending detach, which the next run finishes.
 
-        A table that has been detached is found by no later run: that is a failure, which `runs resume` goes on from.
+        No later run finds a table that has been detached: that is a failure, and `runs resume` continues from it.
         """
         if error.kind == "lock_timeout" and not (self._block == "do" and "detach" in self.tool.blocks):
             return "deferred"
@@ -365,7 +365,7 @@ class Stages(Objects):
 
 
 class Undoing(Objects):
-    """`undo` for every object that is not as it was before. One that can no longer be undone has failed, and says why."""
+    """`undo` for every object that is not as it was before. One that can no longer be undone fails, with the reason."""
 
     def _do(self, group: list[Row]) -> list[ObjectResult]:
         seen = next(iter(self.context.ask(self.tool, "verify", {**self.values, **group[0]})), {})
@@ -377,7 +377,7 @@ class Undoing(Objects):
 
 
 def to_undo(tool: Tool, values: Mapping[str, Any], found: Sequence[Row], context: Context) -> list[Row]:
-    """Those of `found`, in reverse order, that are not as they were. Raises StepError where none of them can be undone."""
+    """Return those of `found`, in reverse order, that are not as they were. Raises StepError when none of them can be undone."""
     with context.reading() as session:
         left, lost = undoable(tool, values, list(reversed(found)), context.database, session)
     if lost and len(lost) == len(left):
@@ -388,7 +388,7 @@ def to_undo(tool: Tool, values: Mapping[str, Any], found: Sequence[Row], context
 def undoable(
     tool: Tool, values: Mapping[str, Any], found: Sequence[Row], database: Database, session: Session
 ) -> tuple[list[Row], dict[str, str]]:
-    """Those of `found` that are not as they were; and of those among them that cannot be undone, name and reason."""
+    """Return those of `found` that are not as they were, and the reasons, by name, for those that cannot be undone."""
     statements = (render(tool, tool.blocks["verify"], {**values, **row}, database) for row in found)
     seen = [(row, next(iter(session.query(one)), {})) for row, one in zip(found, statements, strict=True)]
     left = [(row, now) for row, now in seen if not now.get("ok")]
@@ -397,7 +397,7 @@ def undoable(
 
 
 def why_not_undone(lost: Mapping[str, str], objects: int) -> str:
-    """Why some of `objects` objects cannot be undone: their names by reason; the reason alone where there is only one object."""
+    """Return why some of `objects` objects cannot be undone: their names by reason, or the reason alone for a single object."""
     if objects == 1:
         return next(iter(lost.values()))
     names = {why: [name for name, reason in lost.items() if reason == why] for why in lost.values()}
@@ -405,11 +405,11 @@ def why_not_undone(lost: Mapping[str, str], objects: int) -> str:
 
 
 def clean(tool: Tool, values: Mapping[str, Any], context: Context) -> int:
-    """Drop the leftovers of an interrupted run of `tool` for one object; how many there were."""
+    """Drop the leftovers of an interrupted run of `tool` for one object; return their number."""
     if "leftovers" not in tool.blocks or "cleanup" not in tool.blocks:
         return 0
     leftovers = context.ask(tool, "leftovers", values)
-    # Queued behind somebody's running build, a DROP removed the finished index in 11 of 12 tries: never wait long.
+    # Queued behind another session's running build, a DROP removed the finished index in 11 of 12 tries: never wait long.
     limits = SessionOptions(False, 0.5, context.options.statement_timeout)
     for row in leftovers:
         with context.database.session(limits) as session:
@@ -423,7 +423,7 @@ def clean(tool: Tool, values: Mapping[str, Any], context: Context) -> int:
 
 
 def wait_for_end(context: Context, poll: float = 0.5) -> None:
-    """Wait until no statement with this step's marker runs on the server any more."""
+    """Wait until no statement with this step's marker runs on the server. Raises StepError at the time limit."""
     deadline = time.monotonic() + (context.options.statement_timeout or 3600) + 10
     while context.database.running(context.marker):
         if time.monotonic() > deadline:
@@ -434,7 +434,7 @@ def wait_for_end(context: Context, poll: float = 0.5) -> None:
 
 
 def groups(tool: Tool, found: Sequence[Row]) -> Iterator[list[Row]]:
-    """Rows in groups of the tool's size; a group ends early at GROUP_BYTES, so that large objects have a statement each."""
+    """Yield rows in groups of the tool's size; a group ends early at GROUP_BYTES: large objects get a statement each."""
     group: list[Row] = []
     size = 0
     for row in found:
