@@ -1,4 +1,4 @@
-"""What a tool pastes once for each of several things: the columns of a table, or the tables that go with one. Pure.
+"""Lists, which a tool pastes once per item: the columns of a table, or the tables related to one. Pure.
 
 The grammar of `lists` is described for people in tools/BATCHES.md.
 """
@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from aishell.databases.quoting import quote
 from aishell.errors import ParameterError
 
-#: What `over` may name, and the placeholders that a template has for each of them.
+#: Value of `over` -> the placeholders that its templates may have.
 OVER = {
     "columns": frozenset({"column", "form"}),
     "tables": frozenset({"number", "named", "here"}),
@@ -30,10 +30,10 @@ _TOKEN = re.compile(r"\{([a-z_]+)\}|:(name|value|left)\b")
 
 @dataclass(frozen=True)
 class Listed:
-    """`each` for every item `over` which it goes, `between` them; of columns only those of a `role`.
+    """The template `each`, pasted for every item of `over` with `between` as separator; of columns only those in `roles`.
 
-    `most`: so many at most in one `group`, which is pasted around them, with `between` between the groups and `several` around
-    more than one.
+    `most` splits the items into groups of at most that many: `group` is pasted around each, `between` separates them, and
+    `several` is pasted around more than one.
     """
 
     each: str
@@ -46,7 +46,7 @@ class Listed:
 
     @classmethod
     def of(cls, spec: Any) -> Listed:
-        """Raises ValueError for what is no list."""
+        """Return the list in a header. Raises ValueError if it is invalid."""
         if isinstance(spec, str):
             return cls(spec)
         if not isinstance(spec, dict) or not isinstance(spec.get("each"), str):
@@ -59,7 +59,7 @@ class Listed:
 
 
 def unknown_in(lists: Mapping[str, Listed]) -> str | None:
-    """What is wrong with the placeholders of the templates, None where nothing is."""
+    """Return the fault in the templates' placeholders, None if there is none."""
     columns = {name for name, listed in lists.items() if listed.over == "columns"}
     for name, listed in lists.items():
         known = OVER[listed.over] | (columns if listed.over in ("tables", "edge") else set())
@@ -71,7 +71,7 @@ def unknown_in(lists: Mapping[str, Listed]) -> str | None:
 
 
 class Write(Protocol):
-    """Where a statement is put together."""
+    """The statement under construction, as a list writes it."""
 
     def plain(self, piece: str) -> None: ...
     def paste(self, piece: str) -> None: ...
@@ -80,7 +80,7 @@ class Write(Protocol):
 
 
 def separated(write: Write, items: Iterable[T], separator: str) -> Iterator[tuple[int, T]]:
-    """The items with their numbers, and the separator written between them."""
+    """Yield the items with their numbers, and write the separator between them."""
     for number, item in enumerate(items):
         write.plain(separator if number else "")
         yield number, item
@@ -88,11 +88,11 @@ def separated(write: Write, items: Iterable[T], separator: str) -> Iterator[tupl
 
 @dataclass(frozen=True)
 class RelatedTables:
-    """A table and those whose rows go, or change, with its rows. Number 0 is the table itself; `edges` lead from the rows of one
-    to rows of another that refer to them.
+    """A table and those whose rows are deleted or changed with its rows. Number 0 is the table itself; `edges` lead from rows of
+    one table to the rows of another that reference them.
 
-    `gone`, a recursive CTE of the tools, holds each row as the number of its table and its key in the slots of that table, the
-    other slots NULL: so every value keeps its own type. Where a server cannot do that, one edge is followed at a time: `edge`,
+    `gone`, a recursive CTE of the tools, has each row as the number of its table and its key in the slots of that table. The
+    other slots are NULL, so every value keeps its own type. If a server cannot do that, one edge is followed at a time: `edge`,
     from the rows with these `keys`.
     """
 
@@ -113,7 +113,7 @@ class RelatedTables:
         return cls([own, *tables], edges, engine, edge, keys, own_key, moved)
 
     def items(self, over: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, str]]]:
-        """What a list goes over: each item, and what stands for its placeholders."""
+        """Yield the items of a list, each with the values of its placeholders."""
         if over == "edges":
             yield from ((edge, self._edge(edge)) for edge in self.edges)
         elif over == "edge":
@@ -129,7 +129,7 @@ class RelatedTables:
             yield from (({}, slot) for slot in self._slots() if over == "slots" or slot["own"] != "NULL")
 
     def among(self, write: Write) -> None:
-        """That a row of the parent has one of the keys, spelt out: MariaDB searches no index for a list of rows."""
+        """Write the condition that a parent's row has one of the keys, spelled out: MariaDB uses no index for a list of rows."""
         parent = self.edges[self.edge]["parent"]
         columns = [f"p.{self._quoted(column)}" for column in self.tables[parent]["key"]]
         write.plain("(")
@@ -143,7 +143,7 @@ class RelatedTables:
         write.plain(")")
 
     def moved_keys(self, write: Write) -> None:
-        """The keys of the table's own rows that were changed, and so are at another place: (…), (…)."""
+        """Write the keys of the table's own rows that have moved because they were changed: (…), (…)."""
         for number, key in separated(write, self.moved, ", "):
             write.plain("(")
             for place, value in separated(write, key, ", "):
@@ -169,7 +169,7 @@ class RelatedTables:
         }
 
     def _itself(self, child: int) -> dict[str, str]:
-        """The key of a row of the child, and that another is the same row."""
+        """Return the key of a child's row, and the condition that another row is the same."""
         key = [self._quoted(column) for column in self.tables[child]["key"]]
         return {
             "number": str(child),
@@ -178,14 +178,14 @@ class RelatedTables:
         }
 
     def _slots(self) -> Iterator[dict[str, str]]:
-        """A slot's name, and what stands in it for a row of the table itself."""
+        """Yield each slot's name, and its value for a row of the table itself."""
         for number, table in enumerate(self.tables):
             for place, column in enumerate(table["key"] or ()):
                 own = "NULL" if number else self._quoted(column)
                 yield {"slot": f"k{number}_{place}", "own": own, "column": own}
 
     def _here(self, alias: str, number: int) -> str:
-        """That a row is the one that `gone` (as g) names."""
+        """Return the condition that a row is the one in `gone` (as g)."""
         key = enumerate(self.tables[number]["key"] or ())
         return " AND ".join(f"{alias}.{self._quoted(column)} = g.k{number}_{place}" for place, column in key)
 
@@ -199,7 +199,7 @@ class RelatedTables:
 
 @dataclass
 class Lists:
-    """The lists of one tool, to be written into a statement."""
+    """The lists of a tool, which it writes into a statement."""
 
     lists: Mapping[str, Listed]
     forms: Mapping[str, str]
@@ -208,7 +208,7 @@ class Lists:
     tool: str
 
     def paste(self, name: str, values: Mapping[str, Any]) -> None:
-        """Raises ParameterError for a column of a form that the tool does not have."""
+        """Write a list. Raises ParameterError for a column whose form the tool does not have."""
         listed = self.lists[name]
         if listed.over == "columns":
             self._columns(listed, values["columns"], "")

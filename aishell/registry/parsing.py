@@ -1,9 +1,9 @@
 """The wall at load: a reading block is parsed in its engine's dialect and must be one statement that only reads.
 
-Imported only when a tool is loaded that nobody has looked at yet (`registry/wall.py`): importing the parser takes 0.1 s.
+Imported only for a tool that has not been checked yet (`registry/wall.py`), since importing the parser takes 0.1 s.
 It is not the server's own parser, so little depends on its tree alone. Text that it skips as a comment is refused, since the
-server may read it otherwise (MySQL runs the contents of `/*! */`); literals must be literals by
-`databases/quoting.py` too; and calls are looked for among the words, not in the tree.
+server may interpret it (MySQL runs the contents of `/*! */`); literals must be literals by the engine's profile, too; and calls
+are found among the tokens, not in the tree.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from aishell.databases.sqlite_guard import ASKED, TOLD
 from aishell.engines import profile
 from aishell.registry.functions import COLUMNS, FUNCTIONS, SYS, TYPES, WORDS
 
-logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of what it does not know, which is refused here
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of unknown syntax, which is refused here
 
 
 class NotReadingError(ValueError):
-    """Why a text is not one statement that reads."""
+    """The reason why a text is not a single statement that only reads."""
 
 
 class _Parser(MySQLParser):
@@ -43,14 +43,14 @@ class _Parser(MySQLParser):
 
 
 class _MySQL(MySQL):
-    """MySQL's and MariaDB's, with CHARACTER SET in the columns of JSON_TABLE."""
+    """The dialect of MySQL and MariaDB, with CHARACTER SET in the columns of JSON_TABLE."""
 
     Parser = _Parser
 
 
 _DIALECTS: dict[str, Dialect] = {"postgresql": Postgres(), "mysql": _MySQL(), "sqlite": SQLite()}
 ENGINES = tuple(_DIALECTS)
-#: What a reading statement is made of, beside expressions. Locks, INTO, settings and whatever else there is are not.
+#: The nodes of a statement that only reads. Locks, INTO, settings and all else are not among them.
 _PARTS = (
     exp.Query, exp.Condition, exp.Alias, exp.CTE, exp.With, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Order,
     exp.Ordered, exp.Limit, exp.Offset, exp.Fetch, exp.Distinct, exp.Table, exp.TableAlias, exp.Tuple, exp.Values, exp.Lateral,
@@ -66,9 +66,9 @@ _BEGINS = (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN)
 _NOT_ONE = "not a single SELECT"
 #: A backslash before a quote: whether it escapes the quote depends on the server's sql_mode.
 _ESCAPED_QUOTE = re.compile(r"(?<!\\)(?:\\\\)*\\['\"]")
-#: What is white space to each server; other blanks of Unicode are letters to some.
+#: White space on every server; other Unicode spaces are letters on some.
 _BLANK = " \t\r\n\f"
-#: A string of bits, bytes or national characters.
+#: A bit string, a byte string, or one of national characters.
 _PREFIXED = re.compile(r"[bxn]'[^'\\]*'\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d]|[\\\"`]")
 _NO_WORDS = {TokenType.STRING, TokenType.NUMBER, TokenType.BYTE_STRING, TokenType.HEX_STRING, TokenType.NATIONAL_STRING}
@@ -83,11 +83,11 @@ _OWN_SCHEMAS = {
 
 
 def unlisted(sql: str, engine: str, *, kept: bool = False) -> list[str]:
-    """The functions that a reading statement calls and that are not on the list of its engine, and casts to types that are not.
+    """Return the calls of functions, and casts to types, in a reading statement that are not on the lists of its engine.
 
-    `kept` is the text of a view as the server keeps it.
+    `kept`: whether the text is a view's, as the server stores it.
 
-    Raises NotReadingError for what is not one reading statement, or cannot be parsed.
+    Raises NotReadingError unless the text can be parsed and is a single statement that only reads.
     """
     if profile(engine).has_pragmas and (pragma := _PRAGMA.fullmatch(sql.strip())):
         if pragma[1].lower() in ASKED or (pragma[1].lower() in TOLD and not pragma[2]):
@@ -102,7 +102,7 @@ def unlisted(sql: str, engine: str, *, kept: bool = False) -> list[str]:
 
 
 def _parsed(sql: str, engine: str, kept: bool) -> tuple[Sequence[Token], exp.Query]:
-    """The words and the tree of one SELECT. Raises NotReadingError."""
+    """Return the tokens and the tree of a single SELECT. Raises NotReadingError."""
     dialect = _DIALECTS[engine]
     try:
         tokens = dialect.tokenize(sql)
@@ -122,27 +122,27 @@ def _parsed(sql: str, engine: str, kept: bool) -> tuple[Sequence[Token], exp.Que
 
 
 def called(sql: str, engine: str) -> set[str]:
-    """All that stands unqualified before a parenthesis, in lower case: calls, and words of the language."""
+    """Return the unqualified words before a parenthesis, in lower case: calls, and keywords."""
     words = _named(_DIALECTS[engine].tokenize(sql))
     return {token.text.lower() for before, token, after in words if before is None and after is TokenType.L_PAREN}
 
 
 def tables(sql: str, engine: str) -> list[tuple[str | None, str]]:
-    """(schema or None, name) of all that a statement which passed `unlisted` reads from; names of CTEs are among them."""
+    """Return (schema or None, name) of each source in a statement that has passed `unlisted`; CTEs are included."""
     trees = _DIALECTS[engine].parse(sql)
     found = (table for tree in trees if tree is not None for table in tree.find_all(exp.Table))
     return [(_folded(table.args.get("db"), engine), name) for table in found if (name := _folded(table.this, engine))]
 
 
 def _folded(name: exp.Expr | None, engine: str) -> str | None:
-    """An identifier as the server keeps it; None for none, and for the call of a function."""
+    """Return an identifier as the server stores it; None if there is none, and for a function call."""
     if not isinstance(name, exp.Identifier) or not name.name:
         return None
     return name.name.lower() if profile(engine).folds_names and not name.quoted else name.name
 
 
 def _check_tokens(tokens: Sequence[Token], sql: str, engine: str, kept: bool) -> None:
-    """Raises NotReadingError for text between the words, for a literal that may end elsewhere, and for INTO."""
+    """Raise NotReadingError for text between the tokens, for a literal that may end elsewhere, for hints and for INTO."""
     position = 0
     for token in tokens:
         if sql[position : token.start].strip(_BLANK):
@@ -150,7 +150,7 @@ def _check_tokens(tokens: Sequence[Token], sql: str, engine: str, kept: bool) ->
         raw, position = sql[token.start : token.end + 1], token.end + 1
         if raw[-1] in "'\"`$" and not re.fullmatch(profile(engine).string, raw, re.DOTALL) and not _PREFIXED.match(raw):
             raise NotReadingError(f"the server may end the literal {raw[:40]!r} elsewhere")
-        # A view's text is written with backslashes, and read so whatever sql_mode says (sql/sql_view.cc, mysql_make_view).
+        # A view's text is stored with backslash escapes, and read so in any sql_mode (sql/sql_view.cc, mysql_make_view).
         if profile(engine).escapes_quotes and not kept and raw[0] in "'\"" and _ESCAPED_QUOTE.search(raw):
             raise NotReadingError(f"where {raw[:40]!r} ends depends on the server's sql_mode: double the quote")
         if token.token_type is TokenType.HINT or raw.upper() == "INTO":
@@ -165,7 +165,7 @@ def _passed_over(text: str) -> str:
 
 
 def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
-    """What stands before a parenthesis, or behind a dot where that is a call too, and is not on the list."""
+    """Return unlisted names before a parenthesis, or after a dot if the engine calls functions by attribute, and casts."""
     with_columns = Counter(alias.name.lower() for alias in tree.find_all(exp.TableAlias) if alias.args.get("columns"))
     found = [name for word in _named(tokens) for name in _call(*word, with_columns, engine)]
     casts = list[str]()
@@ -178,7 +178,7 @@ def _calls(tokens: Sequence[Token], tree: exp.Expr, engine: str) -> list[str]:
 def _call(
     before: Token | None, token: Token, after: TokenType | None, with_columns: Counter[str], engine: str
 ) -> Iterator[str]:
-    """The word's name, where it is a call that is not on the list."""
+    """Yield the name of a token if it is a call that is not on the list."""
     dialect = profile(engine)
     followed = after is TokenType.L_PAREN
     if dialect.has_pragmas and (pragma := _PRAGMA_TABLE.fullmatch(token.text)):
@@ -198,18 +198,18 @@ def _call(
 
 
 def _is_listed(before: Token | None, token: Token, engine: str) -> bool:
-    """Whether a word before a parenthesis is a function on the list, or no function at all."""
+    """Whether a word before a parenthesis is a function on the list, or not a function."""
     quoted = token.token_type is TokenType.IDENTIFIER
     name = token.text if quoted else token.text.lower()
     if before is None:
         return name in FUNCTIONS[engine] or (not quoted and name.split()[-1] in WORDS)
-    # `SYS` is another database's name than `sys` where schema names are case-sensitive.
+    # If schema names are case-sensitive, `SYS` is another database than `sys`.
     schema = before.text if profile(engine).schemas_by_case else before.text.lower()
     return name in _OWN_SCHEMAS.get((engine, schema), ())
 
 
 def _named(tokens: Sequence[Token]) -> Iterator[tuple[Token | None, Token, TokenType | None]]:
-    """Every word, with the one it is qualified by, and what follows."""
+    """Yield each word with its qualifier, and the type of the token that follows."""
     for number, token in enumerate(tokens):
         if token.token_type in _NO_WORDS or not _WORD.match(token.text):
             continue
@@ -219,9 +219,9 @@ def _named(tokens: Sequence[Token]) -> Iterator[tuple[Token | None, Token, Token
 
 
 def _attributes(tokens: Sequence[Token], tree: exp.Expr) -> Iterator[str]:
-    """PostgreSQL takes `x.name` for `name(x)` where x is what a function has returned, and has no such column.
+    """Yield calls written as attributes: PostgreSQL takes `x.name` for `name(x)` if x, a function's result, has no such column.
 
-    `SELECT s.pg_read_file FROM lower('postgresql.conf') AS s` reads the file. What is no column that is known is a call.
+    `SELECT s.pg_read_file FROM lower('postgresql.conf') AS s` reads the file. Any name that is not a known column is a call.
     """
     known = FUNCTIONS["postgresql"] | COLUMNS
     for before, token, after in _named(tokens):
@@ -240,7 +240,7 @@ def _attributes(tokens: Sequence[Token], tree: exp.Expr) -> Iterator[str]:
 
 
 def _types(tree: exp.Expr) -> Iterator[str]:
-    """Types that are not PostgreSQL's own: the CHECK of a domain is called, and a type's functions read its texts."""
+    """Yield types that are not PostgreSQL's own: a cast evaluates a domain's CHECK, or calls the type's input function."""
     for made in tree.find_all(exp.DataType):
         kind = made.args.get("kind")
         own = isinstance(kind, exp.Identifier) and (kind.name if kind.quoted else kind.name.lower()) in TYPES
@@ -249,7 +249,7 @@ def _types(tree: exp.Expr) -> Iterator[str]:
 
 
 def _source(column: exp.Column, sources: Mapping[tuple[int, str], exp.Expr]) -> exp.Expr | None:
-    """What the column is of: a source of the SELECT it stands in, else of one around that."""
+    """Return the source of a column, from its own SELECT or from one around that."""
     select = column.find_ancestor(exp.Select)
     while column.table and select is not None:
         if found := sources.get((id(select), column.table.lower())):
@@ -263,7 +263,7 @@ def _returned(table: exp.Expr) -> bool:
 
 
 def _columns(table: exp.Expr) -> frozenset[str]:
-    """The names that a source of rows gives its columns."""
+    """Return the names that a source of rows gives to its columns."""
     alias, ordinality = table.args.get("alias"), table.args.get("offset")
     named = [*(alias.args.get("columns") or ())] if alias is not None else []
     return frozenset(one.name for one in (*named, ordinality) if isinstance(one, exp.Expr))

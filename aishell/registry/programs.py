@@ -1,4 +1,4 @@
-"""`program`: the client programs a tool runs, as lists of arguments in its file, and what they see of our environment.
+"""`program`: the client programs that a tool runs, as lists of arguments in its file, and their environment.
 
 Never a shell. Pure.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from aishell.errors import ParameterError
 
-#: Client program -> the names it goes by, the first that is found. No other program is ever run.
+#: Client program -> its names, of which the first that is found is used. No other program is ever run.
 CLIENTS: dict[str, tuple[str, ...]] = {
     **{
         name: (name,)
@@ -24,12 +24,12 @@ CLIENTS: dict[str, tuple[str, ...]] = {
     "mariadb-backup": ("mariadb-backup", "mariabackup"),
     "mariadbd": ("mariadbd", "mysqld"),
 }
-#: Of our environment every program gets these: where programs, files and certificates are, who calls, in which zone.
+#: Variables that every program inherits: the places of programs, files and certificates, the user, the time zone.
 _PLAIN = frozenset(
     """PATH HOME USER LOGNAME TMPDIR TZ LD_LIBRARY_PATH DYLD_LIBRARY_PATH SSL_CERT_FILE SSL_CERT_DIR
     KRB5CCNAME KRB5_CONFIG KRB5_CLIENT_KTNAME""".split()
 )
-#: What libpq reads, as psycopg does in our own process; a password is not among them.
+#: Variables that libpq reads, as it does for psycopg in our own process; passwords are not among them.
 #: https://www.postgresql.org/docs/current/libpq-envars.html
 _LIBPQ = frozenset(
     """PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGPASSFILE PGREQUIREAUTH PGCHANNELBINDING PGSERVICE PGSERVICEFILE PGOPTIONS
@@ -42,9 +42,9 @@ _PLACE = re.compile(r":([a-z_]+)\b")
 
 
 def arguments(template: Sequence[str], values: Mapping[str, Any]) -> list[str]:
-    """The template with its `:names` filled in, an argument each, whatever a value holds.
+    """Return the template with its `:names` filled in; a value never splits an argument.
 
-    An argument of which a value is None or False is left out; one that is a name alone and stands for a list becomes several.
+    An argument with a value of None or False is left out; one that consists of the name of a list becomes one per item.
     Raises ParameterError for a name without a value.
     """
     return [word for argument in template for word in _filled(argument, values)]
@@ -66,20 +66,20 @@ def _is_left_out(value: object) -> bool:
 
 
 def environment(given: Mapping[str, str], client: str = "", *, password: bool = True) -> dict[str, str]:
-    """What a listed client is given of the environment `given`; without a name, what a program needs to tell its version.
+    """Return the variables of `given` for a listed client; without a name, those with which a program can report its version.
 
-    `password`: whether the target has one of its own; where it has none, PostgreSQL's programs take PGPASSWORD as psycopg does.
+    `password`: whether the target has one of its own; if not, PostgreSQL's programs use PGPASSWORD, as psycopg does.
     """
     names = set(_PLAIN)
     if client.startswith(("pg", "psql")):
         names |= _LIBPQ if password else {*_LIBPQ, "PGPASSWORD"}
-    if client == "pgbackrest":  # its options can be given as variables, keys of its repositories too
+    if client == "pgbackrest":  # variables can set its options, including keys of repositories
         names |= {"SSH_AUTH_SOCK", *(name for name in given if name.startswith("PGBACKREST_"))}
     return {**{name: given[name] for name in sorted(names) if name in given}, "LC_ALL": "C"}
 
 
 def shown(template: Sequence[str], values: Mapping[str, Any]) -> str:
-    """A program's line for people: what is known is filled in, the rest stands by its name."""
+    """Return a program's command line for people: known values are filled in, the others appear by name."""
     known = {name: value for name, value in values.items() if not isinstance(value, (dict, list, tuple))}
     words = []
     for argument in template:

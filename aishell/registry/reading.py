@@ -1,7 +1,7 @@
 """Which blocks of a tool only read, and every text that such a block can be sent as. Pure.
 
-What is here of a block is parsed when a tool is loaded (`registry/parsing.py`): binds and pasted names are stood for by a
-number and by quoted names, what a file pastes as SQL (words of an enumeration, forms of columns) stands there as it is.
+These texts are parsed when a tool is loaded (`registry/parsing.py`): a number replaces each bound value, a quoted name each
+pasted name. SQL that the file itself pastes (words of an enumeration, forms of columns) is unchanged.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from aishell.errors import ToolFileError
 from aishell.registry.lists import ROLES, Lists
 from aishell.registry.tool import KEY_RANGE, STAGES, Block, Tool
 
-#: The blocks that change something, or take a lock, in a tool that is not `safe`; every other block only reads.
+#: The blocks that may change data or take locks in a tool that is not `safe`; every other block must only read.
 CHANGING = frozenset({"hold", *STAGES, "cleanup", "undo", "probe"})
-#: So many texts of a block are parsed at most.
+#: The most texts of a block that are parsed.
 MOST_TEXTS = 64
 _VALUE = "0"
 
 
 def reading_blocks(tool: Tool) -> list[Block]:
-    """What must only read: every block of a `safe` tool or a query, else those that change nothing.
+    """Return the blocks that must only read: all blocks of a `safe` tool or a query, else those not in `CHANGING`.
 
-    The blocks of a program or a callable are its own to send: such a tool of a site is `medium` at least.
+    None for a program or a callable, which sends its blocks itself: a site's tool of that kind must be at least `medium`.
     """
     if tool.way.calls:
         return []
@@ -34,7 +34,7 @@ def reading_blocks(tool: Tool) -> list[Block]:
 
 
 def texts(tool: Tool, block: Block, engine: str) -> Iterator[str]:
-    """The block as `engine` gets it, with each combination of the words that it pastes. Raises ToolFileError for too many."""
+    """Yield the block's SQL for `engine`, once per combination of the words that it pastes. Raises ToolFileError for too many."""
     words = {name: tool.parameters[name].rules["enum"] for name in block.pasted if _kind(tool, name) == "keyword"}
     combinations = list(itertools.islice(itertools.product(*words.values()), MOST_TEXTS + 1))
     if len(combinations) > MOST_TEXTS:
@@ -52,7 +52,7 @@ def _kind(tool: Tool, name: str) -> str:
 
 
 def _pasted(tool: Tool, name: str, engine: str) -> str:
-    """What stands for a pasted name."""
+    """Return the sample text for a pasted name."""
     quoted, kind = quote(name, engine), _kind(tool, name)
     if kind == "keyword":
         return ""  # the empty word of its enumeration
@@ -68,7 +68,7 @@ def _pasted(tool: Tool, name: str, engine: str) -> str:
 
 
 def _listed(tool: Tool, name: str, engine: str) -> str:
-    """A list over a column of each form in each role, and over a table with another that refers to it and to itself."""
+    """Return a list over a column of each form and role, and over a table with another that references it and itself."""
     roles = ROLES if tool.lists[name].roles else ROLES[:1]
     columns = [
         {"column": name, "form": form, "role": role} for form, role in itertools.product(tool.forms or ("",), roles)
@@ -82,7 +82,7 @@ def _listed(tool: Tool, name: str, engine: str) -> str:
 
 
 class _Sample:
-    """Where a statement is written that is parsed and never sent."""
+    """A statement that is parsed and never sent."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
