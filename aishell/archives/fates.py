@@ -178,7 +178,7 @@ def told(lines: Iterable[Mapping[str, Any]], chunks: int, upto: int) -> list[Chu
 
 
 def _begun_again(found: Sequence[ChunkFate | None], first: int) -> list[ChunkFate | None]:
-    """Return the fates as a process begins at `first`: earlier chunks without a line are doubtful, later ones may now go."""
+    """Return the fates as a process begins at `first`: earlier chunks without a line are doubtful, later ones may be deleted."""
     before, after = found[:first], found[first:]
     return [fate or DOUBTFUL for fate in before] + [None if fate and fate.gone is False else fate for fate in after]
 

@@ -75,7 +75,7 @@ class Loading(Batches):
         return ((rows, False) for rows in self._rows())
 
     def _distinct(self, key: Sequence[str]) -> int:
-        """Return how many rows of the table the archive's lines stand for: where it is not known what its run deleted, a row
+        """Return how many distinct rows the archive's lines hold: where it is not known what its run deleted, a row
         that several deletions reached is in it several times.
         """
         if not key or not any(one.doubt for one in self.shares):
