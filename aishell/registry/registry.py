@@ -1,7 +1,7 @@
 """All tools of a site: loaded from folders, picked by server, searched by category, risk and capabilities.
 
 A shipped file is read when its name is first looked up: a run uses a few of an engine's sixty to eighty tools, and reading
-them all took a fifth of a dry run's time. A site's own files are read at once, so that a mistake in one is reported before
+them all took a fifth of a dry run's time. A site's own files are read at once, so that errors in them are reported before
 anything runs.
 """
 
@@ -27,7 +27,7 @@ from aishell.telemetry.logs import log_detail
 LockCheck = Callable[[Tool], str | None]
 
 
-#: Names reserved for future tools: a site may already refer to them.
+#: Names reserved for future tools: a site may already use them.
 TO_COME = frozenset({"repair_corrupted_tables", "salvage_table", "terminate_blocker"})
 
 
@@ -44,7 +44,7 @@ class _Unread:
 
 
 class Registry:
-    """Tools by engine and name. `lock_check` returns the fault in a tool's declared lock, or None."""
+    """The tools by engine and name. `lock_check` returns the fault in a tool's declared lock, or None."""
 
     def __init__(self, tools: Iterable[Tool] = (), lock_check: LockCheck | None = None) -> None:
         self._lock_check = lock_check
@@ -58,9 +58,9 @@ class Registry:
     def load(
         cls, folders: Iterable[Path], *, lock_check: LockCheck | None = None, engine: str | None = None
     ) -> Registry:
-        """Every `tools/<engine>/**/*.{sql,yaml}` below the folders; `engine` loads that one and `common` only.
+        """Load every `tools/<engine>/**/*.{sql,yaml}` below the folders, or only those of `engine` and `common`.
 
-        A site's own files pass the wall. Raises ToolFileError for the first of them with a fault.
+        A site's own files must pass the wall. Raises ToolFileError for the first with a fault.
         """
         made, own = cls(lock_check=lock_check), []
         for folder in folders:
@@ -77,9 +77,9 @@ class Registry:
         return made
 
     def with_texts(self, texts: Mapping[str, str]) -> Registry:
-        """This registry, but with the tools a plan was made with, from the texts stored beside it.
+        """Return this registry with a plan's tools in place of today's, from the texts stored with the plan.
 
-        Raises ToolFileError for a text that does not load, or is another than today's and may do more than read.
+        Raises ToolFileError for a text that does not load, or that differs from today's and may do more than read.
         """
         stored = []
         for source, text in texts.items():
@@ -94,7 +94,7 @@ class Registry:
         return made
 
     def add(self, tool: Tool) -> None:
-        """Raises ToolFileError for a lock that contradicts the statement, or a name that is defined twice for one server."""
+        """Add a tool. Raises ToolFileError for a lock that contradicts its statement, or for a duplicate name on a server."""
         self._variants(tool.engine, tool.name)
         self._add(tool)
 
@@ -110,7 +110,7 @@ class Registry:
         variants.append(tool)
 
     def _variants(self, engine: str, name: str) -> list[Tool]:
-        """The variants of a tool for an engine, read now if they have not been."""
+        """Return the variants of a tool for an engine, reading their files if that has not been done."""
         if (engine, name) in self._unread:
             with self._reading:  # the watcher of a step picks its tools in another thread
                 for file in self._unread.get((engine, name), ()):
@@ -120,7 +120,7 @@ class Registry:
         return self._tools.get((engine, name), [])
 
     def dangling(self, tools: Iterable[Tool]) -> Iterator[ToolFileError]:
-        """An error for each tool whose `undo` names a missing tool, or a parameter which that tool does not have."""
+        """Yield an error for each tool whose `undo` names a missing tool, or a parameter that the tool does not have."""
         for tool in tools:
             if tool.undone_by is None:
                 continue
@@ -140,13 +140,13 @@ class Registry:
         return sorted({name for _, name in (*self._tools, *self._unread)})
 
     def known(self, server: Server) -> KnownTools:
-        """The names of the tools for a server, looked up one at a time."""
+        """Return the names of the tools for a server, which are looked up one at a time."""
         return KnownTools(self, server)
 
     def pick(self, name: str, server: Server) -> Tool:
-        """The variant of a tool for this server; `undo_x` is what the block `undo` of the tool x makes.
+        """Return the variant of a tool for this server; `undo_x` is made from the block `undo` of the tool x.
 
-        Raises UnknownNameError, or PlanError when no variant fits.
+        Raises UnknownNameError, or PlanError if no variant fits.
         """
         if (tool := self._found(name, server)) is not None:
             if len(self._of(name, server)) > 1:
@@ -179,7 +179,7 @@ class Registry:
         return None
 
     def variants(self, name: str) -> list[Tool]:
-        """Every file of this name, all engines. Raises UnknownNameError."""
+        """Return all tools of this name, of all engines. Raises UnknownNameError."""
         found = [tool for engine in ENGINES for tool in self._variants(engine, name)]
         if not found:
             raise UnknownNameError("tool", name, self.names)
@@ -193,7 +193,7 @@ class Registry:
         capabilities: Iterable[str] | None = None,
         engine: str | None = None,
     ) -> list[Tool]:
-        """Tools of this category, at most this risky, that need no other capability, for this engine."""
+        """Return the tools of this category, of at most this risk, that need no other capabilities, for this engine."""
         held = frozenset(capabilities) if capabilities is not None else None
         found = [
             tool
@@ -208,7 +208,7 @@ class Registry:
 
 @dataclass(frozen=True)
 class KnownTools:
-    """Whether a name is that of a tool for this server."""
+    """The names of the tools for a server, as a container."""
 
     registry: Registry
     server: Server
@@ -221,8 +221,8 @@ class KnownTools:
 
 
 def tool_names(folders: Iterable[Path]) -> set[str]:
-    """The names of every engine's tools below the folders, taken from file names, with those of their `undo_` tools and of
-    future tools."""
+    """Return the names of all engines' tools below the folders, taken from file names, with those of their `undo_` tools and
+    of future tools."""
     named = {
         name.rpartition(".")[0]
         for folder in folders
@@ -239,7 +239,7 @@ def is_tool(inside: Path) -> bool:
 
 
 def _paths(folder: Path, engine: str | None) -> Iterator[tuple[Path, str, Path]]:
-    """(path, source, engine's folder) of every tool file."""
+    """Yield (path, source, engine's folder) of each tool file."""
     for sub in _engine_folders(folder):
         if engine is None or sub.name in (engine, "common"):
             for path in sorted((*sub.rglob("*.sql"), *sub.rglob("*.yaml"))):
@@ -248,7 +248,7 @@ def _paths(folder: Path, engine: str | None) -> Iterator[tuple[Path, str, Path]]
 
 
 def _engine_folders(folder: Path) -> Iterator[Path]:
-    """The engines' folders, in order. Raises for a tool file outside them, and for a folder that is not an engine's."""
+    """Yield the engines' folders, in order. Raises for a tool file outside them, and for a folder that is not an engine's."""
     if not folder.is_dir():
         raise UsageError(f"the tools folder {folder} does not exist")
     for stray in sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".yaml")):
@@ -262,7 +262,7 @@ def _engine_folders(folder: Path) -> Iterator[Path]:
 
 @cache
 def _shipped(path: Path, source: str, engine: Path) -> tuple[Tool, ...]:
-    """Shipped files do not change while a process runs, so they are read once for all targets."""
+    """Return the tools of a shipped file, read once for all targets: it does not change while a process runs."""
     return tuple(_read(path, source, engine, None))
 
 
@@ -274,9 +274,9 @@ def _read(path: Path, source: str, engine: Path, wall: Wall | None) -> list[Tool
 
 
 def check(folder: Path, beside: Registry) -> tuple[int, list[ToolFileError]]:
-    """The number of files in `folder` that load (they are added to `beside`), and the errors in the others.
+    """Return the number of files in `folder` that load (their tools are added to `beside`), and the errors in the others.
 
-    The errors' paths are as `folder` was given. Raises UsageError when there is no such folder.
+    Paths in errors begin with `folder` as given. Raises UsageError if the folder does not exist.
     """
     if not folder.is_dir():
         raise UsageError(f"the tools folder {folder} does not exist")
@@ -300,7 +300,7 @@ def check(folder: Path, beside: Registry) -> tuple[int, list[ToolFileError]]:
 
 
 def _checked(path: Path, folder: Path, beside: Registry, used: set[Path]) -> list[Tool]:
-    """The tools of one file, added to `beside`; the fragments that it includes are added to `used`."""
+    """Add the tools of a file to `beside`, and the fragments that it includes to `used`; return the tools."""
     inside = path.relative_to(folder)
     try:
         text = path.read_text(encoding="utf-8")
@@ -322,13 +322,13 @@ def _checked(path: Path, folder: Path, beside: Registry, used: set[Path]) -> lis
 
 
 def _placed(error: ToolFileError, folder: Path) -> ToolFileError:
-    """The error, with its path below `folder` as given."""
+    """Return the error, with its path below `folder` as given."""
     message = error.message.removeprefix(f"{error.path}:{error.line}: ")
     return ToolFileError(str(folder.joinpath(*PurePosixPath(error.path).parts[1:])), error.line, message)
 
 
 def _try_examples(tool: Tool) -> None:
-    """Raises ToolFileError for an example with invalid parameters. Examples never run, so the loader does not check them."""
+    """Raise ToolFileError for an example with invalid parameters. Examples never run, so the loader does not check them."""
     for example in tool.examples:
         try:
             tool.prepare(example["params"])

@@ -21,9 +21,9 @@ from aishell.registry.tool import KEY_RANGE, OPERATORS, Block, Parameter, Tool
 from aishell.registry.touched import GUARDS, Guard, columns_guard
 from aishell.reporting.units import exact, printable
 
-#: The blocks that only look.
+#: The blocks that only read.
 READING = frozenset("find same newest next guard stands follow check verify leftovers report undone".split())
-#: What the names of blocks begin with that a program tool sends, and that it sends only where it fails.
+#: Prefixes of the names of blocks that a program tool sends, and that it sends only if it fails.
 SENT, BACK = "do_", "back_"
 ONLY_BACK = "only where it fails, to take it back"
 Pieces = tuple[tuple[str, str], ...]
@@ -32,9 +32,9 @@ _ALIASED = re.compile(r"\w\.\Z")
 
 
 def split(sql: str, engine: str, source: str, line: int) -> Pieces:
-    """Cut a block into text, `{paste}` and `:bind` pieces. Comments go; literals, quoted names and casts stay as they are.
+    """Split a block into text, `{paste}` and `:bind` pieces. Comments are removed; literals, quoted names and casts are kept.
 
-    Raises ToolFileError for a brace that is no placeholder and for a second statement.
+    Raises ToolFileError for a brace that is not a placeholder, and for a second statement.
     """
     dialect = PROFILES.get(engine, STANDARD)
     token = re.compile(
@@ -79,7 +79,7 @@ _ONE = "one statement per block"
 
 
 def _joined(text: str, more: str) -> str:
-    """`more`, which holds no literal, after `text`; blanks at the ends of lines go, as comments leave many."""
+    """Append `more`, which contains no literal, to `text`, without the trailing blanks that removed comments leave."""
     return (text.rstrip(" \t") if more.startswith("\n") else text) + re.sub(r"[ \t]+\n", "\n", more)
 
 
@@ -92,25 +92,25 @@ def _trim(pieces: list[tuple[str, str]]) -> Pieces:
 
 
 class _Text:
-    """A statement that is being written: `sql` for the driver, `text` with the values in it, `shown` for a screen."""
+    """A statement under construction: `sql` for the driver, `text` with the values filled in, `shown` for a screen."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.sql, self.text, self.shown = list[str](), list[str](), list[str]()
         self.params: dict[str, Any] = {}
-        self.aliased: list[str] = []  # the names that were pasted behind an alias
+        self.aliased: list[str] = []  # the names that were pasted after an alias
 
     @property
     def behind_alias(self) -> bool:
-        """Whether what is pasted next is of the table or alias whose name stands before it in the tool's text."""
+        """Whether the next pasted name is qualified by a table or alias in the tool's text."""
         return bool(self.text and _ALIASED.search(self.text[-1]))
 
     def plain(self, piece: str) -> None:
-        """Text of the tool's file, line breaks included."""
+        """Add text of the tool's file, including line breaks."""
         self._add(piece, "\n".join(map(printable, piece.split("\n"))))
 
     def paste(self, piece: str) -> None:
-        """A name, a number or a word that was checked."""
+        """Add a name, a number or a word that has been checked."""
         self._add(piece, exact(piece))
 
     def bind(self, name: str, value: Any) -> None:
@@ -119,7 +119,7 @@ class _Text:
         self._say(literal(self.params[name]))
 
     def later(self, name: str, label: str) -> None:
-        """A place for a value that is given when the statement is sent; for people its `label`."""
+        """Add a placeholder for a value that is known when the statement is sent; people see its `label`."""
         self.sql.append(self.database.placeholder.format(name))
         self._say(f":{label}")
 
@@ -141,7 +141,7 @@ class _Text:
 
 
 def guarded(tool: Tool, block: str) -> bool:
-    """Whether the server is asked what a block touches: a site's, which runs unasked and must only read."""
+    """Whether the server must check what a block touches: a site's block that runs without approval and must only read."""
     return (
         tool.of_site
         and tool.risk_level.rank < Risk.MEDIUM.rank
@@ -150,7 +150,7 @@ def guarded(tool: Tool, block: str) -> bool:
 
 
 def reads(tool: Tool, block: str) -> bool:
-    """Whether a block only looks: by its name, where the way of running knows its blocks by their names, else by its text."""
+    """Whether a block only reads: by its name if the way of running gives names a meaning, else by its text."""
     if tool.way.reads or tool.way.calls:
         return tool.blocks[block].looks
     return block in READING
@@ -159,10 +159,10 @@ def reads(tool: Tool, block: str) -> bool:
 def render(
     tool: Tool, block: Block, values: Mapping[str, Any], database: Database, *, later: Collection[str] = ()
 ) -> Statement:
-    """The statement of `block` with `values`: parameters, and columns of the `find` row where the block may use them.
+    """Return the statement of `block` with `values`: parameters, and columns of the `find` row if the block may use them.
 
-    What is named in `later` is known only when it runs: the names stand in the text for people. Raises ParameterError for a
-    value that cannot be pasted.
+    The values of the names in `later` are known only when it runs: people see the names. Raises ParameterError for a value that
+    cannot be pasted.
     """
     text = _Text(database)
     for kind, piece in block.pieces:
@@ -178,22 +178,22 @@ def render(
 
 
 def foreseen_program(tool: Tool, values: Mapping[str, Any], database: Database) -> list[Statement]:
-    """What a program tool will send, as far as its file and its parameters tell before it runs: its client programs, then its
-    statements, last those that it sends only where it fails.
+    """Return what a program tool will send, as far as its file and its parameters determine that: its client programs, then its
+    statements, and last the statements that it sends only if it fails.
     """
     lines = [shown(words, values) for words in tool.programs.values()]
     return [*(Statement.of(line) for line in lines), *foreseen_blocks(tool, values, database)]
 
 
 def foreseen_blocks(tool: Tool, values: Mapping[str, Any], database: Database) -> list[Statement]:
-    """The statements alone, in the order of the file, each with what its file says of it."""
+    """Return only the statements, in the order of the file, each with its comment in the file."""
     named = [(b, b.comment) for b in tool.blocks.values() if b.name.startswith(SENT)]
     back = [(b, f"{ONLY_BACK}: {b.comment}") for b in tool.blocks.values() if b.name.startswith(BACK)]
     return [replace(foreseen(tool, block, values, database), note=note) for block, note in (*named, *back)]
 
 
 def foreseen(tool: Tool, block: Block, values: Mapping[str, Any], database: Database) -> Statement:
-    """The statement of a block with what is known; where the rest stands by its name it cannot be sent, and `sql` is empty."""
+    """Return the statement of a block with the known values; if others appear by name, it cannot be sent, and `sql` is empty."""
     lists = tool.lists.keys() if values.keys() >= tool.parameters.keys() else frozenset[str]()
     later = block.names - values.keys() - lists
     statement = render(tool, block, values, database, later=later)
@@ -201,7 +201,7 @@ def foreseen(tool: Tool, block: Block, values: Mapping[str, Any], database: Data
 
 
 def _write_pasted(text: _Text, tool: Tool, name: str, values: Mapping[str, Any], later: Collection[str]) -> None:
-    """What stands in the place of `{name}`."""
+    """Write the text in the place of `{name}`."""
     engine = text.database.engine
     if name in later:
         text.plain(f"{{{name}}}")
@@ -219,7 +219,7 @@ def _write_pasted(text: _Text, tool: Tool, name: str, values: Mapping[str, Any],
 
 
 def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:
-    """A filter, its values bound. Raises ParameterError where they do not fit its operator."""
+    """Write a filter, and bind its values. Raises ParameterError if they do not fit its operator."""
     operator, value = condition["operator"], condition.get("value")
     before, takes, after = OPERATORS[operator].partition(":x")
     values = list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]
@@ -235,10 +235,10 @@ def _filter(text: _Text, condition: Mapping[str, Any], name: str) -> None:
 
 
 def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[str]) -> None:
-    """The condition that a row's key lies after, or not after, the values of an end; an end that is None is none.
+    """Write the condition that a row's key lies after, or not after, the values of an end; an end of None sets no limit.
 
-    PostgreSQL and SQLite search an index for `(a, b) > (1, 2)`; MariaDB and MySQL use none for a comparison of rows, so it is
-    spelt out for them column by column.
+    PostgreSQL and SQLite use an index for `(a, b) > (1, 2)`; MariaDB and MySQL use none for a comparison of rows, so it is
+    spelled out for them column by column.
     """
     operator, end = KEY_RANGE[name]
     key = [quote(column, text.database.engine) for column in values["key"]]
@@ -261,14 +261,14 @@ def _range(text: _Text, name: str, values: Mapping[str, Any], later: Collection[
 
 
 def _compare_rows(text: _Text, key: Sequence[str], operator: str) -> None:
-    """`("a", "b") > `: what it is compared with follows."""
+    """Write `("a", "b") > `, without the right-hand side."""
     text.plain("(")
     text.paste(", ".join(key))
     text.plain(f") {operator} ")
 
 
 def _compare_columns(text: _Text, key: Sequence[str], operator: str, end: str, values: Sequence[Any]) -> None:
-    """`"a" = 1 AND "b" > 2`: equal but for the last column."""
+    """Write `"a" = 1 AND "b" > 2`: equality for all columns but the last."""
     last = len(key) - 1
     for number, column in separated(text, key, " AND "):
         text.paste(column)
@@ -276,8 +276,8 @@ def _compare_columns(text: _Text, key: Sequence[str], operator: str, end: str, v
         text.bind(f"{end}_{last}_{number}", values[number])
 
 
-#: What no file declares, and is no single name: the objects of a group, the columns that a row of the tool's own tells,
-#: tables with the names they get, and a partition's bounds.
+#: Values that no file declares and that are not single names: the objects of a group, the columns in a row of the tool's own,
+#: tables with their new names, and a partition's bounds.
 _GIVEN = {"group": "identifier_list", "columns": "key", "moves": "moves", "bound": "bound"}
 #: A range partition's bounds, as PostgreSQL's pg_get_expr writes them.
 _END = r"(?:MINVALUE|MAXVALUE|'(?:[^'\\]|'')*'|-?[0-9.]+)"
@@ -292,7 +292,7 @@ def _move(ends: Sequence[Sequence[str]], engine: str) -> str:
     return " TO ".join(".".join(quote(part, engine) for part in end) for end in ends)
 
 
-#: How one of several is pasted.
+#: Type of a value with several items -> how one of them is pasted.
 _SEVERAL: Mapping[str, Callable[[Any, str], str]] = {"key": quote, "identifier_list": _table, "moves": _move}
 
 
@@ -323,7 +323,7 @@ def _word(tool: Tool, parameter: Parameter, value: Any) -> str:
 
 
 def _bindable(value: Any) -> Any:
-    """Lists and objects travel as JSON text; everything else as it is."""
+    """Return a value for the driver: lists and objects as JSON text, everything else unchanged."""
     if isinstance(value, (list, tuple, dict)):
         return json.dumps(plain(value), ensure_ascii=False)
     return value

@@ -1,7 +1,7 @@
-"""Check values against JSON Schemas. jsonschema decides, but is loaded only for a value that does not plainly fit.
+"""Validate values against JSON Schemas. jsonschema decides, but is loaded only for a value that does not plainly fit.
 
-Importing jsonschema takes longer than inspecting a small database, and nearly every value fits. It judges the rest and words
-every refusal.
+Importing jsonschema takes longer than inspecting a small database, and nearly every value fits. It validates the others, and
+its messages are used for all errors.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OF_TYPE = {
 
 
 def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
-    """Raises ParameterError, which names the value, its place and what would fit."""
+    """Raise ParameterError for an invalid value, with the value, its place and the rule that it violates."""
     if plainly_fits(value, schema):
         return
     from jsonschema import Draft202012Validator
@@ -45,7 +45,7 @@ def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
 
 
 def plainly_fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether jsonschema would certainly find nothing wrong. False also for a keyword that is not known here."""
+    """Whether jsonschema would certainly accept the value. False also for a keyword that is not known here."""
     return all(_fits(value, keyword, rule, schema) for keyword, rule in schema.items())
 
 
@@ -62,7 +62,7 @@ def _is_of_type(value: Any, rule: str | list[str]) -> bool:
     return any(_TYPES[name](value) for name in names if name in _TYPES)
 
 
-#: Keyword -> whether a value satisfies its rule, for those that are judged without the rest of the schema.
+#: Keyword -> whether a value satisfies its rule, for keywords that do not depend on the rest of the schema.
 _KEYWORDS: dict[str, Callable[[Any, Any], bool]] = {
     "description": lambda value, rule: True,
     "title": lambda value, rule: True,

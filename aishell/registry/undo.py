@@ -1,4 +1,4 @@
-"""What takes a finished step of a tool back, as its file declares it: blocks `undo` and `undone`, or a call of another tool."""
+"""How a finished step of a tool is undone, as its file declares: by its blocks `undo` and `undone`, or by another tool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\$\{(\w+)\.(\w+)")
 
 
 def read_undo(spec: Mapping[str, Any], parameters: Mapping[str, Any], returns: Mapping[str, Any]) -> Undo:
-    """The header's key `undo`. Raises ValueError for a key it does not have, and for a reference to what is not there."""
+    """Read the header's key `undo`. Raises ValueError for an unknown key, and for a reference to a missing name."""
     for key in spec:
         if key not in _KEYS:
             error = UnknownNameError("key", str(key), _KEYS)
@@ -33,7 +33,7 @@ def read_undo(spec: Mapping[str, Any], parameters: Mapping[str, Any], returns: M
 
 
 def check_undo(tool: Tool) -> None:
-    """Raises ToolFileError where its blocks `undo` and `undone` do not fit each other or the tool."""
+    """Raise ToolFileError if the blocks `undo` and `undone` do not fit each other or the tool."""
     undo, undone = tool.blocks.get("undo"), tool.blocks.get("undone")
     for block in filter(None, (undo, undone)):
         if undo is None or undone is None:
@@ -47,7 +47,7 @@ def check_undo(tool: Tool) -> None:
 
 
 def undoing(tool: Tool) -> Tool:
-    """The tool that a file's blocks `undo` and `undone` make: on the objects of a step of `tool`, under the same gates."""
+    """Return the tool made from the blocks `undo` and `undone`: on the objects of a step of `tool`, under the same gates."""
     blocks = {name: block for name, block in tool.blocks.items() if name == "find"}
     blocks |= {new: replace(tool.blocks[old], name=new) for new, old in (("do", "undo"), ("verify", "undone"))}
     assert tool.undo is not None  # noqa: S101  it has the block

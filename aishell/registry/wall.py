@@ -1,8 +1,8 @@
-"""The wall at load: what a tool that did not come with aishell must be, since a tool tagged as reading runs unasked.
+"""The wall at load: checks of tools that were not shipped with aishell, since a tool that only reads runs without approval.
 
-The shipped files are looked at by the tests, a site's once per digest; what that takes is imported then. Which tools of sites
-were found to read is remembered by an empty file each, named by a digest, in the user's own cache folder: never in a site, whose
-owner could write it for any tool, and not where anybody but the user could have written it.
+Tests check the shipped files. A site's files are checked once per digest, and only then is the code for it imported. A tool that
+was found to read only is recorded by an empty file, named by a digest, in the user's own cache folder: never in a site, whose
+owner could write one for any tool, and not where anyone but the user could have written it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from aishell.errors import ToolFileError
 from aishell.models import Risk
 from aishell.registry.tool import Block, Tool
 
-#: What is done with a tool before it is loaded; it raises ToolFileError.
+#: A check of a tool before it is loaded; it raises ToolFileError.
 Wall = Callable[[Tool], None]
 #: The modules that decide whether a tool passes.
 _BY = ("wall.py", "reading.py", "parsing.py", "functions.py", "../databases/quoting.py")
 
 
 def wall_of(folder: Path) -> Wall | None:
-    """The wall that the tools of a folder have to pass, none for those that came with aishell."""
+    """Return the wall that the tools of a folder must pass, None for shipped tools."""
     return None if folder.resolve() == locations.built_in("tools").resolve() else site
 
 
 def site(tool: Tool) -> None:
-    """Look at a tool of a site, if it is not known already. Raises ToolFileError."""
+    """Check a site's tool, unless it was checked before. Raises ToolFileError."""
     from aishell.registry.reading import reading_blocks
 
     if tool.way.calls and tool.risk_level.rank < Risk.MEDIUM.rank:
@@ -49,7 +49,7 @@ def site(tool: Tool) -> None:
 
 
 def require_reading(tool: Tool) -> None:
-    """Raises ToolFileError for a reading block that may do more than read."""
+    """Raise ToolFileError for a reading block that may do more than read."""
     from aishell.registry import parsing
     from aishell.registry.reading import reading_blocks, texts
 
@@ -79,20 +79,20 @@ def _require_reading(tool: Tool, block: Block, text: str, engine: str) -> None:
 
 
 def reviewed(sent: Sequence[str], engine: str) -> bool:
-    """Whether a person has read all that a block can be sent as, in place of the parser."""
+    """Whether a person has reviewed all texts that a block can be sent as, in place of the parser."""
     from aishell.registry.functions import REVIEWED
 
     return digest([engine, *sent]).removeprefix("sha256:") in REVIEWED.values()
 
 
 def known(tool: Tool) -> bool:
-    """Whether this user's aishell has looked at this text before, with the same rules."""
+    """Whether this user's aishell has checked this text before, with the same rules."""
     path = _path(tool)
     return _ours(path.parent, stat.S_ISDIR) and _ours(path, stat.S_ISREG)
 
 
 def remember(tool: Tool) -> None:
-    """Record that the text only reads. If that cannot be written, the text is checked again next time."""
+    """Record that the text only reads. If the record cannot be written, the text is checked again next time."""
     path = _path(tool)
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,13 +109,13 @@ def _path(tool: Tool) -> Path:
 
 @cache
 def _rules() -> str:
-    """The digest of the checking modules: tools are checked again when these change."""
+    """Return the digest of the checking modules: tools are checked again when these change."""
     here = Path(__file__).parent
     return hashlib.sha256(b"\0".join((here / name).read_bytes() for name in _BY)).hexdigest()
 
 
 def _ours(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Whether it is the caller's, and nobody else can write it; a link is neither."""
+    """Whether the path is of this kind, belongs to the caller and is writable by no one else; false for a link."""
     try:
         status = path.lstat()
     except OSError:
