@@ -20,7 +20,7 @@ from aishell.settings.schemas import TEXT, mapping
 
 
 def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """The schema of a mapping that has these keys and may have others."""
+    """Return the schema of a mapping that has these keys and may have others."""
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
@@ -70,39 +70,39 @@ PARAMETER_TYPES: dict[str, dict[str, Any]] = {
     "filters": _list(FILTER),
     "columns": _list(_COLUMN, 1),
     "key": _list(TEXT, 1),
-    #: The tables that go with one, and which foreign keys lead from which to which.
+    #: The tables related to one, and the foreign keys between them.
     "relatives": _open({"tables": _list(_RELATIVE), "edges": _list(_EDGE)}, "tables", "edges"),
     "array": {"type": "array"},
     "object": {"type": "object"},
 }
-#: The statements that an object of `each` can take, in their order; most tools have the last alone.
+#: The statements for an object of `each`, in order; most tools have only the last.
 STAGES = ("detach", "finalize", "do")
-#: `batched`: what the runner gives to `next` and `do`, the parameters it reads itself, and the figures it adds to `verify`'s.
+#: `batched`: the values that the runner passes to `next` and `do`; below, its own parameters, and the figures that it adds.
 BATCH_VALUES = frozenset({"position", "size", "skip", "upto", "most"})
-#: What a tool with a parameter of type `key` may paste: the conditions that a row lies after `position`, and up to `upto`.
+#: Conditions that a tool with a parameter of type `key` may paste: that a row lies after `position`, and up to `upto`.
 KEY_RANGE = {"after": (">", "position"), "until": ("<=", "upto")}
-#: What an archive remembers of its table, for the deletion of its rows.
+#: Facts about the table that an archive stores, for the deletion of its rows.
 ARCHIVE_VALUES = frozenset({"horizon", "filenode", "archived_rows", "whole"})
-#: `archives` -> the parameters that its way of running reads itself.
+#: `archives` -> the parameters that the runner reads itself.
 ARCHIVES = {
     "write": frozenset({"path", "format"}),
     "delete": frozenset({"archive"}),
     "load": frozenset({"archive", "part", "more", "within"}),
 }
 PACING = frozenset({"batch_target_ms", "max_rows", "sleep"})
-#: What a deletion is told for the gates, for its approval and for the way back alone: the file rows were archived to, what goes
-#: or changes with them, and how the file has each column.
+#: Parameters of a deletion that serve only its gates, its approval and its undoing: the file with the archived rows, what is
+#: deleted or changed with them, and the form of each column in the file.
 ACKNOWLEDGED = frozenset({"archive", "cascades", "changes", "columns"})
-#: What the name of a tool begins with that is made of the block `undo` of another.
+#: Prefix of the name of a tool that is made from another's block `undo`.
 UNDO = "undo_"
-#: What a plan freezes: a step that is planned with the first gets the second (see `execution.preview`).
+#: Parameters that a plan freezes: a step planned with the first gets the second (see `execution.preview`).
 FROZEN = frozenset({"retention_days", "cutoff"})
 BATCH_FIGURES = frozenset("rows_deleted batches longest_batch_ms seconds uncounted_batches rows_uncounted".split())
 ARCHIVE_FIGURES = frozenset(
     """archive_path archive_id rows_archived archive_bytes rows_left rows_loaded rows_left_out rows_in_doubt rows_postponed
     relatives_archived relatives_deleted relatives_changed rows_cascaded""".split()
 )
-#: Types that a parameter may have which an edit may change: how much and how fast. What names anything has another.
+#: Types of parameters that an edit may change: how much and how fast. Parameters that name anything have other types.
 TUNING = frozenset({"integer", "number"})
 #: Types that may be pasted into SQL as {x}.
 PASTED = frozenset({"identifier", "identifier_list", "scratch", "keyword", "integer", "filters", "key"})
@@ -132,7 +132,7 @@ class Parameter:
 
 
 _QUERY = re.compile(r"\s*(SELECT|WITH|SHOW|EXPLAIN)\b", re.IGNORECASE)
-#: What a query can do beside reading.
+#: Effects that a query can have.
 _EFFECT = re.compile(
     r"\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\S+\s+SET|INTO\s+(OUTFILE|DUMPFILE)|FOR\s+UPDATE|"
     r"pg_(terminate|cancel)_backend|pg_(create|drop)\w*slot|pg_switch_wal|pg_backup_\w+|set_config|nextval|setval|lo_\w+)\b",
@@ -151,12 +151,12 @@ class Block:
 
     @cached_property
     def looks(self) -> bool:
-        """Whether it is a query without side effects, judged by its text."""
+        """Whether the block is a query without side effects, judged by its text."""
         return bool(_QUERY.match(self.text)) and not _EFFECT.search(self.text)
 
     @cached_property
     def text(self) -> str:
-        """The statement as written in the file, without comments."""
+        """The statement as in the file, without comments."""
         show = {"text": "{}", "paste": "{{{}}}", "bind": ":{}"}
         return "".join(show[kind].format(value) for kind, value in self.pieces)
 
@@ -166,12 +166,12 @@ class Block:
 
     @cached_property
     def pasted(self) -> tuple[str, ...]:
-        """Names pasted into the statement, in order, each once."""
+        """The names pasted into the statement, in order, without duplicates."""
         return tuple(dict.fromkeys(value for kind, value in self.pieces if kind == "paste"))
 
     @cached_property
     def columns(self) -> frozenset[str]:
-        """The columns a SELECT declares with AS."""
+        """The columns that a SELECT names with AS."""
         return frozenset(re.findall(r'\bAS\s+["`]?(\w+)["`]?', self.text, re.IGNORECASE))
 
 
@@ -188,7 +188,7 @@ class Aggregate:
 class Undo:
     """How a finished step of a tool is undone: a call of `tool`, if `when` holds. `how` is shown to people.
 
-    `params` and `when` may refer to `${params.x}` and `${output.y}` of that step, and to `${target.identity}` as it was planned.
+    `params` and `when` may use `${params.x}` and `${output.y}` of that step, and `${target.identity}` as planned.
     """
 
     tool: str
@@ -201,14 +201,14 @@ class Undo:
 class Traits:
     """The properties of a way of running that gates, previews and recovery depend on. The form of its file: `registry.ways`."""
 
-    reads: bool = False  # its blocks are queries, and nothing else
+    reads: bool = False  # all its blocks are queries
     calls: bool = False  # a callable decides what is sent
-    unseen: bool = False  # and it is unknown before the run
+    unseen: bool = False  # and what is sent is unknown before the run
     single: bool = False  # it has one object, or none
-    batches: bool = False  # it goes in short transactions, and can be stopped between any two
+    batches: bool = False  # it runs in short transactions, and can be stopped between any two
 
 
-#: `runs` of a file -> what that means.
+#: `runs` of a file -> its traits.
 WAYS: Mapping[str, Traits] = {
     "query": Traits(reads=True),
     "statement": Traits(single=True),
@@ -242,23 +242,23 @@ class Tool:
     idempotent: bool = False
     group: int = 1
     batch: int = 1  # the size of the first batch
-    deletes: bool = False  # rows of the application, which are gone afterwards
+    deletes: bool = False  # whether it deletes rows of the application
     archives: str | None = None  # batched: write | delete | load; the chunks of an archive are its batches
-    forms: Mapping[str, str] = field(default_factory=dict)  # how a column's values are written, by its form
-    lists: Mapping[str, Listed] = field(default_factory=dict)  # what is pasted for each of several things, by name
+    forms: Mapping[str, str] = field(default_factory=dict)  # form of a column -> how its values are written
+    lists: Mapping[str, Listed] = field(default_factory=dict)  # name -> the list that is pasted
     declared_key: tuple[str, ...] = ()
     lock_timeout: float | None = None
     locks_too: Mapping[str, str] = field(default_factory=dict)  # locks on other tables, by safety/locks.py's ROLES
     requires_approval: bool = False
     rate_limit: int | None = None
     implementation: str | None = None
-    foresees: str | None = None  # program: the callable that tells what will be sent, where the file alone does not
+    foresees: str | None = None  # program: the callable that returns what will be sent, if the file cannot
     programs: Mapping[str, Sequence[str]] = field(default_factory=dict)  # name -> client program and its arguments
     examples: tuple[Mapping[str, Any], ...] = ()
-    undone_by: Undo | None = None  # another call, where no block `undo` of its own takes it back
-    privileges: tuple[str, ...] = ()  # what the role needs on the table it is called with, else on all of the database
+    undone_by: Undo | None = None  # the call of another tool, if it has no block `undo`
+    privileges: tuple[str, ...] = ()  # what the role needs on the table in its parameters, else on the whole database
     of_site: bool = False  # not shipped with aishell
-    undoing: bool = False  # made of the block `undo` of a file, by `registry.undoing`
+    undoing: bool = False  # made from the block `undo` of a file, by `registry.undoing`
 
     @cached_property
     def undo(self) -> Undo | None:
@@ -269,7 +269,7 @@ class Tool:
 
     @property
     def undo_text(self) -> str:
-        """A sentence that says whether it can be undone, and how."""
+        """A clause that says whether a step can be undone, and how."""
         if self.undo:
             return f"can be undone: {self.undo.how}"
         archived = self.deletes and "archive" in self.parameters
@@ -277,11 +277,11 @@ class Tool:
 
     @cached_property
     def version(self) -> str:
-        """The digest of the file: a changed file is another tool."""
+        """The digest of the text: a changed file is a different tool."""
         return digest(self.text)
 
     def line_of(self, key: str) -> int:
-        """The line of a key of its header; the first where it has none."""
+        """Return the line of a key in the header; 1 if it has no such key."""
         lines = enumerate(self.text.splitlines(), 1)
         return next((number for number, line in lines if line.removeprefix("-- ").startswith(f"{key}:")), 1)
 
@@ -295,12 +295,12 @@ class Tool:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may be sent again if its result is unknown; a callable resumes from the state that it finds."""
+        """Whether it may run again if its result is unknown; a callable resumes from the state that it finds."""
         return self.way.reads or self.way.calls or self.read_only or self.idempotent
 
     @cached_property
     def keyed(self) -> bool:
-        """Whether its batches are ranges of a key."""
+        """Whether it takes a key, whose ranges are its batches."""
         return any(parameter.type == "key" for parameter in self.parameters.values())
 
     @property
@@ -308,12 +308,12 @@ class Tool:
         return self.group > 1
 
     def stages(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """The statements that an object of `find` takes: its own `next`, where it has one, and `do`."""
+        """Return the statements for an object of `find`: its own `next`, if it has one, and `do`."""
         return tuple(dict.fromkeys((str(row.get("next") or "do"), "do"))) if "check" in self.blocks else ("do",)
 
     @cached_property
     def key(self) -> tuple[str, ...]:
-        """The columns of `find` that name its object: as declared, else those `do` pastes, else `schema` and `table`."""
+        """The columns of `find` that name its object: as declared, else `schema` and `table` of a group, else those in `do`."""
         if self.declared_key:
             return self.declared_key
         if self.grouped:
@@ -325,15 +325,15 @@ class Tool:
 
     @cached_property
     def identity(self) -> frozenset[str]:
-        """The columns of `find` that tell its object from a later one of the same name: those that `same` compares."""
+        """The columns of `find` that distinguish its object from a later one of the same name: those that `same` compares."""
         if "same" not in self.blocks or "find" not in self.blocks:
             return frozenset()
         compared = self.blocks["same"].names & self.blocks["find"].columns
         return compared - self.parameters.keys() - set(self.key)
 
     def among(self, known: Sequence[Mapping[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those of `rows` (of `find`) that are objects of `known`, by name; where rows of the application go, by identity too, as
-        far as `known` tells it. (Elsewhere a rebuild in the same run may have given the object another one.)
+        """Return the `rows` (of `find`) that are objects in `known`, by name. A tool that deletes also compares the identity, if
+        all of `known` has it. (For others, a rebuild in the same run may have changed the object's identity.)
         """
         identity = [name for name in sorted(self.identity) if self.deletes and all(name in row for row in known)]
         columns = (*self.key, *identity)
@@ -341,7 +341,7 @@ class Tool:
         return [row for row in rows if tuple(row.get(name) for name in columns) in objects]
 
     def bound(self, block: str) -> bool:
-        """Whether a statement binds the identity itself: it finds nothing in another object of the same name."""
+        """Whether a statement binds the identity itself, so that it finds nothing in another object of the same name."""
         return bool(self.identity) and block in self.blocks and self.identity <= self.blocks[block].names
 
     @cached_property
@@ -362,9 +362,9 @@ class Tool:
         }
 
     def prepare(self, params: Params, later: Collection[str] = ()) -> dict[str, Any]:
-        """`params` checked against the schema, with defaults filled in; those named in `later` are not known yet.
+        """Check `params` against the schema, and return them with defaults; those named in `later` are not known yet.
 
-        Raises UnknownNameError for a parameter the tool does not take, ParameterError for a missing or wrong value.
+        Raises UnknownNameError for a parameter that the tool does not have, ParameterError for a missing or invalid value.
         """
         for name in params:
             if name not in self.parameters:

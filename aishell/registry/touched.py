@@ -1,8 +1,8 @@
-"""The wall in front of the server: what a site's tool that runs unasked really touches, told by the server before it is sent.
+"""The wall in front of the server: it resolves what a site's tool that runs without approval touches, before sending it.
 
-A parser knows names; what they stand for is known where the statement runs. A name behind a dot may be a call, an operator or a
-cast somebody's function, a view whatever it is made of, and a table another server's. So the server is asked for each such
-statement, in the transaction in which it is sent next, and what is somebody's own code is refused (decision 17).
+A parser knows names; only the server knows what they mean. A name after a dot may be a call, an operator or a cast may run a
+user's function, a view may contain anything, and a table may be on another server. So the server resolves each such statement, in
+the transaction in which it is sent next, and user code is refused (decision 17).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from aishell.engines import profile
 from aishell.errors import StepError
 from aishell.models import Row
 
-#: Looks at a statement in its transaction, before it is sent.
+#: Checks a statement in its transaction, before it is sent.
 Guard = Callable[[Session, Statement], None]
 _FIELD = re.compile(r":(\w+)\s+(?:(\d+)|\(o((?:\s+\d+)+)\))")
-#: Which fields of PostgreSQL's trees hold an oid of what (src/include/nodes/primnodes.h, parsenodes.h).
+#: Kind of object -> the fields of PostgreSQL's trees that hold its oid (src/include/nodes/primnodes.h, parsenodes.h).
 _KINDS = (
     ("functions", re.compile(r"\w*(?:func|funcid|fnoid|Func)")),
     ("operators", re.compile(r"\w*(?:opno|opnos|eqop|sortop)")),
@@ -27,8 +27,8 @@ _KINDS = (
     ("types", re.compile(r"\w*(?:type|types|typeid|typid)")),
     ("relations", re.compile(r"relid")),
 )
-# From 16384 on oids are given to what was made after initdb (access/transam.h). A function of an extension counts where its name
-# is listed or nothing hangs on when it is called; of the server's own only those that always may do something are refused.
+# Objects made after initdb have oids from 16384 on (access/transam.h). An extension's function passes if its name is listed or if
+# it is immutable. The server's own unlisted functions are refused only if they may have effects.
 _FACTS = """
 WITH RECURSIVE parts (oid, made) AS (
     SELECT unnest(%(types)s::oid[]), true
@@ -82,7 +82,7 @@ UNION ALL
 SELECT 'check', NULL, c.conbin::text FROM parts JOIN pg_constraint AS c ON c.contypid = parts.oid
  WHERE parts.made AND c.conbin IS NOT NULL
 """
-# Qualified, since the session's own search path is what the names are looked up by.
+# Qualified, since the names are looked up in the session's own search path.
 _REGCLASS = """
 SELECT pg_catalog.to_regclass(told.name)::pg_catalog.oid AS oid
   FROM pg_catalog.unnest(%(names)s::pg_catalog.text[]) AS told (name)
@@ -96,19 +96,19 @@ SELECT told.name FROM unnest(%(names)s::text[]) AS told (name)
                      JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = told.name AND NOT a.attisdropped)
 """
 _BACK = "ROLLBACK TO SAVEPOINT aishell_facts"
-#: Engines of tables that are somewhere else, or are read by code of their own.
+#: Storage engines whose tables are elsewhere, or are read by code of their own.
 _ELSEWHERE = ("CONNECT", "FEDERATED", "SPIDER", "S3")
-#: What a literal of a text begins with.
+#: The first character of a text literal.
 _QUOTE = re.compile(r"['$]")
-#: How a bound value stands in a statement for the driver.
+#: A bound value in a statement for the driver.
 _BIND = re.compile(r"%\(\w+\)s")
 _DEFINITIONS = """
 SELECT t.TABLE_SCHEMA AS `schema`, t.TABLE_NAME AS name, t.ENGINE AS engine, t.TABLE_TYPE AS kind, v.VIEW_DEFINITION AS sql_text
   FROM information_schema.TABLES AS t LEFT JOIN information_schema.VIEWS AS v USING (TABLE_SCHEMA, TABLE_NAME)
  WHERE t.TABLE_SCHEMA = COALESCE(%(schema)s, DATABASE()) AND t.TABLE_NAME = %(name)s
 """
-# A listed name is the server's own on one product or version, or without a blank behind it (IGNORE_SPACE). Else it is that of a
-# function in the schema of the statement or the view: views keep the schema of a function only where it was written.
+# A listed name is the server's own only on some products or versions, or without a space after it (IGNORE_SPACE). Otherwise it is
+# a function in the schema of the statement or the view: a view stores a function's schema only if it was written.
 _STORED = """
 SELECT ROUTINE_SCHEMA AS `schema`, ROUTINE_NAME AS name FROM information_schema.ROUTINES
  WHERE ROUTINE_SCHEMA = COALESCE(%(schema)s, DATABASE()) AND ROUTINE_TYPE = 'FUNCTION'
@@ -116,9 +116,9 @@ SELECT ROUTINE_SCHEMA AS `schema`, ROUTINE_NAME AS name FROM information_schema.
 
 
 def _postgresql(session: Session, statement: Statement) -> None:
-    """Refuse functions and foreign tables. Views are unfolded in its tree, policies stand in it.
+    """Refuse user functions and foreign tables. The statement's tree contains expanded views, and policies.
 
-    To make the tree the server reads literals, as rows and lists of what the statement names: these are looked at before.
+    To make the tree, the server parses literals, as rows and lists of types that the statement names: these are checked first.
     """
     if _QUOTE.search(statement.sql):
         _refuse(statement, _of_somebody(session, [], _named(session, statement)))
@@ -126,7 +126,7 @@ def _postgresql(session: Session, statement: Statement) -> None:
 
 
 def _named(session: Session, statement: Statement) -> list[int]:
-    """The tables and views that a statement may mean, by the search path that it is sent with."""
+    """Return the oids of tables and views that a statement may mean, by the search path with which it is sent."""
     from aishell.registry import parsing
 
     found = parsing.tables(_BIND.sub("0", statement.sql).replace("%%", "%"), "postgresql")
@@ -135,7 +135,7 @@ def _named(session: Session, statement: Statement) -> list[int]:
 
 
 def _of_somebody(session: Session, trees: list[str], named: list[int]) -> list[str]:
-    """What is somebody's own in trees and in the rows of the tables that are named, and in all that hangs on it."""
+    """Return the user functions and foreign tables in trees and in the row types of named tables, and in all they depend on."""
     from aishell.registry.functions import FUNCTIONS, OF_AN_INDEX
 
     found, seen = list[str](), set[str]()
@@ -149,9 +149,9 @@ def _of_somebody(session: Session, trees: list[str], named: list[int]) -> list[s
 
 
 def columns_guard(engine: str, names: Sequence[str], values: Mapping[str, object]) -> Guard | None:
-    """Refuses names behind a table's alias that are columns of none of the tables that `values` name.
+    """Return a guard that refuses names after a table's alias unless they are columns of a table in `values`; None if not needed.
 
-    Where PostgreSQL finds no such column it calls a function of that name with the row.
+    If PostgreSQL finds no such column, it calls a function of that name with the row.
     """
     if not profile(engine).calls_by_attribute or not names:
         return None
@@ -169,16 +169,16 @@ def columns_guard(engine: str, names: Sequence[str], values: Mapping[str, object
 
 
 def _looked_up(session: Session, statement: Statement) -> list[Row]:
-    """Rows from the catalog, where nothing stands in for its own functions and operators."""
+    """Return rows from the catalog, with a search path on which nothing shadows its functions and operators."""
     for words in ("SAVEPOINT aishell_facts", "SET LOCAL search_path = pg_catalog"):
         session.send(Statement(words, {}, words))
     rows = session.send(statement)
-    session.send(Statement(_BACK, {}, _BACK))  # with the search path, which the statement is sent with next
+    session.send(Statement(_BACK, {}, _BACK))  # and the search path, with which the statement is sent next
     return rows
 
 
 def oids(trees: Iterable[str]) -> dict[str, list[int]]:
-    """What PostgreSQL's trees are made of, by kind."""
+    """Return the oids in PostgreSQL's trees, by kind of object."""
     found: dict[str, set[int]] = {kind: set() for kind, _ in _KINDS}
     for name, one, several in (match for tree in trees for match in _FIELD.findall(tree)):
         kind = next((kind for kind, fields in _KINDS if fields.fullmatch(name)), None)
@@ -190,7 +190,7 @@ def oids(trees: Iterable[str]) -> dict[str, list[int]]:
 def _mysql(session: Session, statement: Statement) -> None:
     """Refuse stored functions with listed names, views that do more than read, and tables that are elsewhere.
 
-    A view is looked at as a block is.
+    A view is checked like a block.
     """
     from aishell.registry import parsing
 
@@ -214,7 +214,7 @@ def _mysql(session: Session, statement: Statement) -> None:
 
 
 def _stored(session: Session, schema: str | None, sql: str) -> list[str]:
-    """Functions of a schema, or of the session's, whose names are called without it."""
+    """Return the functions of a schema, or of the session's, that the text calls by unqualified names."""
     from aishell.registry import parsing
     from aishell.registry.functions import SYS
 
@@ -238,7 +238,7 @@ def _view(name: str, definition: str) -> list[str]:
 
 
 def _refuse(statement: Statement, found: Iterable[str]) -> None:
-    """Raises StepError for what is neither the server's own nor on the list of what only reads."""
+    """Raise StepError for objects that are neither the server's own nor listed as only reading."""
     touched = ", ".join(dict.fromkeys(found))
     if touched:
         raise StepError(
@@ -248,5 +248,5 @@ def _refuse(statement: Statement, found: Iterable[str]) -> None:
         )
 
 
-#: What looks at a statement of a site before it is sent, in its transaction. On SQLite the driver sees all that it touches.
+#: Engine -> the guard of a site's statements. SQLite has none: its authorizer sees all that a statement touches.
 GUARDS: Mapping[str, Guard] = {"postgresql": _postgresql, "mysql": _mysql}

@@ -1,6 +1,6 @@
-"""The ways a tool runs, as its file is held to them: which blocks it has, what they may name, what its results are made of.
+"""The ways in which tools run, and the form of their files: the blocks, the names in them, the sources of results.
 
-`running/dispatch.py` has a class for each of them, which finds a tool's objects, previews it and runs it.
+`running/dispatch.py` has a class for each way, which finds a tool's objects, previews it and runs it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from aishell.registry.undo import check_undo
 from aishell.settings.yamlfile import Document
 
 _AGGREGATE = re.compile(r"^(\w+)\(\s*(\w+(?:\.\w+)?(?:\s*,\s*\w+)*)\s*\)$")
-#: The functions that make a result, and the type of it.
+#: Function of a result -> the schema of its value.
 _FUNCTIONS: dict[str, dict[str, Any]] = {
     "count": {"type": "integer"},
     "sum": {"type": "number"},
@@ -45,7 +45,7 @@ _FUNCTIONS: dict[str, dict[str, Any]] = {
     "list": {"type": "array"},
     "rows": {"type": "array", "items": {"type": "object"}},
 }
-#: Those that take a column of a block and not the block.
+#: The functions that take a column of a block instead of the block.
 _OF_COLUMN = frozenset({"sum", "total", "max", "first", "list"})
 _DROPS = re.compile(r"^\s*(DROP|TRUNCATE)\b(?!\s+INDEX\b)", re.IGNORECASE)
 _DROPS_DATABASE = re.compile(r"DROP\s+DATABASE\s+(?:IF\s+EXISTS\s+)?\{(\w+)\}", re.IGNORECASE)
@@ -54,17 +54,17 @@ _NONE: frozenset[str] = frozenset()
 
 
 class Form(ABC):
-    """The form of a file that runs in one way. What it may not have is refused with its line."""
+    """The form of files with one way of running. Errors name the line."""
 
-    #: Whether it starts client programs.
+    #: Whether tools of this form start client programs.
     programs: ClassVar[bool] = False
 
     @abstractmethod
     def result(self, at: str, spec: Any, blocks: Mapping[str, Block]) -> Aggregate:
-        """How one of its results is made. Raises ValueError, which begins with `at`."""
+        """Return how a result is computed. Raises ValueError, which begins with `at`."""
 
     def check(self, tool: Tool, document: Document) -> None:
-        """Raises ToolFileError where the file does not fit this way of running."""
+        """Raise ToolFileError if the file does not fit this way of running."""
         if tool.foresees is not None and not self.programs:
             raise ToolFileError(tool.source, document.line("foresees"), "`foresees` is for a tool with `runs: program`")
         if tool.programs and not self.programs:
@@ -72,7 +72,7 @@ class Form(ABC):
 
 
 class CalledForm(Form):
-    """Python is called, and returns what is declared."""
+    """A Python callable, which returns the declared results."""
 
     def result(self, at: str, spec: Any, blocks: Mapping[str, Block]) -> Aggregate:
         schema = spec if isinstance(spec, dict) else {}
@@ -90,13 +90,13 @@ class CalledForm(Form):
 
 
 class ProgramForm(CalledForm):
-    """Python that starts client programs, which the file names with their arguments."""
+    """A Python callable that starts client programs, which the file names with their arguments."""
 
     programs = True
 
 
 class QueryForm(Form):
-    """Each block is a query, under whatever name, and its rows are what results are made of."""
+    """Queries: each block is one, under any name, and results are computed from its rows."""
 
     def result(self, at: str, spec: Any, blocks: Mapping[str, Block]) -> Aggregate:
         rules = {key: rule for key, rule in spec.items() if key != "from"} if isinstance(spec, dict) else {}
@@ -125,22 +125,22 @@ class QueryForm(Form):
         self._check_names(tool, document)
 
     def check_form(self, tool: Tool, document: Document) -> None:
-        """Raises ToolFileError for blocks that do not go together."""
+        """Raise ToolFileError for blocks that do not fit together."""
 
     def found(self, tool: Tool) -> frozenset[str]:
-        """The columns of an object, which its statements may name."""
+        """Return the columns of an object, which its statements may name."""
         return _NONE
 
     def known(self, tool: Tool, block: Block) -> set[str]:
-        """What a block may name, beside parameters and lists."""
+        """Return the names that a block may use besides parameters and lists."""
         return set(KEY_RANGE) if tool.keyed and block.name != "find" else set()
 
     def read(self, tool: Tool) -> frozenset[str]:
-        """Parameters that the way of running reads itself, whether a block names them or not."""
+        """Return the parameters that the runner reads itself, whether a block names them or not."""
         return _NONE
 
     def _check_names(self, tool: Tool, document: Document) -> None:
-        """Declared = used, a value is bound and not pasted, and what drops data says so."""
+        """Raise ToolFileError for undeclared or unused names, pasted values, or too low a risk for a block that drops data."""
         if (wrong := unknown_in(tool.lists)) is not None:
             raise ToolFileError(tool.source, document.line("lists"), wrong)
         for block in tool.blocks.values():
@@ -169,16 +169,16 @@ class QueryForm(Form):
 
 
 class StatementForm(QueryForm):
-    """One statement, `do`, on what it is called with."""
+    """A single statement, `do`, on the objects in the parameters."""
 
     blocks: ClassVar[tuple[str, ...]] = (
         *("find", "same", "probe", "check", "hold", *STAGES),
         *("verify", "leftovers", "cleanup", "report", "undo", "undone"),
     )
     needed: ClassVar[tuple[str, ...]] = ("do",)
-    #: Lists of objects by what became of them, of which results are made beside blocks.
+    #: Lists of objects by outcome, from which results are computed as from blocks.
     lists: ClassVar[tuple[str, ...]] = ("ok", "failed", "skipped", "corrupted", "batches", "found")
-    #: Blocks that send something, or ask for the runner alone.
+    #: Blocks that change something, or query only for the runner.
     unkept: ClassVar[frozenset[str]] = frozenset({"do", "probe", "leftovers", "cleanup", "undo", "undone"})
 
     def _check_operand(self, at: str, block: str, column: str, blocks: Mapping[str, Block]) -> None:
@@ -203,7 +203,7 @@ class StatementForm(QueryForm):
         check_undo(tool)
 
     def faults(self, tool: Tool) -> Iterator[tuple[str, str]]:
-        """(block, what is wrong with it), the first first."""
+        """Yield (block, fault); only the first is reported."""
         blocks = tool.blocks
         yield from _stage_faults(tool)
         if "hold" in blocks and "same" not in blocks:
@@ -230,13 +230,13 @@ class StatementForm(QueryForm):
 
 
 class EachForm(StatementForm):
-    """The statements of `do` and its stages for each object that `find` returns."""
+    """The statement `do`, with its stages, for each object that `find` returns."""
 
     needed = ("do", "find")
 
 
 class BatchedForm(EachForm):
-    """`do` again and again for one object, a range of its rows at a time."""
+    """The statement `do`, repeated for an object, one range of its rows at a time."""
 
     blocks = ("find", "same", "newest", "next", "guard", "stands", "do", "follow", "verify", "report")
 
@@ -268,7 +268,7 @@ FORMS: Mapping[str, Form] = {
 
 
 def unknown(kind: str, value: object, known: Any) -> str:
-    """That a name is none of those known, with the nearest of them."""
+    """Return the message for an unknown name, with the nearest known name."""
     error = UnknownNameError(kind, str(value), [str(one) for one in known])
     return f"{error.message}; {error.hint}"
 
@@ -278,7 +278,7 @@ def _columns(blocks: Mapping[str, Block], name: str) -> frozenset[str]:
 
 
 def _stage_faults(tool: Tool) -> Iterator[tuple[str, str]]:
-    """What is done to an object in stages needs a `check`, which tells the next one."""
+    """Yield (block, fault): stages need a `check`, which returns the next one."""
     stages = [name for name in STAGES if name in tool.blocks and name != "do"]
     if "check" not in tool.blocks:
         yield from ((name, f"`{name}` needs a block `check`") for name in stages)
@@ -291,7 +291,7 @@ def _stage_faults(tool: Tool) -> Iterator[tuple[str, str]]:
 
 
 def _used(tool: Tool) -> set[str]:
-    """The parameters that blocks and lists name."""
+    """Return the parameters that blocks and lists name."""
     used = {name for block in tool.blocks.values() for name in block.names}
     if used & KEY_RANGE.keys():
         used |= {"key"}
@@ -303,21 +303,21 @@ def _used(tool: Tool) -> set[str]:
 
 
 def _least_risk(tool: Tool, block: Block) -> Risk:
-    """What a statement that drops data must be declared as: high for partitions, critical for all else but our own scratch."""
+    """Return the least risk of a statement that drops data: high for partitions, critical for all else but scratch databases."""
     if _PARTS.match(block.text):
         return Risk.HIGH
     if not _DROPS.match(block.text):
         return Risk.SAFE
     if _drops_scratch(tool, block):
         return Risk.MEDIUM
-    # The table that `detach` has taken out of its parent, and no other, is still a partition.
+    # The table that `detach` has detached, and no other, still counts as a partition.
     detached = _PARTS.match(tool.blocks["detach"].text) if "detach" in tool.blocks else None
     partition = detached is not None and " ".join(block.text.split()).upper() == f"DROP TABLE {detached[1]}".upper()
     return Risk.HIGH if partition else Risk.CRITICAL
 
 
 def _drops_scratch(tool: Tool, block: Block) -> bool:
-    """Whether it drops a database whose name is a scratch one of ours, by the type of its parameter, and comes from no query."""
+    """Whether it drops a scratch database, by its name: a parameter of type `scratch`, which no query returns."""
     match = _DROPS_DATABASE.fullmatch(block.text)
     named = tool.parameters.get(match[1]) if match else None
     if named is None or named.type != "scratch":
