@@ -33,7 +33,7 @@ class OneToolAgent(Agent):
 
     def tables(self, task: Task) -> Sequence[str]:
         names = [".".join(key) for key in _named(task)]
-        return () if any(set(name) & set("*?[") for name in names) else names  # a glob here would match other tables
+        return () if any(set(name) & set("*?[") for name in names) else names  # such a name must not be read as a glob
 
     def check_tool(self, tool: Tool) -> None:
         """Refuse tools that delete rows or load archives: only an agent's plan finds the other tables and their order."""

@@ -129,7 +129,7 @@ def _reclaimed(data: Mapping[str, Any]) -> str:
 
 
 def method_of(outputs: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the source of byte figures: `statistics` if that of any output, else `file size`; None without outputs."""
+    """Return the source of byte figures: `statistics` if any output has it, else `file size`; None without outputs."""
     if not outputs:
         return None
     return "statistics" if any(roughly(output) for output in outputs) else "file size"

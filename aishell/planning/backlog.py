@@ -1,4 +1,4 @@
-"""The backlog: work that windows left undone. What a step adds and removes, and how it orders a plan. Pure."""
+"""The backlog of work that windows left undone: what a step adds and removes, and how it orders a plan. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aishell.reporting.units import about, duration
 
 #: A tool and an object (`schema.table`; empty: the whole database), which identify an item in later plans.
 Key = tuple[str, str]
-#: Read-only tools that count as work. Other measurements are taken anew by each plan.
+#: Read-only tools that count as work. Every plan takes other measurements again.
 CHECKS = frozenset({"check_table_corruption"})
 #: Variants of one kind of work: the choice depends on the table's key, statistics and referencing tables that night.
 _SAME = {
@@ -32,18 +32,18 @@ ROWS = ("rows_deleted", "rows_archived", "rows_loaded")
 
 
 def keys_of(tool: str, params: Mapping[str, Any]) -> frozenset[Key]:
-    """The backlog keys of a step: its work on its object, and on each table of its list."""
+    """Return the backlog keys of a step: its work on its object, and on each table of its list."""
     tables = {f"{schema}.{table}" for schema, table in named_tables(params)}
     return frozenset((work_of(tool), name) for name in {label_of(params), *tables})
 
 
 def work_of(tool: str) -> str:
-    """The name under which the backlog lists the work of a tool."""
+    """Return the name under which the backlog lists the work of a tool."""
     return _SAME.get(tool, tool)
 
 
 def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
-    """The keys of a plan's work with their expected seconds; None for each table of a list, which has only a total."""
+    """Return the keys of a plan's work with their expected seconds; None for each table of a list, which only has a total."""
     return {
         key: step.estimate.seconds if key[1] == label_of(params) else None
         for step in steps
@@ -54,7 +54,7 @@ def called_for(steps: Sequence[Step]) -> dict[Key, float | None]:
 
 
 def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
-    """What a finished step removes from and adds to the backlog; None if nothing changes.
+    """Return what a finished step removes from and adds to the backlog; None if nothing changes.
 
     A step that failed, was refused or waits does not show whether the work is needed; nor does the tool of a hook.
     """
@@ -77,9 +77,9 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
 
 
 def forecast(step: Step, result: StepResult) -> float | None:
-    """Seconds for the work that a step left: the remaining share of its estimate. None: no basis.
+    """Return the seconds for the work that a step left, as a share of its estimate; None without a basis.
 
-    Not by the pace of one night: a backlog measured by it would grow with every slow night.
+    The pace of one night is not used: the backlog would grow with every slow night.
     """
     done, expected = counted(result), step.estimate
     if not done or not expected.work or expected.unit != "rows" or expected.seconds is None:
@@ -88,13 +88,13 @@ def forecast(step: Step, result: StepResult) -> float | None:
 
 
 def counted(result: StepResult) -> int | None:
-    """The rows that a step processed; None if it counts none."""
+    """Return the rows that a step processed; None if it counts none."""
     return next((n for name in ROWS if isinstance(n := (result.output or {}).get(name), int)), None)
 
 
 def first(steps: Sequence[Step], backlog: Collection[Left], urgent: Callable[[Step], bool]) -> tuple[Step, ...]:
-    """The steps with those first that are urgent, then those of the backlog, the oldest first; each with the steps that it needs.
-    A step of the backlog says why."""
+    """Sort steps: urgent ones, then those of the backlog, the oldest first, then others; each after the steps that it needs.
+    Steps of the backlog say why they come first."""
     known = {(item.tool, item.object): item for item in backlog}
     owed = {step.id: items for step in steps if (items := [known[k] for k in _keys(step) if k in known])}
     if not owed:
@@ -113,9 +113,9 @@ def first(steps: Sequence[Step], backlog: Collection[Left], urgent: Callable[[St
 def sentences(
     before: BacklogSize, after: BacklogSize, nights: Sequence[tuple[float, float]], window: float | None
 ) -> list[str]:
-    """Whether the backlog grows or shrinks, and whether the window is too small.
+    """Return sentences on whether the backlog grows or shrinks, and whether the window is too small.
 
-    `nights`: seconds of work that arose and that was done, of each of the last nights, where that shows a window too small.
+    `nights`: for each of the last nights, the seconds of work that arose and that was done; empty unless the window is too small.
     """
     if not before.items and not after.items:
         return []
@@ -146,12 +146,12 @@ def _items(size: BacklogSize) -> str:
 
 
 def _rank(urgent: bool, items: Sequence[Left] | None) -> tuple[int, str]:
-    since = min((item.since for item in items or ()), default="~")  # what was left goes before what was not
+    since = min((item.since for item in items or ()), default="~")  # leftover work sorts before other work
     return 0 if urgent else 1 if items else 2, since
 
 
 def _explain(step: Step, items: Sequence[Left]) -> Step:
-    """The step, with the reason why it comes first."""
+    """Return the step with the reason why it comes first."""
     item = min(items, key=lambda one: (one.since, one.object))
     nights = max(one.nights for one in items)
     source = f"backlog, since {at(item.since)}: {item.reason}"

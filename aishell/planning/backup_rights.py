@@ -24,7 +24,7 @@ _ROUTINES = frozenset({"EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "SHOW CREAT
 _GRANT = re.compile(
     r"^GRANT (?P<what>.+?) ON (?:TABLE )?(?P<database>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`) TO ", re.DOTALL
 )
-#: PostgreSQL has a role that reads everything from this version on.
+#: The version from which PostgreSQL has a role that reads everything.
 _READS_ALL = (14,)
 
 
@@ -54,12 +54,12 @@ class Account:
 
 
 def lines(rows: Iterable[Row]) -> list[str]:
-    """The rows of SHOW GRANTS, whose column is named after the account."""
+    """Return the lines of SHOW GRANTS, whose column is named after the account."""
     return [str(next(iter(row.values()))) for row in rows]
 
 
 def of_dump(grants: Sequence[str], database: str, who: Account) -> Lack | None:
-    """What a dump needs to see or read and the account, by the lines of SHOW GRANTS, cannot; None if nothing."""
+    """Return what an account, by the lines of SHOW GRANTS, lacks for a complete dump; None if nothing."""
     held = privileges(grants, database)
     here = held["server"] | held["database"]
     if "ALL PRIVILEGES" in here:
@@ -79,7 +79,7 @@ def of_dump(grants: Sequence[str], database: str, who: Account) -> Lack | None:
 
 
 def of_routines(hidden: Iterable[Row], who: Account) -> Lack | None:
-    """Routines whose existence, but not definition, an account can see: `hidden` has rows of `kind`, `name`."""
+    """Return the lack of routines of which an account sees the name only; `hidden` has rows of `kind`, `name`."""
     names = [f"the {str(row['kind']).lower()} {row['name']}" for row in hidden]
     if not names:
         return None
@@ -88,7 +88,7 @@ def of_routines(hidden: Iterable[Row], who: Account) -> Lack | None:
 
 
 def of_files(grants: Iterable[str], who: Account) -> Lack | None:
-    """What an account, by the lines of SHOW GRANTS, lacks to copy the files of a MariaDB server; None if nothing."""
+    """Return what an account, by the lines of SHOW GRANTS, lacks to copy the files of a MariaDB server; None if nothing."""
     held = privileges(grants, "")["server"]
     missing = [] if "ALL PRIVILEGES" in held else [name for name in FILES if name not in held]
     if not missing:
@@ -98,12 +98,12 @@ def of_files(grants: Iterable[str], who: Account) -> Lack | None:
 
 
 def seeing_routines(who: Account) -> str:
-    """The narrowest GRANT on this server that lets an account see every routine."""
+    """Return the narrowest GRANT on this server that lets an account see every routine."""
     return f"GRANT {MySQLProfile.routine_privilege(who.product, who.version)} TO {who.name};"
 
 
 def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[str]]:
-    """The privileges in SHOW GRANTS on the `server`, the `database`, and the `routines` in mysql.proc."""
+    """Return the privileges in SHOW GRANTS on the `server`, the `database`, and the `routines` in mysql.proc."""
     found: dict[str, set[str]] = {"server": set(), "database": set(), "routines": set()}
     for line in grants:
         match = _GRANT.match(line)
@@ -121,7 +121,7 @@ def privileges(grants: Iterable[str], database: str) -> Mapping[str, frozenset[s
 
 
 def _entry(grants: Iterable[str], database: str) -> str:
-    """The database as GRANT is to name it: an entry that fits it already, for one of its own would take that one's place."""
+    """Return the database as GRANT must name it: an existing entry that matches it, since a new one would take precedence."""
     named = (match["database"] for line in grants if (match := _GRANT.match(line)) and match["table"] == "*")
     patterns = {name[1:-1].replace("``", "`") for name in named if name != "*"}
     fitting = [name for name in patterns if fits(database, name)]
@@ -129,7 +129,7 @@ def _entry(grants: Iterable[str], database: str) -> str:
 
 
 def of_reading(obstacles: Sequence[Row], version: Sequence[int], *, compare: bool = True) -> Iterator[Lack]:
-    """PostgreSQL: what a dump would not be whole for, by the rows of `backup_obstacles`; `compare`: fingerprints are kept too."""
+    """PostgreSQL: yield what makes a dump incomplete, from the rows of `backup_obstacles`; `compare`: it needs fingerprints."""
     rows = [row for row in obstacles if compare or row["kind"] != "uncompared"]
     if not rows:
         return
@@ -165,7 +165,7 @@ def _reading(rows: Sequence[Row], version: Sequence[int], role: str) -> Iterator
 
 
 def of_replicating(role: str, *, may: bool) -> Lack | None:
-    """PostgreSQL: what a physical backup needs beside a line in pg_hba.conf."""
+    """PostgreSQL: return what a role lacks for a physical backup, besides a line in pg_hba.conf; None if nothing."""
     if may:
         return None
     return Lack(f"{role} may not replicate", (f"ALTER ROLE {quote(role, 'postgresql')} REPLICATION;",))

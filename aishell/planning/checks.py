@@ -1,4 +1,4 @@
-"""Static checks of a whole plan, before anything runs: tools, parameters, capabilities, references, conditions, order."""
+"""Static checks of a whole plan before anything runs: tools, parameters, capabilities, references, conditions, order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
 
 
 def check(plan: Plan, config: AgentConfig, pick: Callable[[str], Tool]) -> None:
-    """Raises the UsageError of the first thing that cannot work; the plan is refused whole."""
+    """Raise UsageError for the first fault of a plan, which is then rejected as a whole."""
     graph = Graph(plan.steps)
     for step in plan.steps:
         tool = pick(step.tool)
@@ -33,7 +33,7 @@ def check(plan: Plan, config: AgentConfig, pick: Callable[[str], Tool]) -> None:
 
 
 def check_alone(step: Step, tool: Tool) -> None:
-    """Raises the UsageError of the first parameter that a step, of which no other is known, cannot be given."""
+    """Raise UsageError for the first invalid parameter of a step, checked without any other step."""
     graph = Graph((step,))
     _check_params(step, tool)
     for reference in references(dict(step.params)):
@@ -41,7 +41,7 @@ def check_alone(step: Step, tool: Tool) -> None:
 
 
 def check_failures(plan: Plan) -> None:
-    """Raises UnknownNameError for an `on_error` that is none: it must not turn out when something has failed."""
+    """Raise UnknownNameError for an invalid `on_error`, which must not be found only after a failure."""
     for step in plan.steps:
         if step.on_error not in ON_ERROR:
             raise UnknownNameError("value of on_error", str(step.on_error), ON_ERROR, f"step {step.id!r}")
@@ -57,7 +57,7 @@ def _check_capabilities(step: Step, tool: Tool, config: AgentConfig) -> None:
 
 
 def _check_params(step: Step, tool: Tool) -> None:
-    """Values that hold a reference are checked when it is resolved; everything else now."""
+    """Check values without references; the others are checked when their references are resolved."""
     for name in step.params:
         if name not in tool.parameters:
             raise UnknownNameError("parameter", name, tool.parameters, f"step {step.id!r} ({tool.name})")

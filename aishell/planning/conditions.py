@@ -16,7 +16,7 @@ _ALLOWED = (
     ast.List, ast.Tuple, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot,
     ast.Expression,
 )  # fmt: skip
-#: What a missing value (None) makes false instead of an error.
+#: Comparisons that are false, instead of an error, for a missing value (None).
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn)
 
 
@@ -40,7 +40,7 @@ _OPERATORS = {
 
 
 def check(condition: str, names: Collection[str] | None = None) -> None:
-    """Raises PlanError if a condition is not in the language above. `names`: names of values that it may use."""
+    """Raise PlanError if a condition is not in the language above. `names`: names of values that it may use."""
     expression, references = _named(condition)
     try:
         tree = ast.parse(expression, mode="eval")
@@ -70,9 +70,9 @@ def check(condition: str, names: Collection[str] | None = None) -> None:
 
 
 def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
-    """Whether a condition is true; a comparison with a missing value (None) is false.
+    """Return whether a condition is true; a comparison with a missing value (None) is false.
 
-    Raises StepError when it cannot be decided, with the condition's text.
+    Raises StepError, with the condition's text, if it cannot be decided.
     """
     expression, references = _named(condition)
     names = {name: lookup(reference) for name, reference in references.items()}
@@ -83,7 +83,7 @@ def holds(condition: str, lookup: Callable[[Reference], Any]) -> bool:
 
 
 def described(condition: str, lookup: Callable[[Reference], Any]) -> str:
-    """The condition with its values, for the reason of a skipped step: `only if rows of count_log > 0, and it is 0`."""
+    """Return the condition with its values, for the reason of a skipped step: `only if rows of count_log > 0, and it is 0`."""
     _, references = _named(condition)
     found = {reference.told: lookup(reference) for reference in references.values()}
     known = {name: "not known" if value is None else repr(value) for name, value in found.items()}
@@ -92,7 +92,7 @@ def described(condition: str, lookup: Callable[[Reference], Any]) -> str:
 
 
 def _named(condition: str) -> tuple[str, dict[str, Reference]]:
-    """The expression with `_ref0` for each reference: what a reference holds is never parsed."""
+    """Return the expression with `_ref0` and so on for references, whose values are never parsed."""
     references: dict[str, Reference] = {}
 
     def name(match: Any) -> str:

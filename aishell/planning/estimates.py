@@ -1,4 +1,4 @@
-"""Estimates of a step's duration, from earlier runs or else from the engine's default speeds."""
+"""Estimate the duration of steps, from earlier runs or else from the engine's default speeds."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def estimate(
     rate: float | None = None,
     more: float = 0.0,
 ) -> Estimate:
-    """Seconds for `work` on an object, and the scratch space it needs.
+    """Return the seconds for `work` on an object, and the scratch space it needs.
 
-    By this object's history, else the tool's on this target, else the engine's default (`rate`: so much of the unit a second,
-    and `more` seconds besides); without one of them there is no basis, and None.
+    The basis is this object's history, else the tool's on this target, else the engine's default (`rate`: units per second,
+    plus `more` seconds). Without a basis, the seconds are None.
     """
     blank = Estimate(None, scratch, work=work, unit=None if work is None else unit)
     for key in dict.fromkeys(((tool, label), (tool, ""))):
@@ -60,7 +60,7 @@ def estimate(
 
 
 def predicted(took: Sequence[Took], work: int | None, unit: str) -> float | None:
-    """Seconds for `work`, from earlier runs, the newest first; None if they give no basis.
+    """Return the seconds for `work`, from earlier runs, the newest first; None if they give no basis.
 
     More work never takes less: small runs give the fixed overhead, larger ones the rate.
     """
@@ -79,31 +79,31 @@ def predicted(took: Sequence[Took], work: int | None, unit: str) -> float | None
 
 
 def remembered(step: Step, inventory: Inventory) -> Step:
-    """The step, with an estimate from earlier runs on the same object if its plan has none."""
+    """Return the step, with an estimate from earlier runs on the same object if its plan has none."""
     if step.estimate.seconds is not None or step.estimate.work is not None:
         return step
     return replace(step, estimate=estimate(inventory, step.tool, label_of(step.params), None, step.estimate.bytes))
 
 
 def label_of(params: Mapping[str, Any]) -> str:
-    """The object that identifies a step in the history: its table; empty for the whole database."""
+    """Return the object that identifies a step in the history: its table; empty for the whole database."""
     schema, table = params.get("schema"), params.get("table")
     return f"{schema}.{table}" if isinstance(schema, str) and isinstance(table, str) else ""
 
 
 def total(steps: Iterable[Step]) -> TotalTime:
-    """The total time of these steps, without those that undo others or run on errors."""
+    """Return the total time of these steps, without those that undo others or run on errors."""
     seconds = [step.estimate.seconds for step in steps if step.undoes is None and step.hook is None]
     known = [one for one in seconds if one is not None]
     return TotalTime(round(sum(known), 3) if known or not seconds else None, len(seconds) - len(known))
 
 
 def _median(values: Iterable[float]) -> float:
-    """The lower median: importing `statistics` takes longer than all estimates of a plan."""
+    """Return the lower median: importing `statistics` takes longer than all estimates of a plan."""
     ordered = sorted(values)
     return ordered[(len(ordered) - 1) // 2]
 
 
 def _rounded(seconds: float) -> float:
-    """Three significant digits: rounding to milliseconds would make short times zero."""
+    """Round to three significant digits: rounding to milliseconds would make short times zero."""
     return max(LEAST, float(f"{seconds:.3g}"))

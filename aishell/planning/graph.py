@@ -1,4 +1,4 @@
-"""The order of a plan's steps: a DAG of needs, walked with the standard library's topological sorter."""
+"""The order of a plan's steps: a DAG of their needs, for the standard library's topological sorter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Graph:
     """Steps and their dependencies: the `needs` of each, and every step that it references."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        """Raises UnknownNameError for an unknown step, PlanError for a cycle or two steps of one name."""
+        """Raise UnknownNameError for an unknown step, PlanError for a cycle or two steps of one name."""
         self.steps = steps
         self.by_id = {step.id: step for step in steps}
         if len(self.by_id) < len(steps):
@@ -25,7 +25,7 @@ class Graph:
         self.sorter()
 
     def referenced(self, reference: Reference) -> Step | None:
-        """The step a reference points to, None for other roots. Raises PlanError for what only a workflow knows."""
+        """Return the step that a reference is to; None for other roots. Raises PlanError for a root that only workflows have."""
         if reference.root in OF_WORKFLOWS:
             raise PlanError(f"${{{reference.text}}} is for workflows", hint="write ${steps.<id>.output.<field>}")
         if reference.step is None:
@@ -40,7 +40,7 @@ class Graph:
         return self.by_id[reference.step]
 
     def sorter(self) -> graphlib.TopologicalSorter[str]:
-        """A prepared sorter over step ids. Raises PlanError for a cycle, naming it."""
+        """Return a prepared sorter of step ids. Raises PlanError, naming the cycle, if there is one."""
         sorter = graphlib.TopologicalSorter(self.needs)
         try:
             sorter.prepare()
@@ -49,7 +49,7 @@ class Graph:
         return sorter
 
     def before(self, step: Step, other: Step) -> bool:
-        """Whether `other` comes before `step` through needs."""
+        """Return whether `step` needs `other`, directly or indirectly."""
         seen: set[str] = set()
         todo = [*self.needs[step.id]]
         while todo:
@@ -70,12 +70,12 @@ class Graph:
 
 
 def appended(steps: Sequence[Step], added: Sequence[Step], needs: Sequence[str]) -> tuple[Step, ...]:
-    """The steps of a plan with others behind them. What always comes last (the report) needs `needs` of these too."""
+    """Return the steps of a plan with `added` after them. The last steps (the report) also need those of `needs`."""
     last = last_of(steps)
     return (*(replace(step, needs=(*step.needs, *needs)) if step.id in last else step for step in steps), *added)
 
 
 def last_of(steps: Sequence[Step]) -> set[str]:
-    """The steps that always run and that no other needs."""
+    """Return the ids of the steps that always run and that no other needs."""
     needed = frozenset[str]().union(*Graph(steps).needs.values())
     return {step.id for step in steps if step.always and step.id not in needed}

@@ -1,4 +1,4 @@
-"""The tools of error hooks as steps of the plan: after all others, run only if one has failed. Pure."""
+"""Add the tools of error hooks to a plan, as steps that run after all others if one has failed. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aishell.settings.hooks import Hook
 
 
 def check_hook(hook: Hook, variants: Sequence[Tool], engines: Mapping[str, str]) -> None:
-    """Raises SettingsError where its tool does not take what it is given, or there is none for one of its targets.
+    """Raise SettingsError if a hook's tool does not take its parameters, or does not exist for one of its targets.
 
     `variants`: the tool's files; `engines`: the engine of each configured target that the hook is for.
     """
@@ -34,9 +34,9 @@ def check_hook(hook: Hook, variants: Sequence[Tool], engines: Mapping[str, str])
 def on_errors(
     hooks: Sequence[Hook], tool_of: Callable[[str], Tool | None], config: AgentConfig
 ) -> tuple[list[Hook], list[str]]:
-    """The hooks whose tools a plan of this agent can hold, and for each other one a sentence that says why it cannot.
+    """Return the hooks whose tools a plan of this agent can contain, and a sentence for each other one that says why it cannot.
 
-    A run is not kept from its work by what it would do if that failed.
+    A hook that cannot run does not keep a run from its work.
     """
     fitting, left_out = list[Hook](), list[str]()
     for hook in hooks:
@@ -56,7 +56,7 @@ def on_errors(
 
 
 def with_hooks(steps: Sequence[Step], hooks: Sequence[Hook]) -> tuple[Step, ...]:
-    """The steps of a plan, then the tools of hooks, then what always comes last (the report)."""
+    """Return the steps of a plan with the tools of hooks, which run after all others but before the report."""
     if not hooks:
         return tuple(steps)
     last = last_of(steps)
@@ -72,18 +72,18 @@ def with_hooks(steps: Sequence[Step], hooks: Sequence[Hook]) -> tuple[Step, ...]
 
 
 def due(plan: Plan, results: Mapping[str, StepResult]) -> bool:
-    """Whether a step that is not a hook's has failed."""
+    """Return whether a step that is not a hook's has failed."""
     own = (results.get(step.id) for step in plan.steps if step.hook is None)
     return any(result is not None and result.status is StepStatus.FAILED for result in own)
 
 
 def still_to_run(plan: Plan, results: Mapping[str, StepResult]) -> bool:
-    """Whether the tool of a hook is still to run because a step has failed."""
+    """Return whether the tool of a hook is still to run because a step has failed."""
     return due(plan, results) and any(step.hook is not None and step.id not in results for step in plan.steps)
 
 
 def worth_telling(plan: Plan, results: Sequence[StepResult]) -> list[StepResult]:
-    """The results, without the steps of error hooks if no step has failed."""
+    """Return the results, without the steps of error hooks if no step has failed."""
     spare = {step.id for step in plan.steps if step.hook is not None}
     return [one for one in results if not (one.step_id in spare and one.cause is Cause.CONDITION)]
 

@@ -1,4 +1,4 @@
-"""Leaves out steps that the connected role may not run, and steps that are useless without them. Pure."""
+"""Leave out steps that the connected role may not run, and steps that are useless without them. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NUMBERED = re.compile(r"(?<!\$)\$\{step_(\d+)")
 def leave_out(
     steps: Sequence[Step], serving: Collection[str], inventory: Inventory
 ) -> tuple[tuple[Step, ...], tuple[LeftOut, ...]]:
-    """The steps that can be done, numbered anew, and what was left out.
+    """Return the steps that can run, renumbered, and what was left out.
 
-    A step goes with one that it needs. One of `serving`, which is there for those that need it alone, goes with the last of them.
+    A step is left out with any step that it needs. A step of `serving` is left out with the last step that needs it.
     """
     ids = [step.id for step in steps]
     role = privileges_of(inventory)
@@ -39,7 +39,7 @@ def leave_out(
 def _dropped(
     kept: dict[str, Step], gone: set[str], waiting: Mapping[str, set[str]], serving: Collection[str]
 ) -> Iterator[LeftOut]:
-    """Move what cannot be done, or serves nothing, without the steps that are gone to these; `waiting`: what needs which."""
+    """Move steps that are impossible or useless without those of `gone` there from `kept`. `waiting`: step -> what it needs."""
     while more := [*_hindered(kept, waiting, gone), *_idle(kept, waiting, gone, serving)]:
         for step_id, need in more:
             step = kept.pop(step_id)
@@ -51,14 +51,14 @@ def _dropped(
 def _hindered(
     kept: Mapping[str, Step], waiting: Mapping[str, set[str]], gone: set[str]
 ) -> list[tuple[str, str | None]]:
-    """The steps that need a removed step, each with that step."""
+    """Return the steps that need a removed step, each with that step."""
     return [(name, min(waiting[name] & gone)) for name in kept if name in waiting and waiting[name] & gone]
 
 
 def _idle(
     kept: Mapping[str, Step], waiting: Mapping[str, set[str]], gone: set[str], serving: Collection[str]
 ) -> Iterator[tuple[str, str | None]]:
-    """The serving steps that no remaining step needs."""
+    """Yield the serving steps that no remaining step needs."""
     hindered = {name for name, _ in _hindered(kept, waiting, gone)}
     for name in kept:
         served = [other for other, needed in waiting.items() if name in needed]
@@ -67,7 +67,7 @@ def _idle(
 
 
 def as_allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Step | None, list[LeftOut]]:
-    """The step without its unprivileged parts (None if nothing remains), and those parts."""
+    """Return the step without its unprivileged parts (None if nothing remains), and those parts."""
     if not needed:
         return step, []
     barred = role.barred(step.id, step.tool, needed)
@@ -80,7 +80,7 @@ def as_allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Ste
         return _tables(step, params, needed, role)
     named = named_tables(params)
     if not named and (step.params.get("table") is not None or step.params.get("tables") is not None):
-        return step, []  # which table it is, a step before it tells
+        return step, []  # an earlier step determines the table
     one = role.refused(step.id, step.tool, next(iter(named), None), needed)
     return (None, [one]) if one is not None else (step, [])
 
@@ -88,7 +88,7 @@ def as_allowed(step: Step, needed: Sequence[str], role: Privileges) -> tuple[Ste
 def _tables(
     step: Step, params: Mapping[str, Any], needed: Sequence[str], role: Privileges
 ) -> tuple[Step | None, list[LeftOut]]:
-    """The same for a list of tables."""
+    """Do the same for a list of tables."""
     lacks = {key: role.refused(step.id, step.tool, key, needed) for key in named_tables(params)}
     left = [one for one in lacks.values() if one is not None]
     if len(left) == len(lacks):
@@ -101,7 +101,7 @@ def _tables(
 def _found(
     step: Step, params: Mapping[str, Any], needed: Sequence[str], role: Privileges
 ) -> tuple[Step | None, list[LeftOut]]:
-    """The same for frozen objects: partitions have owners of their own."""
+    """Do the same for frozen objects, as partitions have their own owners."""
     base = next(iter(named_tables(params)), None)
     whole = role.refused(step.id, step.tool, base, needed)
     if whole is not None:
@@ -118,7 +118,7 @@ def _found(
 
 
 def referenced(step: Step, ids: Sequence[str]) -> Iterator[str]:
-    """The steps whose output a step references."""
+    """Yield the steps whose output a step references."""
     for named in (one.step for one in (*references(dict(step.params)), *references(step.when or ""))):
         if isinstance(named, str):
             yield named
@@ -132,7 +132,7 @@ def _about(step: Step) -> str:
 
 
 def by_ids(step: Step, ids: Sequence[str], gone: Collection[str] = ()) -> Step:
-    """The step with references by id, since numbers change, and without needs of removed steps."""
+    """Return the step with references by id, since numbers change, and without dependencies on removed steps."""
 
     def by_id(text: str) -> str:
         return _NUMBERED.sub(lambda m: f"${{steps.{ids[int(m[1])]}" if int(m[1]) < len(ids) else m[0], text)

@@ -1,6 +1,6 @@
 """The privileges that the connected role lacks, and the GRANT for each, from the rows of `inspect_privileges`. Pure.
 
-The server decides when a step runs. A privilege that cannot be seen here (of other databases, of an active role) counts as
+The server has the last word when a step runs. A privilege that cannot be seen here (of other databases, of an active role) counts as
 held.
 """
 
@@ -18,36 +18,36 @@ Key = tuple[str, str]
 Access = Mapping[str, Sequence[Row]]
 #: PostgreSQL: what the owner of a table may do without a grant. MAINTAIN and VACUUM can be granted from version 17 on.
 _OWNED = ("MAINTAIN", "VACUUM", "OWNERSHIP")
-#: MySQL: what is granted on a database, and on no single table of it.
+#: MySQL: privileges that can be granted on a database, but not on a single table.
 _OF_DATABASES = frozenset({"LOCK TABLES", "EVENT"})
-#: MySQL: what ALL PRIVILEGES stands for, where a server's line does not spell it out.
+#: MySQL: the privileges in ALL PRIVILEGES, if a server does not list them.
 _ALL = frozenset(
     ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "INDEX", "ALTER", "REFERENCES", "TRIGGER", "SHOW VIEW",
      "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "CREATE TEMPORARY TABLES", *_OF_DATABASES)
 )  # fmt: skip
-#: PostgreSQL: the privilege to call the functions of the extension that is named behind it.
+#: PostgreSQL: the privilege to call the functions of an extension, whose name follows.
 EXECUTE = "EXECUTE ON "
 
 
 class Privileges:
-    """What the working role may do with the tables of a target. This base class knows nothing, and refuses nothing."""
+    """What the working role may do with the tables of a target. This base class refuses nothing."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.access, self.server = inventory.access, inventory.server
 
     def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
-        """Why the role may not run `tool` on the table `key`, or on all tables (None); None where it may."""
+        """Return why the role may not run `tool` on the table `key`, or on all tables (None); None if it may."""
         return None
 
     def barred(self, step: str, tool: str, needed: Sequence[str]) -> LeftOut | None:
-        """Why the role may not run `tool` on any table at all; None where it may."""
+        """Return why the role may not run `tool` on any table at all; None if it may."""
         return None
 
 
 class _Postgresql(Privileges):
     def __init__(self, inventory: Inventory) -> None:
         super().__init__(inventory)
-        self.role = str(self.access["role"][0]["role_name"])  # the server's facts may come by another, the inspection's
+        self.role = str(self.access["role"][0]["role_name"])  # inspection may use another role for the server's facts
         self.rows = {(row["schema"], row["table"]): row for row in self.access["tables"]}
 
     def barred(self, step: str, tool: str, needed: Sequence[str]) -> LeftOut | None:
@@ -68,7 +68,7 @@ class _Postgresql(Privileges):
     def refused(self, step: str, tool: str, key: Key | None, needed: Sequence[str]) -> LeftOut | None:
         needed = [name for name in needed if not name.startswith(EXECUTE)]
         if not needed:
-            return None  # not even USAGE: what it calls goes by OID
+            return None  # not even USAGE: its functions take OIDs
         found = [(row, missing) for row in self._rows(key) if (missing := _missing(row, needed))]
         if not found:
             return None
@@ -83,7 +83,7 @@ class _Postgresql(Privileges):
     def _rows(self, key: Key | None) -> list[Row]:
         if key is not None:
             return [self.rows[key]] if key in self.rows else []
-        # What belongs to an extension, and what is computed from other tables, is recreated from its definition.
+        # Members of an extension and materialized views are recreated from their definitions.
         return [row for row in self.rows.values() if row["relkind"] != "m" and not row["extension"]]
 
     def _reason(self, row: Row, missing: Sequence[str]) -> str:
@@ -147,7 +147,7 @@ class _Mysql(Privileges):
         return LeftOut(step, tool, ".".join(key) if key else database, reason, (*of_table, *of_database), tuple(grants))
 
     def _missing(self, key: Key | None, needed: Sequence[str]) -> tuple[list[str], list[str]]:
-        """What of `needed` is missing on the database, and what on the table. Without a table, all is of the database."""
+        """Return what is missing on the database, and what on the table. Without a table, all of it is on the database."""
         missing = [name for name in needed if name not in self.held]
         of_database = [name for name in missing if key is None or name in _OF_DATABASES]
         alone = self.alone.get(key, ()) if key is not None else ()
@@ -168,7 +168,7 @@ class _Sqlite(Privileges):
 
 
 def execution(functions: Sequence[Row], role: str) -> list[str]:
-    """PostgreSQL: what lets `role`, quoted, call functions that it may not call, in whatever schema they are."""
+    """PostgreSQL: return the GRANTs that let `role`, quoted, call functions, with USAGE on their schemas."""
     schemas = dict.fromkeys(quote(row["schema"], "postgresql") for row in functions if not row["reached"])
     closed = [row["signature"] for row in functions if not row["granted"]]
     return [
@@ -181,18 +181,18 @@ _JUDGES = {"postgresql": _Postgresql, "mysql": _Mysql, "sqlite": _Sqlite}
 
 
 def privileges_of(inventory: Inventory) -> Privileges:
-    """The privileges of the role on this engine; where they were not inspected, nothing is refused."""
+    """Return the privileges of the role on this engine; if they were not inspected, nothing is refused."""
     return (_JUDGES[inventory.server.engine] if inventory.access else Privileges)(inventory)
 
 
 def account_of(access: Access) -> str:
-    """MySQL: the connected account as GRANT takes it."""
+    """MySQL: return the connected account in the syntax of GRANT."""
     return account(str(access["role"][0]["role_name"]))
 
 
 @dataclass(frozen=True)
 class Public:
-    """What everybody has: on the server, or on the databases of a pattern, or on one table of the connected one."""
+    """Privileges of PUBLIC on the server, on databases that match a pattern, or on one table of the connected database."""
 
     privileges: frozenset[str]
     database: str | None = None
@@ -205,9 +205,9 @@ _TO_PUBLIC = re.compile(
 
 
 def of_public(access: Access) -> list[Public]:
-    """MariaDB: what is granted TO PUBLIC on what is connected to; it stands in the lines of SHOW GRANTS alone.
+    """MariaDB: return the grants TO PUBLIC that apply to the connected database; only SHOW GRANTS lists them.
 
-    On columns alone it is not counted.
+    Grants on columns are not counted.
     """
     found = list[Public]()
     for row in access.get("grants", ()):
@@ -224,17 +224,17 @@ def of_public(access: Access) -> list[Public]:
 
 
 def fits(database: str, pattern: str) -> bool:
-    """Whether a pattern of GRANT matches a database."""
+    """Return whether a pattern of GRANT matches a database."""
     wild = {"_": ".", "%": ".*"}
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     return bool(re.fullmatch("".join(wild.get(one) or re.escape(one[-1]) for one in parts), database, re.DOTALL))
 
 
 def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
-    """MySQL: the pattern of the entry that counts for this database, None without one, and the privileges held here.
+    """MySQL: return the pattern of the entry in force for this database, None without one, and the privileges held here.
 
-    Of several entries that fit, the server takes the one with the most characters before its first wildcard, not their sum
-    (https://mariadb.com/kb/en/grant/, Database Privileges). So a grant goes to the entry that is there.
+    Of several entries that match, the server uses only the one with the most characters before its first wildcard
+    (https://mariadb.com/kb/en/grant/, Database Privileges). So a GRANT must name the existing entry.
     """
     held = {row["privilege"] for row in access["privileges"] if row["place"] == "server"}
     public = [one for one in of_public(access) if one.table is None]
@@ -248,6 +248,6 @@ def in_force(access: Access) -> tuple[str | None, frozenset[str]]:
 
 
 def exactness(text: str) -> float:
-    """MySQL: how many characters of a pattern stand before its first wildcard."""
+    """MySQL: return the number of characters of a pattern before its first wildcard; infinite without one."""
     wildcard = re.search(r"(?<!\\)[_%]", text)
     return wildcard.start() if wildcard else float("inf")

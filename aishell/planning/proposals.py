@@ -1,8 +1,8 @@
-"""A language model's choice of steps, checked before anything else sees it. Pure.
+"""Check a language model's choice of steps before anything else sees it. Pure.
 
-A model chooses: it keeps steps of the agent's own draft by their ids, and adds calls of offered tools on tables of the
-inventory. It writes no SQL, no free text that reaches a tool, no reference, no risk and no approval: the answer has no place
-for them, and one that has a field more is refused whole.
+A model keeps steps of the agent's own draft by their ids, and adds calls of offered tools on tables of the inventory. It
+writes no SQL, no free text that reaches a tool, no reference, no risk and no approval: the answer has no place for them,
+and an answer with any further field is rejected as a whole.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from aishell.planning.variables import blanked, escaped, named_tables, resolve
 from aishell.registry.schemas import check_schema
 from aishell.registry.tool import Parameter, Tool
 
-#: Parameter types that a model may fill in: names of tables, and what a schema bounds. No text of its own reaches a tool.
+#: Parameter types that a model may fill in besides table names. No text of its own reaches a tool.
 FILLED = frozenset({"integer", "number", "boolean", "keyword"})
-#: More steps than this are no plan that a person reads.
+#: The most steps of a plan that a person would still read.
 MOST_STEPS = 100
 #: Characters of a step's reason, and of the summary.
 LONGEST_REASON, LONGEST_SUMMARY = 300, 1000
@@ -37,7 +37,7 @@ _WHY = {"type": "string", "maxLength": LONGEST_REASON}
 
 @dataclass(frozen=True)
 class Proposal:
-    """The steps of an answer, in its order, with the agent's that it may not drop; the ids of those that it dropped."""
+    """The steps of an answer, in its order, with the agent's steps that it cannot drop; and the ids of those it dropped."""
 
     steps: tuple[Step, ...]
     added: frozenset[str]
@@ -46,10 +46,10 @@ class Proposal:
 
 
 def offered(tools: Iterable[Tool], capabilities: Collection[str], categories: Collection[str]) -> dict[str, Tool]:
-    """The tools that a model may add a call of, by name: those that take nothing but tables, numbers, switches and keywords.
+    """Return the tools that a model may call, by name: they need nothing but tables, numbers, switches and keywords.
 
-    Never what deletes rows, works on archives, runs a program or Python, takes something back, or is critical: of these it can
-    only keep steps that the agent has planned.
+    Tools that delete rows, work on archives, run a program or Python, undo something, or are critical are never offered: a
+    model can only keep steps with them that the agent planned.
     """
     return {
         tool.name: tool
@@ -70,7 +70,7 @@ def _filled(parameter: Parameter) -> bool:
 
 
 def params_schema(tool: Tool) -> dict[str, Any]:
-    """What a model may say of a call of a tool."""
+    """Return the schema of the parameters that a model may give to a tool."""
     taken = {one.name: one for one in tool.parameters.values() if _filled(one)}
     return {
         "type": "object",
@@ -88,7 +88,7 @@ def params_schema(tool: Tool) -> dict[str, Any]:
 
 
 def answer_schema(kept: Sequence[str], tools: Mapping[str, Tool]) -> dict[str, Any]:
-    """The JSON Schema of an answer: the steps to keep, by their ids, and the calls to add."""
+    """Return the JSON Schema of an answer: the steps to keep, by their ids, and the calls to add."""
     forms: list[dict[str, Any]] = [_object({"tool": {"const": name}, "params": params_schema(tool)}, "tool", "params")
                                    for name, tool in tools.items()]  # fmt: skip
     if kept:
@@ -121,11 +121,11 @@ def accept(
     inventory: Inventory,
     join: Callable[[Step], Step] = lambda step: step,
 ) -> Proposal:
-    """The steps that an answer comes to.
+    """Return the steps that follow from an answer.
 
-    `draft`: the agent's own; `shown`: the ids of those that the model was told of; `join` has a step that was added wait for
-    what the agent's own wait for. What it was not told of, what runs whatever
-    happens (`always`), and what a kept step needs are kept. Raises ModelAnswerError, which names the place and what would fit.
+    `draft`: the agent's own steps; `shown`: the ids of those that the model saw; `join` gives an added step the dependencies
+    of the agent's own. Steps that the model did not see, that always run, or that a kept step needs are kept.
+    Raises ModelAnswerError, which names the place and what would be valid.
     """
     choice = _Choice({step.id: step for step in draft}, shown, join)
     tables = {table.key: table for table in inventory.tables}
@@ -140,7 +140,7 @@ def accept(
 
 
 class _Choice:
-    """The steps that an answer has chosen so far, by their ids. `own`: the steps of the agent's draft."""
+    """The steps that an answer chose so far, by their ids. `own`: the steps of the agent's draft."""
 
     def __init__(self, own: Mapping[str, Step], shown: Collection[str], join: Callable[[Step], Step]) -> None:
         self.own, self.shown, self.join = own, shown, join
@@ -148,7 +148,7 @@ class _Choice:
         self.added: set[str] = set()
 
     def keep(self, item: Mapping[str, Any], where: str) -> None:
-        """A step of the draft."""
+        """Keep a step of the draft."""
         _check(item, _object({"keep": {"type": "string"}}, "keep"), where)
         if item["keep"] not in self.own or item["keep"] not in self.shown:
             known = ", ".join(sorted(self.shown))
@@ -156,7 +156,7 @@ class _Choice:
         self._put(replace(self.own[item["keep"]], proposed=item["why"]), where)
 
     def add(self, call: Step, where: str) -> None:
-        """A call of a tool; of the draft's step that does the same, which says more: what it rests on, and what it waits for."""
+        """Add a call of a tool, or the draft's step with the same call, which also has evidence and dependencies."""
         same = next((step for step in self.own.values() if _calls_alike(step, call)), None)
         if same is not None:
             self._put(replace(same, proposed=call.proposed), where)
@@ -172,10 +172,10 @@ class _Choice:
         self.chosen[step.id] = step
 
     def completed(self) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-        """The steps in their order, with those that may not be dropped; the ids of those that were."""
+        """Return the steps in order, with those that cannot be dropped; and the ids of dropped steps."""
         ids = list(self.own)
         whole = (*self.own.values(), *(self.chosen[name] for name in self.added))
-        # What runs whatever happens does without what was dropped, unless it refers to it.
+        # Steps that always run do not need dropped steps, unless they reference them.
         needed = {step.id: {*(() if step.always else step.needs), *referenced(step, ids)} for step in whole}
         for step in self.own.values():
             if step.always or step.id not in self.shown:
@@ -188,7 +188,7 @@ class _Choice:
 
 
 def _items(answer: Any) -> Sequence[Mapping[str, Any]]:
-    """The steps of an answer of the right form; which fields each may have is checked by itself, so that errors are exact."""
+    """Return the steps of a well-formed answer. The fields of each step are checked later, so that errors are exact."""
     form = {
         "type": "object",
         "properties": {
@@ -217,7 +217,7 @@ def _call(
     inventory: Inventory,
     where: str,
 ) -> Step:
-    """A call of a tool on tables that are there."""
+    """Return a call of a tool on tables that exist."""
     _check(item, _object({"tool": {"type": "string"}, "params": {"type": "object"}}, "tool", "params"), where)
     tool = tools.get(item["tool"])
     if tool is None:
@@ -252,7 +252,7 @@ def _call(
 
 
 def _escaped(params: Params) -> dict[str, Any]:
-    """Names as they are: `${…}` in one is no reference."""
+    """Return names as literal values: `${…}` in a name is not a reference."""
 
     def own(value: Any) -> Any:
         if isinstance(value, str):
@@ -265,14 +265,14 @@ def _escaped(params: Params) -> dict[str, Any]:
 
 
 def _evidence(table: Table, inventory: Inventory) -> Evidence:
-    """What inspection knows of a table that a call is about."""
+    """Return what inspection found about a table of a call."""
     metric = f"fragmentation_percent of {table.schema}.{table.table}"
     method = table.fragmentation_method or "not measured"
     return Evidence(metric, table.fragmentation_percent, method, inventory.measured_at, None, table.withheld)
 
 
 def _calls_alike(one: Step, other: Step) -> bool:
-    """Whether two steps call one tool on the same tables."""
+    """Return whether two steps call one tool on the same tables."""
     return one.tool == other.tool and _objects(one) == _objects(other)
 
 
@@ -290,7 +290,7 @@ def _free_id(step: Step, taken: Collection[str]) -> str:
 
 
 def _close(chosen: dict[str, Step], own: Mapping[str, Step], needed: Mapping[str, set[str]]) -> None:
-    """Add what the chosen steps need, and what that needs."""
+    """Add the steps that chosen steps need, directly or indirectly."""
     waiting = list(chosen)
     while waiting:
         needs = needed.get(waiting.pop(), ())
@@ -301,7 +301,7 @@ def _close(chosen: dict[str, Step], own: Mapping[str, Step], needed: Mapping[str
 
 
 def _ordered(chosen: Mapping[str, Step], needed: Mapping[str, set[str]]) -> list[Step]:
-    """In the order of the answer, each behind what it needs."""
+    """Return the steps in the order of the answer, each after the steps that it needs."""
     done: dict[str, Step] = {}
 
     def put(step: Step) -> None:

@@ -1,4 +1,4 @@
-"""The way back as a part of the plan: behind its steps, in reverse order, what takes each of them back. Pure."""
+"""Undo steps as part of a plan: after its steps, in reverse order, the step that undoes each of them. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _REFERENCE = re.compile(r"\$\{(params|output|target)\.(\w+)\}")
 
 
 def with_undos(steps: Sequence[Step], pick: Callable[[str], Tool], identity: str) -> tuple[Step, ...]:
-    """The steps of a plan and, where the failure of one is to roll the run back, the steps that do it.
+    """Return the steps of a plan and, if the failure of one is to roll the run back, the steps that undo them.
 
-    They run one after the other once every other step is through, and `always` steps (the report) after them. `identity` is
-    that of the target.
+    Undo steps run one after the other once all other steps have ended, and `always` steps (the report) after them. `identity`
+    is that of the target.
     """
     if any(step.undoes for step in steps) or not any(step.on_error == "rollback" for step in steps):
         return tuple(steps)
@@ -59,7 +59,7 @@ def _undo(step: Step, tool: Tool, undo: Undo, identity: str, needs: tuple[str, .
 def afterwards(
     step: Step, undo: Undo, params: Mapping[str, Any], output: Mapping[str, Any], found: Sequence[Row], identity: str
 ) -> Step:
-    """What takes a finished step of an earlier run back, in a run of its own: with the values and the objects it had."""
+    """Return the step that undoes a finished step of an earlier run in a separate run, with its values and objects."""
     known = {"params": params, "output": output, "target": {"identity": identity}}
 
     def given(root: str, name: str) -> Any:
@@ -77,7 +77,7 @@ def afterwards(
 
 
 def _filled(value: Any, given: Callable[[str, str], Any]) -> Any:
-    """A declared value with its references: one that is a reference as a whole keeps its type."""
+    """Return a declared value with its references resolved; the only reference of a value keeps its type."""
     if isinstance(value, dict):
         return {key: _filled(item, given) for key, item in value.items()}
     if not isinstance(value, str):

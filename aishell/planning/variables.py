@@ -1,6 +1,6 @@
-"""References such as `${steps.analyze.output.fragmentation_percent}`: found, checked, resolved.
+"""Find, check and resolve references such as `${steps.analyze.output.fragmentation_percent}`.
 
-A value that is one whole reference keeps its type; inside a longer text it is interpolated; `$${` is a literal `${`.
+The only reference of a value keeps its type; inside a longer text it is interpolated; `$${` is a literal `${`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from aishell.errors import PlanError, StepError
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}")
 _PART = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)|\[(\d+)\]")
 ROOTS = ("task", "target", "run")
-#: What only a workflow refers to: an earlier stage's output, and the configuration of the stage's agent.
+#: Roots that only workflows reference: an earlier stage's output, and the configuration of the stage's agent.
 OF_WORKFLOWS = ("stage", "agent")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """`path` of keys and list positions below a root: the output of a step or a stage, the task, the target or the run."""
+    """A `path` of keys and list positions below a root: the output of a step or a stage, the task, the target or the run."""
 
     text: str
-    step: str | int | None  # id, or index for `${step_0…}`; of a stage its name
+    step: str | int | None  # id, or index for `${step_0…}`; for a stage its name
     root: str
     path: tuple[str | int, ...]
 
@@ -38,7 +38,7 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """The reference between `${` and `}`. Raises PlanError when it is none."""
+    """Return the reference between `${` and `}`. Raises PlanError if it is not one."""
     parts: list[str | int] = []
     position = 0
     for match in _PART.finditer(text):
@@ -80,12 +80,12 @@ def _of_stage(text: str, parts: list[str | int]) -> Reference:
 
 
 def escaped(text: str) -> str:
-    """`text` as a value that means itself: a name from a database is never a reference."""
+    """Return `text` as a literal value: a name from a database is never a reference."""
     return text.replace("${", "$${")
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """Every reference in a value, nested dicts and lists walked."""
+    """Yield every reference in a value, including nested dicts and lists."""
     if isinstance(value, str):
         for match in _REFERENCE.finditer(value):
             if match[2] is not None:
@@ -100,17 +100,17 @@ def references(value: Any) -> Iterator[Reference]:
 
 
 def resolve(value: Any, lookup: Callable[[Reference], Any]) -> Any:
-    """`value` with every reference replaced by what `lookup` finds."""
+    """Return `value` with every reference replaced by what `lookup` finds."""
     return in_texts(value, lambda text: _resolve_text(text, lookup))
 
 
 def blanked(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as they will be, with None for what refers to the result of another step."""
+    """Return the parameters as they will be, with None for every reference."""
     return {name: resolve(value, lambda reference: None) for name, value in params.items()}
 
 
 def in_texts(value: Any, made: Callable[[str], Any]) -> Any:
-    """`value` with what is `made` of each text in it, nested dicts and lists walked."""
+    """Return `value` with `made` applied to every text in it, including nested dicts and lists."""
     if isinstance(value, str):
         return made(value)
     if isinstance(value, Mapping):
@@ -133,12 +133,12 @@ def _resolve_text(text: str, lookup: Callable[[Reference], Any]) -> Any:
 
 
 def worded(text: str) -> str:
-    """A text with references as people read it, such as a condition."""
+    """Return a text, such as a condition, with its references in words."""
     return _REFERENCE.sub(lambda match: parse(match[2]).told if match[2] is not None else "${", text)
 
 
 def walk(data: Any, reference: Reference) -> Any:
-    """The value a reference's path leads to. Raises StepError with the reference's text when there is none."""
+    """Return the value at a reference's path. Raises StepError, with the reference's text, if there is none."""
     for part in reference.path:
         try:
             data = data[part]
@@ -148,7 +148,7 @@ def walk(data: Any, reference: Reference) -> Any:
 
 
 def named_tables(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The tables a step's parameters name: `schema` and `table`, or a list of them under `tables`."""
+    """Return the tables that a step's parameters name: `schema` and `table`, or a list of them under `tables`."""
     found = []
     if isinstance(params.get("schema"), str) and isinstance(params.get("table"), str):
         found.append((params["schema"], params["table"]))

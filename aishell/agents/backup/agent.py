@@ -1,4 +1,4 @@
-"""The backup agent: makes a backup, verifies it, tests its restore on request, and removes expired backups."""
+"""The backup agent: make a backup, verify it, test its restore on request, and remove expired backups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aishell.settings.validation import Fault
 
 #: The tool that copies the files of a whole server rather than the rows of a database.
 PHYSICAL = "backup_cluster"
-#: What does that for a target that is configured for it.
+#: The tool that does so for a target configured for pgbackrest.
 PGBACKREST = "backup_pgbackrest"
 _KEPT = whole(0, 100_000)
 #: The rules by which backups are kept (`backups.store.retention`), and how many may be removed in one run.
@@ -60,7 +60,7 @@ class BackupAgent(Agent):
         "retention": described(RETENTION, "A retention rule in place of the configured ones, e.g. count=7."),
         "copy": FLAG,  # to the second places of the site
         "copies_days": {"type": "number", "exclusiveMinimum": 0, "maximum": 366},  # older copies are read again
-        "pgbackrest": {"type": "object"},  # as the target's configuration has it (see `settings.PgBackRest`)
+        "pgbackrest": {"type": "object"},  # from the target's configuration (see `settings.PgBackRest`)
     }
     options: ClassVar[dict[str, Option]] = {
         "backup_type": Option("--type"),
@@ -204,7 +204,7 @@ def _backup(task: Task, inventory: Inventory) -> Step:
         if kind == "full"
         else "Everything that has changed since the last verified backup.",
         evidence=(Evidence("database_bytes", bytes_, "as the server tells it", inventory.measured_at),),
-        estimate=estimate(inventory, tool, "", bytes_),  # whether there is room is asked when it begins
+        estimate=estimate(inventory, tool, "", bytes_),  # room is checked when it begins
     )
 
 

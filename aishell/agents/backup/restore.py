@@ -1,4 +1,4 @@
-"""The backup_restore agent (`aishell backups restore`): a backup into a new place, which may then take the old one's."""
+"""The backup_restore agent (`aishell backups restore`): restore a backup into a new place, which may replace the old one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EXCHANGE, _TOOL = "replace", "replace_database"
 _SAFETY = BackupSteps("size", SAFETY_STEP, "validate", "A safety backup of the present state.")
 #: Options of the restore that the exchange needs too.
 _SHARED = ("owners", "jobs")
-#: The identity of a PostgreSQL database: every new database gets a new number in it.
+#: The identity of a PostgreSQL database; every new database has a new number.
 _NUMBERED = re.compile(r"(system .* database )\d+( .*)", re.DOTALL)
 _BESIDE = "restore it beside the database with --to, and look at it"
 
@@ -60,11 +60,11 @@ class BackupRestoreAgent(Agent):
         "only": {"type": "array", "items": TEXT, "minItems": 1},
         "compare": FLAG,
         "in_place": FLAG,
-        "kept": TEXT,  # in place: where what is replaced goes
+        "kept": TEXT,  # in place: where the replaced database is kept
         "without_safety_backup": FLAG,
-        "terminate": FLAG,  # in place, PostgreSQL: end the sessions that are in the database
+        "terminate": FLAG,  # in place, PostgreSQL: end the sessions in the database
         "options": {"type": "object"},  # further parameters of the engine's restore tool
-        "manifest": {"type": "object"},  # what the backup says of itself, for the plan (see `Manifest.summary`)
+        "manifest": {"type": "object"},  # facts about the backup, for the plan (see `Manifest.summary`)
         "rung": {"type": "string"},
         "rung_at": {"type": "string"},
     }
@@ -98,7 +98,7 @@ class BackupRestoreAgent(Agent):
 
 
 def _require_fitting(data: Mapping[str, Any], server: Server) -> None:
-    """Raises ParameterError for what is missing, for a backup of another engine and for a place that cannot be restored into."""
+    """Raise ParameterError for a missing input, a backup of another engine, or a place that cannot be restored into."""
     for name in ("backup", "place", "manifest", *(("kept",) if data.get("in_place") else ())):
         if name not in data:
             raise ParameterError(
@@ -120,7 +120,7 @@ def _require_fitting(data: Mapping[str, Any], server: Server) -> None:
 
 
 def _restore(data: Mapping[str, Any], inventory: Inventory) -> Step:
-    """The step that restores. Raises ParameterError for a part of the backup that its method cannot restore."""
+    """Return the restore step. Raises ParameterError for a part of the backup that its method cannot restore."""
     made, place = data["manifest"], data["place"]
     part: dict[str, Any] = {"until": escaped(data["until"])} if "until" in data else {}
     if "only" in data:
@@ -147,13 +147,13 @@ def _restore(data: Mapping[str, Any], inventory: Inventory) -> Step:
             Evidence("backup_bytes", size_, which, made["finished_at"]),
             Evidence("proven", data.get("rung", "written"), "the catalog", data.get("rung_at") or "never"),
         ),
-        # A path lies on this host, of whose disks nothing is known here.
+        # A path is on this host, whose disks are not known here.
         estimate=estimate(inventory, "restore_backup", "", bytes_, None if place.startswith("/") else bytes_),
     )
 
 
 def _check_tables(only: Sequence[str], method: str) -> None:
-    """Raises ParameterError if a restore of these tables would fail after it has begun."""
+    """Raise ParameterError if a restore of these tables would fail after it has begun."""
     if only and not method_class(method).by_table:
         raise ParameterError(
             f"single tables cannot be restored from a {method} backup",
@@ -164,9 +164,9 @@ def _check_tables(only: Sequence[str], method: str) -> None:
 
 
 def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: Inventory) -> list[Step]:
-    """The restore, and a step that takes its mark out of the database: it is for a kill in the midst of the restore alone.
+    """Return the restore, and a step that removes its mark from the database: only a restore that is killed needs the mark.
 
-    In place the exchange does that: behind it nothing more is begun on the database that is there then.
+    In place, the exchange removes it: after the exchange, no step starts on the new database.
     """
     if not method_class(made["method"]).marks or RESET not in inventory.tools:
         return [restore]
@@ -186,7 +186,7 @@ def _with_reset(restore: Step, made: Mapping[str, Any], place: str, inventory: I
 def _summarised(
     task: Task, outputs: Mapping[str, Mapping[str, Any]], results: Sequence[StepResult]
 ) -> tuple[dict[str, Any], str]:
-    """The outcome of a restore in place."""
+    """Return the outcome of a restore in place."""
     done, restored = outputs.get(_EXCHANGE), outputs.get("restore", {})
     data: dict[str, Any] = {
         "actions_count": len(outputs),
@@ -214,18 +214,18 @@ def _summarised(
     if done["ended"]:
         sentences.append(f"{len(done['ended'])} session(s) were ended: {'; '.join(done['ended'][:5])}.")
     sentences += [f"Note: {note}." for note in done["notes"]]
-    if not profile(task.input_data["manifest"]["engine"]).is_file:  # its increments compare files, whoever wrote them
+    if not profile(task.input_data["manifest"]["engine"]).is_file:  # its increments compare files, no matter what wrote them
         sentences.append("Make a full backup now: no increment goes on across this.")
     return data, " ".join([*sentences, *left_over(results)])
 
 
 def _needs(made: Mapping[str, Any]) -> int:
-    """Bytes to restore, as far as the manifests say; for an increment, with those of every backup it depends on."""
+    """Return the bytes to restore, as far as manifests have them; for an increment, with every backup it depends on."""
     return int(made.get("needs_bytes") or made.get("source_bytes") or made["bytes"])
 
 
 def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
-    """What a person should know before the restore."""
+    """Return what a person should know before the restore."""
     made, warnings = data["manifest"], []
     if made["product"] != server.product:
         warnings.append(f"the backup was made on {made['product']}: {server.product} may not take all of it")
@@ -243,7 +243,7 @@ def _warnings(data: Mapping[str, Any], server: Server) -> list[str]:
 
 
 def _exchanging(data: Mapping[str, Any], inventory: Inventory, restore: Step) -> list[Step]:
-    """A restore in place: a backup of what is about to be lost, the restore beside it, then the exchange.
+    """Return the steps of a restore in place: a backup of the present state, the restore beside it, then the exchange.
 
     Raises ParameterError for what cannot be done in place.
     """
@@ -271,14 +271,14 @@ def _exchanging(data: Mapping[str, Any], inventory: Inventory, restore: Step) ->
         tool=_TOOL,
         params=params,
         rationale=f"The restored copy replaces {server.database}; the present one is kept as {data['kept']}.",
-        # A file's pages go through its journal; elsewhere nothing is copied.
+        # A file's pages pass through its journal; elsewhere nothing is copied.
         estimate=estimate(inventory, _TOOL, "", bytes_, 2 * bytes_ if engine.is_file else None),
     )
     return chained([*before, restore, exchange])
 
 
 def _exchange_warnings(data: Mapping[str, Any], server: Server) -> Iterator[str]:
-    """What a person has to know before approving."""
+    """Yield what a person has to know before approving."""
     made = data["manifest"]
     if made["identity"] != server.identity:
         yield f"{server.database} is a later database of this name on the same server than the one the backup is of"
@@ -322,7 +322,7 @@ def _require_exchangeable(data: Mapping[str, Any], inventory: Inventory) -> None
 
 
 def _same(then: str, now: str) -> bool:
-    """Whether two identities are of one database: the same, or on PostgreSQL of the same name on the same server."""
+    """Return whether two identities are of one database: equal or, on PostgreSQL, with the same name on the same server."""
     old, new = _NUMBERED.fullmatch(then), _NUMBERED.fullmatch(now)
     return then == now or (old is not None and new is not None and old.groups() == new.groups())
 

@@ -1,4 +1,4 @@
-"""The restore_test agent: restores the backup that has gone untested longest into scratch, and compares it."""
+"""The restore_test agent: restore the backup that has gone longest without a test into a scratch place, and compare it."""
 
 from __future__ import annotations
 

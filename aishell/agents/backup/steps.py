@@ -16,7 +16,7 @@ from aishell.planning.variables import escaped
 
 @dataclass(frozen=True)
 class BackupSteps:
-    """A full backup that counts: its size, the backup, and its reading from beginning to end; what the three steps are called."""
+    """A verified full backup: the ids of the steps that estimate its size, make it, and read it in full."""
 
     size: str
     backup: str
@@ -28,7 +28,7 @@ class BackupSteps:
         return self.size, self.backup, self.read
 
     def of(self, inventory: Inventory) -> list[Step]:
-        """The three, each needing the one before it."""
+        """Return the three steps, each needing the one before it."""
         bytes_ = inventory.server.database_bytes
         backup = Step(
             id=self.backup,
@@ -43,12 +43,12 @@ class BackupSteps:
 
 #: A backup before risky maintenance (`create_backup`). Steps that can do no harm run without it.
 FIRST = BackupSteps("backup_size", "backup", "backup_read", "A way back, made before any risky change.")
-#: The condition of a step that waits for that backup; where the backup was put off, it has no output, and the step does not run.
+#: The condition of a step that needs that backup; a deferred backup has no output, so the step does not run.
 _FIRST_READ = "${steps.backup_read.output.valid} == True"
 
 
 def sized(step_id: str) -> Step:
-    """The estimated size of a full backup."""
+    """Return the step that estimates the size of a full backup."""
     return Step(
         id=step_id,
         tool="calculate_backup_size",
@@ -58,7 +58,7 @@ def sized(step_id: str) -> Step:
 
 
 def read(step_id: str, backup: str) -> Step:
-    """What the step `backup` has made, read."""
+    """Return the step that reads the backup made by the step `backup`."""
     return Step(
         id=step_id,
         tool="validate_backup",
@@ -69,9 +69,9 @@ def read(step_id: str, backup: str) -> Step:
 
 
 def proof(backup_id: str, inventory: Inventory) -> Step:
-    """A restore test of a backup."""
+    """Return the step that tests the restore of a backup."""
     bytes_ = inventory.server.database_bytes
-    # A file is restored where backups are, and nothing is known here of the disk there: that is looked at when it begins.
+    # A file is restored where backups are, on a disk that is not known here; its room is checked when the step begins.
     room = None if profile(inventory.server.engine).is_file else bytes_
     return Step(
         id="restore_test",
@@ -83,17 +83,17 @@ def proof(backup_id: str, inventory: Inventory) -> Step:
 
 
 def meant(value: Any) -> Any:
-    """An option as a literal value, without references."""
+    """Return an option as a literal value, without references."""
     return escaped(value) if isinstance(value, str) else value
 
 
 def chained(steps: Sequence[Step]) -> list[Step]:
-    """The steps, each needing the one before it."""
+    """Return the steps, each needing the one before it."""
     return [replace(step, index=n, needs=(steps[n - 1].id,) if n else ()) for n, step in enumerate(steps)]
 
 
 def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
-    """The draft with a backup before risky steps, unless none was requested or a recent one suffices."""
+    """Return the draft with a backup before risky steps, unless none was requested or a recent one suffices."""
     if not task.input_data.get("create_backup"):
         return draft
     known = inventory.last_backup
@@ -110,7 +110,7 @@ def backed_up(draft: Draft, task: Task, inventory: Inventory) -> Draft:
 
 
 def guard(step: Step, steps: Sequence[Step]) -> Step:
-    """The step, if the backup that is among `steps` was made and could be read; as it is where there is none."""
+    """Return the step, on condition that the backup among `steps` was made and read; unchanged if there is none."""
     first = [one.id for one in steps if one.id in FIRST.ids]
     if not first:
         return step

@@ -1,4 +1,4 @@
-"""The words that ask for a backup, the test of one or its restore, in English, German and Spanish."""
+"""Words of requests for a backup, its test or its restore, in English, German and Spanish."""
 
 from __future__ import annotations
 
