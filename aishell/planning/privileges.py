@@ -1,7 +1,7 @@
 """The privileges that the connected role lacks, and the GRANT for each, from the rows of `inspect_privileges`. Pure.
 
-The server has the last word when a step runs. A privilege that cannot be seen here (of other databases, of an active role) counts as
-held.
+The server has the last word when a step runs. A privilege that cannot be seen here (of other databases, of an active role)
+counts as held.
 """
 
 from __future__ import annotations

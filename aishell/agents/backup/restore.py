@@ -214,7 +214,7 @@ def _summarised(
     if done["ended"]:
         sentences.append(f"{len(done['ended'])} session(s) were ended: {'; '.join(done['ended'][:5])}.")
     sentences += [f"Note: {note}." for note in done["notes"]]
-    if not profile(task.input_data["manifest"]["engine"]).is_file:  # its increments compare files, no matter what wrote them
+    if not profile(task.input_data["manifest"]["engine"]).is_file:  # its increments compare files, whatever wrote them
         sentences.append("Make a full backup now: no increment goes on across this.")
     return data, " ".join([*sentences, *left_over(results)])
 
