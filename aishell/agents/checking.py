@@ -1,4 +1,4 @@
-"""Check the tasks of agents in configuration files when the file is read, not when the task runs at night."""
+"""Check the tasks of agents in configuration files when the file is read, rather than when the task runs."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from aishell.agents.word_classes import CLASSES, COMMON, FILLERS
 
 #: Characters of a text that are read; a request is a few sentences.
 LONGEST = 2000
-#: A quoted name, a number with thousands separators, a decimal, a word or name, or one other sign. No two alternatives have the
-#: same beginning without a bound, so that the time is linear.
+#: A quoted name, a number with thousands separators, a decimal, a word or name, or one other sign. No two alternatives share a
+#: beginning of unbounded length, so that matching takes linear time.
 _TOKEN = re.compile(
     r"""["“„«][^"“”„«»\n]{1,128}["”“»]|`[^`\n]{1,128}`|(?<!\w)'[^'\n]{1,128}'(?!\w)
     |\d{1,3}(?:[.,]\d{3})+(?![\w.,]*\d)|\d+[.,]\d{1,2}(?![\w]|[.,/-]\d)

@@ -1,4 +1,4 @@
-"""The residue agent: remove what killed runs certainly left behind in a database and in files."""
+"""The residue agent: remove what killed runs left behind in a database and in files, only if that is certain."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class ResidueAgent(Agent):
         done = [one for one in results if one.status is StepStatus.DONE]
         removed = [name for one in done for name in _named(one)]
         data = {"actions_count": len(done), "removed": removed}
-        told = f"Removed: {', '.join(removed)}." if removed else "Nothing was removed."
-        return data, " ".join([told, *left_over(results)])
+        text = f"Removed: {', '.join(removed)}." if removed else "Nothing was removed."
+        return data, " ".join([text, *left_over(results)])
 
 
 def _together(found: Sequence[Residue]) -> Iterator[list[Residue]]:

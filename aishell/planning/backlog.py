@@ -77,7 +77,7 @@ def shift(step: Step, result: StepResult, *, read_only: bool) -> Shift | None:
 
 
 def forecast(step: Step, result: StepResult) -> float | None:
-    """Return the seconds for the work that a step left, as a share of its estimate; None without a basis.
+    """Return the seconds for the work that a step left: the remaining share of its estimate; None without a basis.
 
     The pace of one night is not used: the backlog would grow with every slow night.
     """

@@ -129,7 +129,7 @@ def _entry(grants: Iterable[str], database: str) -> str:
 
 
 def of_reading(obstacles: Sequence[Row], version: Sequence[int], *, compare: bool = True) -> Iterator[Lack]:
-    """PostgreSQL: yield what makes a dump incomplete, from the rows of `backup_obstacles`; `compare`: it needs fingerprints."""
+    """PostgreSQL: yield what makes a dump incomplete, from the rows of `backup_obstacles`; `compare`: with fingerprints."""
     rows = [row for row in obstacles if compare or row["kind"] != "uncompared"]
     if not rows:
         return

@@ -25,7 +25,7 @@ class Graph:
         self.sorter()
 
     def referenced(self, reference: Reference) -> Step | None:
-        """Return the step that a reference is to; None for other roots. Raises PlanError for a root that only workflows have."""
+        """Return the step that a reference names; None for other roots. Raises PlanError for a root that only workflows have."""
         if reference.root in OF_WORKFLOWS:
             raise PlanError(f"${{{reference.text}}} is for workflows", hint="write ${steps.<id>.output.<field>}")
         if reference.step is None:

@@ -39,7 +39,7 @@ def leave_out(
 def _dropped(
     kept: dict[str, Step], gone: set[str], waiting: Mapping[str, set[str]], serving: Collection[str]
 ) -> Iterator[LeftOut]:
-    """Move steps that are impossible or useless without those of `gone` there from `kept`. `waiting`: step -> what it needs."""
+    """Move steps from `kept` to `gone` that are impossible or useless without those of `gone`. `waiting`: step -> its needs."""
     while more := [*_hindered(kept, waiting, gone), *_idle(kept, waiting, gone, serving)]:
         for step_id, need in more:
             step = kept.pop(step_id)

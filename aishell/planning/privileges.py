@@ -147,7 +147,7 @@ class _Mysql(Privileges):
         return LeftOut(step, tool, ".".join(key) if key else database, reason, (*of_table, *of_database), tuple(grants))
 
     def _missing(self, key: Key | None, needed: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Return what is missing on the database, and what on the table. Without a table, all of it is on the database."""
+        """Return what is missing on the database, and what on the table. Without a table, everything counts for the database."""
         missing = [name for name in needed if name not in self.held]
         of_database = [name for name in missing if key is None or name in _OF_DATABASES]
         alone = self.alone.get(key, ()) if key is not None else ()

@@ -77,7 +77,7 @@ def afterwards(
 
 
 def _filled(value: Any, given: Callable[[str, str], Any]) -> Any:
-    """Return a declared value with its references resolved; the only reference of a value keeps its type."""
+    """Return a declared value with its references resolved; a value that is only a reference keeps its type."""
     if isinstance(value, dict):
         return {key: _filled(item, given) for key, item in value.items()}
     if not isinstance(value, str):

@@ -1,6 +1,6 @@
 """Find, check and resolve references such as `${steps.analyze.output.fragmentation_percent}`.
 
-The only reference of a value keeps its type; inside a longer text it is interpolated; `$${` is a literal `${`.
+A value that is only a reference keeps its type; inside a longer text, a reference is interpolated; `$${` is a literal `${`.
 """
 
 from __future__ import annotations

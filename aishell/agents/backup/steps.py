@@ -16,7 +16,7 @@ from aishell.planning.variables import escaped
 
 @dataclass(frozen=True)
 class BackupSteps:
-    """A verified full backup: the ids of the steps that estimate its size, make it, and read it in full."""
+    """A verified full backup: the ids of the steps that estimate its size, make it and read it in full, and its rationale."""
 
     size: str
     backup: str

@@ -156,7 +156,7 @@ def _days(log: LogTable, spread: Spread | None) -> float | None:
     """Return the days over which the old rows were added, without early outliers; None if unknown.
 
     Sampled dates before the oldest one are of rows deleted since. The bound at which the days begin may be well after the
-    outliers, so the days after it are scaled up from the share of the rows after it.
+    outliers, so the days after it are scaled up by the share of the rows after it.
     """
     moment, first = (None if text is None else seconds_of(log.kind, str(text)) for text in (log.before, log.oldest))
     if spread is None or moment is None:
@@ -179,7 +179,7 @@ def _seconds(log: LogTable, date: Any) -> float | None:
 
 
 def _rows(log: LogTable, answer: Mapping[str, list[Row]]) -> int | None:
-    """Return the rows of the table: their density at the last VACUUM or ANALYZE times the present size, if that was asked."""
+    """Return the table's rows: their density at the last VACUUM or ANALYZE times the present size, if the answer has that."""
     size = answer.get("size")
     return int(size[0]["rows"]) if size and size[0]["rows"] is not None else log.table.rows
 
@@ -203,7 +203,7 @@ def _places(log: LogTable, engine: str) -> dict[str, Any]:
 
 
 def _answer(log: LogTable, inventory: Inventory) -> Mapping[str, list[Row]] | None:
-    """Return the answer to the count and sample, or to the sample alone; empty if both timed out, None before any."""
+    """Return the answer to the count and sample, or to the sample alone; empty if both timed out, None if not asked."""
     return inventory.answers.get(_sampled(log), inventory.answers.get(_counted(log)))
 
 

@@ -288,7 +288,7 @@ def with_growth(
     if table.row_bytes is None:
         why = f"how much of its size is free is not known: {table.withheld or 'there are no statistics of it'}"
         return candidate.without(why, "bytes_per_day")
-    # Outdated statistics may have too few rows: those of these days take no more space than the table.
+    # Outdated statistics may count too few rows: recent rows take no more space than the whole table.
     size = min(rows * table.row_bytes, candidate.bytes / days)
     days_ = days_left(free, size)
     return replace(candidate, bytes_per_day=round(size, 1), bytes_method=table.row_bytes_method, days_until_full=days_)

@@ -42,7 +42,7 @@ class LogCleanupPlanner(Planner):
         self.warnings += inventory.absent
         self.limited = "max_rows" in task.input_data
         self.cutoffs: dict[str, str] = {}
-        self.deletions: dict[str, tuple[str, ...]] = {}  # table -> its steps
+        self.deletions: dict[str, tuple[str, ...]] = {}  # table -> ids of its deletions
         self.role = privileges_of(inventory)
 
     def draft(self) -> Draft:
@@ -129,7 +129,7 @@ class LogCleanupPlanner(Planner):
             )
 
     def _costs(self, log: LogTable) -> Iterator[str]:
-        """Warn of what slows the deletion down."""
+        """Yield warnings of what slows the deletion down."""
         if not log.indexed and self.engine.walked_along != "pages":
             yield f"{log.name}: no index starts with {log.column!r}, so the whole table is read"
         if log.triggers:

@@ -75,7 +75,7 @@ class _Rounds:
         yield from filter(None, (partitions.question(log, self.inventory) for log in self.aged))
 
     def leaves(self) -> Iterator[Question]:
-        """Ask about the tables in which rows are deleted, and those whose rows are archived with them."""
+        """Yield questions about the tables in which rows are deleted, and about those whose rows are archived with them."""
         leaves = [leaf for log in self.aged for leaf in leaves_of(log, self.inventory, limited=self.limited)]
         yield from (_age_of(leaf) for leaf in leaves if leaf not in self.aged)
         for leaf in leaves:
@@ -94,7 +94,7 @@ class _Rounds:
 
 
 def divided(task: Task, inventory: Inventory) -> tuple[list[LogTable], list[LeftOut]]:
-    """Return the task's tables with their date columns, and those that the role may not read, themselves or dependent rows."""
+    """Return the task's tables with their date columns, and those left out since the role may not read them or dependent rows."""
     rules = rules_of(task)
     ruled = {table.key: (table, rule) for table in inventory.tables if (rule := rule_of(table, rules)) is not None}
     # A partition is cleaned up with its table.
@@ -139,7 +139,7 @@ def leaves_of(log: LogTable, inventory: Inventory, *, limited: bool) -> list[Log
 
 
 def aged_leaves(log: LogTable, inventory: Inventory, *, limited: bool) -> list[LogTable]:
-    """Return `leaves_of` a table with their ages."""
+    """Return the tables of `leaves_of` with their ages."""
     assert log.cutoff is not None  # noqa: S101  aged_tables sets it
     engine, answers = inventory.server.engine, inventory.answers
     return [
@@ -177,7 +177,7 @@ def alongs(log: LogTable) -> Iterator[Along]:
 
 
 def _referring(log: LogTable, children: Sequence[Row]) -> Question:
-    """Ask how many rows of one table reference the old ones by any of these foreign keys."""
+    """Return the question of how many rows of one table reference the old ones by any of these foreign keys."""
     for child in children:
         if not child["indexed"]:
             raise ParameterError(

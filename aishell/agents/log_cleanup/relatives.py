@@ -318,7 +318,7 @@ def _name(key: Key) -> str:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """`child` references `parent`. `free`: the columns that can be NULL for a while, so that it is not enforced yet."""
+    """`child` references `parent`. `free`: the columns that can be NULL for a while, which suspends the constraint."""
 
     parent: Key
     child: Key

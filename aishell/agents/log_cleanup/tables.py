@@ -87,7 +87,7 @@ class LogTable:
         """Whether a row may be old: not if the oldest one is younger than the cut-off, or no row has a date."""
         if self.oldest is None or self.newest is None or self.cutoff is None:
             return False
-        # The cut-off in the column's format, read back like the dates, is right in any time zone of theirs.
+        # The cut-off is read back from the column's format like the dates, so their time zone does not matter.
         first, moment = (seconds_of(self.kind, str(text)) for text in (self.oldest, self.before))
         return first is None or moment is None or moment > first
 

@@ -196,7 +196,7 @@ class _MaintenancePlanner(Planner):
         return (not at_risk, -gain / cost)
 
     def _table(self, table: Table) -> None:
-        """Add the steps for one table: measure, vacuum or rewrite, rebuild bloated indexes, drop invalid ones of ours."""
+        """Add the steps for one table: measure, vacuum or rewrite, rebuild bloated indexes, drop our invalid ones."""
         reasons = self._optimize_reasons(table) if not self.engine.rewrites_whole else []
         bloated = self._bloated(table) if self.rebuild_indexes else []
         rewritten = self._rewrite_reasons(table)
