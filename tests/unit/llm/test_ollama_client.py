@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from typing import Any
 
@@ -21,6 +22,7 @@ from aishell.llm.client import LLMClient, Prompt, answer_digest
 from aishell.llm.ollama_client import OllamaClient
 from aishell.settings.language_models import ModelSettings
 from tests import ollama_double as double
+from tests.certificates import Certificates
 from tests.ollama_double import Behaviour, OllamaDouble
 
 SCHEMA: dict[str, Any] = {
@@ -60,6 +62,41 @@ def test_a_question_is_asked_as_it_is_to_be(ollama: OllamaDouble):
         {"role": "user", "content": "Tidy up größer tables."},
     ]
     assert "keep_alive" not in body  # how long a model stays loaded is the server's own affair
+
+
+@pytest.fixture
+def secure(ollama: OllamaDouble, server_certificates: Certificates) -> int:
+    """The port of a double that speaks TLS, and is `localhost` by a certificate of its CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_certificates.certificate, server_certificates.key)
+    ollama.socket = context.wrap_socket(ollama.socket, server_side=True)
+    ollama.says(ANSWER)
+    return int(ollama.server_address[1])
+
+
+def test_a_server_with_tls_is_asked_where_its_certificate_is_trusted(
+    secure: int, server_certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(server_certificates.ca))
+    client = OllamaClient(ModelSettings("small:1b", host=f"https://localhost:{secure}", timeout=60))
+    assert json.loads(client.generate(PROMPT).text) == ANSWER
+
+
+@pytest.mark.parametrize(("host", "authority"), [("127.0.0.1", "ca"), ("localhost", "other_ca")])
+def test_a_server_that_is_not_who_it_says_is_told_nothing(
+    ollama: OllamaDouble,
+    secure: int,
+    server_certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    authority: str,
+):
+    """A certificate of another name, or of an authority that is not trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(getattr(server_certificates, authority)))
+    client = OllamaClient(ModelSettings("small:1b", host=f"https://{host}:{secure}", timeout=60))
+    with pytest.raises(ModelUnavailableError, match="certificate"):
+        client.generate(PROMPT)
+    assert not ollama.requests
 
 
 def test_free_text_is_shown_as_it_comes(ollama: OllamaDouble):
