@@ -88,19 +88,23 @@ def follow(request: Request, known: Known, context: Context) -> tuple[Request, s
         return _repeated(request, context, again=whole in _AGAIN), None
     if request.orders and not _only_leaves_out(request, context):
         return filled(request, known, context), None
-    asked_of = next(
+    about = next(
         iter(text.names.targets.values()), context.target if request.question == "table" else context.begun_for
     )
-    if not request.orders and not _is_short(request, text):
-        return request, asked_of
-    if not request.orders and context.question is not None:
-        return _asked_again(request, text, context) or (request, asked_of)
+    return _continued(request, text, context) or (request, about)
+
+
+def _continued(request: Request, text: Text, context: Context) -> tuple[Request, str | None] | None:
+    """Return what a text makes of the question or the work of the turn before; None where it says something of its own."""
+    if not request.orders:
+        if not _is_short(request, text):
+            return None
+        if context.question is not None:
+            return _asked_again(request, text, context)
     before = _as_before(request, text, context)
     if before is None and request.orders:
-        return Request(
-            request.text, refused=f"it is not certain what of turn {context.turn} is meant: say it whole"
-        ), None
-    return before or request, asked_of
+        before = Request(request.text, refused=f"it is not certain what of turn {context.turn} is meant: say it whole")
+    return None if before is None else (before, None)
 
 
 def _only_leaves_out(request: Request, context: Context) -> bool:

@@ -55,24 +55,28 @@ def uncertain(text: Text, read: Collection[int]) -> Iterator[str]:
     Any unread word beside a table may say so. `read`: the places of words that were read.
     """
     known = text.places(lexicon.IDLE).union(read)
-    for first, last in _stretches(text.words):
-        named = [place for place in range(first, last) if place in text.names.tables]
-        aged = any(first <= age.first < last for age in text.ages)
+    for stretch in _stretches(text.words):
+        named = [place for place in stretch if place in text.names.tables]
+        aged = any(age.first in stretch for age in text.ages)
         if aged or not named or text.names.excluded.issuperset(named):
             continue
-        others = [(place, text.words[place]) for place in range(first, last) if place not in named]
-        unknown = any(not word.sign and word.form not in _SMALL for place, word in others if place not in known)
-        if unknown or any(_KEPT.fullmatch(word.form) for _, word in others if not word.quoted):
+        if any(_may_keep(text.words[place], place in known) for place in stretch if place not in named):
             yield f"whether {text.words[named[0]].text!r} is to be worked on (to leave it alone, write `except NAME`)"
 
 
-def _stretches(words: Sequence[Word]) -> Iterator[tuple[int, int]]:
+def _may_keep(word: Word, known: bool) -> bool:
+    """Return whether a word beside a table may say that it is to be left alone."""
+    unread = not known and not word.sign and word.form not in _SMALL
+    return unread or (not word.quoted and _KEPT.fullmatch(word.form) is not None)
+
+
+def _stretches(words: Sequence[Word]) -> Iterator[range]:
     first = 0
     for place, word in enumerate(words):
         if word.form in _BREAKS and not word.quoted:
-            yield first, place
+            yield range(first, place)
             first = place + 1
-    yield first, len(words)
+    yield range(first, len(words))
 
 
 def _narrows(word: Word, text: Text) -> bool:
