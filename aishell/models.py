@@ -393,7 +393,7 @@ class Step:
 class LeftOut:
     """Work left out of a plan for lack of privileges.
 
-    `grants` are SQL for an administrator; `hint` says what to do where SQL does not help. With neither, it needs other such work.
+    `grants` are SQL for an administrator; `hint` says what to do if SQL does not help. Neither: it depends on others.
     """
 
     step: str

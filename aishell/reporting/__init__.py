@@ -1,1 +1,1 @@
-"""What a run found and did, for people."""
+"""Reports of what runs found and did, for people."""

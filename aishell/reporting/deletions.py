@@ -1,4 +1,4 @@
-"""What a step that deletes old rows has come to: what went, what went along, what is left. Pure."""
+"""The results of steps that delete old rows: rows deleted, rows deleted by cascade, rows left. Pure."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ DELETES = (
     "delete_old_records", "delete_old_records_by_date", "delete_old_records_without_key", "delete_archived_records",
     "delete_related_records",
 )  # fmt: skip
-#: What drops whole partitions.
+#: The tools that drop whole partitions.
 DROPS = CONCURRENTLY, EXCLUSIVELY = "drop_old_partitions", "drop_old_partitions_exclusively"
 ARCHIVES = ("archive_old_records", "archive_related_records")
 
 
 def archive_of(result: StepResult, results: Sequence[StepResult]) -> StepResult | None:
-    """The archive whose rows a step deletes."""
+    """Return the archive whose rows a step deletes."""
     if "archive" not in result.params:
         return None
     return next((one for one in results if one.tool in ARCHIVES and one.table == result.table), None)
 
 
 def limit_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
-    """The most rows that were to go."""
+    """Return the most rows that a step was to delete."""
     limited = archive_of(result, results) or result
     return limited.params.get("max_rows")
 
 
 def left_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
-    """Old rows that were there behind a deletion; None where nobody has counted them, as where it was cut off.
+    """Return the old rows left after a deletion, None if they were not counted, as after an interruption.
 
-    The deletion of an archive looks for the archive's own rows alone. These are all where the archive came to the table's end.
+    The deletion of an archive sees only the archive's rows. These are all old rows if it reached the table's end.
     """
     archive = archive_of(result, results)
     if archive is not None:
-        whole = archive.status is StepStatus.DONE and not archive.deferred  # a window that closes ends an archive early
+        whole = archive.status is StepStatus.DONE and not archive.deferred  # a closing window ends an archive early
         if not whole or archive.params.get("max_rows") is not None:
             return None
     remaining = (result.output or {}).get("remaining")
@@ -45,14 +45,14 @@ def left_of(result: StepResult, results: Sequence[StepResult]) -> int | None:
 
 
 def at_least(figures: Mapping[str, Any]) -> str:
-    """The words before a count from which batches may be missing."""
+    """Return the words before a count that may lack batches."""
     return "at least " if figures.get("uncounted_batches") else ""
 
 
 @dataclass(frozen=True)
 class Cascaded:
-    """`rows` that went or changed by table, and of these those that only `changed`. `at_most`: these refer to all old rows, and
-    not all of those are known to have gone: then a row that was to go may have been changed instead.
+    """Rows deleted or changed by cascade: `rows` by table, of which `changed` were only changed. `at_most`: they
+    reference all old rows, and not all of those are known to be deleted, so each number is an upper limit.
     """
 
     rows: Mapping[str, int]
@@ -60,7 +60,7 @@ class Cascaded:
     at_most: bool = False
 
     def words(self, table: str) -> str:
-        """`330`, `330, and 1 were changed,`, or `at most 8,681`."""
+        """Return `330`, `330, and 1 were changed,`, or `at most 8,681`."""
         changed = self.changed.get(table, 0)
         if self.at_most:
             return f"at most {self.rows[table]:,}{' gone or changed,' if changed else ''}"
@@ -68,15 +68,15 @@ class Cascaded:
 
 
 def worked(output: Mapping[str, Any]) -> bool:
-    """Whether a step has deleted rows, or may have."""
+    """Whether a step deleted rows, or may have."""
     return bool(output.get("rows_deleted") or output.get("uncounted_batches"))
 
 
 def cascaded(result: StepResult) -> Cascaded:
-    """What went with the rows that a step deleted; nothing where the step itself has counted it, or deleted no row.
+    """Return what was deleted by cascade with a step's rows; nothing if the step counted it itself or deleted no row.
 
-    A run that was limited, paused or interrupted has taken a part of what the plan counted, and nothing counts that part: a
-    DELETE tells the rows of its own table. An archive may have a part of the old rows only.
+    A run that was limited, paused or interrupted deleted a part of what the plan counted, and nothing counts that part:
+    DELETE reports only rows of its own table. An archive may have only a part of the old rows.
     """
     output, params = result.output or {}, result.params
     if not worked(output) or "relatives_deleted" in output:

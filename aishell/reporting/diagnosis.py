@@ -1,4 +1,4 @@
-"""The findings of `aishell doctor` on a target: pure judgements of the facts that `services.doctor` collected."""
+"""The findings of `aishell doctor` on a target, judged from the facts that `services.doctor` collected. Pure."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ from aishell.planning.privileges import Access, account_of, execution, in_force
 from aishell.reporting import roles
 from aishell.reporting.units import DAY, age, few_names, size
 
-#: Programs whose version is not that of the server they came with.
+#: Programs with a version of their own, different from the server's.
 OWN_VERSION = ("mariadb-binlog", "mysqlbinlog")
-#: A verified backup that is older than this is a warning; seconds.
+#: A verified backup older than this gives a warning; seconds.
 STALE = 7 * DAY
-#: A disk with less than this share of the database's size free is too full for the rewrite of a large table.
+#: The least free disk space, as a share of the database's size, for rewriting a large table.
 LOW_DISK = 0.2
 
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """What was found out about a target. Times in seconds, sizes in bytes."""
+    """Facts about a target. Times in seconds, sizes in bytes."""
 
     server: Server
-    display: str  # the URL without its password
+    display: str  # the URL without password
     connect: float
     round_trip: float
-    access: Access | None = None  # the blocks of `inspect_privileges`; None where the engine has no such tool
+    access: Access | None = None  # the blocks of `inspect_privileges`; None if the engine has no such tool
     free_disk: int | None = None
     disk_seen: bool = False
     writable: bool | None = None  # SQLite: the file and its folder
-    programs: Mapping[str, str | None] = field(default_factory=dict)  # client program -> its version, None: not found
+    programs: Mapping[str, str | None] = field(default_factory=dict)  # client program -> its version, None if not found
     encryption: Encryption | None = None
-    local: bool = True  # whether what is sent stays on this host
+    local: bool = True  # whether traffic stays on this host
 
 
 def failed(subject: str, error: AishellError) -> Finding:
-    """An error as a finding."""
+    """Return an error as a finding."""
     return Finding(PROBLEM, subject, error.message, error.hint)
 
 
 def judge(facts: TargetFacts) -> Iterator[Finding]:
-    """Every finding on a target that could be reached."""
+    """Yield every finding on a reachable target."""
     server = facts.server
     yield Finding(
         OK,
@@ -81,7 +81,7 @@ def judge(facts: TargetFacts) -> Iterator[Finding]:
 
 
 def tls(found: Encryption, *, local: bool, engine: str) -> Finding:
-    """The negotiated encryption, and whether someone on the network could read the traffic or pose as the server."""
+    """Judge the negotiated encryption: whether others on the network could read traffic or pose as the server."""
     if local:
         return Finding(OK, "tls", f"{found}, on this host")
     remedy = f"put {profile(engine).verified_by} into the URL to verify the server"
@@ -94,7 +94,7 @@ def tls(found: Encryption, *, local: bool, engine: str) -> Finding:
 
 
 def version(server: Server) -> Finding:
-    """Whether this version is supported."""
+    """Judge whether this version is supported."""
     first, unknown = profile(server.engine).supported[server.product]
     text = f"{server.product} {server.version_text}"
     if server.version < first:
@@ -158,7 +158,7 @@ def _maintaining(server: Server, access: Access, role: str) -> Finding:
 
 
 def _backing_up(lacks: Iterable[Lack | None], good: str) -> Finding:
-    """The privileges that a full backup checks when it begins."""
+    """Judge the privileges that a full backup checks at its start."""
     found = [lack for lack in lacks if lack is not None]
     if not found:
         return Finding(OK, "full backup", good)
@@ -168,7 +168,7 @@ def _backing_up(lacks: Iterable[Lack | None], good: str) -> Finding:
 
 
 def _physically(lack: Lack | None) -> Finding:
-    """The privileges that `--physical` checks when it begins. They are optional."""
+    """Judge the privileges that `--physical` checks at its start. They are optional."""
     if lack is None:
         return Finding(OK, "physical backup", "the role has the privileges for it")
     return Finding(
@@ -203,7 +203,7 @@ def _extension(access: Access, role: str, name: str, missed: str) -> Finding:
         return Finding(OK, name, f"version {installed}")
     if name == "amcheck":
         missed, grants = f"{missed}; the check is left out of plans", execution(called, role)
-    else:  # the server has a role for its functions
+    else:  # a predefined role covers its functions
         schemas = execution([{**function, "granted": True} for function in called], role)
         grants = [*schemas, f"GRANT pg_stat_scan_tables TO {role};"]
     return Finding(WARNING, name, f"{role} may not call it: {missed}", "as a superuser", tuple(grants))
@@ -254,7 +254,7 @@ def _mysql_maintaining(server: Server, access: Access, account: str) -> Finding:
     return Finding(WARNING, "maintenance", text, "grant it, or use the account for inspection only", grants)
 
 
-#: By engine: the findings from the rows of `inspect_privileges`.
+#: Engine -> the findings from the rows of `inspect_privileges`.
 _OF_ACCESS: Mapping[str, Callable[[Server, Access], Iterator[Finding]]] = {"postgresql": _postgresql, "mysql": _mysql}
 
 
@@ -272,7 +272,7 @@ def _of_file(facts: TargetFacts) -> Iterator[Finding]:
 
 
 def disk(facts: TargetFacts) -> Finding:
-    """Free disk where the database is."""
+    """Judge the free disk space of the database."""
     needed = facts.server.database_bytes
     if facts.free_disk is None:
         text = "the server's disk cannot be seen from here, so every rewrite needs approval"
@@ -285,7 +285,7 @@ def disk(facts: TargetFacts) -> Finding:
 
 
 def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Finding]:
-    """Client programs; one that is older than the server refuses to work or leaves out what it does not know."""
+    """Judge client programs: one older than the server refuses to work, or leaves out what it does not know."""
     wanted = profile(server.engine).programs
     if not wanted:
         return
@@ -313,12 +313,12 @@ def programs(server: Server, found: Mapping[str, str | None]) -> Iterable[Findin
 
 
 def _release(server: Server, version: tuple[int, ...]) -> tuple[int, ...]:
-    """The part of a version that counts."""
+    """Return the significant part of a version."""
     return version[: profile(server.engine).release]
 
 
 def described(one: Residue) -> str:
-    """`scratch database aishell_scratch_1a2b3c4d, 8.0 MB, since 2026-11-21T03:15:00, of the run 1a2b3c4d`."""
+    """Return `scratch database aishell_scratch_1a2b3c4d, 8.0 MB, since 2026-11-21T03:15:00, of the run 1a2b3c4d`."""
     parts = [
         f"{one.kind} {one.name}",
         size(one.bytes) if one.bytes is not None else "",
@@ -329,9 +329,9 @@ def described(one: Residue) -> str:
 
 
 def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Finding]:
-    """A finding for each thing that killed runs have left on a target, with what removes it.
+    """Yield a finding for each thing that killed runs left on a target, with what removes it.
 
-    `whole`: the database was looked at too.
+    `whole`: the database was searched too.
     """
     subject = f"residue of {name}" if "://" not in name else "residue"
     for one in found:
@@ -342,10 +342,10 @@ def left(name: str, found: Sequence[Residue], *, whole: bool) -> Iterator[Findin
 
 
 def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity: str | None = None) -> Finding:
-    """The age of the last verified backup of a target; without one, a warning. `known`: its backups, the oldest first.
+    """Judge the age of a target's last verified backup; none is a warning. `known`: its backups, oldest first.
 
-    `identity`: the target's present database, where known; backups of another database do not count, nor do those of one that
-    a restore in place has replaced.
+    `identity`: the target's present database, if known. Backups of another database do not count, nor do those of a
+    database that a restore in place has replaced.
     """
     remedy = command("run", "backup", *on(name))
     subject = f"backup of {name}" if "://" not in name else "backup"
@@ -366,11 +366,11 @@ def backup(name: str, known: Sequence[CatalogEntry], now: datetime, *, identity:
 
 
 def _without_backup(name: str, known: Sequence[CatalogEntry], mine: Sequence[CatalogEntry]) -> tuple[str, str]:
-    """Why none of a target's backups counts, and the remedy."""
+    """Return why none of a target's backups counts, and the remedy."""
     remedy = command("run", "backup", *on(name))
     other = f"; {len(known) - len(mine)} of another database under this name" if len(mine) < len(known) else ""
     if not mine:
         return f"there is none{other}", remedy
-    verified = any(one.verified for one in mine)  # those are of what a restore replaced
+    verified = any(one.verified for one in mine)  # of a database that a restore has replaced
     none = f"none of {len(mine)} is of the restored database" if verified else f"none of {len(mine)} is verified"
     return f"{none}{other}", f"{command('backups', 'verify', '--target', name)}, or {remedy}"

@@ -1,4 +1,4 @@
-"""The figures of a report: plots with their tables, made of the values of `reporting.night`. Pure."""
+"""The figures of a report: plots with their tables, from the values of `reporting.night`. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aishell.reporting.night import Effect, NewestBackup, NightSum, SizeChange, 
 from aishell.reporting.page import MAX_BARS, MAX_TRENDS, Bar, Bars, Figure, ReportTable, SmallPlot, SmallPlots
 from aishell.reporting.units import DAY, age, duration, size
 
-#: Metric of a trend -> its title, how a value is written, and what was measured.
+#: Metric of a trend -> its title, the format of its values, and when it was measured.
 _TRENDS: dict[str, tuple[str, Callable[[float], str], str]] = {
     "database_bytes": ("Size of databases", size, "as a run found it, before it did anything"),
     "object_bytes": ("Size of tables and indexes", size, "after the steps that worked on them"),
@@ -19,26 +19,26 @@ _TRENDS: dict[str, tuple[str, Callable[[float], str], str]] = {
 
 
 def given_back(effect: Effect) -> str:
-    """Bytes that steps gave back: `24.2 MB`, `about -72.0 kB`; empty where none was measured."""
+    """Return the bytes that steps reclaimed: `24.2 MB`, `about -72.0 kB`; empty if not measured."""
     if effect.bytes_reclaimed is None:
         return ""
     return f"{'about ' if effect.bytes_method == 'statistics' else ''}{size(effect.bytes_reclaimed)}"
 
 
 def deleted(effect: Effect) -> str:
-    """Rows: `1,250`, `at least 1,250`; empty where there were none."""
+    """Return the number of rows: `1,250`, `at least 1,250`; empty if none."""
     if not effect.rows_deleted and not effect.rows_at_least:
         return ""
     return f"{'at least ' if effect.rows_at_least else ''}{effect.rows_deleted:,}"
 
 
 def place(target: str, name: str, several: bool = True) -> str:
-    """An object, behind its target where there are several."""
+    """Return an object's name, after its target's if there are several targets."""
     return f"{target}: {name}" if several and name else name or target
 
 
 def sizes(found: Sequence[SizeChange], *, several: bool) -> Figure:
-    """Each object before and after."""
+    """Return the figure of each object's size before and after."""
     rows = [
         (
             place(one.target, one.object, several),
@@ -64,7 +64,7 @@ def _about(one: SizeChange, number: int) -> str:
 
 
 def tools(found: Sequence[ToolTime]) -> Figure:
-    """Time by step."""
+    """Return the figure of time by tool."""
     return Figure(
         "Time by step",
         f"what the steps of each tool took together, the longest first{_drawn(len(found), MAX_BARS)}",
@@ -76,7 +76,7 @@ def tools(found: Sequence[ToolTime]) -> Figure:
 
 
 def backups(found: Sequence[NewestBackup]) -> Figure:
-    """The age of the newest verified backup of each target, the oldest first; first of all those without one."""
+    """Return the figure of the newest verified backups' ages: targets without one first, then oldest first."""
     ordered = sorted(found, key=lambda one: (one.age is not None, -(one.age or 0.0), one.target))
     rows = [
         (
@@ -101,7 +101,7 @@ def backups(found: Sequence[NewestBackup]) -> Figure:
 
 
 def nights(found: Sequence[NightSum]) -> Figure:
-    """Sums of days."""
+    """Return the figure of daily sums."""
     kinds: tuple[tuple[str, Callable[[NightSum], float], Callable[[float], str]], ...] = (
         ("reclaimed", lambda night: night.bytes_reclaimed, size),
         ("rows deleted", lambda night: night.rows_deleted, lambda value: f"{value:,.0f}"),
@@ -130,7 +130,7 @@ def nights(found: Sequence[NightSum]) -> Figure:
 
 
 def trends(found: Sequence[Trend]) -> Iterator[Figure]:
-    """A figure for each thing that is measured, the largest of its last values first."""
+    """Yield a figure for each metric, with the largest last value first."""
     for metric in _TRENDS:
         mine = sorted((one for one in found if one.metric == metric), key=lambda one: -one.points[-1][1])
         if mine:

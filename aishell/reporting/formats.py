@@ -1,4 +1,4 @@
-"""The formats of a report: plain text and Markdown, where a plot is its table; HTML and JSON. Pure."""
+"""The formats of a report: plain text and Markdown, with tables for plots; HTML and JSON. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from aishell.reporting.page import Block, Figure, Items, KeyFacts, Page, Paragra
 from aishell.reporting.units import cells, exact, literal, printable, visible
 
 TEXT, MARKDOWN, JSON, HTML = "text", "markdown", "json", "html"
-#: Format -> the ends of its files' names.
+#: Format -> suffixes of its files.
 ENDINGS = {TEXT: (".txt", ".text"), MARKDOWN: (".md", ".markdown"), JSON: (".json",), HTML: (".html", ".htm")}
-#: Columns of sentences, and the most of a table; a command is never broken.
+#: The columns of sentences, and the most of a table; commands are never wrapped.
 WIDTH, WIDEST = 100, 110
 _GAP = "  "
 
 
 def written(form: str, page: Page, document: Mapping[str, Any]) -> str:
-    """A report in one of the formats, a line end at its end. HTML and JSON are ASCII."""
+    """Return a report in one of the formats, with a final newline. HTML and JSON are ASCII."""
     if form == JSON:
         return json.dumps(document, indent=2) + "\n"
     render = {TEXT: text, MARKDOWN: markdown, HTML: html.html}
@@ -30,13 +30,13 @@ def written(form: str, page: Page, document: Mapping[str, Any]) -> str:
 
 
 def meant(path: PurePath | None) -> str:
-    """The format that the name of a file ends with; text without one."""
+    """Return the format for a file's suffix; text by default."""
     end = path.suffix.lower() if path is not None else ""
     return next((form for form, endings in ENDINGS.items() if end in endings), TEXT)
 
 
 def text(page: Page) -> str:
-    """Plain text, a line end at its end."""
+    """Return plain text, with a final newline."""
     lines = [exact(page.title), exact(page.subtitle)]
     for section in page.sections:
         title = exact(section.title)
@@ -72,7 +72,7 @@ def _text(block: Block) -> Iterator[str]:
 
 
 def _aligned(table: ReportTable) -> Iterator[str]:
-    """Columns, or a block a row where they do not fit; those that say nothing are left out."""
+    """Yield aligned columns, or a block per row if they do not fit. Empty columns are left out."""
     kept = [n for n, _ in enumerate(table.columns) if n == 0 or any(row[n] for row in table.rows)]
     rows = [[exact(row[n]) for n in kept] for row in table.rows]
     names = [table.columns[n] for n in kept]
@@ -103,7 +103,7 @@ def _wrapped(words: str, before: str = "") -> list[str]:
 
 
 def _fill(shown: str, before: str = "") -> list[str]:
-    """A text in lines; one with a command to paste stays whole."""
+    """Wrap a text; one with a command to paste stays on one line."""
     if "`aishell " in shown:
         return [f"{before}{shown}"]
     wrapper = textwrap.TextWrapper(
@@ -113,7 +113,7 @@ def _fill(shown: str, before: str = "") -> list[str]:
 
 
 def markdown(page: Page) -> str:
-    """CommonMark with tables, a line end at its end."""
+    """Return CommonMark with tables, with a final newline."""
     lines = [f"# {_marked(page.title)}", "", _marked(page.subtitle)]
     for section in page.sections:
         lines += ["", f"{'#' * section.level} {_marked(section.title)}"]
@@ -154,7 +154,7 @@ def _rows(table: ReportTable, cell: Callable[[str], str]) -> Iterator[str]:
 
 
 def code(shown: str) -> str:
-    """A span of code that holds any text: its fence is longer than each run of backticks in it."""
+    """Return a code span for any text: its fence is longer than any run of backticks in the text."""
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     blank = " " if shown.startswith("`") or shown.endswith("`") else ""
     return f"{fence}{blank}{shown}{blank}{fence}"

@@ -1,4 +1,4 @@
-"""Gathers a night, or one run, from `state.db` into the values of `reporting.night`."""
+"""Gather a night, or one run, from `state.db` into the values of `reporting.night`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from aishell.state.backlog import Backlog
 from aishell.state.connection import Record
 from aishell.state.store import Store
 
-#: Days that sums and trends go back.
+#: The days covered by sums and trends.
 LONG = 30
 DAY = timedelta(days=1)
 _AT_WORK = (RunState.PLANNING, RunState.EXECUTING, RunState.CHECKPOINTING)
@@ -60,11 +60,11 @@ def gather_night(
     daemon: Callable[[], bool] = lambda: True,
     workflow_status: Callable[[Record], str] = lambda row: str(row.status),
 ) -> NightReport:
-    """What was done after `since` until `until`, both in UTC, and what is open.
+    """Return what was done after `since` until `until`, both in UTC, and what is open.
 
-    `targets`: those whose backups are looked at; `running`: whether a process holds the lock of a run; `further`: what else
-    needs a person; `site`: whose night it is; `day`: which; `daemon`: whether one runs;
-    `workflow_status`: what stands of a run of a workflow.
+    `targets`: the targets whose backups are judged; `running`: whether a process holds a run's lock; `further`: other
+    needs; `site`: the name of the site; `day`: the night's day; `daemon`: whether one runs; `workflow_status`: the
+    status of a workflow run.
     """
     first, last = timestamp(since), timestamp(until)
     rows, past = nights.night(store, first, last, timestamp(until - LONG * DAY))
@@ -93,7 +93,7 @@ def gather_night(
 
 
 def gather_run(store: Store, run_id: str, until: datetime, *, running: Callable[[str], bool]) -> RunReport:
-    """One run, by its whole id, with all that it did since it was made."""
+    """Return one run, by its full id, with everything that it did."""
     rows = nights.of_run(store, run_id)
     (run,) = _runs(rows, None, running)
     outputs = [(row, _object(row.output)) for row in rows.steps]
@@ -109,7 +109,7 @@ def gather_run(store: Store, run_id: str, until: datetime, *, running: Callable[
 
 
 def findings(target: str, tool: str, output: Mapping[str, Any]) -> Iterator[NightFinding]:
-    """What a health check found."""
+    """Yield the findings of a health check."""
     for one in output.get("findings") or () if tool == "analyze_database_health" else ():
         names = {name: one.get(name) for name in ("severity", "finding", "object")}
         yield NightFinding(target, **names, value=str(one.get("value") or ""), detail=str(one.get("detail") or ""))
@@ -124,7 +124,7 @@ def _runs(rows: nights.Rows, period: Period | None, running: Callable[[str], boo
 
 def _run(row: Record, steps: tuple[StepSummary, ...], running: Callable[[str], bool]) -> RunSummary:
     result = _object(row.result)
-    # The result of an earlier part says nothing of a run that goes on, was killed meanwhile, or was cancelled by a person.
+    # An earlier result is outdated if the run continues, was killed since, or was cancelled by a person.
     cancelled = row.state == RunState.CANCELLED
     status = None if row.state in _AT_WORK else "cancelled" if cancelled else result.get("status")
     return RunSummary(
@@ -155,7 +155,7 @@ def _step(row: Record, period: Period | None) -> StepSummary:
 
 
 def effect(status: str, output: Mapping[str, Any]) -> Effect:
-    """The effect of a step: sizes and counts of one that is done, and the rows that any has deleted."""
+    """Return the effect of a step: sizes and counts only if it is done, deleted rows in any case."""
     done = status == StepStatus.DONE
     before, after = ((_whole(output.get(name)) if done else None) for name in ("bytes_before", "bytes_after"))
     sized = before is not None and after is not None
@@ -170,7 +170,7 @@ def effect(status: str, output: Mapping[str, Any]) -> Effect:
 
 
 def _sizes(objects: Iterable[Record]) -> Iterator[SizeChange]:
-    """Each object once, what changed most first."""
+    """Yield each object once, the most changed first."""
     found: dict[tuple[str, str], SizeChange] = {}
     for row in objects:
         if row.bytes_before is None or row.bytes_after is None:
@@ -185,7 +185,7 @@ def _sizes(objects: Iterable[Record]) -> Iterator[SizeChange]:
 
 
 def _tools(steps: Iterable[StepSummary]) -> Iterator[ToolTime]:
-    """What took longest first; steps that were never begun take nothing."""
+    """Yield the longest first. Steps that never started took no time."""
     took: dict[str, list[float]] = defaultdict(list)
     for step in steps:
         if step.execution_time > 0:
@@ -232,7 +232,7 @@ def _backlog(store: Store, since: str) -> Iterator[BacklogChange]:
 
 
 def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> NewestBackup:
-    """The newest backup of a target that counts, with the judgement of `doctor`."""
+    """Return a target's newest backup that counts, with the judgement of `doctor`."""
     found = backup(name, entries, until)
     good = [one for one in entries if one.verified and not one.replaced]
     if not good:
@@ -244,7 +244,7 @@ def _backup(name: str, entries: Sequence[CatalogEntry], until: datetime) -> Newe
 
 
 def _sums(effects: Sequence[Record], until: datetime) -> Iterator[NightSum]:
-    """A sum for each day before `until`, the oldest first, beginning with the first in which something was done."""
+    """Yield a sum for each day before `until`, oldest first, starting with the first day on which anything was done."""
     days: dict[int, list[Record]] = defaultdict(list)
     for row in effects:
         days[_days_before(row.ended_at, until)].append(row)
@@ -264,7 +264,7 @@ def _sums(effects: Sequence[Record], until: datetime) -> Iterator[NightSum]:
 
 
 def _trends(past: nights.Past, until: datetime) -> Iterator[Trend]:
-    """The last measurement of each day, of what was measured on two days at least."""
+    """Yield the last measurement of each day, for whatever was measured on at least two days."""
     series: dict[tuple[str, str, str], dict[int, tuple[str, float]]] = defaultdict(dict)
     for row in past.databases:
         series["database_bytes", row.target, ""][_days_before(row.at, until)] = row.at, float(row.value)
@@ -280,7 +280,7 @@ def _trends(past: nights.Past, until: datetime) -> Iterator[Trend]:
 
 
 def _days_before(at: str, until: datetime) -> int:
-    """Into which day before `until` a moment falls; 0 is the last one."""
+    """Return how many days before `until` a time is; 0 is the last day."""
     return max(0, (until - datetime.fromisoformat(at)) // DAY)
 
 

@@ -1,9 +1,9 @@
-"""The health score of a target: what its newest health check found, as one figure from 0 to 100, and what lowers it. Pure.
+"""The health score of a target, from 0 to 100, by the findings of its newest health check. Pure.
 
     100 − critical − min(40, 5 × warnings) − min(10, 1 × notes), and not below 0
-    critical: 0 where there is none, else 60, and 10 for each further one
+    critical: 0 if there is none, else 60, and 10 for each further one
 
-A score below 50 means that something critical was found; a score of 50 or more means that nothing was.
+A score below 50 means that a finding is critical; 50 or more means that none is.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 SEVERITIES = ("critical", "warning", "info")
 FIRST_CRITICAL, FURTHER_CRITICAL = 60, 10
-#: severity -> what each takes off, and what all of them take off at most.
+#: severity -> points per finding, and the most for all of them.
 _TAKEN = {"warning": (5, 40), "info": (1, 10)}
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """What the findings of one severity take off the score."""
+    """The points that findings of one severity take off the score."""
 
     severity: str
     points: int
@@ -30,25 +30,25 @@ class Lowered:
 
 @dataclass(frozen=True)
 class Health:
-    """The score of a target, as of a health check of a run."""
+    """The score of a target, by one health check of a run."""
 
     target: str
     run_id: str
     at: str
     score: int
-    lowered: tuple[Lowered, ...]  # the gravest first
+    lowered: tuple[Lowered, ...]  # most severe first
 
     def count(self, severity: str) -> int:
         return next((len(one.findings) for one in self.lowered if one.severity == severity), 0)
 
 
 def health(target: str, run_id: str, at: str, output: str) -> Health:
-    """The score by the `output` of a health check, as the store has it."""
+    """Return the score for the `output` of a health check, as stored."""
     return scored(target, run_id, at, json.loads(output).get("findings") or ())
 
 
 def scored(target: str, run_id: str, at: str, findings: Sequence[Mapping[str, Any]]) -> Health:
-    """The same of its findings. A severity that is not known counts as a warning."""
+    """Return the score for findings. An unknown severity counts as a warning."""
     groups: dict[str, list[Mapping[str, Any]]] = {severity: [] for severity in SEVERITIES}
     for one in findings:
         groups.get(str(one.get("severity")), groups["warning"]).append(one)

@@ -1,8 +1,8 @@
-"""A report as one HTML page that needs nothing else: no script, no resource, in light and dark, on paper and on a phone. Pure.
+"""A report as one self-contained HTML page: no scripts or resources; light and dark, for paper and phones. Pure.
 
-The page is a tree that is made safe where it is made: no text of it is put together with another by hand, every text that comes
-in is shown exactly, as on a terminal, and what is written is ASCII, so that no encoding can change it. Plots are inline SVG in
-the colours of the page; each says in words what it shows, and is narrow enough that its letters can be read on a phone.
+Elements are built as a tree, never by joining text. Every incoming text is shown exactly, as on a terminal, and the
+output is ASCII, so that no encoding can change it. Plots are inline SVG in the page's colours; each has a description
+in words, and is narrow enough that its text is readable on a phone.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from aishell.reporting.page import (
 )
 from aishell.reporting.units import exact, few, printable, visible
 
-#: Nothing is loaded and nothing runs, whatever a name in the page says.
+#: Nothing is loaded or run, whatever a name in the page contains.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-#: With more columns than that, a row is a block of its own on a phone.
+#: The most columns of a table whose rows are not laid out as blocks on a phone.
 NARROW = 3
-#: Words of a cell that are longer may be broken anywhere.
+#: Longer words in a cell may be broken anywhere.
 LONG = 32
 #: Units of the drawing; a letter takes about 7.
 WIDTH, LABEL, THICK, GAP = 420, 18, 13, 10
-#: What is kept at the right for the value behind the longest bar.
+#: The space at the right for the value of the longest bar.
 VALUE = 96
 _SMALL, _TOP, _BOTTOM, _HEIGHT = 240, 42, 96, 114
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 def html(page: Page) -> str:
-    """The whole document, in ASCII."""
+    """Return the whole document, in ASCII."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -127,7 +127,7 @@ def _figure(figure: Figure) -> Element:
 
 
 def _legend(plot: Bars) -> Element | None:
-    """Which bar is which: the upper, grey one is before."""
+    """Return the legend: the upper, grey bar is before."""
     if len(plot.series) < 2:
         return None
     named = zip(("before", "after"), plot.series, strict=True)
@@ -135,7 +135,7 @@ def _legend(plot: Bars) -> Element | None:
 
 
 def _table(table: ReportTable, title: str) -> Element:
-    """Roles are given: laid out in blocks, a table is no longer one for a screen reader."""
+    """Return a table with explicit roles: laid out in blocks, it would not be a table for screen readers."""
     names = [
         element("th", one, scope="col", role="columnheader", class_=_kind(table, n))
         for n, one in enumerate(table.columns)
@@ -166,7 +166,7 @@ def _kind(table: ReportTable, number: int) -> str | None:
 
 
 def _bars(plot: Bars, title: str) -> Element:
-    """Horizontal bars, each below its label."""
+    """Return horizontal bars, each below its label."""
     values = [value for bar in plot.bars for value in bar.values if value is not None]
     most = max([*values, plot.limit[0] if plot.limit else 0.0, 0.0]) or 1.0
     scale = (WIDTH - VALUE) / most
@@ -207,7 +207,7 @@ def _words(bar: Bar, plot: Bars) -> list[str]:
 
 
 def _line(one: SmallPlot, title: str) -> Element:
-    """A small plot over days, from 0 on."""
+    """Return a small plot over days, starting at 0."""
     values = [value for _, value in one.points]
     low, high = min(0.0, *values), max(0.0, *values) or 1.0
     left, right = 4.0, _SMALL - 4.0
@@ -244,7 +244,7 @@ def _line(one: SmallPlot, title: str) -> Element:
 
 
 def _svg(text: str, width: float, height: float, parts: list[Element]) -> Element:
-    """A drawing, with what it says for those who do not see it."""
+    """Return a drawing, with its description for screen readers."""
     return element(
         "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", width=width, height=height, role="img", aria_label=text
     )
@@ -255,22 +255,22 @@ def _day(at: str) -> float:
 
 
 def _date(at: str) -> str:
-    """`22 Nov`."""
+    """Return `22 Nov`."""
     return f"{int(at[8:10])} {_MONTHS[int(at[5:7]) - 1]}"
 
 
 class Shown(str):
-    """A text that is safe to show as it is, blanks and line ends included."""
+    """A text that is safe to show unchanged, including blanks and line ends."""
 
 
 def _cut(text: str, most: int) -> Shown:
-    """A text as it is shown, and no more than so many characters of it."""
+    """Return a text in its shown form, cut to `most` characters."""
     shown = exact(text)
     return Shown(shown if len(shown) <= most else f"{shown[: most - 1]}…")
 
 
 def element(tag: str, *children: Element | str | None, **attributes: object) -> Element:
-    """An element with its children in order. `class_` is `class`, `_` in a name is `-`; what is None is left out."""
+    """Return an element with its children. `class_` is `class`, `_` in names is `-`; None attributes are left out."""
     named = {name.removesuffix("_").replace("_", "-"): value for name, value in attributes.items()}
     made = Element(tag, {name: _safe(value) for name, value in named.items() if value is not None})
     last: Element | None = None
@@ -286,7 +286,7 @@ def element(tag: str, *children: Element | str | None, **attributes: object) -> 
 
 
 def _stylesheet(css: str) -> Element:
-    """Our own style sheet. Raises ValueError for what would be escaped: browsers read it as it is written."""
+    """Return the style sheet. Raises ValueError for characters that would be escaped: browsers do not unescape it."""
     if set(css) & set("<>&") or not css.isascii():
         raise ValueError("a style sheet holds no mark-up, and ASCII alone")
     made = Element("style")
@@ -295,9 +295,9 @@ def _stylesheet(css: str) -> Element:
 
 
 def _written(root: Element) -> str:
-    """The whole document.
+    """Return the whole document.
 
-    As XML writes it, which escapes `<` in attributes too; what is empty in HTML has no end there. No text can hold such an end.
+    XML serialisation also escapes `<` in attributes. Void elements of HTML get no end tag; no text can contain one.
     """
     text = tostring(root, encoding="us-ascii", short_empty_elements=False).decode("ascii")
     return f"<!doctype html>\n{text.replace('></meta>', '>')}\n"

@@ -22,20 +22,20 @@ from aishell.state.schedule_runs import ScheduleState
 
 T = TypeVar("T")
 _ORDER = list(KINDS)
-#: Tool whose output may name something that needs a person -> the list of its output that does.
+#: Tool whose output may name something that needs a person -> the list in its output.
 _LOOKING = {"check_table_corruption": "corrupted_tables", "analyze_database_health": "findings"}
 
 
 def sorted_needs(found: Iterable[Need]) -> list[Need]:
-    """The most urgent kind first, and within it the newest."""
+    """Return the needs sorted by kind, most urgent first, and within a kind newest first."""
     newest = sorted(found, key=lambda need: need.at or "", reverse=True)
     return sorted(newest, key=lambda need: _ORDER.index(need.kind))
 
 
 def of_runs(runs: Sequence[RunSummary], rows: Rows, until: str, *, whole: bool = False) -> Iterator[Need]:
-    """The needs of runs. `until`: the time by which requests count as expired.
+    """Yield the needs of runs. `until`: the time by which requests count as expired.
 
-    `whole`: the report shows the findings in full, so that no command has to.
+    `whole`: the report shows the findings in full, so no command has to.
     """
     own = {row.id: row for row in rows.runs}
     alike = _grouped(runs, lambda run: (run.agent, run.target, own[run.run_id].input))
@@ -60,7 +60,7 @@ def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> Mapping[Hashab
 
 
 def _without(run: RunSummary, left_out: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
-    """Steps that a completed run left out."""
+    """Yield the need for privileges of a completed run that left steps out."""
     if left_out and run.state == RunState.COMPLETED:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         text = f"{run.agent} left out {left_out[0].get('step')}{more}: {left_out[0].get('reason')}"
@@ -68,7 +68,7 @@ def _without(run: RunSummary, left_out: Sequence[Mapping[str, Any]]) -> Iterator
 
 
 def of_site(rows: Rows, backups: Iterable[NewestBackup]) -> Iterator[Need]:
-    """What no run shows: missed times, missing backups, a changed audit log, holds and incidents."""
+    """Yield the needs of no run: missed times, missing backups, a changed audit log, holds and incidents."""
     for row in rows.alarms:
         found = json.loads(row.data).get("found")
         yield Need("audit", "", f"the audit log was changed: {found}", row.at, command("audit", "verify"))
@@ -82,7 +82,7 @@ def of_site(rows: Rows, backups: Iterable[NewestBackup]) -> Iterator[Need]:
 
 
 def _ongoing(rows: Rows) -> Iterator[Need]:
-    """What lasts until a person or its cause ends it: holds, incidents, services that cannot be reached."""
+    """Yield what lasts until a person or its cause ends it: holds, incidents, undeliverable notifications."""
     for row in rows.holds:
         what = "no step begins" if row.target else "no step begins on any target"
         lifts = command("release", *(on(row.target) if row.target else ()))
@@ -101,7 +101,7 @@ def _ongoing(rows: Rows) -> Iterator[Need]:
 
 
 def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
-    """Stages of workflows that failed before their run began."""
+    """Yield stages of workflows that failed before their run began."""
     names = {row.id: row.workflow for row in rows.workflows}
     for row in rows.stages:
         if row.status == "failed" and row.run_id not in known:
@@ -111,7 +111,7 @@ def _unbegun(rows: Rows, known: Collection[str]) -> Iterator[Need]:
 
 
 def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
-    """Times of schedules without a run: one need for each schedule, target and status, by the newest."""
+    """Yield nominal times without a run: one need per schedule, target and status, described by the newest."""
     for found in _grouped(ledger, lambda row: (row.schedule, row.target, row.status)).values():
         newest, times = found[-1], sum(row.times for row in found)
         began = f" since {nominal(found[0].local_at)}" if len(found) > 1 else ""
@@ -123,7 +123,7 @@ def _unrun(ledger: Iterable[Record]) -> Iterator[Need]:
 
 
 def of_workflows(workflows: Iterable[WorkflowSummary]) -> Iterator[Need]:
-    """Workflows that were interrupted."""
+    """Yield interrupted workflows."""
     for one in workflows:
         if one.status == "interrupted":
             text = f"the workflow {one.workflow} has not finished, and no process works on it"
@@ -132,21 +132,21 @@ def of_workflows(workflows: Iterable[WorkflowSummary]) -> Iterator[Need]:
 
 
 def of_backlog(owed: Iterable[BacklogChange]) -> Iterator[Need]:
-    """Backlogs that grow, and windows that are too small. The backlog of a first night is not growth."""
+    """Yield growing backlogs and windows that are too small. The backlog of a first night is not growth."""
     for one in owed:
         if one.window_too_small or (one.items_before and _grew(one)):
             yield Need("backlog", one.target, f"{one.agent}: {one.text}", one.oldest, command("backlog", "list"))
 
 
 def _grew(one: BacklogChange) -> bool:
-    """Whether a backlog grew by its expected time, or by its items where no time is known."""
+    """Whether a backlog grew by its expected time, or by its items if no time is known."""
     if not one.seconds_before and not one.seconds:
         return one.items > one.items_before
     return one.seconds > (1 + GROWTH) * one.seconds_before
 
 
 def of_daemon(rows: Rows, alive: Callable[[], bool]) -> Iterator[Need]:
-    """A daemon that has disappeared without a stop request. `alive`: whether one runs now."""
+    """Yield a daemon that ended without a stop request. `alive`: returns whether one runs now."""
     if rows.daemon is not None and not alive():
         data = json.loads(rows.daemon.data)
         text = f"the daemon on {data.get('host')} (process {data.get('pid')}) ended unexpectedly"
@@ -158,7 +158,7 @@ def overlooked(
     known: Mapping[str, ScheduleState],
     until: datetime,
 ) -> Iterator[Need]:
-    """Times of schedules that have passed unnoticed: cron, or whatever else should call `run-due`, does not."""
+    """Yield schedules whose times passed unnoticed: nothing, such as cron, calls `run-due`."""
     run_due = command("schedule", "run-due")
     for one in schedules:
         seen = known.get(one.name)
@@ -179,7 +179,7 @@ def _need(kind: str, run: RunSummary, text: str, remedy: str | None) -> Need:
 
 
 def _seen(run: RunSummary, checks: Iterable[Record], whole: bool) -> Iterator[Need]:
-    """Damage, and critical findings of the health check, from the steps that are counted."""
+    """Yield damage, and critical findings of the health check, from the steps that are counted."""
     backups = command("backups", "list", "--target", run.target)
     remedy = None if whole else command("runs", "report", run.run_id[:8])
     counted = {step.step_id for step in run.steps if step.counted}
@@ -200,13 +200,13 @@ def _finding(one: Mapping[str, Any]) -> str:
 
 
 def _made_up(run: RunSummary, alike: Iterable[RunSummary]) -> str:
-    """A note that a later run with the same input succeeded. The failure is reported all the same: it may recur."""
+    """Return a note that a later run with the same input succeeded. The failure is still reported: it may recur."""
     again = [one.run_id[:8] for one in alike if one.status == "success" and one.created_at > run.created_at]
     return f" (run {again[-1]} did the same later and succeeded)" if again else ""
 
 
 def _failed(run: RunSummary, result: dict[str, Any], made_up: str) -> Iterator[Need]:
-    """Steps that failed or were refused, one line for each run: the first, and the number of others."""
+    """Yield failed or rejected steps, one need per run and outcome: the first step, and the number of others."""
     show = command("runs", "show", run.run_id[:8])
     failures = [step for step in run.steps if step.status == StepStatus.FAILED]
     denied = [step for step in failures if step.cause == Cause.PRIVILEGE and run.status != "failure"]
@@ -233,7 +233,7 @@ def _first(steps: Sequence[StepSummary], word: str) -> str:
 
 
 def _stopped(run: RunSummary, asked: Sequence[Record]) -> Iterator[Need]:
-    """Runs that have not ended and that no process works on."""
+    """Yield runs that have not ended and that no process works on."""
     resume = command("runs", "resume", run.run_id[:8])
     doubtful = [step for step in run.steps if step.status == StepStatus.IN_DOUBT]
     if doubtful:
@@ -248,7 +248,7 @@ def _stopped(run: RunSummary, asked: Sequence[Record]) -> Iterator[Need]:
 
 
 def _questions(run: RunSummary, asked: Sequence[Record], until: str) -> Iterator[Need]:
-    """Requests that wait for an answer, and expired ones, whose steps are rejected when the run is resumed."""
+    """Yield pending requests, and expired ones, whose steps are rejected when the run is resumed."""
     for row in asked:
         request = json.loads(row.request)
         what = f"{row.step_id} ({request.get('tool')}, {request.get('risk')} risk)"

@@ -1,6 +1,6 @@
-"""A night as values: what was done on which targets, what it came to, what needs a person, and how that compares. Pure.
+"""A night as values: what was done on which targets, its effect, what needs a person, and comparisons. Pure.
 
-Moments are ISO 8601 in UTC, sizes bytes, times seconds. A name or a message is as it came; who shows it makes it safe to show.
+Times are ISO 8601 in UTC, sizes bytes, durations seconds. Names and messages are unchanged; renderers make them safe.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from aishell.codec import plain
 
-#: What needs a person, the most urgent first; the words stand in the digest.
+#: Kinds of needs, most urgent first, with their words in the digest.
 KINDS = {
     "damage": "damage",
     "audit": "audit log",
@@ -35,7 +35,7 @@ KINDS = {
 }
 
 
-#: Figures of a step that count something else than rows, and their words.
+#: Figures of a step that count something other than rows, with their words.
 COUNTS = {
     "indexes_rebuilt": "index(es) rebuilt",
     "statistics_updated": "table(s) analysed",
@@ -46,7 +46,7 @@ COUNTS = {
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that a person has to look at. `remedy`: a command to paste. `kind`: one of KINDS."""
+    """Something that a person has to look at. `remedy`: a command to paste. `kind`: one of KINDS."""
 
     kind: str
     target: str
@@ -58,10 +58,10 @@ class Need:
 
 @dataclass(frozen=True)
 class Effect:
-    """What steps came to.
+    """The effect of one or more steps.
 
-    `bytes_method`: `statistics` where one of the sizes is the engine's guess; None where none was measured. `rows_at_least`:
-    batches may be missing from the count.
+    `bytes_method`: `statistics` if one of the sizes is the engine's estimate; None if none was measured.
+    `rows_at_least`: batches may be missing from the count.
     """
 
     bytes_before: int | None = None
@@ -73,14 +73,14 @@ class Effect:
 
     @property
     def bytes_reclaimed(self) -> int | None:
-        """Less than nothing where what was worked on has grown."""
+        """Negative if the objects have grown."""
         if self.bytes_before is None or self.bytes_after is None:
             return None
         return self.bytes_before - self.bytes_after
 
     @classmethod
     def total(cls, parts: Iterable[Effect]) -> Effect:
-        """Of several steps."""
+        """Return the total effect of several steps."""
         parts = list(parts)
         sized = [one for one in parts if one.bytes_reclaimed is not None]
         counts: Counter[str] = Counter()
@@ -101,12 +101,12 @@ class Effect:
 
 @dataclass(frozen=True)
 class StepSummary:
-    """A step of a run. `counted`: it ended in the period that is reported of, so its effect belongs to that."""
+    """A step of a run. `counted`: it ended in the reported period, so its effect belongs there."""
 
     run_id: str
     step_id: str
     tool: str
-    table: str  # `schema.table`, empty where it was for none
+    table: str  # `schema.table`, empty if it worked on none
     status: str
     ended_at: str | None
     execution_time: float
@@ -119,7 +119,7 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run. `status` is that of its result, None where it has none: its process was killed, or works on it now."""
+    """A run. `status` is its result's, None without a result: its process was killed, or still works on it."""
 
     run_id: str
     agent: str
@@ -140,13 +140,13 @@ class RunSummary:
 
     @property
     def effect(self) -> Effect:
-        """Of the steps that are counted."""
+        """The effect of the counted steps."""
         return Effect.total(step.effect for step in self.steps if step.counted)
 
 
 @dataclass(frozen=True)
 class SizeChange:
-    """A table, an index or a file: before the first step that measured it, and after the last."""
+    """A table, index or file: its size before the first step that measured it, and after the last."""
 
     target: str
     object: str
@@ -157,7 +157,7 @@ class SizeChange:
 
 @dataclass(frozen=True)
 class ToolTime:
-    """What the steps of one tool took, together."""
+    """The total time of one tool's steps."""
 
     tool: str
     steps: int
@@ -166,7 +166,7 @@ class ToolTime:
 
 @dataclass(frozen=True)
 class Postponed:
-    """Work that was left for another night."""
+    """Work left for another night."""
 
     target: str
     run_id: str
@@ -176,9 +176,9 @@ class Postponed:
 
 @dataclass(frozen=True)
 class WorkflowSummary:
-    """A workflow that was at work. `status`: running, interrupted (nothing drives it), else that of its result.
+    """A workflow run in the period. `status`: running, interrupted (no process drives it), else its result's.
 
-    `stages`: stage -> status -> on how many targets.
+    `stages`: stage -> status -> number of targets.
     """
 
     workflow_id: str
@@ -192,9 +192,9 @@ class WorkflowSummary:
 
 @dataclass(frozen=True)
 class BacklogChange:
-    """What an agent's windows left undone on a target: as the first run of the period found it, and as it stands.
+    """The work that an agent's windows left undone on a target: before the first run of the period, and now.
 
-    Seconds are forecasts. `window`: those that its last run had. `text`: how it went, and whether the window is too small.
+    Seconds are forecasts. `window`: the seconds of its last run's window. `text`: a summary.
     """
 
     target: str
@@ -211,7 +211,7 @@ class BacklogChange:
 
 @dataclass(frozen=True)
 class NewestBackup:
-    """The newest verified backup of a target; `backup_id` is None where there is none. `ok`: as `aishell doctor` says."""
+    """The newest verified backup of a target; `backup_id` is None without one. `ok`: as `aishell doctor` judges."""
 
     target: str
     ok: bool
@@ -225,7 +225,7 @@ class NewestBackup:
 
 @dataclass(frozen=True)
 class Trend:
-    """One measurement over nights, the last of each: `points` are (moment, value)."""
+    """One metric over nights, the last value of each: `points` are (time, value)."""
 
     target: str
     object: str  # empty: the whole database
@@ -235,7 +235,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class NightSum:
-    """What the steps came to that ended within a day before `until`."""
+    """The effect of the steps that ended on the day before `until`."""
 
     until: str
     steps: int = 0
@@ -247,7 +247,7 @@ class NightSum:
 
 @dataclass(frozen=True)
 class NightFinding:
-    """What a look at the health of a target found."""
+    """A finding of a target's health check."""
 
     target: str
     severity: str
@@ -259,7 +259,7 @@ class NightFinding:
 
 @dataclass(frozen=True)
 class NightReport:
-    """What was done after `since` until `until`, on all targets, and what is open; `nights` and `trends` go further back."""
+    """What was done after `since` until `until`, on all targets, and what is open; `nights` and `trends` are longer."""
 
     since: str
     until: str
@@ -271,10 +271,10 @@ class NightReport:
     backups: tuple[NewestBackup, ...]
     nights: tuple[NightSum, ...]
     trends: tuple[Trend, ...]
-    site: str = ""  # host:folder, for who reads those of several
+    site: str = ""  # host:folder, to tell several sites apart
     workflows: tuple[WorkflowSummary, ...] = ()
     backlog: tuple[BacklogChange, ...] = ()
-    day: str = ""  # of a digest that is sent: the local day that it is of
+    day: str = ""  # of a scheduled digest: its local day
 
     @property
     def effect(self) -> Effect:
@@ -282,18 +282,18 @@ class NightReport:
 
     @property
     def execution_time(self) -> float:
-        """Of all steps, as if one came after the other."""
+        """The time of all steps, as if run one after the other."""
         return sum(tool.execution_time for tool in self.tools)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Those that something ran on."""
+        """The targets that something ran on."""
         return tuple(dict.fromkeys(run.target for run in self.runs))
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """One run, whole. `own_report` is the Markdown that it wrote itself, where it came so far."""
+    """One complete run. `own_report` is the Markdown that it wrote itself, if it got that far."""
 
     run: RunSummary
     needs: tuple[Need, ...]
@@ -305,7 +305,7 @@ class RunReport:
 
 
 def document(report: NightReport | RunReport) -> dict[str, Any]:
-    """The same as JSON types, with the sums that the pages show. Fields are added and never renamed."""
+    """Return the report as JSON types, with the sums that the pages show. Fields are added and never renamed."""
     found: dict[str, Any] = plain(report)
     if isinstance(report, RunReport):
         found["run"] |= _sums(report.run.effect)

@@ -1,6 +1,6 @@
-"""A report as blocks, laid out by nobody yet: what is said stands here once, for text, Markdown and HTML. Pure.
+"""A report as blocks without layout: its contents are defined once, for text, Markdown and HTML. Pure.
 
-Texts are as they came: each renderer makes them safe to show, once.
+Texts are unchanged; each renderer makes them safe to show, once.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-#: Rows of a table, bars of a plot and small plots of a trend; the rest is counted.
+#: The most rows of a table, bars of a plot and small plots of a trend; the rest is counted.
 MAX_ROWS, MAX_BARS, MAX_TRENDS = 60, 12, 8
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """One sentence or more. `good`: it says that nothing is wrong."""
+    """One or more sentences. `good`: they say that nothing is wrong."""
 
     text: str
     good: bool = False
@@ -22,7 +22,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Fact:
-    """A figure that one looks for first, and what it is. `alarming`: it needs a look."""
+    """A key figure and its name. `alarming`: it needs attention."""
 
     value: str
     name: str
@@ -38,7 +38,7 @@ class KeyFacts:
 
 @dataclass(frozen=True)
 class Item:
-    """A line of a list: what kind of thing it is, what is said, and a command to paste."""
+    """A line of a list: its kind, its text, and a command to paste."""
 
     mark: str
     text: str
@@ -48,14 +48,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Items:
-    """A list whose every line asks for something."""
+    """A list whose every line needs action."""
 
     items: tuple[Item, ...]
 
 
 @dataclass(frozen=True)
 class ReportTable:
-    """`numbers`: the columns, from 0, that are aligned at the right. `more`: rows that were left out."""
+    """`numbers`: the indexes of right-aligned columns. `more`: how many rows were left out."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -64,13 +64,13 @@ class ReportTable:
 
     @classmethod
     def of(cls, columns: str, rows: Sequence[tuple[str, ...]], *numbers: int, most: int = MAX_ROWS) -> ReportTable:
-        """`columns`: their names, with `|` between them."""
+        """Build a table. `columns`: their names, separated by `|`."""
         return cls(tuple(columns.split("|")), tuple(rows[:most]), frozenset(numbers), max(0, len(rows) - most))
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A label, and a value for each series; None is drawn as no bar."""
+    """A label, and a value for each series; None has no bar."""
 
     label: str
     values: tuple[float | None, ...]
@@ -78,7 +78,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """Horizontal bars. `show` writes a value; `limit`: where a line is drawn, and what it is."""
+    """Horizontal bars. `show` formats a value; `limit`: the position and label of a line."""
 
     bars: tuple[Bar, ...]
     show: Callable[[float], str]
@@ -88,7 +88,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class SmallPlot:
-    """A small plot: (moment, value), the oldest first. `columns`: sums of days rather than measurements."""
+    """A small plot: (time, value), oldest first. `columns`: daily sums rather than measurements."""
 
     label: str
     points: tuple[tuple[str, float], ...]
@@ -98,14 +98,14 @@ class SmallPlot:
 
 @dataclass(frozen=True)
 class SmallPlots:
-    """Small plots beside each other, each with a scale of its own that begins at 0."""
+    """Small plots side by side, each with its own scale from 0."""
 
     lines: tuple[SmallPlot, ...]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot, the same in words (`about`) and in a table. `points`: every figure of it, where the table holds a choice."""
+    """A plot, described in words (`about`) and by a table. `points`: all its figures, if the table has only some."""
 
     title: str
     about: str
@@ -116,7 +116,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Verbatim:
-    """A text of several lines, as it is."""
+    """A text of several lines, unchanged."""
 
     title: str
     text: str
@@ -127,7 +127,7 @@ Block = Paragraph | KeyFacts | Items | ReportTable | Figure | Verbatim
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it; `level` 2 or 3."""
+    """A heading and the blocks below it; `level` 2 or 3."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -136,7 +136,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report. `foot`: where its figures come from."""
+    """A report. `foot`: the source of its figures."""
 
     title: str
     subtitle: str

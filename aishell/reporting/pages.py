@@ -1,4 +1,4 @@
-"""What a digest and the report of a run say, in which order. Pure."""
+"""The contents and order of a digest and of a run's report. Pure."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from aishell.reporting.night import (
 from aishell.reporting.page import Block, Fact, Item, Items, KeyFacts, Page, Paragraph, ReportTable, Section, Verbatim
 from aishell.reporting.units import duration, size
 
-#: What a status is called in a report; the others are called what they are.
+#: Words for statuses in reports; other statuses are shown as they are.
 _WORDS = {"waiting_approval": "waits", "failure": "failed", "in_doubt": "in doubt"}
-#: How far a stage can be.
+#: The statuses of a stage, in column order.
 _STAGES = ("done", "failed", "skipped", "waiting", "running", "pending")
-#: Needs of a gist, and characters of each.
+#: The most needs in a gist, and the most characters of each.
 _FIRST, _SHORT = 8, 240
 
 
 def digest(night: NightReport) -> Page:
-    """The report of a night: what needs a person, what was done, how that compares."""
+    """Return the report of a night: what needs a person, what was done, how that compares."""
     return Page(
         _title(night),
         _subtitle(night),
@@ -54,7 +54,7 @@ def digest(night: NightReport) -> Page:
 
 
 def gist(night: NightReport) -> Page:
-    """The same as short as a chat wants it: what needs a person, and how much there was of the rest."""
+    """Return the digest in short form, for chat: what needs a person, and counts of the rest."""
     first = [replace(n, text=f"{n.text[:_SHORT]} …") if len(n.text) > _SHORT else n for n in night.needs[:_FIRST]]
     needs: list[Block] = list(_needs(first))
     if len(night.needs) > _FIRST:
@@ -70,7 +70,7 @@ def gist(night: NightReport) -> Page:
 
 
 def _head(glance: Iterable[Fact], needs: Iterable[Block], reasoning: str = "") -> list[Section]:
-    """What every report begins with."""
+    """Return the sections that begin every report."""
     words = [Paragraph(reasoning)] if reasoning else []
     return [
         Section("At a glance", (KeyFacts(tuple(glance)), *words)),
@@ -89,7 +89,7 @@ def _subtitle(night: NightReport) -> str:
 
 
 def run_report(report: RunReport, until: str) -> Page:
-    """The report of one run."""
+    """Return the report of one run."""
     run = report.run
     period = f"{at(run.created_at)} to {at(run.ended_at)}" if run.ended_at else f"since {at(run.created_at)}"
     asked = f"schedule {run.schedule}" if run.schedule else run.requested_by
@@ -194,7 +194,7 @@ def _window(change: BacklogChange) -> str:
 
 
 def _workflows(runs: Sequence[WorkflowSummary]) -> Iterator[Section]:
-    """Each run of a workflow, and on how many targets each of its stages came how far."""
+    """Yield each workflow run, with the number of targets by stage and status."""
     blocks: list[Block] = []
     for one in runs:
         outcome = _WORDS.get(one.status, one.status)
@@ -210,7 +210,7 @@ def _workflows(runs: Sequence[WorkflowSummary]) -> Iterator[Section]:
 
 
 def _done(night: NightReport) -> Iterator[Section]:
-    """What ran, by target, and what it came to."""
+    """Yield what ran, by target, and its effect."""
     if not night.runs:
         yield Section("What was done", (Paragraph("Nothing ran."),))
         return
@@ -238,7 +238,7 @@ def _ran(runs: Sequence[RunSummary]) -> Iterator[Block]:
     ]
     yield ReportTable.of("begun|agent|workflow: stage|outcome|time|reclaimed|rows deleted|run", rows, 4, 5, 6)
     for run in runs:
-        if run.reasoning and any(step.counted for step in run.steps):  # else it tells of an earlier night
+        if run.reasoning and any(step.counted for step in run.steps):  # otherwise it describes an earlier night
             yield Paragraph(f"{run.run_id[:8]}: {run.reasoning}")
 
 

@@ -23,15 +23,15 @@ _MARKS = {
     StepStatus.REJECTED: "refused",
 }
 _COUNTS = {**COUNTS, "rows_deleted": "row(s) deleted"}
-#: What a step of SQLite works on that names no table.
+#: What a SQLite step without a table works on.
 WHOLE_FILE = "whole file"
-#: The finding that damage shows in no catalog: it is out of date where the run has read the tables.
+#: The finding that corruption does not show in the catalogs; outdated once the run has checked the tables.
 UNSEEN_DAMAGE = "corruption_not_visible"
 MAX_LINES = 40  # per section; the rest is counted
 
 
 def maintenance_report(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """`{report, format}` from the results of the run so far."""
+    """Return `{report, format}` from the results of the run so far."""
     plan, server = context.facts["plan"], context.facts["server"]
     results: list[StepResult] = sorted(context.results, key=lambda result: result.step_index)
     lines = [
@@ -67,14 +67,14 @@ def _findings(results: Sequence[StepResult], target: str) -> Iterable[str]:
 
 
 def _about(finding: Mapping[str, Any]) -> str:
-    """What a finding is about: a table by its name, or the whole file."""
+    """Return the subject of a finding: a table by name, or the whole file."""
     if finding["finding"] == UNSEEN_DAMAGE:
         return UNSEEN_DAMAGE
     return WHOLE_FILE if finding["finding"] == "free_space" else str(finding.get("object"))
 
 
 def _statement(finding: Mapping[str, Any], acted: Sequence[str] | None, target: str) -> str:
-    """The value of a finding, and what it says; that advice is out of date where the run has changed the object since."""
+    """Return a finding's value and advice; the advice is outdated if the run has since changed the object."""
     value = _name(finding.get("value"))
     if acted:
         return f"{value}; since then {', '.join(acted)}"
@@ -82,13 +82,13 @@ def _statement(finding: Mapping[str, Any], acted: Sequence[str] | None, target: 
 
 
 def _advice(text: str, target: str) -> str:
-    """A sentence of a tool; the commands in it are for this target, and are code: nothing in them is mark-up."""
+    """Return a tool's sentence. Commands in it get this target and are code spans, free of mark-up."""
     pieces = TOLD.split(addressed(text, target))
     return "".join(f"`aishell {printable(one)}`" if n % 2 else _name(one) for n, one in enumerate(pieces))
 
 
 def _acted_on(results: Sequence[StepResult]) -> dict[str, list[str]]:
-    """What steps of the run did to a table, by its name: `optimize_orders: dead rows 100 → 0`."""
+    """Return what steps of the run did to each table, by name: `optimize_orders: dead rows 100 → 0`."""
     acted: dict[str, list[str]] = {}
     for result in results:
         output = result.output or {}
@@ -115,7 +115,7 @@ def _steps(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
 
 
 def _effect(result: StepResult) -> str:
-    """What a step changed, in figures it measured itself."""
+    """Return what a step changed, in figures that it measured itself."""
     output = result.output or {}
     if result.status is not StepStatus.DONE and not worked(output):
         return ""
@@ -134,7 +134,7 @@ def _effect(result: StepResult) -> str:
 
 
 def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
-    """What went from each log table, altogether and by the day it was written."""
+    """Return what was deleted from each log table, in total and per day of its age."""
     by_id = {step.id: step for step in plan.steps}
     dropped = {result.table: (result.output or {}).get("rows_dropped") for result in results if result.tool in DROPS}
     rows: list[str] = []
@@ -153,13 +153,13 @@ def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
 
 
 def _log(result: StepResult, evidence: Sequence[Evidence], left: int | None, dropped: int | None) -> Iterator[str]:
-    """The rows of the table on what a step deleted: its own, and those of tables that go with it."""
+    """Yield the table rows on a step's deletion: its own table, and tables affected by cascade."""
     output = result.output or {}
     known = {item.metric: item.value for item in evidence}
     word = next((one.error for one in evidence if one.metric == "bytes_per_row"), None) or "about"
     least = at_least(output)
     gone, width, table = output["rows_deleted"], known.get("bytes_per_row"), _name(result.table)
-    # The rows may have been far more than the statistics knew: no more came from the table than it had.
+    # There may be far more rows than the statistics say, so the table's size is the upper limit.
     bytes_ = min(gone * width, known.get("table_bytes") or 0) if width else None
     held = f"{word} {size(bytes_)}" if bytes_ is not None else "unknown"
     rate = _a_day(result, left, known.get("old_days"), dropped)
@@ -176,10 +176,10 @@ def _log(result: StepResult, evidence: Sequence[Evidence], left: int | None, dro
 
 
 def _a_day(result: StepResult, left: int | None, days: float | None, dropped: int | None) -> float | None:
-    """How many rows came in a day of those that are old now: all of them, by the days from the first to the cut-off.
+    """Return how many of the now old rows were added per day: all of them, by the days from the first to the cut-off.
 
-    `dropped`: those that went with partitions of the table. None where not all of them are known, and with filters: how long the
-    rows that these choose have been coming, no date of the others tells.
+    `dropped`: rows deleted with partitions of the table. None if not all rows are known, and with filters: the dates of
+    the other rows do not show for how long the filtered rows have been added.
     """
     output = result.output or {}
     if not days or left is None or dropped is None or result.params.get("filters") or output.get("uncounted_batches"):
@@ -197,7 +197,7 @@ def _damage(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
 
 
 def _checked(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What checks for damage have found."""
+    """Return the lines on what checks for damage have found."""
     damaged, unchecked, checked = (
         [row for output in outputs for row in output.get(name) or ()]
         for name in ("corrupted_tables", "not_checked", "checked")
@@ -213,7 +213,7 @@ def _checked(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _left(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
-    """What was not done, and what the role may not do, with the statements that would let it."""
+    """Return what was not done, and what the role may not do, with the statements that would allow it."""
     left = [
         r
         for r in worth_telling(plan, results)
@@ -250,5 +250,5 @@ def _cut(lines: list[str]) -> list[str]:
 
 
 def _name(text: object) -> str:
-    """A name, or a sentence with names, on a line of the report: exactly as it is, and no mark-up of Markdown."""
+    """Return a name, or a sentence with names, exactly as it is, without effect as Markdown."""
     return literal(exact(str(text))) if text is not None else ""

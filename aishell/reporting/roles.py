@@ -1,6 +1,6 @@
-"""The least-privilege roles a DBA may create for aishell, as SQL to copy. Printed by `aishell doctor`, never sent.
+"""The least-privilege roles that a DBA may create for aishell, as SQL to copy. `aishell doctor` only prints it.
 
-Tried on PostgreSQL 15 and 18 and MariaDB 10.11 by tests/commands/test_roles.py: every tool runs as the role it is for.
+Tested on PostgreSQL 15 and 18 and MariaDB 10.11 by tests/commands/test_roles.py: every tool runs as its role.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from aishell.planning.backup_rights import DUMP, Account, seeing_routines
 from aishell.planning.privileges import Access, execution
 
 INSPECT, MAINTAIN = "aishell_inspect", "aishell_maintain"
-#: What MariaDB and MySQL ask for: reading; ANALYZE and OPTIMIZE (INSERT); ALTER TABLE … FORCE (ALTER, CREATE, INSERT).
+#: What MariaDB and MySQL require: reading; ANALYZE and OPTIMIZE (INSERT); ALTER TABLE … FORCE (ALTER, CREATE, INSERT).
 MYSQL_READS = ("SELECT",)
 MYSQL_WRITES = ("SELECT", "INSERT", "ALTER", "CREATE")
-#: What a dump takes beside that; routines are seen by a privilege of their own.
+#: What a dump needs besides; routines have their own privilege.
 MYSQL_DUMPS = tuple(name for name in DUMP if name not in MYSQL_WRITES)
 STATISTICS = ("innodb_table_stats", "innodb_index_stats")
 
 
 def roles(server: Server, access: Access) -> tuple[str, ...]:
-    """Lines of SQL that make an inspection and a maintenance role for this database; none where there are no roles."""
+    """Return SQL that creates an inspection and a maintenance role for this database; empty if there are no roles."""
     made = _OF_ENGINE.get(server.engine)
     return () if made is None else tuple(made(server, access))
 
@@ -39,7 +39,7 @@ def _postgresql(server: Server, access: Access) -> list[str]:
 
 
 def reading(server: Server, access: Access, role: str) -> list[str]:
-    """PostgreSQL: see statistics, sessions and column statistics of everything."""
+    """PostgreSQL: grant reading of statistics, sessions and the column statistics of every table."""
     if server.version >= (14,):
         return [f"GRANT pg_monitor, pg_read_all_data TO {role};"]
     lines = [f"GRANT pg_monitor TO {role};"]
@@ -50,7 +50,7 @@ def reading(server: Server, access: Access, role: str) -> list[str]:
 
 
 def checking(access: Access, role: str) -> list[str]:
-    """PostgreSQL: let new roles call amcheck, whose functions only superusers may by default; pg_monitor covers pgstattuple's."""
+    """PostgreSQL: let new roles call amcheck, by default reserved for superusers; pg_monitor covers pgstattuple."""
     new = [
         {**row, "granted": row["by_everybody"], "reached": row["reached_by_everybody"]}
         for row in access["functions"]
@@ -60,20 +60,20 @@ def checking(access: Access, role: str) -> list[str]:
 
 
 def maintaining(server: Server, access: Access, role: str) -> list[str]:
-    """PostgreSQL: VACUUM, ANALYZE, REINDEX for the connected role, which has some owners' roles already."""
+    """PostgreSQL: grant VACUUM, ANALYZE and REINDEX to the connected role, which may have some owners' roles."""
     owners = [row for row in access["owners"] if not row["held"]]
     return _maintaining(server, owners, unmaintained(access), role)
 
 
 def unmaintained(access: Access) -> list[Row]:
-    """PostgreSQL: the relations that the connected role may not maintain."""
+    """PostgreSQL: return the relations that the connected role may not maintain."""
     return [row for row in access["tables"] if {"MAINTAIN", "USAGE"} & set(row["lacking"])]
 
 
 def _maintaining(server: Server, owners: Sequence[Row], relations: Sequence[Row], role: str) -> list[str]:
-    """Before 17 only the owner may; of a superuser's role nobody is made a member. A leftover index drops its owner alone.
+    """Before 17 only owners may maintain; superusers' roles are never granted. Only an owner may drop a leftover index.
 
-    `relations`: those in question, where they are known one by one.
+    `relations`: the relations in question, if known individually.
     """
     members = [quote(row["owner"], "postgresql") for row in owners if not row["superuser"]]
     if server.version >= (17,):
@@ -95,12 +95,12 @@ def _maintaining(server: Server, owners: Sequence[Row], relations: Sequence[Row]
     return lines
 
 
-#: Kinds of relations, as ALTER names them.
+#: Kinds of relations, in the words of ALTER.
 _KINDS = {"r": "TABLE", "p": "TABLE", "m": "MATERIALIZED VIEW"}
 
 
 def name_of(row: Row) -> str:
-    """A relation as SQL names it."""
+    """Return a relation's name in SQL."""
     return f"{quote(row['schema'], 'postgresql')}.{quote(row['table'], 'postgresql')}"
 
 
@@ -114,11 +114,11 @@ def _mysql(server: Server, access: Access) -> list[str]:
 
 
 def granting(server: Server, account: str, privileges: Sequence[str]) -> list[str]:
-    """MySQL: see other sessions and InnoDB's statistics, and do `privileges` in this database."""
+    """MySQL: grant other sessions, InnoDB's statistics, and `privileges` in this database."""
     lines = [f"GRANT PROCESS ON *.* TO {account};"]
     lines += [f"GRANT SELECT ON mysql.{table} TO {account};" for table in STATISTICS]
     return [*lines, f"GRANT {', '.join(privileges)} ON {pattern(server.database)}.* TO {account};"]
 
 
-#: Engines that have roles.
+#: The engines with roles.
 _OF_ENGINE: Mapping[str, Callable[[Server, Access], list[str]]] = {"postgresql": _postgresql, "mysql": _mysql}

@@ -1,4 +1,4 @@
-"""How far a step is that did not come to its end, told from `state.db` alone."""
+"""The progress of a step that has not ended, from `state.db` alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aishell.state.progress import progress_of
 
 
 def so_far(step: Record) -> dict[str, Any] | None:
-    """`{rows_deleted, at_least}` of a deletion that has no outcome; None for any other step, and for one that has not begun.
+    """Return `{rows_deleted, at_least}` of a deletion without an outcome; None for other steps, and before its start.
 
-    Of a step that was started, the last batches may not be written down: nobody has seen its end yet.
+    The last batches of a started step may not be recorded yet.
     """
     if step.tool not in DELETES or not step.attempt or step.status not in (StepStatus.STARTED, StepStatus.PENDING):
         return None
@@ -25,7 +25,7 @@ def so_far(step: Record) -> dict[str, Any] | None:
 
 
 def far(step: Record) -> str:
-    """How far a step that runs is, in words, e.g. `43 % (vacuuming heap), about 2 min 5 s left`; empty where nothing is known."""
+    """Return a running step's progress, e.g. `43 % (vacuuming heap), about 2 min 5 s left`; empty if unknown."""
     parts = []
     deleted, now = so_far(step), progress_of(step)
     if deleted is not None and deleted["rows_deleted"]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from aishell.reporting.units import about, printable, qualified, size
 
-#: Tables that are named one by one.
+#: The most tables that are listed.
 _MOST = 5
 
 
 def objects(request: Mapping[str, Any]) -> list[str]:
-    """The tables that it works on, each with its size where known."""
+    """Return the tables that the step works on, each with its size if known."""
     found = []
     for row in request.get("objects") or ():
         name = qualified(row)
@@ -24,7 +24,7 @@ def objects(request: Mapping[str, Any]) -> list[str]:
 
 
 def figures(request: Mapping[str, Any]) -> Iterator[str]:
-    """What was measured for it, and how: the rows to be deleted, for example."""
+    """Yield what was measured for it, and how: for example the rows to be deleted."""
     for one in request.get("evidence") or ():
         if isinstance(one["value"], (int, float, str)) and not one.get("withheld"):
             value = f"{one['value']:,}" if isinstance(one["value"], int) else str(one["value"])
@@ -32,13 +32,13 @@ def figures(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def parameters(given: Mapping[str, Any]) -> Iterator[str]:
-    """The parameters that no statement shows."""
+    """Yield the parameters that no statement shows."""
     for name, value in given.items():
         yield f"parameter {name} = {worded(value)}"
 
 
 def edits(made: Any) -> Iterator[str]:
-    """People's changes to the planned parameters."""
+    """Yield people's changes to the planned parameters."""
     for edit in made:
         changes = (f"{name}: {worded(old)} → {worded(new)}" for name, (old, new) in edit["changes"].items())
         reason = f" ({edit['reason']})" if edit.get("reason") else ""
@@ -46,12 +46,12 @@ def edits(made: Any) -> Iterator[str]:
 
 
 def duration(request: Mapping[str, Any]) -> str | None:
-    """How long it is expected to take; None where that is not known."""
+    """Return the expected duration, None if unknown."""
     estimate = request.get("estimate") or {}
     seconds = estimate.get("seconds")
     return None if seconds is None else f"{about(seconds)} ({estimate.get('based_on')})"
 
 
 def worded(value: Any) -> str:
-    """A value as it was given, its escapes as codes."""
+    """Return a value as given, with codes for control characters."""
     return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

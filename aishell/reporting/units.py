@@ -10,7 +10,7 @@ from typing import Any
 DAY = 86_400
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 _UNUSUAL_BUT_LINES = re.compile(r"[^\x20-\x7e\n]")
-#: Printable, says Unicode, and nothing is seen of them: joiners, fillers, variation selectors, the blank of Braille.
+#: Printable by Unicode, but invisible: joiners, fillers, variation selectors, the Braille blank.
 _UNSEEN = frozenset(
     map(
         chr,
@@ -19,22 +19,22 @@ _UNSEEN = frozenset(
     )
 )  # fmt: skip
 
-#: The pieces of a definition's text: what is quoted, a comment, or code. What MariaDB runs in a comment is code.
+#: The pieces of a definition's text: quoted text, comments, code. Comments that MariaDB executes are code.
 _PIECE = re.compile(
     r"""(?P<quoted>`[^`]*`|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|--[^\n]*|\#[^\n]*|/\*(?!M?!).*?\*/|[^-`'"#/]+|.""",
     re.DOTALL,
 )
 
-#: What CommonMark and its tables read as mark-up within a line. A code of `printable` and a `_` inside of a word are none.
+#: Mark-up within a line in CommonMark and its tables. A code of `printable`, and a `_` within a word, are not.
 _MARKS = re.compile(r"[\\`*~|]|\](?=\()|<(?!U\+[0-9A-F]{4,6}>)|&(?=[#A-Za-z])|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])")
-#: What begins a list, a heading, a quotation or the definition of a link.
+#: Text that would begin a list, heading, quotation or link definition.
 _BEGINNINGS = re.compile(r"^(\s*)([-+>#=\[]|(\d{1,9})([.)])(?!\S))")
 
 _COMMAND = re.compile(r"(?<!\. )aishell ")
 
 
 def size(number: float | None) -> str:
-    """Bytes: `12.3 MB`; `-` when not known."""
+    """Return bytes as text: `12.3 MB`; `-` if unknown."""
     if number is None:
         return "-"
     value, sign = abs(float(number)), "-" if number < 0 else ""
@@ -46,12 +46,12 @@ def size(number: float | None) -> str:
 
 
 def gain(before: float, after: float) -> str:
-    """What became of bytes: `12.3 MB reclaimed`, `72.0 kB more than before`."""
+    """Return the change in bytes: `12.3 MB reclaimed`, `72.0 kB more than before`."""
     return f"{size(before - after)} reclaimed" if after <= before else f"{size(after - before)} more than before"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds: `0.2 s`, `3 min 20 s`, `2 h 5 min`; `-` when not known."""
+    """Return seconds as text: `0.2 s`, `3 min 20 s`, `2 h 5 min`; `-` if unknown."""
     if seconds is None:
         return "-"
     if seconds < 60:
@@ -63,24 +63,24 @@ def duration(seconds: float | None) -> str:
 
 
 def about(seconds: float | None) -> str:
-    """Seconds that are expected: `about 0.2 s`, `less than 0.1 s`; `unknown` where nothing tells them."""
+    """Return expected seconds as text: `about 0.2 s`, `less than 0.1 s`; `unknown` without an estimate."""
     if seconds is None:
         return "unknown"
     return f"about {duration(seconds)}" if seconds >= 0.05 else "less than 0.1 s"
 
 
 def qualified(row: Mapping[str, Any]) -> str:
-    """`schema.table`, as far as a row names them."""
+    """Return `schema.table`, as far as a row has them."""
     return ".".join(str(row[part]) for part in ("schema", "table") if row.get(part))
 
 
 def age(seconds: float) -> str:
-    """`5 h 12 min`, `9 days`."""
+    """Return an age: `5 h 12 min`, `9 days`."""
     return duration(seconds) if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
 
 
 def cells(text: str) -> int:
-    """Columns that a text takes on a terminal; what cannot be seen was named before."""
+    """Return the columns that a text takes on a terminal; expects no invisible characters."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
@@ -89,43 +89,43 @@ def cells(text: str) -> int:
 
 
 def few(texts: Sequence[str], most: int = 5, between: str = "; ") -> str:
-    """The first of them, and how many more there are: `a; b and 3 more`."""
+    """Return the first texts, and the number of others: `a; b and 3 more`."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return between.join(texts[:most]) + more
 
 
 def few_names(names: Sequence[str]) -> str:
-    """The same of names: `a, b and 3 more`."""
+    """Return the same for names: `a, b and 3 more`."""
     return few(names, between=", ")
 
 
 def printable(text: object) -> str:
-    """Text from a database or a person as it can stand on a terminal, where no two texts look the same.
+    """Return text from a database or person in a form that is safe and unambiguous on a terminal.
 
-    What would be obeyed (control characters), and what cannot be seen (zero widths, fillers, blanks that are no plain blank, an
-    accent that Unicode holds equal to a letter with one) is named by its code: `<U+001B>`. Letters of two alphabets that are
-    drawn alike are not told apart.
+    Control characters and invisible ones (zero widths, fillers, blanks other than the plain one, an accent that Unicode
+    considers equal to an accented letter) are replaced by their codes: `<U+001B>`. Similar letters of two alphabets are
+    not told apart.
     """
     return _UNUSUAL.sub(_named, str(text).replace("<U+", "<U+003C>U+"))
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """Text as it may leave for a terminal: `printable` of what was not made so, and no change to what was.
+    """Return text that is safe for a terminal: `printable` of raw text; text that already is `printable` is unchanged.
 
-    `lines`: it may have several, so line ends stay.
+    `lines`: line ends are kept.
     """
     return (_UNUSUAL_BUT_LINES if lines else _UNUSUAL).sub(_named, text)
 
 
 def visible_json(text: str) -> str:
-    """The same of a JSON document, which stays the same document: what would be named is escaped."""
+    """Return the same for a JSON document, with JSON escapes, so that its value does not change."""
     import json
 
     return _UNUSUAL_BUT_LINES.sub(lambda found: found[0] if _is_seen(found) else json.dumps(found[0])[1:-1], text)
 
 
 def code(c: str) -> str:
-    """How a character is named that cannot be shown: `<U+001B>`."""
+    """Return the code of a character that cannot be shown: `<U+001B>`."""
     return f"<U+{ord(c):04X}>"
 
 
@@ -141,20 +141,20 @@ def _is_seen(found: re.Match[str]) -> bool:
 
 
 def exact(name: str) -> str:
-    """A name or a value inside of a statement: blanks in a row are named too, which a screen may fold."""
+    """Return a name or value for a statement: runs of blanks are codes too, since a screen may collapse them."""
     return re.sub(" {2,}", lambda blanks: "<U+0020>" * len(blanks[0]), printable(name))
 
 
 def literal(text: str) -> str:
-    """Markdown: a text of one line that a reader of Markdown sees as it is, wherever it stands in a line of the document."""
+    """Return a line of text escaped for Markdown, so that it is shown unchanged anywhere in a line of the document."""
     marked = _MARKS.sub(lambda found: "".join(f"\\{c}" for c in found[0]), text)
     return _BEGINNINGS.sub(lambda b: f"{b[1]}{b[3]}\\{b[4]}" if b[3] else f"{b[1]}\\{b[2]}", marked)
 
 
 def definition(text: str) -> str:
-    """The text of a definition, in the lines that it has: what is quoted is exact, the blanks that indent code stand.
+    """Return a definition with its line breaks: quoted text is exact, and blanks that indent code are kept.
 
-    A tab of code is four blanks, and its line ends are plain ones: no name has one without quotes.
+    A tab in code becomes four blanks, and line ends become newlines: no unquoted name contains them.
     """
     return "".join(
         exact(found["quoted"])
@@ -165,18 +165,18 @@ def definition(text: str) -> str:
 
 
 def holds_command(text: str) -> bool:
-    """Whether there is a command of aishell in it, for a person to paste: such a line is never broken by us.
+    """Whether a text has a command of aishell to paste: such a line is never wrapped.
 
-    What a summary says after a sentence, "aishell rebuilt 2 index(es).", is none.
+    A sentence that begins "aishell rebuilt 2 index(es)." has none.
     """
     return _COMMAND.search(text) is not None
 
 
 def roughly(output: Mapping[str, Any]) -> str:
-    """The word before bytes that statistics tell."""
+    """Return the word before a number of bytes from statistics."""
     return "about " if output.get("bytes_method") == "statistics" else ""
 
 
 def in_days(days: float) -> str:
-    """A forecast: `16 days`; nobody plans for more than 100 years."""
+    """Return a forecast: `16 days`; at most `more than 100 years`."""
     return f"{days:,.0f} days" if days < 36_525 else "more than 100 years"

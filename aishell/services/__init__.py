@@ -1,1 +1,1 @@
-"""What a site is asked beside runs: what looks like a log, what a target lacks, what backups there are without a target."""
+"""Services besides runs: finding log tables, checking targets, handling backups without a target."""

@@ -1,4 +1,4 @@
-"""Looks at a target for `aishell doctor` and `aishell targets test`: how it answers, and what its role may do. Reads only."""
+"""Check a target for `aishell doctor` and `aishell targets test`: connection, server, privileges. Reads only."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from aishell.models import OK, PROBLEM, Finding, Server
 from aishell.registry.programs import environment
 from aishell.reporting.diagnosis import TargetFacts, failed, judge
 
-#: A limit that no server has by itself: what comes back shows whether limits reach it. Seconds.
+#: A limit that no server has by default: reading it back shows whether limits reach the server. Seconds.
 _LIMIT = 7.0
 _PLACE = """SELECT pg_backend_pid() AS pid, s.setting::int AS milliseconds FROM pg_settings AS s WHERE s.name = 'lock_timeout'"""
-#: SQLSTATEs of a prepared statement that is there twice or gone: another session's server connection was handed to us.
+#: SQLSTATEs for a prepared statement that already exists or is missing: a server connection is shared with others.
 _MIXED_UP = ("42P05", "26000")
-#: What is left where the table of remedies has nothing.
+#: The hint if the table of remedies has none.
 _UNREACHED = "check the host, the port, the firewall, and that the server is running"
 _POOLER = "give aishell a URL that leads to the server itself; the application can keep its pooler"
-#: What only PgBouncer says: it refuses startup options before it asks for a password, and lets clients queue for a pool.
+#: Messages only of PgBouncer: it rejects startup options before authentication, and queues clients for a pool.
 _PGBOUNCER = ("unsupported startup parameter", "query_wait_timeout")
-#: Seconds a program may take to say its version.
+#: The most seconds for a program to print its version.
 PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
 class Contact:
-    """A target that answers. Times in seconds."""
+    """A target that answered. Times in seconds."""
 
     server: Server
     connect: float
     round_trip: float
-    encryption: Encryption | None = None  # None where nothing crosses a network
+    encryption: Encryption | None = None  # None if no traffic crosses a network
 
 
 def contact(job: Job) -> Contact:
-    """Connect, ask something small, and look who answers. Raises DatabaseError."""
+    """Connect, run a trivial statement, and inspect the server. Raises DatabaseError."""
     started = time.monotonic()
     with job.database.session(INSPECTION) as session:
         connected = time.monotonic()
@@ -57,12 +57,12 @@ def contact(job: Job) -> Contact:
 
 
 def examine(job: Job, programs: Path | None = None) -> Iterator[Finding]:
-    """Every finding on a target. `programs`: the folder of the client programs, where one is configured."""
+    """Yield every finding on a target. `programs`: the configured folder of client programs, if any."""
     try:
         if profile(job.database.engine).may_be_pooled:
             pooled = pooler(job)
             if pooled is not None:
-                yield pooled  # what else can be asked here would be about the pooler
+                yield pooled  # any other finding would be about the pooler
                 return
         yield from judge(_facts(job, contact(job), programs))
     except DatabaseError as error:
@@ -72,7 +72,7 @@ def examine(job: Job, programs: Path | None = None) -> Iterator[Finding]:
 
 
 def inspector(job: Job) -> Finding:
-    """Whether the role that may only look can do so."""
+    """Return whether the role of `inspection_url` can connect and inspect."""
     try:
         server = contact(job).server
     except DatabaseError as error:
@@ -82,7 +82,7 @@ def inspector(job: Job) -> Finding:
 
 
 def unreachable(job: Job, error: DatabaseError) -> Finding:
-    """Why a target does not answer, with what to do about this kind of failure."""
+    """Return why a target does not answer, with a remedy for this kind of failure."""
     place = job.database.credentials
     text = f"{place.display}: {error.message}"
     if any(words in error.message for words in _PGBOUNCER):
@@ -91,9 +91,9 @@ def unreachable(job: Job, error: DatabaseError) -> Finding:
 
 
 def pooler(job: Job) -> Finding | None:
-    """A finding where the target is a pooler that lends connections by transaction or drops the limits of a session.
+    """Return a finding if the target is a pooler that pools by transaction or drops the session's limits.
 
-    Two open sessions in one server process share it by turns, so session locks and settings do not hold.
+    Two open sessions in one server process share it in turns, so session locks and settings do not hold.
     """
     options = SessionOptions(read_only=True, lock_timeout=_LIMIT, statement_timeout=10)
     question = Statement(_PLACE, {}, _PLACE)
@@ -136,9 +136,9 @@ def _facts(job: Job, met: Contact, programs: Path | None) -> TargetFacts:
 
 
 def found_program(name: str, server: Server, folder: Path | None) -> str | None:
-    """The version of the client program that a backup would use; None when it is not there or does not answer.
+    """Return the version of the client program that a backup would use; None if it is missing or does not answer.
 
-    Of PostgreSQL several versions may be installed: the server's own goes before a newer one, and both before that on the path.
+    Several versions of PostgreSQL may be installed: the server's own comes first, then a newer one, then the path's.
     """
     places: list[Path | None] = [folder]
     if folder is None and profile(server.engine).programs_by_version:

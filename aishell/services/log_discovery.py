@@ -1,4 +1,4 @@
-"""Looks for tables that are logs, and measures them. Reads only, and no large table to its end."""
+"""Find tables that are logs, and measure them. Reads only, and never all of a large table."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from aishell.errors import DatabaseError, ParameterError
 from aishell.execution.target_context import Job, choose, table_of
 from aishell.models import Row, now
 
-#: Of the last days so many times more rows are counted before the database's estimate is taken instead.
+#: How many times more rows of the last days are counted before the database's estimate is used.
 CLOSER = 10
-#: No further table is measured after so many seconds.
+#: Seconds after which no further table is measured.
 PATIENCE = 60.0
-#: Errors that are about one table.
+#: Errors that concern only one table.
 _PASSING = ("lock_timeout", "permission", "statement_timeout", "missing_object", "unsupported", "corruption")
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Where the database's files are. `growth_bytes_per_day` is that of all candidates together, but of those that
-    `growth_unknown` counts."""
+    """The disk with the database's files. `growth_bytes_per_day` is the total of the candidates, except the
+    `growth_unknown` whose growth is not known."""
 
     free_bytes: int | None
     growth_bytes_per_day: float
@@ -41,7 +41,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The logs of one target. `not_measured`: so many more tables look like logs; `next_command` looks at the first of them."""
+    """The logs of one target. `not_measured`: how many other tables look like logs; `next_command` examines them."""
 
     target: str
     engine: str
@@ -55,9 +55,9 @@ class Discovery:
 def discover(
     job: Job, names: Sequence[str], *, date_column: str | None = None, retention_days: int, place: Sequence[str]
 ) -> Discovery:
-    """The tables that look like logs, all or those of `names`. `place` are the words that name the target on a command line.
+    """Return the tables that look like logs, all or those in `names`. `place`: the words that name the target.
 
-    Raises UnknownNameError for a name that matches nothing.
+    Raises UnknownNameError for a name without a match.
     """
     ends = time.monotonic() + PATIENCE
     job.refresh()
@@ -101,7 +101,7 @@ def _disk(free: int | None, found: Sequence[Candidate]) -> Disk:
 
 
 def _measured(job: Job, candidate: Candidate, log: LogTable, week: Cutoff, free: int | None) -> Candidate:
-    """The candidate with its age and growth, or with the reason why they cannot be had."""
+    """Return the candidate with its age and growth, or with the reason why they are unknown."""
     engine = job.database.engine
     readable = log.indexed or (candidate.bytes is not None and candidate.bytes <= READ_ALL)
     unindexed = f"no index begins with {log.column}, and there are no statistics of it"
@@ -136,7 +136,7 @@ def _measured(job: Job, candidate: Candidate, log: LogTable, week: Cutoff, free:
 
 
 def _ends(job: Job, log: LogTable, readable: bool) -> Row | None:
-    """The oldest and the newest date; None where the table would have to be read to its end for them."""
+    """Return the oldest and the newest date, None if that required reading the whole table."""
     params = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
     if readable:
         key = log.key[0] if len(log.key) == 1 else log.column
@@ -149,7 +149,7 @@ def _ends(job: Job, log: LogTable, readable: bool) -> Row | None:
 def _rows_between(
     job: Job, log: LogTable, start: str | int, finish: str | int, readable: bool, closer: int = 1
 ) -> tuple[int | None, str]:
-    """Rows and how they were got: counted up to a limit, beyond it estimated, `at least` so many where there is no estimate."""
+    """Return rows and method: counted up to a limit, estimated beyond it, or `at least` without an estimate."""
     most = profile(job.database.engine).most_counted * closer if readable else 0
     names = {"schema": log.table.schema, "table": log.table.table, "date_column": log.column}
     answer = job.read("count_log_rows", {**names, "start": start, "finish": finish, "most": most})

@@ -1,4 +1,4 @@
-"""Backups without the database they are of, which may be gone: read, put back into a file, removed. Through a step's gates."""
+"""Operations on backups without their database: read, restore to a file, remove. They pass the gates of steps."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from aishell.safety import constraints, gates
 from aishell.settings.policy import Policy
 from aishell.settings.targets import Target
 
-#: The tools that take a backup whose own manifest is damaged or gone.
+#: The tools that accept a backup whose own manifest is damaged or missing.
 _WITHOUT_MANIFEST = ("cleanup_old_backups", "verify_copies")
-#: What a step that is called without a run is called: its folder is named after this process instead of a run.
+#: The name of a step that is called without a run; its folder is named after this process instead of a run.
 STEP = BY_HAND
 
 
 class Absent(Database):
-    """A database that nobody connects to: what a backup tells of it."""
+    """A database that is never connected to; its facts come from a backup."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(Credentials(URL(server.engine, server.engine)))
@@ -63,7 +63,7 @@ class Absent(Database):
 
 @dataclass(frozen=True)
 class Keeper:
-    """The backups of a site, and the gates that what is done to them passes. `target` looks a target up by its name."""
+    """The backups of a site, and the gates for operations on them. `target` returns a target by name."""
 
     backup_store: BackupStore
     registry: Callable[[str], Registry]
@@ -73,9 +73,9 @@ class Keeper:
     target: Callable[[str], Target]
 
     def judge(self, name: str, params: Mapping[str, Any], entry: CatalogEntry) -> tuple[Tool, Verdict]:
-        """A tool for the backup's engine, and what the gates say of calling it.
+        """Return a tool for the backup's engine, and the gates' verdict on calling it.
 
-        Raises BackupError for a backup whose manifest is damaged, UsageError for parameters that the tool does not take.
+        Raises BackupError if the backup's manifest is damaged, UsageError for parameters that the tool does not take.
         """
         server = self._server(name, entry)
         tool, target = self.registry(entry.engine).pick(name, server), self.target(entry.target)
@@ -95,7 +95,7 @@ class Keeper:
         return dispatch.run(tool, tool.prepare(params), None, self._context(server, entry.target)).output
 
     def removing(self, manifest: BackupManifest) -> AbstractContextManager[Work]:
-        """What it takes to run the programs of the tool that removes backups, of a manifest's engine."""
+        """Return the context for running the programs of the tool that removes backups, for a manifest's engine."""
         server = _server(manifest)
         tool = self.registry(manifest.engine).pick("cleanup_old_backups", server)
         return working(tool, {}, self._context(server, manifest.target))
@@ -105,7 +105,7 @@ class Keeper:
             database=Absent(server),
             marker="",
             options=SessionOptions(),
-            run_id=f"{os.getpid():08x}{new_id()[8:]}",  # what it makes is no later process's, of the same number
+            run_id=f"{os.getpid():08x}{new_id()[8:]}",  # unique, although a later process may have the same number
             step_id=STEP,
             agent_id=self.config.agent_id,
             target=target,
@@ -114,13 +114,13 @@ class Keeper:
         )
 
     def _server(self, tool: str, entry: CatalogEntry) -> Server:
-        """The server of a backup, from its manifest, which may be damaged or gone for some tools: then from the catalog."""
+        """Return a backup's server from its manifest or, for tools that work without one, from the catalog."""
         if tool in _WITHOUT_MANIFEST:
             return Server(entry.engine, entry.engine, (), entry.database, entry.identity)
         return _server(self.backup_store.manifest(entry))
 
 
 def _server(manifest: BackupManifest) -> Server:
-    """The server of a backup, from its manifest."""
+    """Return a backup's server from its manifest."""
     version = tuple(int(part) for part in manifest.server_version.split("."))
     return Server(manifest.engine, manifest.product, version, manifest.database, manifest.identity)

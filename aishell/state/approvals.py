@@ -323,7 +323,7 @@ def _first_answers(connection: Connection, row: Record) -> list[dict[str, Any]]:
 
 
 def _require_another(connection: Connection, row: Record, uid: int | None) -> list[dict[str, Any]]:
-    """The first answer of two, if there is one. Raises DeniedError for the requester, and for whoever gave that answer."""
+    """Return the first answer of two, if given. Raises DeniedError for the requester and for the first to approve."""
     others = command("approvals", "approve", row.id, "--socket", "PATH")
     hint = f"another person can approve through the daemon's socket: `{others}`"
     if uid is None or uid in shown(row).get("requesters", ()):

@@ -171,7 +171,7 @@ def follows(event: tuple[Any, ...], last: int, head_: str) -> bool:
 
 
 def verify(connection: Connection, expected_head: str | None = None) -> list[Problem]:
-    """Edits, deletions and gaps in the chain; `expected_head` (a printed copy) shows a cut tail or a rewritten chain."""
+    """Return edits, deletions and gaps in the chain. `expected_head`, a printed copy, exposes a cut or replaced log."""
     problems, newest = list[Problem](), newest_seal(connection)
     previous, last = newest.head, newest.through
     for row in connection.execute(EVENTS):

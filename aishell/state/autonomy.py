@@ -78,7 +78,7 @@ class Book:
             _COUNTING[kind](self, (run_id, step_index), audit.read(data), number)
 
     def tally(self, subject: Subject, run_id: str | None = None) -> Tally:
-        """The count for a subject; `run_id`: the run that asks. A subject without an identity matches any database."""
+        """Return the count for a subject. `run_id`: the calling run. One without an identity matches any database."""
         for (other, _), begun in self._began.items():
             if other != run_id and _concerns(subject, begun):
                 return Tally(

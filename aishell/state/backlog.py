@@ -132,7 +132,7 @@ class Backlog:
         return {name: size_of(some) for name, some in rows}
 
     def nights(self, since: str) -> dict[tuple[str, str], BacklogNight]:
-        """The backlog of each target and agent that has or had one since then: before the first run since then, and now."""
+        """Return the backlog of each target and agent that has or had one: before its first run since then, and now."""
         sql = "SELECT * FROM backlog_nights WHERE at > :since AND worked IS NOT NULL ORDER BY at"
         with self.store.read() as connection:
             stand = _by_agent(connection.all("SELECT * FROM backlog ORDER BY since, id"))

@@ -1,6 +1,6 @@
-"""A connection to `state.db`: the standard library's, with rows whose columns are attributes.
+"""A connection to `state.db`: the standard library's, with the columns of a row as attributes.
 
-Statements are plain SQL with named values, and stand where they are used (docs/decisions/0014-state-store-without-sqlalchemy.md).
+Statements are plain SQL with named values, next to their use (docs/decisions/0014-state-store-without-sqlalchemy.md).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Record(sqlite3.Row):
             raise AttributeError(f"the row has no column {name!r}") from None
 
     def columns(self, names: str) -> dict[str, Any]:
-        """Some of its columns; `names` has blanks between them."""
+        """Return some of its columns; `names` is separated by blanks."""
         return {name: self[name] for name in names.split()}
 
 
 class AuditEvent(NamedTuple):
-    """An event of the audit log, as those hear it who want to know of each that was committed. `data`: JSON, redacted."""
+    """An event of the audit log, for listeners to committed events. `data`: JSON, redacted."""
 
     number: int
     type: str
@@ -43,43 +43,43 @@ class AuditEvent(NamedTuple):
 
 
 class Connection(sqlite3.Connection):
-    """Used by one thread at a time. Names of tables and columns are our own; values are always bound."""
+    """Used by one thread at a time. Table and column names are our own; values are always bound."""
 
-    #: What was appended to the audit log in this transaction, where anybody wants to hear of it when it is committed.
+    #: Events appended to the audit log in this transaction; None if nobody listens for committed events.
     appended: list[AuditEvent] | None = None
-    #: Whether nobody else can open the file while this is open.
+    #: Whether nobody else can open the file while this connection is open.
     alone: bool = False
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Record]:
         return self.execute(sql, values or {}).fetchall()
 
     def first(self, sql: str, values: Mapping[str, Any] | None = None) -> Record | None:
-        """The first row; the statement is run to its end, for a COMMIT fails while a RETURNING is not through."""
+        """Return the first row. The statement runs to its end, because COMMIT fails while a RETURNING is unfinished."""
         rows = self.all(sql, values)
         return rows[0] if rows else None
 
     def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
-        """The first column of the first row, None without one."""
+        """Return the first column of the first row, None without one."""
         row = self.first(sql, values)
         return row[0] if row is not None else None
 
     def insert(self, table: str, *rows: Mapping[str, Any], known: str = "") -> None:
-        """Insert rows of the same columns, or none. `known`: what is done where one is there already."""
+        """Insert rows with the same columns, if any. `known`: the ON CONFLICT clause."""
         if not rows:
             return
         columns, marks = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])
         self.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) {known}", rows)  # noqa: S608  our own names
 
     def update(self, table: str, where: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> int:
-        """Set `values` in the rows `where` fits; how many. A column is not in `key` and in `values` both."""
+        """Set `values` in the rows that match `where`; return their number. `key` and `values` share no column."""
         columns = ", ".join(f"{name} = :{name}" for name in values)
         return self.execute(f"UPDATE {table} SET {columns} WHERE {where}", {**key, **values}).rowcount  # noqa: S608
 
 
 def connect(path: Path) -> Connection:
-    """A connection to the file, which has to be there: every commit on it is durable.
+    """Open the file, which must exist. Every commit on the connection is durable.
 
-    Where the disk has no room for the index of the write-ahead log, the file can still be read: by one connection alone, which
+    If the disk has no room for the index of the write-ahead log, the file can still be read, by one connection that
     keeps the index in memory. SQLite refuses that while another process has the file open.
     """
     try:
@@ -106,7 +106,7 @@ def _connect(path: Path, *, alone: bool) -> Connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         if is_store(connection):
-            connection.execute("PRAGMA journal_mode = WAL")  # written into the file, so never into somebody else's
+            connection.execute("PRAGMA journal_mode = WAL")  # stored in the file, so never set in a foreign one
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose an acknowledged commit at power loss
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
@@ -116,9 +116,9 @@ def _connect(path: Path, *, alone: bool) -> Connection:
 
 
 def is_store(connection: Connection) -> bool:
-    """Whether a database is a state store, of whatever version: by its id, its version and its tables, all three.
+    """Whether a database is a state store of any version: by its application id, version and tables together.
 
-    Samples of earlier releases have the id too.
+    Samples of earlier releases have the same application id.
     """
     if connection.value("PRAGMA application_id") != APPLICATION_ID or not connection.value("PRAGMA user_version"):
         return False
@@ -127,17 +127,17 @@ def is_store(connection: Connection) -> bool:
 
 
 def marks(values: Iterable[Any], name: str = "v") -> tuple[str, dict[str, Any]]:
-    """`:v0, :v1` for `IN (…)`, and what is bound to them."""
+    """Return `:v0, :v1` for `IN (…)`, and the values to bind."""
     bound = {f"{name}{number}": value for number, value in enumerate(values)}
     return ", ".join(f":{key}" for key in bound), bound
 
 
-#: Characters of a pattern; SQLite refuses one of 50,000.
+#: The most characters of a pattern; SQLite refuses one of 50,000.
 LONGEST = 200
 
 
 def beginning(text: str) -> str:
-    """The pattern of `LIKE … ESCAPE '/'` for what begins with `text`. No id is as long as LONGEST: what is longer fits none."""
+    """Return the pattern of `LIKE … ESCAPE '/'` for a prefix, cut to LONGEST. No id is that long."""
     text = text[:LONGEST]
     for special in "/%_":
         text = text.replace(special, f"/{special}")
@@ -145,7 +145,7 @@ def beginning(text: str) -> str:
 
 
 def find_by_beginning(connection: Connection, table: str, kind: str, text: str) -> Record | None:
-    """The only row of a table whose id begins with `text`; None without one. Raises AmbiguousNameError, with `kind` in it."""
+    """Return the only row whose id begins with `text`, None without one. Raises AmbiguousNameError, naming `kind`."""
     if not text:
         return None
     sql = f"SELECT * FROM {table} WHERE id LIKE :beginning ESCAPE '/' LIMIT 13"  # noqa: S608  our own

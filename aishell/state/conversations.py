@@ -1,4 +1,4 @@
-"""Conversations of `aishell chat`: each turn as it was typed and what it came to, and a summary of the older ones."""
+"""Conversations of `aishell chat`: each turn as typed with its outcome, and a summary of the older ones."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from aishell.state import audit
 from aishell.state.connection import Record, find_by_beginning
 from aishell.state.store import Store
 
-#: Characters that are kept of what aishell replied in a turn.
+#: How many characters of aishell's reply are stored for a turn.
 LONGEST_REPLY = 4000
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One line of a person and what it came to.
+    """One line that a person typed, and its outcome.
 
-    `request`: the JSON of the request as it was read; `work`: `{"runs": [ids], "workflow": id}`; `exit_code` None: the turn did
-    not end, because it is still at work or its process was killed. Secrets in texts are masked.
+    `request`: JSON of the request as understood; `work`: `{"runs": [ids], "workflow": id}`; `exit_code` None: the turn
+    did not end, because it is still running or its process was killed. Secrets in texts are masked.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """`summary`: of the turns up to the number `summed_up`, which are kept. `model`: who wrote it; None: the program."""
+    """`summary` covers the turns up to number `summed_up`, which are kept. `model`: its author; None: the program."""
 
     id: str
     target: str
@@ -52,13 +52,13 @@ class Conversation:
 
 
 class Conversations:
-    """The conversations in a store. Several processes may be in one at the same time: each turn gets a number of its own."""
+    """The conversations in a store. Several processes may use one at the same time: each turn gets its own number."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def begin(self, by: str, target: str = "") -> Conversation:
-        """A new conversation. `target`: the target it is about where a turn names none; empty: the site's default."""
+        """Start a conversation. `target`: the target of turns that name none; empty: the site's default."""
         at = now()
         made = Conversation(new_id(), target, by, at, at, "", 0, None)
         with self.store.write() as connection:
@@ -66,7 +66,7 @@ class Conversations:
         return made
 
     def find(self, beginning: str | None = None) -> Conversation:
-        """By the beginning of its id; None: the one that was used last. Raises UsageError where there is none."""
+        """Return the conversation with this prefix of its id; None: the last used. Raises UsageError if none exists."""
         with self.store.read() as connection:
             if beginning is None:
                 row = connection.first("SELECT * FROM conversations ORDER BY used_at DESC, id LIMIT 1")
@@ -82,7 +82,7 @@ class Conversations:
         return _conversation(row)
 
     def all(self) -> list[tuple[Conversation, int, str]]:
-        """Every conversation, the one used last first, with the number of its turns and the text of the first."""
+        """Return every conversation, last used first, with the number of its turns and the text of the first."""
         with self.store.read() as connection:
             rows = connection.all(
                 """SELECT c.*, (SELECT count(*) FROM conversation_turns AS t WHERE t.conversation_id = c.id) AS turns,
@@ -92,7 +92,7 @@ class Conversations:
         return [(_conversation(row), row.turns, row["first"] or "") for row in rows]
 
     def turns(self, conversation: str, after: int = 0) -> list[Turn]:
-        """The turns of a conversation whose number is greater, in their order."""
+        """Return the turns of a conversation with greater numbers, in order."""
         rows = self.store.all(
             "SELECT * FROM conversation_turns WHERE conversation_id = :id AND number > :after ORDER BY number",
             {"id": conversation, "after": after},
@@ -100,9 +100,9 @@ class Conversations:
         return [_turn(row) for row in rows]
 
     def say(self, conversation: str, text: str) -> int:
-        """Write down what a person typed, before anything comes of it; the number of the turn.
+        """Store what a person typed, before acting on it; return the number of the turn.
 
-        Raises UsageError where the conversation was deleted meanwhile.
+        Raises UsageError if the conversation was deleted meanwhile.
         """
         at = now()
         with self.store.write() as connection:
@@ -118,9 +118,9 @@ class Conversations:
         return number
 
     def note(self, conversation: str, number: int, **known: Any) -> None:
-        """Write down what is known of a turn: `request`, `work` (both JSON values), `reply`, `exit_code`; the last one ends it.
+        """Store facts of a turn: `request`, `work` (both JSON values), `reply`, `exit_code`. The last ends the turn.
 
-        A turn of a conversation that was deleted is not kept.
+        Does nothing if the conversation was deleted.
         """
         values = {name: _stored(name, value) for name, value in known.items()}
         if "exit_code" in values:
@@ -130,7 +130,7 @@ class Conversations:
             connection.update("conversation_turns", "conversation_id = :id AND number = :turn", key, values)
 
     def sum_up(self, seen: Conversation, summary: str, through: int, model: Mapping[str, Any] | None) -> bool:
-        """Put the turns up to a number into a summary; False where another process has done so since `seen` was read."""
+        """Store a summary of the turns up to a number; return False if another process did so since `seen` was read."""
         values = {
             "summary": audit.redact(summary),
             "summed_up": through,
@@ -141,7 +141,7 @@ class Conversations:
             return bool(connection.update("conversations", "id = :id AND summed_up = :before", key, values))
 
     def delete(self, conversation: str, by: str) -> int:
-        """Remove a conversation; how many turns went with it. The audit log has that it was there, and none of its texts."""
+        """Delete a conversation; return the number of its turns. The audit log records this without any text."""
         with self.store.write() as connection:
             key = {"id": conversation}
             turns = int(connection.value("SELECT count(*) FROM conversation_turns WHERE conversation_id = :id", key))
@@ -169,5 +169,5 @@ def _turn(row: Record) -> Turn:
 
 
 def runs_of(turns: Sequence[Turn]) -> list[str]:
-    """The ids of the runs that turns have begun."""
+    """Return the ids of the runs that turns started."""
     return [run for turn in turns for run in turn.work.get("runs", ())]

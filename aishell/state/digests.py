@@ -1,4 +1,4 @@
-"""Digests that were sent: one for each local day, decided with its rows in the outbox. Every method is one transaction."""
+"""Digests sent: one per local day, decided together with its rows in the outbox. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aishell.state.connection import Record
 from aishell.state.outbox import DIGEST, Notification, put
 from aishell.state.store import Store
 
-#: A digest goes no further back, however long none was made.
+#: The longest period of a digest, however long ago the last one was.
 LONGEST = timedelta(days=7)
-#: The outbox's cause of a digest. Rows that were made when the clock stood later than now do not count: it was put back.
+#: The cause of a digest in the outbox. Rows from the future do not count: the clock was set back.
 _CAUSE = "'night ' || night"
 _NEWEST = "SELECT * FROM digests WHERE until <= :now ORDER BY night DESC LIMIT 1"
 _DONE = f"""page IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outbox
@@ -20,15 +20,15 @@ _DONE = f"""page IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outbox
 
 
 class Digests:
-    """The digests of a store."""
+    """The digests in a store."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def since(self, night: date, due: datetime, now: datetime) -> datetime | None:
-        """Where the digest of a night begins: where the one before ended. None where nothing is to be sent.
+        """Return the start of a night's digest, which is the end of the one before; None if nothing is to be sent.
 
-        Of the first night that is ever asked about nothing is: it is written down, and the next begins where it was due.
+        The first night is only recorded: the next digest begins where that one was due.
         """
         with self.store.read() as connection:
             there = connection.first("SELECT 1 FROM digests WHERE night = :night", {"night": str(night)})
@@ -54,9 +54,9 @@ class Digests:
         message: tuple[str, str, str],
         to: Collection[str],
     ) -> int:
-        """Have the digest of a night sent, once to each service; how many messages that made.
+        """Queue the digest of a night, once for each service; return 1 if it is new, else 0.
 
-        None where another process was faster. `message`: its severity, its title, and what is said where the `page` is too long.
+        It is not new if another process was faster. `message`: severity, title, and a text if the `page` is too long.
         """
         severity, title, brief = message
         row = {"night": str(night), "since": timestamp(since), "until": timestamp(now), "format": form, "page": page}
@@ -69,11 +69,11 @@ class Digests:
             return put(connection, digest, now)
 
     def of(self, cause: str) -> Record | None:
-        """The digest that a row of the outbox is of."""
+        """Return the digest that a row of the outbox delivers."""
         return self.store.first(f"SELECT * FROM digests WHERE {_CAUSE} = :cause", {"cause": cause})  # noqa: S608  our own
 
     def tidy(self) -> None:
-        """Drop the pages that nobody waits for any more; that they were sent is kept."""
+        """Remove the pages of delivered digests; the record that they were sent stays."""
         if self.store.first(f"SELECT 1 FROM digests WHERE {_DONE}") is None:  # noqa: S608  our own
             return
         with self.store.write() as connection:

@@ -1,4 +1,4 @@
-"""The texts that have words of a question, the best first: SQLite's FTS5, over what was read already."""
+"""Full-text search: rank texts by the words of a question, with SQLite's FTS5 in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing
 
 from aishell.errors import StateError
 
-#: Words of a question that are looked for.
+#: The most words of a question to search for.
 MOST_WORDS = 50
 _WORD = re.compile(r"\w{2,}")
 _INDEX = "CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'unicode61 remove_diacritics 2')"
@@ -17,9 +17,9 @@ _BEST = "SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY bm25(texts), rowid
 
 
 def best(texts: Sequence[str], question: str) -> list[int]:
-    """The places of those texts that have a word of the question, by BM25. Raises StateError where SQLite has no FTS5.
+    """Return the indexes of the texts with a word of the question, by BM25. Raises StateError without FTS5 in SQLite.
 
-    Words are quoted: none of them is an operator of FTS5.
+    Words are quoted, so that none acts as an operator of FTS5.
     """
     words = list(dict.fromkeys(_WORD.findall(question)))[:MOST_WORDS]
     if not words or not texts:

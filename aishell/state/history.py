@@ -10,8 +10,8 @@ from aishell.models import History, StepStatus, Took
 from aishell.state.connection import Connection, marks
 from aishell.state.store import Store
 
-RECENT = 20_000  # rows looked at for one target
-KEPT, SEEN = 10, 200  # costs that are kept for one tool and object, and looked at for a tool
+RECENT = 20_000  # rows read per target
+KEPT, SEEN = 10, 200  # costs stored per tool and object, and used per tool
 _OUTCOMES = """SELECT tool, object, status, bytes_before, bytes_after FROM table_history
     WHERE target = :target ORDER BY id DESC LIMIT :recent"""
 _COSTS = (
@@ -25,14 +25,14 @@ _FORGET = """DELETE FROM step_costs WHERE target = :target AND tool = :tool AND 
 
 
 def remember(connection: Connection, cost: Mapping[str, Any]) -> None:
-    """Write down what a step took: target, tool, object, at, seconds, work, unit. The oldest of its object go."""
+    """Store the cost of a step: target, tool, object, at, seconds, work, unit. Remove the oldest of its object."""
     connection.insert("step_costs", cost)
     which = {name: cost[name] for name in ("target", "tool", "object")}
     connection.execute(_FORGET, {**which, "kept": KEPT})
 
 
 def load(store: Store, target: str) -> dict[tuple[str, str], History]:
-    """(tool, object) -> its history on this target; (tool, "") is the tool's history over all objects."""
+    """Return (tool, object) -> its history on this target; (tool, "") is the tool's history over all objects."""
     took: dict[tuple[str, str], list[Took]] = defaultdict(list)
     idle: dict[tuple[str, str], list[bool]] = defaultdict(list)
     with store.read() as connection:
@@ -52,13 +52,13 @@ def load(store: Store, target: str) -> dict[tuple[str, str], History]:
 
 
 def seconds_per_row(store: Store, target: str, tool: str, label: str) -> float | None:
-    """Seconds that a tool took a row on an object, its rests included; None where it has not gone through any."""
+    """Return the seconds per row of a tool on an object, pauses included; None if unknown."""
     found = store.value(_SECONDS_PER_ROW, {"target": target, "tool": tool, "object": label})
     return None if found is None else float(found)
 
 
 def last_failure(store: Store, target: str, tools: Collection[str]) -> tuple[str, str] | None:
-    """The run and the error when the last of these tools that ran on this target failed."""
+    """Return the run and the error if the last of these tools to run on this target failed."""
     wanted, values = marks(tools)
     sql = f"""SELECT steps.run_id, steps.status, steps.error FROM steps JOIN runs ON runs.id = steps.run_id
         WHERE runs.target = :target AND steps.tool IN ({wanted}) AND steps.status IN (:done, :failed)
@@ -68,7 +68,7 @@ def last_failure(store: Store, target: str, tools: Collection[str]) -> tuple[str
 
 
 def last_tries(store: Store, target: str) -> dict[str, str]:
-    """Backup -> when a restore test of it on this target last ended well."""
+    """Return backup -> when it last passed a restore test on this target."""
     sql = """SELECT json_extract(steps.output, '$.backup_id') AS backup_id, max(steps.ended_at) AS at
         FROM steps JOIN runs ON runs.id = steps.run_id
         WHERE runs.target = :target AND steps.tool = 'restore_test' AND steps.status = :done GROUP BY 1"""
@@ -76,6 +76,6 @@ def last_tries(store: Store, target: str) -> dict[str, str]:
 
 
 def size(row: Mapping[str, Any] | None) -> int | None:
-    """The `bytes` a find or verify row measured."""
+    """Return the `bytes` that a find or verify row measured."""
     value = row.get("bytes") if row else None
     return int(value) if isinstance(value, (int, float)) else None

@@ -1,4 +1,4 @@
-"""Holds, the emergency stop: no step begins on a target on hold. Checked inside the transaction that would begin a step."""
+"""Holds, the emergency stop: no step starts on a target on hold. Checked in the transaction that would start a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aishell.state import audit
 from aishell.state.connection import Connection, Record
 from aishell.state.store import Store
 
-#: The target of a hold that is on all of them.
+#: The target of a hold on all targets.
 EVERYWHERE = ""
 _IN_FORCE = "SELECT target, reason, placed_by, placed_at FROM holds ORDER BY target"
 _ON = """SELECT target, reason, placed_by, placed_at FROM holds WHERE target IN ('', :target, :server)
@@ -23,7 +23,7 @@ _OF_RUN = "SELECT target FROM runs WHERE id = :run"
 
 @dataclass(frozen=True)
 class Hold:
-    """Who stopped what, when and why. `target` is empty where everything is stopped; `at` is ISO 8601, UTC."""
+    """Who stopped what, when and why. `target` is empty for all targets; `at` is ISO 8601, UTC."""
 
     target: str
     reason: str
@@ -32,37 +32,37 @@ class Hold:
 
     @property
     def text(self) -> str:
-        """One sentence."""
+        """A sentence for people."""
         what = "every target" if self.target == EVERYWHERE else self.target
         return f"{what} is on hold since {at(self.at)}, by {self.by}: {self.reason}"
 
     def covers(self, target: str) -> bool:
-        """Whether nothing begins on a target: it stands here, its server, or everything."""
+        """Whether it stops a target: it is on the target, its server, or all targets."""
         return self.target in (EVERYWHERE, target, server_of(target))
 
     @property
     def lifted(self) -> str:
-        """What was, once it is released."""
+        """The sentence after its release."""
         what = "every target was" if self.target == EVERYWHERE else f"{self.target} was"
         return f"{what} on hold from {at(self.at)}, by {self.by}: {self.reason}"
 
     @property
     def way_out(self) -> str:
-        """The command that lifts it."""
+        """The command that releases it."""
         return command("release", *(() if self.target == EVERYWHERE else on(self.target)))
 
     def refusal(self) -> HeldError:
-        """The error of what must not begin."""
+        """Return the error for what must not start."""
         return HeldError(self.text, hint=f"`{self.way_out}` lifts the hold; dry runs still work")
 
 
 def of_run(connection: Connection, run_id: str) -> Hold | None:
-    """The hold that a run's next step meets; to be asked in the transaction that would begin it."""
+    """Return the hold on a run's next step. Call it in the transaction that would start the step."""
     return _on(connection, str(connection.value(_OF_RUN, {"run": run_id})))
 
 
 def stopped(run: Record) -> bool:
-    """Whether a run is paused since it met a hold."""
+    """Whether a hold paused a run."""
     return run.state == RunState.PAUSED and bool(json.loads(run.result or "{}").get("output_data", {}).get("held"))
 
 
@@ -73,9 +73,9 @@ class Holds:
         self.store = store
 
     def place(self, target: str, reason: str, by: str) -> tuple[Hold, bool]:
-        """Begin no further step on a target, or anywhere; the hold in force, and whether it is this one.
+        """Place a hold on a target, or on all; return the hold in force, and whether it is the new one.
 
-        One that is there already stays, with its reason: whoever lifts it has to know that one.
+        An existing hold stays, with its reason, which the person who releases it must know.
         """
         with self.store.write() as connection:
             there = connection.first("SELECT * FROM holds WHERE target = :target", {"target": target})
@@ -88,7 +88,7 @@ class Holds:
         return hold, True
 
     def release(self, target: str, by: str) -> Hold:
-        """Lift the hold on a target, or the one on all; what it was. Raises StateError where there is none."""
+        """Release the hold on a target, or the one on all; return it. Raises StateError if there is none."""
         with self.store.write() as connection:
             gone = connection.first("DELETE FROM holds WHERE target = :target RETURNING *", {"target": target})
             if gone is None:
@@ -103,16 +103,16 @@ class Holds:
         return hold
 
     def in_force(self) -> list[Hold]:
-        """Every hold, the one on all targets first."""
+        """Return every hold, the one on all targets first."""
         return [_made(row) for row in self.store.all(_IN_FORCE)]
 
     def on(self, target: str) -> Hold | None:
-        """What keeps steps from beginning on a target."""
+        """Return the hold that stops a target, None without one."""
         with self.store.read() as connection:
             return _on(connection, target)
 
     def refuse(self, target: str) -> None:
-        """Raises HeldError where nothing may begin on a target."""
+        """Raise HeldError if a target is on hold."""
         hold = self.on(target)
         if hold is not None:
             raise hold.refusal()

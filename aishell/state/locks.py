@@ -1,6 +1,6 @@
-"""`flock` on one host, released by the kernel whatever happens to the process.
+"""`flock` on one host: the kernel releases it however the process ends.
 
-Not the `filelock` package, which truncates the file in which the holder is named.
+The `filelock` package would truncate the file that names the holder.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class FileLockHeldError(Exception):
 
 
 class FileLock:
-    """An exclusive lock on a file of its own, which is removed when the lock is let go."""
+    """An exclusive lock on its own file, which is removed when the lock is released."""
 
     def __init__(self, path: Path, run_id: str) -> None:
-        """Takes the lock without waiting. Raises FileLockHeldError, and StateError where its file cannot be written."""
+        """Take the lock without waiting. Raises FileLockHeldError, and StateError if the file cannot be written."""
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class FileLock:
 
 
 def soon(path: Path, holder: str) -> FileLock | None:
-    """The lock, tried for two seconds, as checks hold it for a moment too. None where another process holds it."""
+    """Return the lock, retrying for two seconds, since checks hold it briefly; None if another process holds it."""
     for _ in range(40):
         with suppress(FileLockHeldError):
             return FileLock(path, holder)
@@ -69,7 +69,7 @@ def soon(path: Path, holder: str) -> FileLock | None:
 
 
 def folder_of(state: Path) -> Path:
-    """The folder of lock files, beside the state store."""
+    """Return the folder of lock files, beside the state store."""
     return state.parent / ".aishell-locks"
 
 
@@ -89,13 +89,13 @@ def is_held(path: Path) -> bool:
 
 
 def _taken(path: Path) -> int:
-    """A handle of the locked file. Raises FileLockHeldError and OSError."""
+    """Return a handle of the locked file. Raises FileLockHeldError and OSError."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _same(handle, path):
-                return handle  # else the holder before us removed the file between our open and our lock
+                return handle  # else the previous holder removed the file between our open and our lock
         except BlockingIOError:
             holder = _read(handle)
             os.close(handle)

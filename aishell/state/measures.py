@@ -1,4 +1,4 @@
-"""Figures that conditions of rules name, of targets, of schedules and of the site, as they stand in the store now."""
+"""Metrics in conditions of rules: of targets, of schedules and of the site, as now in the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aishell.models import timestamp
 from aishell.state.connection import Record
 from aishell.state.store import Store
 
-#: Missed times count for so long.
+#: How long missed times count.
 WEEK = timedelta(days=7)
 _QUERIES = {
     "approval_waiting": """SELECT r.target, min(a.requested_at) AS since FROM approvals AS a JOIN runs AS r ON r.id = a.run_id
@@ -23,12 +23,12 @@ _QUERIES = {
     "runs_missed": """SELECT schedule, sum(times) AS number FROM schedule_runs
         WHERE status = 'missed' AND nominal_at > :week GROUP BY schedule""",
 }
-#: What it means that nothing is there.
+#: The value of a metric without rows.
 _ABSENT = dict.fromkeys(("runs_missed", "backlog_items", "backlog_age", "backlog_forecast"), 0.0)
 
 
 def measure(store: Store, metric: str, now: datetime) -> tuple[Mapping[str, float], float | None]:
-    """A metric by what it is of (a target, a schedule, '' of the site), and its value where nothing is known of one.
+    """Return a metric by subject (a target, a schedule, '' for the site), and its value for any other subject.
 
     Ages are in seconds.
     """

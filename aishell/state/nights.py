@@ -10,7 +10,7 @@ from aishell.state.connection import Connection, Record, marks
 from aishell.state.runs import ENDED
 from aishell.state.store import Store
 
-#: As JSON, for SQLite limits the number of bound values.
+#: As JSON, because SQLite limits the number of bound values.
 _THESE = "(SELECT value FROM json_each(:runs))"
 _RUNS = """SELECT id, agent, target, engine, state, requested_by, created_at, ended_at, result,
         json_extract(plan, '$.task.metadata.schedule') AS schedule, json_extract(plan, '$.task.input_data') AS input,
@@ -21,19 +21,19 @@ _STEPS = """SELECT run_id, step_index, step_id, tool, status, attempt, params, o
 _OBJECTS = """SELECT run_id, target, object, tool, status, at, bytes_before, bytes_after,
         COALESCE(json_extract("after", '$.bytes_method'), json_extract("before", '$.bytes_method')) AS bytes_method
     FROM table_history WHERE """
-#: The figures of each step that ended in the period, to be added up by night.
+#: The figures of each step that ended in the period, to be summed by night.
 _EFFECTS = """SELECT ended_at, status, seconds, json_extract(output, '$.bytes_before') AS bytes_before,
         json_extract(output, '$.bytes_after') AS bytes_after, json_extract(output, '$.rows_deleted') AS rows_deleted
     FROM steps WHERE ended_at > :since AND ended_at <= :until ORDER BY ended_at"""
 _STAGES = f"SELECT * FROM workflow_stages WHERE workflow_id IN {_THESE} ORDER BY id"  # noqa: S608  our own
 _HOLDS = "SELECT * FROM holds ORDER BY target"
 _INCIDENTS = "SELECT * FROM incidents WHERE closed_at IS NULL ORDER BY id"
-#: Messages to each service that were given up in the period, or that wait after a failed try.
+#: Messages to each service that were given up in the period, or wait after a failed attempt.
 _UNSENT = """SELECT service, status, count(*) AS number, min(decided_at) AS since, max(decided_at) AS at, max(reason) AS reason
     FROM outbox WHERE status = 'failed' AND ended_at > :since AND ended_at <= :until
         OR status = 'waiting' AND reason IS NOT NULL
     GROUP BY service, status ORDER BY service, status"""
-#: The last event of a daemon, if it is a start.
+#: The last event about a daemon, if it is a start.
 _DAEMON = """SELECT * FROM (SELECT type, at, data FROM events WHERE type IN ('daemon_started', 'daemon_stopped')
     ORDER BY id DESC LIMIT 1) WHERE type = 'daemon_started'"""
 _DATABASES = """SELECT r.target, s.ended_at AS at, json_extract(s.output, '$.database_bytes') AS value
@@ -49,11 +49,11 @@ _BLOAT = """SELECT r.target, json_extract(s.params, '$.schema') AS "schema", jso
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of `runs`, with their `steps`, the `objects` that these worked on, and open requests for approvals.
+    """Rows of `runs`, with their `steps`, the `objects` that these worked on, and open approval requests.
 
-    `ledger`: nominal times that were missed or failed; `alarms`: events of a changed audit log; `workflows` that ran, with
-    their `stages`; present `holds`, `incidents` and messages that could not be sent (`unsent`); `daemon`: the start of the
-    last one, unless it was stopped in order.
+    `ledger`: nominal times that were missed or failed; `alarms`: events about tampering with the audit log; `workflows`
+    that ran, with their `stages`; present `holds`, `incidents` and undelivered messages (`unsent`); `daemon`: the start
+    of the last daemon, unless it was stopped in order.
     """
 
     runs: tuple[Record, ...] = ()
@@ -72,7 +72,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Past:
-    """Many nights: the `effects` of each step, and measurements of databases, of bloat and of objects."""
+    """Many nights: the `effects` of each step, and measurements of databases, bloat and objects."""
 
     effects: tuple[Record, ...] = ()
     databases: tuple[Record, ...] = ()
@@ -81,7 +81,7 @@ class Past:
 
 
 def night(store: Store, since: str, until: str, long_ago: str) -> tuple[Rows, Past]:
-    """What was done after `since` until `until`, and whatever is still open; and measurements since `long_ago`."""
+    """Return what was done after `since` until `until`, whatever is still open, and measurements since `long_ago`."""
     period = {"since": since, "until": until}
     over, states = marks(ENDED)
     during = f"""ended_at > :since AND ended_at <= :until OR created_at > :since AND created_at <= :until
@@ -117,7 +117,7 @@ def night(store: Store, since: str, until: str, long_ago: str) -> tuple[Rows, Pa
 
 
 def of_run(store: Store, run_id: str) -> Rows:
-    """The rows of one run."""
+    """Return the rows of one run."""
     wanted = {"run": run_id}
     with store.read() as connection:
         runs = connection.all(f"{_RUNS} id = :run", wanted)
@@ -130,7 +130,7 @@ def _steps(connection: Connection, runs: list[Record]) -> tuple[Record, ...]:
 
 
 def _approvals(connection: Connection, runs: list[Record]) -> tuple[Record, ...]:
-    """The newest request of each waiting step, expired ones included."""
+    """Return the newest request of each pending step, including expired ones."""
     sql = f"""SELECT * FROM approvals AS a WHERE run_id IN {_THESE} AND status = 'pending' AND requested_at =
         (SELECT max(requested_at) FROM approvals AS b WHERE b.run_id = a.run_id AND b.step_index = a.step_index)
         ORDER BY requested_at"""  # noqa: S608  our own

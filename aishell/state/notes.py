@@ -1,4 +1,4 @@
-"""Notes that people leave on a target, a table or a tool: what a plan is to know, and where marked so, a stricter decision."""
+"""Notes that people leave on targets, tables and tools: for plans to consider, and optionally stricter decisions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aishell.state.connection import Record
 from aishell.state.full_text import best
 from aishell.state.store import Store
 
-#: What a note can ask for, beside being read. There is nothing here that loosens.
+#: The decisions that a note can require. None loosens the policy.
 DECISIONS = ("confirm", "review", "deny")
-#: Characters of a note.
+#: The most characters of a note.
 LONGEST = 2000
 _ALL = "SELECT * FROM notes ORDER BY id"
 _TIGHTENING = "SELECT * FROM notes WHERE decision IS NOT NULL ORDER BY id"
@@ -25,7 +25,7 @@ _TIGHTENING = "SELECT * FROM notes WHERE decision IS NOT NULL ORDER BY id"
 
 @dataclass(frozen=True)
 class Note:
-    """What a person noted. `target`, `table`, `tool` are globs; empty: any. `decision`: one of DECISIONS, or None."""
+    """A person's note. `target`, `table`, `tool` are globs; empty: any. `decision`: one of DECISIONS, or None."""
 
     id: int
     target: str
@@ -38,7 +38,7 @@ class Note:
 
     @property
     def about(self) -> str:
-        """What it is on, for people."""
+        """What the note is on, in words."""
         named = (("table ", self.table), ("tool ", self.tool), ("target ", self.target))
         return ", ".join(f"{what}{name}" for what, name in named if name) or "everything"
 
@@ -46,13 +46,13 @@ class Note:
         return not self.target or any(fnmatchcase(name, self.target) for name in (target, server_of(target)) if name)
 
     def names(self, tables: Collection[tuple[str, str]]) -> bool:
-        """Whether it is on one of some tables (schema, table)."""
+        """Whether the note is on one of these tables (schema, table)."""
         return any(fnmatchcase(name, self.table) for schema, table in tables for name in (table, f"{schema}.{table}"))
 
     def tightens(self, tool: str, tables: Collection[tuple[str, str]]) -> bool:
-        """Whether it asks for a stricter decision on a call of a tool on tables.
+        """Whether the note requires a stricter decision on a call of a tool on tables.
 
-        A call that names no table is of the whole database: a note on a table speaks of it only where it names the tool, too.
+        A call without a table affects the whole database; a note on a table then applies only if it names the tool too.
         """
         if self.decision is None or (self.tool and not fnmatchcase(tool, self.tool)):
             return False
@@ -68,7 +68,7 @@ class Notes:
     def add(
         self, text: str, by: str, *, target: str = "", table: str = "", tool: str = "", decision: str | None = None
     ) -> Note:
-        """Write one down. Raises UsageError for a text that is empty, too long or not printable."""
+        """Add a note. Raises UsageError for a text that is empty, too long or not printable."""
         text = " ".join(text.split())
         if not text or len(text) > LONGEST or not text.isprintable():
             raise UsageError(
@@ -90,7 +90,7 @@ class Notes:
         return _note({"id": number, **row})
 
     def remove(self, number: int, by: str) -> Note:
-        """Forget one. Raises UsageError where there is none of that number."""
+        """Remove a note and return it. Raises UsageError if it does not exist."""
         with self.store.write() as connection:
             row = connection.first("SELECT * FROM notes WHERE id = :id", {"id": number})
             if row is None:
@@ -100,19 +100,19 @@ class Notes:
         return _note(row)
 
     def all(self, target: str | None = None) -> list[Note]:
-        """Every note, the oldest first; of a target those that are on it."""
+        """Return every note, or those on a target, oldest first."""
         return [note for note in map(_note, self.store.all(_ALL)) if target is None or note.is_on(target)]
 
     def tightening(self, target: str) -> list[Note]:
-        """The notes on a target that ask for a stricter decision. Asked at every step, so that a new one holds at once."""
+        """Return the notes on a target that require a stricter decision. Read at every step: new ones apply at once."""
         return [note for note in map(_note, self.store.all(_TIGHTENING)) if note.is_on(target)]
 
     def relevant(
         self, target: str, tables: Collection[tuple[str, str]] = (), text: str = "", most: int = 20
     ) -> list[Note]:
-        """The notes on a target that a plan should know, the most relevant first.
+        """Return the notes on a target that a plan should consider, most relevant first.
 
-        Those on one of the tables, then those whose words are in the text (BM25), then the newest.
+        First those on one of the tables, then those with words of the text (BM25), then the newest.
         """
         notes = self.all(target)
         ranks = {notes[place].id: rank for rank, place in enumerate(best([note.text for note in notes], text))}

@@ -1,7 +1,7 @@
 """The outbox: messages, decided once per rule and cause, delivered at least once. Every method is one transaction.
 
-Causes are events of the audit log. The log is read from where the last look ended, and decisions are committed together with
-the position, so a rule, whatever is killed, neither notifies twice nor misses an event (docs/decisions/0022-notifications.md).
+Causes are events of the audit log. Reading continues where the last look ended, and decisions are committed together
+with the position: no kill makes a rule notify twice or miss an event (docs/decisions/0022-notifications.md).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from aishell.state.store import Store
 MESSAGE, HEARTBEAT, DIGEST = "message", "heartbeat", "digest"
 #: How long a message is reserved for the process that delivers it.
 LEASE = timedelta(minutes=2)
-#: The wait after the first try, which doubles up to the longest; and the age at which a message is given up, and at which
-#: events are no longer notified of.
+#: The wait after the first attempt, which doubles up to the longest; and the age at which a message is given up, and at
+#: which events no longer cause messages.
 FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = timedelta(seconds=30), timedelta(hours=1), timedelta(days=3)
-#: Events judged in one transaction, so that other writers do not wait long.
+#: How many events are judged in one transaction, so that other writers do not wait long.
 _AT_A_TIME = 200
 _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
         r.agent, r.target, r.result, r.host,
@@ -41,7 +41,7 @@ _HAPPENED = """SELECT e.id, e.type, e.at, e.data, e.run_id, e.step_index,
     FROM (SELECT *, CASE WHEN json_valid(data) THEN data ELSE 'null' END AS fields FROM events) AS e
         LEFT JOIN runs AS r ON r.id = e.run_id"""
 _NEW = f"{_HAPPENED} WHERE e.id > :after AND e.at > :oldest AND e.type IN ({{types}}) ORDER BY e.id LIMIT {_AT_A_TIME}"
-#: Expired approvals as events, since an expiry is not in the log until the run is resumed.
+#: Expired approvals as events, because an expiry enters the log only when the run is resumed.
 _EXPIRED = """SELECT a.id, 'approval_expired' AS type, a.expires_at AS at,
         json_object('approval', a.id, 'step', a.step_id) AS data, a.run_id, a.step_index, r.agent, r.target, r.result, r.host,
         COALESCE((SELECT s.schedule FROM schedule_runs AS s WHERE s.run_id IN (a.run_id,
@@ -55,7 +55,7 @@ _DUE = """SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= :now ORDE
 
 @dataclass(frozen=True)
 class Notification:
-    """A message of a rule to its services, one per cause. `every`: the least time between two messages about a `subject`."""
+    """A rule's message to its services, one per cause. `every`: the least time between two messages on a `subject`."""
 
     rule: str
     cause: str
@@ -72,7 +72,7 @@ class Notification:
 class IncidentState:
     """The state of a rule's condition for a subject: an incident is open as long as it `holds`.
 
-    `about`: target, schedule and agent, where it has them. `body`: why it holds, or no longer does.
+    `about`: target, schedule and agent, if any. `body`: why it holds, or no longer does.
     """
 
     rule: str
@@ -96,7 +96,7 @@ class Outbox:
         self.store = store
 
     def begin(self) -> None:
-        """Notify of events from now on, or since an earlier call."""
+        """Notify about events from now on, or since an earlier call."""
         if self.store.first("SELECT 1 FROM outbox_cursor") is not None:
             return
         with self.store.write() as connection:
@@ -104,14 +104,14 @@ class Outbox:
             connection.insert("outbox_cursor", cursor, known="ON CONFLICT (id) DO NOTHING")
 
     def stop(self) -> None:
-        """Stop notifying: events from now on are never notified of."""
+        """Stop notifying: later events cause no messages."""
         if self.store.first("SELECT 1 FROM outbox_cursor") is None:
             return
         with self.store.write() as connection:
             connection.execute("DELETE FROM outbox_cursor")
 
     def decide(self, types: Collection[str], judge: Judge, at: datetime) -> int:
-        """Judge all new events and newly expired approvals; the number of messages made."""
+        """Judge all new events and newly expired approvals; return the number of new messages."""
         made, done = 0, False
         while not done:
             with self.store.write() as connection:
@@ -120,7 +120,7 @@ class Outbox:
         return made
 
     def _look(self, connection: Connection, types: Collection[str], judge: Judge, at: datetime) -> tuple[int, bool]:
-        """Judge the next events; the number of messages made, and whether none is left to judge."""
+        """Judge the next events; return the number of new messages, and whether no event is left."""
         cursor = connection.first("SELECT * FROM outbox_cursor")
         if cursor is None:
             return 0, True
@@ -147,7 +147,7 @@ class Outbox:
     def watch(
         self, states: Iterable[IncidentState], rules: Collection[str], watched: Collection[str], at: datetime
     ) -> int:
-        """Open and close incidents by their present states; the number of messages made.
+        """Open and close incidents by their present states; return the number of new messages.
 
         `rules`: all rules; incidents of others are closed. `watched`: the rules whose subjects are all in `states`.
         """
@@ -192,9 +192,9 @@ class Outbox:
         return put(connection, replace(opened, every=one.every), at)
 
     def claim(self, held_back: Callable[[str], datetime | None], at: datetime, most: int) -> list[Record]:
-        """Messages that are due, for the caller to deliver at once, reserved for LEASE.
+        """Return messages that are due, reserved for LEASE, for the caller to deliver at once.
 
-        `held_back`: until when messages of a severity wait, or None.
+        `held_back`: returns until when messages of a severity are held back, or None.
         """
         claimed = list[Record]()
         with self.store.write() as connection:
@@ -210,17 +210,17 @@ class Outbox:
         return claimed
 
     def sent(self, number: int) -> None:
-        """A message was delivered."""
+        """Record that a message was delivered."""
         self._ended(number, {"status": "sent", "reason": None, "ended_at": now()}, "notification_sent")
 
     def untried(self, number: int, at: datetime) -> None:
-        """A message was not tried, which does not count as an attempt."""
+        """Record that a message was not tried, which does not count as an attempt."""
         with self.store.write() as connection:
             sql = "UPDATE outbox SET attempts = attempts - 1, next_at = :at WHERE id = :id AND status = 'waiting'"
             connection.execute(sql, {"id": number, "at": timestamp(at)})
 
     def failed(self, number: int, reason: str, at: datetime, *, for_good: bool = False) -> None:
-        """A try failed: it is repeated later, unless it failed `for_good` or the message is too old."""
+        """Record a failed attempt. It is repeated later, unless it failed `for_good` or the message is too old."""
         row = self.store.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
         if row is None:
             return
@@ -233,7 +233,7 @@ class Outbox:
     def _ended(self, number: int, values: Mapping[str, Any], event: str) -> None:
         with self.store.write() as connection:
             if not connection.update("outbox", "id = :id AND status = 'waiting'", {"id": number}, values):
-                return  # another process, which had it after LEASE, was faster
+                return  # another process, which took the message after LEASE, was faster
             row = connection.first("SELECT * FROM outbox WHERE id = :id", {"id": number})
             if row is not None:
                 data = {"notification": number, "kind": row.kind, "rule": row.rule, "service": row.service}
@@ -250,12 +250,12 @@ class Outbox:
             connection.execute(f"DELETE FROM outbox WHERE id IN ({ended})", {"keep": keep})  # noqa: S608  our own
 
     def recent(self, *, limit: int, waiting: bool = False) -> list[Record]:
-        """Messages, the newest first; `waiting`: only those that are not yet delivered."""
+        """Return messages, newest first; `waiting`: only those not yet delivered."""
         sql = "SELECT * FROM outbox WHERE NOT :waiting OR status = 'waiting' ORDER BY id DESC LIMIT :limit"
         return self.store.all(sql, {"waiting": waiting, "limit": limit})
 
     def incidents(self, *, limit: int, every: bool = False) -> list[Record]:
-        """Incidents that are open, or `every` one, the newest first."""
+        """Return open incidents, or `every` one, newest first."""
         sql = "SELECT * FROM incidents WHERE :every OR closed_at IS NULL ORDER BY id DESC LIMIT :limit"
         return self.store.all(sql, {"every": every, "limit": limit})
 
@@ -265,12 +265,12 @@ class Outbox:
 
 
 def data_of(event: Record) -> dict[str, Any]:
-    """The data of an event."""
+    """Return the data of an event."""
     return audit.read(event.data)
 
 
 def result_of(event: Record) -> dict[str, Any] | None:
-    """The result of an event's run; None without one."""
+    """Return the result of an event's run, None without one."""
     found: dict[str, Any] | None = json.loads(event.result) if event.result else None
     return found
 
@@ -280,7 +280,7 @@ def _about(one: IncidentState, cause: str, title: str, severity: str) -> Notific
 
 
 def put(connection: Connection, message: Notification, at: datetime) -> int:
-    """Put a message into the outbox, once for each service; 1 if it is new, else 0."""
+    """Put a message into the outbox, once for each service; return 1 if it is new, else 0."""
     if message.every is not None:
         after = timestamp(at - message.every)
         recent = """SELECT 1 FROM outbox WHERE kind = :kind AND rule = :rule AND subject = :subject AND decided_at > :after
@@ -312,7 +312,7 @@ def put(connection: Connection, message: Notification, at: datetime) -> int:
 
 
 def _was_notified(connection: Connection, incident: Record) -> bool:
-    """Whether a message about the open incident was made: only then is its end worth one."""
+    """Whether a message about the open incident was made; otherwise its end is not announced."""
     sql = "SELECT 1 FROM outbox WHERE rule = :rule AND subject = :subject AND decided_at >= :opened LIMIT 1"
     place = {"rule": incident.rule, "subject": incident.subject, "opened": incident.opened_at}
     return connection.first(sql, place) is not None

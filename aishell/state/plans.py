@@ -1,4 +1,4 @@
-"""Plans as JSON: stored with a run, saved to a file, read back to the same digest."""
+"""Plans as JSON: stored with a run or saved to a file, and read with the same digest."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FORMAT = 1
 
 
 def dump_plan(plan: Plan) -> str:
-    """A plan as a file's text."""
+    """Return a plan as the text of a file."""
     return canonical({"format": FORMAT, "digest": plan.digest, "plan": plan})
 
 
 def read_plan(text: str, where: str) -> Plan:
-    """A plan from a file's text. Raises UsageError when the text is not a plan or was edited."""
+    """Return the plan in a file's text. Raises UsageError if the text is not a plan or was edited."""
     try:
         data = json.loads(text)
         if data["format"] != FORMAT:
@@ -37,7 +37,7 @@ def read_plan(text: str, where: str) -> Plan:
 
 
 def load_plan(text: str) -> Plan:
-    """The plan stored with a run."""
+    """Return the plan stored with a run."""
     return _plan(json.loads(text))
 
 

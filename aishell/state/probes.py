@@ -1,4 +1,4 @@
-"""Probes of `state.db`: whether it accepts a commit, for `/ready`, and whether it was written to, for the daemon."""
+"""Probes of `state.db`: whether it accepts a commit, for `/ready`, and whether it has changed, for the daemon."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from aishell.errors import StateError
 from aishell.state.connection import Connection, connect
 
-#: How long to wait for other writers, seconds.
+#: How long to wait for other writers, in seconds.
 PATIENCE = 1.0
 
 
 def beat(path: Path) -> None:
-    """Commit durably. Raises StateError where that is not possible within PATIENCE.
+    """Make a durable commit. Raises StateError if that is impossible within PATIENCE.
 
-    The version of the store is rewritten unchanged: one page goes to the log and is synced, and no table is needed.
+    It rewrites the version of the store unchanged: one page is logged and synced, and no table is needed.
     """
     try:
         with closing(connect(path)) as connection:
@@ -29,7 +29,7 @@ def beat(path: Path) -> None:
 
 
 class Changes:
-    """Detects changes of a store through a connection of its own; a look takes microseconds and reads no page."""
+    """Detects changes of a store through its own connection; a look takes microseconds and reads no page."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,7 +37,7 @@ class Changes:
         self._version: int | None = None
 
     def seen(self) -> bool:
-        """Whether a commit was made since the last look, by this process or another; True at the first. Raises StateError."""
+        """Whether any process has committed since the last look; True at the first. Raises StateError."""
         try:
             if self._connection is None:
                 self._connection = connect(self._path)

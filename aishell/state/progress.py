@@ -1,4 +1,4 @@
-"""The progress of running steps, in a column of its own: written from time to time and not audited, for other processes."""
+"""The progress of running steps, in its own column: written periodically and not audited, for other processes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from aishell.state.store import Store
 
 #: Seconds between two writes.
 EVERY = 2.0
-#: Seconds of progress before the rest is estimated from it.
+#: Seconds of progress before the remaining time is estimated.
 SEEN = 5.0
-#: Not after the end of the step, nor by a process that no longer drives the run.
+#: Neither after the end of the step, nor by a process that no longer drives the run.
 _WRITE = f"""UPDATE steps SET progress = :progress WHERE run_id = :run AND step_index = :step
     AND status = '{StepStatus.STARTED}' AND EXISTS (SELECT 1 FROM runs WHERE id = :run AND owner = :owner)"""  # noqa: S608  ours
 
 
 @dataclass
 class _Count:
-    """A running count: where it began, and its last value."""
+    """A running count: its start and its last value."""
 
     since: float
     first: float
@@ -43,7 +43,7 @@ class Progress:
         self._guard = threading.Lock()
 
     def begin(self, index: int) -> None:
-        """A step begins, or begins again."""
+        """Forget the progress of a step, which starts or restarts."""
         with self._guard:
             self._counts.pop(index, None)
 
@@ -65,11 +65,11 @@ class Progress:
             with self._store.write() as connection:
                 connection.execute(_WRITE, values)
         except StateError:
-            return  # what matters is written elsewhere and raises there; progress is written again soon
+            return  # progress is written again soon; important writes raise elsewhere
 
 
 def _left(count: _Count, at: float) -> float | None:
-    """Seconds until a count is complete, at its average speed so far; None where that cannot be estimated."""
+    """Return the seconds until a count is complete, at its average speed so far; None if that cannot be estimated."""
     went, gone = at - count.since, count.last - count.first
     if not count.total or gone <= 0 or went < SEEN:
         return None
@@ -77,9 +77,9 @@ def _left(count: _Count, at: float) -> float | None:
 
 
 def progress_of(step: Record) -> dict[str, Any] | None:
-    """`{done, total, percent, label, at, eta_seconds}` of a running step; None where its progress is not known.
+    """Return `{done, total, percent, label, at, eta_seconds}` of a running step, None if its progress is unknown.
 
-    `done` and `total` are in blocks, rows or bytes, by the tool. `eta_seconds` is that of the phase, where there are several.
+    `done` and `total` are in blocks, rows or bytes, depending on the tool. `eta_seconds` is for the current phase.
     """
     if step.status != StepStatus.STARTED or not step.progress:
         return None

@@ -1,4 +1,4 @@
-"""Maintenance of the store: removes old runs, workflows and history, checks the file, and returns free pages."""
+"""Maintenance of the store: remove old runs, workflows and history, check the file, and free unused pages."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from aishell.state.connection import marks
 from aishell.state.runs import ENDED, who
 from aishell.state.store import Store
 
-#: Of each object and tool, and of each agent on a target, so many rows stay, however old: plans and measures go by the last ones.
+#: Rows kept per object and tool, and per agent and target, however old: plans and metrics need the last ones.
 KEPT = 10
 
-#: The share of free pages from which on the file is written anew: it takes as long as all that is in it, and writers wait.
+#: The share of free pages above which the file is rewritten, which takes time for all its data while writers wait.
 WORTH = 0.1
 
-#: Steps and checkpoints go with their runs, and so do answered requests.
+#: Steps, checkpoints and answered requests are removed with their runs.
 _RUNS = """DELETE FROM runs WHERE state IN ({states}) AND created_at < :before
     AND id NOT IN (SELECT id FROM runs WHERE state IN ({states}) ORDER BY created_at DESC LIMIT :keep)
     AND id NOT IN (SELECT run_id FROM steps WHERE status IN ({doubtful}))"""
-#: A workflow goes after the runs of its stages, its stages with it; one that waits or can be gone on with stays.
+#: A workflow is removed after the runs of its stages, and with its stages, unless it is pending or can be resumed.
 _WORKFLOWS = """DELETE FROM workflow_runs WHERE status NOT IN ('running', 'waiting_approval')
     AND created_at < :before AND ended_at < :before
     AND id NOT IN (SELECT workflow_id FROM workflow_stages
         WHERE status IN ('pending', 'running', 'waiting') OR run_id IN (SELECT id FROM runs))"""
-#: The last row of each outcome stays: since when a schedule has had no success is told by it.
+#: The last row of each outcome stays: it shows how long a schedule has had no success.
 _LEDGER = """DELETE FROM schedule_runs WHERE status NOT IN ('due', 'running', 'waiting') AND nominal_at < :before
     AND decided_at < :before
     AND id NOT IN (SELECT max(id) FROM schedule_runs GROUP BY schedule, target, status, outcome)"""
-#: What a run that is still there recorded stays with it: it may be resumed, or taken back.
+#: The records of an existing run stay: it may be resumed or undone.
 _OBJECTS = """DELETE FROM table_history WHERE at < :before AND run_id NOT IN (SELECT id FROM runs)
     AND id NOT IN (SELECT id FROM (SELECT id, row_number() OVER
         (PARTITION BY target, tool, object ORDER BY id DESC) AS number FROM table_history) WHERE number <= :kept)"""
 _NIGHTS = """DELETE FROM backlog_nights WHERE at < :before AND run_id NOT IN (SELECT id FROM runs)
     AND run_id NOT IN (SELECT run_id FROM (SELECT run_id, row_number() OVER
         (PARTITION BY target, agent ORDER BY at DESC) AS number FROM backlog_nights) WHERE number <= :kept)"""
-#: With their turns. Somebody who is in one for the first time since goes on in another.
+#: With their turns. A process that still uses one starts a new one at its next turn.
 _CONVERSATIONS = "DELETE FROM conversations WHERE used_at < :before"
 
 
@@ -57,14 +57,14 @@ class Pruned:
 
     @property
     def rows(self) -> int:
-        """Those beside the runs."""
+        """Removed rows other than runs."""
         return self.schedule_runs + self.objects + self.nights + self.workflows + self.conversations
 
 
 def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
-    """Remove older finished runs beyond the newest `keep`, and other rows of that age that are of no use; events stay.
+    """Remove finished runs of that age beyond the newest `keep`, and other old rows that are not needed; events stay.
 
-    One transaction. A run that is in doubt, waits or is running stays, whatever its age.
+    One transaction. A run that is in doubt, pending or running stays, whatever its age.
     """
     before = timestamp(datetime.now(UTC) - timedelta(days=older_than_days))
     states, values = marks(ENDED)
@@ -87,7 +87,7 @@ def prune(store: Store, *, keep: int, older_than_days: int) -> Pruned:
 
 @dataclass(frozen=True)
 class Maintained:
-    """What was found and done: bytes of the file before and after, those that were free, and seconds in which writers waited."""
+    """The result: bytes of the file before and after, bytes that were free, and seconds that writers waited."""
 
     bytes_before: int
     bytes_after: int
@@ -97,9 +97,9 @@ class Maintained:
 
 
 def maintain(store: Store, *, compact: bool = False) -> Maintained:
-    """Check the store, rewrite it where much of it is free (`compact`: in any case), and empty its write-ahead log.
+    """Check the store, rewrite it if much of it is free (`compact`: always), and empty its write-ahead log.
 
-    Raises StateError for a damaged store, which is left unchanged, and where there is no room to rewrite it.
+    Raises StateError for a damaged store, which is left unchanged, and if there is no room to rewrite it.
     """
     problems = store.check()
     if problems:

@@ -1,4 +1,4 @@
-"""What a plan on a target can learn from: the notes that people left, and what earlier runs came to, the most relevant first."""
+"""What a plan on a target can learn from: people's notes and the results of earlier runs, most relevant first."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aishell.state.full_text import best
 from aishell.state.notes import Note, Notes
 from aishell.state.runs import Runs
 
-#: The newest runs to search; the most to return; and the characters of each summary.
+#: How many of the newest runs to search, and how many to return; the most characters of each summary.
 LOOKED_AT, MOST_RUNS, LONGEST = 100, 8, 400
 
 
 def recall(
     runs: Runs, notes: Notes, target: str, tables: Collection[tuple[str, str]] = (), text: str = ""
 ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """`notes` and `past_runs` on a target, as JSON values, for a request about tables in these words."""
+    """Return `notes` and `past_runs` on a target, as JSON values, for a request about tables in these words."""
     return {
         "notes": [_note(note) for note in notes.relevant(target, tables, text)],
         "past_runs": past_runs(runs, target, " ".join([text, *(name for key in tables for name in key)])),
@@ -25,7 +25,7 @@ def recall(
 
 
 def past_runs(runs: Runs, target: str, text: str = "", most: int = MOST_RUNS) -> list[dict[str, Any]]:
-    """The ended runs on a target that have a word of the text in what they say, by BM25, then the newest."""
+    """Return the ended runs on a target: first those whose summary has a word of the text, by BM25; then the newest."""
     rows = [row for row in runs.recent(limit=LOOKED_AT, target=target) if row.result]
     summaries = [_run(row) for row in rows]
     ranked = best([one["says"] for one in summaries], text)

@@ -1,4 +1,4 @@
-"""The fates of runs that have left something behind: still running, resumable, or over for good."""
+"""The state of runs that left something behind: still running, resumable, or ended for good."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aishell.state.store import Store
 
 
 class RunFate(StrEnum):
-    """A process drives it; none does and it can be resumed; it was completed or cancelled; this site knows no such run."""
+    """A process drives it; no process drives it, and it can be resumed; it has ended; this site has no such run."""
 
     ALIVE = "alive"
     RESUMABLE = "resumable"
@@ -28,7 +28,7 @@ class RunFate(StrEnum):
 
 @dataclass(frozen=True)
 class KnownRun:
-    """The fate of a run, with the run where it is known."""
+    """The fate of a run, with its row if it exists."""
 
     fate: RunFate
     run: Record | None = None
@@ -43,7 +43,7 @@ class KnownRun:
 
     @property
     def kept(self) -> str | None:
-        """Why what it left has to stay; None where it may go."""
+        """Why what it left must stay, None if it may be removed."""
         if self.fate is RunFate.OVER:
             return None
         if self.run is None:
@@ -54,12 +54,12 @@ class KnownRun:
 
 @dataclass(frozen=True)
 class RunFates:
-    """The runs of a store; without one, nothing was ever recorded."""
+    """The runs of a store; without one, no run is known."""
 
     store: Store | None = None
 
     def of(self, begins: str | None) -> KnownRun:
-        """What became of the run whose id is, or begins with, this."""
+        """Return the fate of the run whose id has this prefix."""
         if self.store is None or not begins:
             return KnownRun(RunFate.UNKNOWN)
         try:
@@ -68,7 +68,7 @@ class RunFates:
             return KnownRun(RunFate.UNKNOWN)
 
     def on(self, target: str, agent: str | None = None) -> Iterator[KnownRun]:
-        """Every run on a target, of all agents or of one, the newest first."""
+        """Yield every run on a target, of all agents or one, newest first."""
         if self.store is None:
             return
         sql = """SELECT * FROM runs WHERE target = :target AND (:agent IS NULL OR agent = :agent)
@@ -78,7 +78,7 @@ class RunFates:
             yield self._known_run(row)
 
     def rebuilding(self, target: str) -> Iterator[tuple[KnownRun, Mapping[str, Any], list[Mapping[str, Any]]]]:
-        """Every step on a target that has begun to rebuild indexes: its run, its parameters, and the rows it was to work on."""
+        """Yield each step on a target that started to rebuild indexes: its run, parameters, and the rows to work on."""
         if self.store is None:
             return
         sql = """SELECT runs.id AS run_id, steps.params AS params, steps.found AS found FROM steps
@@ -91,6 +91,6 @@ class RunFates:
     def _known_run(self, row: Record) -> KnownRun:
         if row.state in (RunState.COMPLETED, RunState.CANCELLED):
             return KnownRun(RunFate.OVER, row)
-        assert self.store is not None  # noqa: S101  the row came out of it
+        assert self.store is not None  # noqa: S101  the row came from it
         held = is_held(folder_of(self.store.path) / f"run-{row.id}.lock")
         return KnownRun(RunFate.ALIVE if held else RunFate.RESUMABLE, row)

@@ -1,4 +1,4 @@
-"""Whose an event is: the agent, target, step, schedule and workflow of a run, for those who hear of events as they happen."""
+"""The names behind an event: agent, target, step, schedule and workflow of its run, for listeners to events."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from aishell.state.store import Store
 _RUN = "SELECT agent, target FROM runs WHERE id = :run"
 _STAGE = """SELECT s.workflow_id, w.workflow, s.stage FROM workflow_stages AS s
     JOIN workflow_runs AS w ON w.id = s.workflow_id WHERE s.run_id = :run"""
-#: Of a run, or of the workflow that it is a stage of.
+#: Of a run, or of the workflow that it belongs to.
 _SCHEDULE = "SELECT schedule FROM schedule_runs WHERE run_id IN (:run, :workflow) LIMIT 1"
 _STEP = "SELECT step_id, tool FROM steps WHERE run_id = :run AND step_index = :step"
 
 
 class RunNames:
-    """What a store knows of runs and steps; each is looked up once."""
+    """The names of runs and steps in a store; each is read once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._run_once, self._step_once = cache(self._run), cache(self._step)
 
     def of(self, run_id: str | None, step_index: int | None) -> dict[str, Any]:
-        """Names and what they are. Raises StateError."""
+        """Return the names as a mapping. Raises StateError."""
         if run_id is None:
             return {}
         found = {"run_id": run_id, **self._run_once(run_id)}

@@ -1,4 +1,4 @@
-"""Runs, their steps and checkpoints. Every method is one transaction, its audit events included."""
+"""Runs, their steps and checkpoints. Every method is one transaction, including its audit events."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from aishell.telemetry.logs import log_detail, log_warning
 _RUN = "id = :run"
 _STEP = "run_id = :run AND step_index = :step"
 _OF_WORKFLOW = "SELECT id, workflow FROM workflow_runs WHERE id LIKE :beginning ESCAPE '/' LIMIT 2"
-#: Runs whose ids were chosen and that could not begin.
+#: Why a run did not start whose id was already chosen.
 _UNBEGUN = """SELECT reason FROM workflow_stages WHERE run_id LIKE :beginning ESCAPE '/' AND reason <> ''
     UNION ALL SELECT reason FROM schedule_runs WHERE run_id LIKE :beginning ESCAPE '/' AND reason <> '' LIMIT 1"""
 
-#: State -> the states it may become (model.md, States). An illegal transition raises.
+#: State -> the states that may follow it (model.md, States). Any other transition raises.
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.IDLE: frozenset({RunState.PLANNING}),
     RunState.PLANNING: frozenset({RunState.EXECUTING, RunState.FAILED, RunState.CANCELLED}),
@@ -53,18 +53,18 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
 RESUMABLE = frozenset(
     {RunState.EXECUTING, RunState.WAITING_APPROVAL, RunState.PAUSED, RunState.PLANNING, RunState.FAILED}
 )
-#: A run in one of these states has ended; one that failed may be resumed.
+#: A run in one of these states has ended; a failed one may be resumed.
 ENDED = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
 
 
 def check_transition(old: RunState, new: RunState) -> None:
-    """Raises StateError when a run in state `old` may not become `new`."""
+    """Raise StateError if a run in state `old` may not become `new`."""
     if new not in TRANSITIONS[old]:
         raise StateError(f"a run cannot change from {old.value} to {new.value}")
 
 
 class Runs:
-    """The runs in a store, written by the owner of each."""
+    """The runs in a store; each is written by its owner."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -80,9 +80,9 @@ class Runs:
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
         facts: backlog.PlannedWork | None = None,
     ) -> None:
-        """Record a run with its plan and all steps pending: the checkpoint `plan_created`; `happened` until then.
+        """Record a run with its plan and all steps pending (checkpoint `plan_created`). `happened`: earlier events.
 
-        `facts`: the run as the backlog sees it.
+        `facts`: the run for the backlog.
         """
         self._first_anchor()
         task = plan["task"]
@@ -137,9 +137,9 @@ class Runs:
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
         reopened: Mapping[int, StepStatus] = MappingProxyType({}),
     ) -> RunState:
-        """Move a run to another state; the state it had. Raises StateError for an illegal transition.
+        """Move a run to another state; return the old one. Raises StateError for an illegal transition.
 
-        `reopened`: steps that are tried once more from then on, and at what they stand until then.
+        `reopened`: steps that are now tried again, and their new status.
         """
         with self.store.write() as connection:
             old = RunState(self._row(connection, run_id).state)
@@ -162,7 +162,7 @@ class Runs:
         return old
 
     def claim(self, run_id: str, owner: str) -> None:
-        """Become the owner of a run (its lock is held): an older process may write no more."""
+        """Become the owner of a run, whose lock is held: an earlier process can no longer write."""
         with self.store.write() as connection:
             values = {"owner": owner, "pid": os.getpid(), "host": socket.gethostname(), "pause_requested": 0}
             connection.update("runs", _RUN, {"run": run_id}, values)
@@ -182,8 +182,8 @@ class Runs:
     ) -> None:
         """Record the intent to run a step, durably, before anything is sent.
 
-        `subject`: the subject of the step, by which it is counted. `before`: called inside the transaction for further events;
-        where it raises, the step has not begun. Raises HeldError where the target is on hold.
+        `subject`: what the step is counted under. `before`: called in the transaction for further events; if it raises,
+        the step has not started. Raises HeldError if the target is on hold.
         """
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)
@@ -218,9 +218,9 @@ class Runs:
         shift: tuple[backlog.PlannedWork, Shift] | None = None,
         subject: Subject | None = None,
     ) -> str | None:
-        """Record outcome, checkpoint, history and audit events in one transaction; the stop request of another process, if any.
+        """Record a step's outcome and all that goes with it in one transaction; return another process's stop request.
 
-        `cost`: a row for `history.remember`; `shift`: the change of the backlog; `subject`: of a step that failed.
+        `cost`: a row for `history.remember`; `shift`: the change to the backlog; `subject`: of a failed step.
         """
         status = values["status"]
         name = {StepStatus.DONE: "completed", StepStatus.FAILED: "failed"}.get(status, "skipped")
@@ -253,7 +253,7 @@ class Runs:
         checkpoint: str,
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
     ) -> str | None:
-        """Record how far a batched step has come, and what was sent; the stop request of another process, if any."""
+        """Record the progress of a batched step, and what was sent; return another process's stop request, if any."""
         with self.store.write() as connection:
             stop_request = self._claim(connection, run_id, owner)
             self._set_step(connection, run_id, index, {"reached": checkpoint})
@@ -275,7 +275,7 @@ class Runs:
     def event(
         self, kind: str, data: Mapping[str, Any], *, run_id: str | None = None, step_index: int | None = None
     ) -> None:
-        """Record an audit event on its own."""
+        """Record a single audit event."""
         with self.store.write() as connection:
             audit.append(connection, kind, data, run_id=run_id, step_index=step_index)
 
@@ -285,7 +285,7 @@ class Runs:
             self._checkpoint(connection, run_id, task_id, "workflow_completed", None, total)
 
     def request(self, run_id: str, what: str) -> None:
-        """Ask the process that owns a run to `pause` or `cancel` before its next step."""
+        """Ask the process that owns a run to `pause` or `cancel` it before its next step."""
         column = {"pause": "pause_requested", "cancel": "cancel_requested"}[what]
         with self.store.write() as connection:
             connection.update("runs", _RUN, {"run": run_id}, {column: 1})
@@ -297,23 +297,23 @@ class Runs:
         with self.store.write() as connection:
             old = RunState(self._row(connection, run_id).state)
             ended = now() if new is RunState.CANCELLED else None
-            # Whatever it was doing when its process went, nothing does it any more.
+            # Whatever its process was doing when it ended, nothing continues it.
             values = {"state": new, "ended_at": ended, "pause_requested": 0, "cancel_requested": 0}
             connection.update("runs", _RUN, {"run": run_id}, values)
             audit.append(connection, "state_changed", {"from": old, "to": new, "by": who()}, run_id=run_id)
 
     def requested(self, run_id: str) -> str | None:
-        """The stop request of another process for this run: `cancel`, `pause` or None."""
+        """Return another process's stop request for this run: `cancel`, `pause` or None."""
         with self.store.read() as connection:
             return _stop_request(self._row(connection, run_id))
 
     def held(self, run_id: str) -> holds.Hold | None:
-        """The hold that keeps the next step of a run from beginning."""
+        """Return the hold on a run's next step."""
         with self.store.read() as connection:
             return holds.of_run(connection, run_id)
 
     def find(self, run_id: str) -> Record:
-        """A run by id or by an unambiguous beginning of it. Raises UnknownNameError and AmbiguousNameError."""
+        """Return a run by id or unambiguous prefix. Raises UnknownNameError and AmbiguousNameError."""
         with self.store.read() as connection:
             row = find_by_beginning(connection, "runs", "run", run_id)
             if row is not None:
@@ -321,7 +321,7 @@ class Runs:
             known = connection.all("SELECT id FROM runs ORDER BY created_at DESC LIMIT 12")
             unknown = UnknownNameError("run", run_id, [run.id[:8] for run in known])
             place = {"beginning": beginning(run_id)}
-            if run_id and (workflow := connection.first(_OF_WORKFLOW, place)) is not None:  # as the ledger shows it
+            if run_id and (workflow := connection.first(_OF_WORKFLOW, place)) is not None:  # the ledger shows such ids
                 show = command("workflows", "show", workflow.id[:8])
                 unknown.hint = f"it is a run of the workflow {workflow.workflow}: `{show}` lists its runs"
             elif run_id and (unbegun := connection.first(_UNBEGUN, place)) is not None:
@@ -329,13 +329,13 @@ class Runs:
             raise unknown
 
     def begun(self, run_id: str | None) -> Record | None:
-        """The run of an id that was chosen before it; None where it has not begun."""
+        """Return the run of an id that was chosen in advance, None if it has not started."""
         return self.store.first(f"SELECT * FROM runs WHERE {_RUN}", {"run": run_id})  # noqa: S608  our own
 
     def recent(
         self, *, limit: int = 50, target: str | None = None, states: Iterable[str] | None = None
     ) -> list[Record]:
-        """Runs, the newest first."""
+        """Return runs, newest first."""
         wanted, values = marks(states or ())
         among = f"state IN ({wanted})" if states is not None else "true"
         sql = f"""SELECT * FROM runs WHERE (:target IS NULL OR target = :target) AND {among}
@@ -343,7 +343,7 @@ class Runs:
         return self.store.all(sql, {**values, "target": target, "limit": limit})
 
     def count(self) -> int:
-        """How many runs the store holds."""
+        """Return the number of runs in the store."""
         return int(self.store.value("SELECT count(*) FROM runs"))
 
     def steps(self, run_id: str) -> list[Record]:
@@ -356,19 +356,19 @@ class Runs:
         return self.store.all("SELECT * FROM events WHERE run_id = :run ORDER BY id", {"run": run_id})
 
     def is_unchanged(self, row: Record) -> bool:
-        """Whether a run is still what it was created as, by the audit log."""
+        """Whether a run is unchanged since its creation, by the audit log."""
         sql = "SELECT data FROM events WHERE run_id = :run AND type = 'state_changed' ORDER BY id LIMIT 1"
         made = audit.read(self.store.value(sql, {"run": row.id}) or "")
         seals = {"plan": row.plan_digest, "seal": audit.seal(row), "made": audit.seal_made(row)}
         return "plan" in made and all(made.get(name, seal) == seal for name, seal in seals.items())
 
     def is_sealed(self, run_id: str) -> bool:
-        """Whether the events of a run were moved out of the log."""
+        """Whether events of a run were moved out of the log."""
         with self.store.read() as connection:
             return run_id in newest_seal(connection).runs
 
     def others_ran(self, run_id: str) -> bool:
-        """Whether another run has worked on the same target since this one wrote down a batch."""
+        """Whether another run has committed a batch on the same target since this run's last batch."""
         sql = """SELECT EXISTS (SELECT 1 FROM events AS e JOIN runs AS other ON other.id = e.run_id
                 JOIN runs AS own ON own.id = :run AND own.target = other.target
             WHERE e.type = 'batch_committed' AND e.run_id <> :run
@@ -376,7 +376,7 @@ class Runs:
         return bool(self.store.value(sql, {"run": run_id}))
 
     def objects(self, run_id: str, index: int) -> list[Record]:
-        """What earlier attempts of a step recorded of its objects."""
+        """Return what earlier attempts of a step recorded about its objects."""
         sql = f"SELECT * FROM table_history WHERE {_STEP} ORDER BY id"  # noqa: S608  our own
         return self.store.all(sql, {"run": run_id, "step": index})
 
@@ -385,9 +385,9 @@ class Runs:
             return audit.head(connection)
 
     def check_anchor(self) -> str | None:
-        """What is wrong with the log by the head that the last run left, which is then written down; None where nothing is.
+        """Return a mismatch of the log with the head that the last run left, None without one; record it as an event.
 
-        To be asked before anything is added: behind a tail that was cut off the numbers are taken again.
+        Call it before adding events: after a cut tail, their numbers are reused.
         """
         kept = anchor.read(anchor.path_of(self.store.path))
         with self.store.read() as connection:
@@ -399,7 +399,7 @@ class Runs:
         return problems[0].text
 
     def _first_anchor(self) -> None:
-        """Leave a head before the first run of all, so that one that is not there was taken away. Raises StateError."""
+        """Write an anchor before the very first run, so that a missing one proves removal. Raises StateError."""
         path = anchor.path_of(self.store.path)
         if anchor.read(path) is not None:
             return
@@ -408,13 +408,13 @@ class Runs:
                 anchor.write(path, *audit.head(connection))
 
     def drop_anchor(self) -> str:
-        """Keep the head of the log in the file beside the store, for the next run to look at; the head. Raises StateError."""
+        """Write the head of the log to the file beside the store for the next run; return it. Raises StateError."""
         number, newest = self.head()
         anchor.write(anchor.path_of(self.store.path), number, newest)
         return newest
 
     def tool_statistics(self) -> list[dict[str, Any]]:
-        """Per tool: calls, share that succeeded, mean seconds."""
+        """Return per tool: number of calls, share that succeeded, mean seconds."""
         sql = """SELECT tool, count(*) AS calls, avg(status = :done) AS success_rate, avg(seconds) AS mean_seconds
             FROM steps WHERE status IN (:done, :failed) GROUP BY tool ORDER BY tool"""
         rows = self.store.all(sql, {"done": StepStatus.DONE, "failed": StepStatus.FAILED})
@@ -427,10 +427,10 @@ class Runs:
         return row
 
     def _claim(self, connection: Connection, run_id: str, owner: str) -> str | None:
-        """Make sure that the run is still ours; whether another process asked it to `cancel` or `pause`.
+        """Check that we still own the run; return another process's stop request: `cancel`, `pause` or None.
 
-        In an immediate transaction a look is enough: nobody becomes the owner before it ends. A row of `runs` holds its whole
-        plan, which each UPDATE would write anew (0.2 ms with 200 steps).
+        In an immediate transaction reading is enough: the owner cannot change before it ends. A row of `runs` holds its
+        whole plan, which each UPDATE would rewrite (0.2 ms with 200 steps).
         """
         row = connection.first(
             "SELECT cancel_requested, pause_requested FROM runs WHERE id = :run AND owner = :owner",
@@ -445,7 +445,7 @@ class Runs:
         return _stop_request(row)
 
     def _set_step(self, connection: Connection, run_id: str, index: int, values: Mapping[str, Any]) -> str:
-        """Write what is new of a step; the seal of what stands there then."""
+        """Update a step's columns; return the seal of its row after that."""
         place = {"run": run_id, "step": index}
         connection.update("steps", _STEP, place, values)
         row = connection.first(f"SELECT * FROM steps WHERE {_STEP}", place)  # noqa: S608  our own
@@ -467,9 +467,9 @@ class Runs:
 
 
 def result_of(run: Record) -> dict[str, Any]:
-    """The document of what a run that has ended came to.
+    """Return the result document of a run that has ended.
 
-    The stored result of a cancelled run may be older than the cancellation: only its status is known.
+    The stored result of a cancelled run may predate the cancellation, so only its status is known.
     """
     if run.state == RunState.CANCELLED:
         return {"status": "cancelled"}
@@ -481,16 +481,16 @@ def _stop_request(row: Record) -> str | None:
 
 
 def requesters() -> list[int]:
-    """The users behind this process, as the kernel knows them: its own, and who logged in before a `sudo`; never by name."""
+    """Return the uids behind this process, from the kernel: its own, and the one that logged in before a `sudo`."""
     found = {os.getuid()}
-    with suppress(OSError, ValueError):  # a kernel without it
+    with suppress(OSError, ValueError):  # a kernel without loginuid
         login = int(Path("/proc/self/loginuid").read_text(encoding="ascii"))
-        found |= {login} - {2**32 - 1}  # nobody logged in, as for a service
+        found |= {login} - {2**32 - 1}  # no login, as for a service
     return sorted(found)
 
 
 def who(uid: int | None = None) -> str:
-    """A user as the audit names it, by default that of this process: name@host. The kernel says who, not the environment."""
+    """Return the user as name@host, by default of this process. The uid is the kernel's; the environment is ignored."""
     import pwd
 
     uid = os.getuid() if uid is None else uid

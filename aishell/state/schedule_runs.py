@@ -1,6 +1,6 @@
-"""The ledger of schedules: each nominal time is decided once and claimed by one process. Every method is one transaction.
+"""The ledger of schedules: each nominal time is decided once and claimed by one process. Each method is a transaction.
 
-The caller decides inside the transaction that records the decision, so two processes never decide the same time.
+The caller decides inside the transaction that records the decision, so no two processes decide the same time.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from aishell.state.store import Store
 
 #: A row whose process was killed this often is not tried again.
 MOST_ATTEMPTS = 3
-#: A run that a person requested begins within this time or not at all.
+#: How long a run that a person requested may take to start.
 ASKED = timedelta(hours=1)
-#: The reason of a row whose run a daemon paused when it stopped: the next daemon resumes it.
+#: The reason of a row whose run a daemon paused at its shutdown: the next daemon resumes it.
 SHUTDOWN = "paused by a shutdown"
-#: A request that came to nothing, of a step that waits all the same: refused, answered by nobody, or its answer not used in time.
+#: A pending step's request that failed: rejected, expired without an answer, or approved but not used in time.
 _OVER = """EXISTS (SELECT 1 FROM approvals AS a JOIN steps AS t ON t.run_id = a.run_id AND t.step_index = a.step_index
         WHERE a.run_id = r.id AND t.status = 'pending' AND (a.status = 'rejected'
             OR (a.status = 'expired' OR a.status IN ('pending', 'approved', 'modified') AND a.expires_at < :now)
@@ -36,8 +36,8 @@ _ALIVE = """EXISTS (SELECT 1 FROM approvals AS a WHERE a.run_id = r.id AND a.exp
 _USABLE, _ANSWERABLE = (
     _ALIVE.format(statuses=s) for s in ("'approved', 'modified'", "'pending', 'approved', 'modified'")
 )
-#: Whether a row that waits is gone on with: in its window with an answer, or with a run that somebody has ended or a hold has
-#: stopped. After it, only to write down that nothing comes of it: as long as a person may answer, they may go on by hand too.
+#: Whether to continue a waiting row. Within its window: with an answer, or if a person ended its run or a hold paused
+#: it. After it: only to record the failure, and not while an answer is possible: a person may still resume it by hand.
 _GOES_ON = f"""NOT EXISTS (
         SELECT 1 FROM runs AS r WHERE (r.id = s.run_id OR r.id IN (
             SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id AND w.status = 'waiting'))
@@ -46,7 +46,7 @@ _GOES_ON = f"""NOT EXISTS (
                 AND a.status = 'pending' AND a.expires_at >= :now)
             OR r.state = 'waiting_approval' AND NOT CASE
                 WHEN s.until <= :now THEN {_OVER} AND NOT {_ANSWERABLE} ELSE {_USABLE} OR {_OVER} END))"""  # noqa: S608  our own
-#: What is there to be done: due; waiting, and to be gone on with; running, perhaps orphaned.
+#: The rows with work to do: due; waiting and ready to continue; running, perhaps without a process.
 _OPEN = f"""SELECT * FROM schedule_runs AS s WHERE status IN ('due', 'running') OR status = 'waiting' AND {_GOES_ON}
     ORDER BY nominal_at, id"""  # noqa: S608  our own
 _CLAIM = f"""UPDATE schedule_runs AS s SET status = 'running', attempts = attempts + (status <> 'waiting'),
@@ -64,7 +64,7 @@ _CLAIM = f"""UPDATE schedule_runs AS s SET status = 'running', attempts = attemp
 class Entry:
     """A nominal time and the decision on it. `status`: due | missed | skipped.
 
-    `until`: when its work has to end, None for no limit. `times`: the number of times that it stands for, `nominal` the last.
+    `until`: when its work must end, None for no limit. `times`: how many times it stands for; `nominal` is the last.
     """
 
     nominal: datetime
@@ -76,7 +76,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pause:
-    """A person's pause of a schedule, from a moment on; `until` None: until it is resumed."""
+    """A person's pause of a schedule from `since` on. `until` None: until it is resumed."""
 
     since: datetime
     by: str
@@ -89,7 +89,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class ScheduleState:
-    """The stored state of a schedule: up to when its times are decided, and its pause."""
+    """The stored state of a schedule: the time up to which its nominal times are decided, and its pause."""
 
     settled: datetime
     pause: Pause | None = None
@@ -114,7 +114,7 @@ class ScheduleRuns:
         targets: Collection[str],
         local: Callable[[datetime], str],
     ) -> list[Record]:
-        """Decide the nominal times of a schedule up to `at`; the rows that were written.
+        """Decide the nominal times of a schedule up to `at`; return the rows written.
 
         Times count from the last one decided, or from now if the schedule is new or its `timing` has changed.
         """
@@ -139,7 +139,7 @@ class ScheduleRuns:
         _log(connection, name, decision, timing=timing)
 
     def _take_back(self, connection: Connection, name: str, at: datetime) -> None:
-        """The clock was set back: remove rows that have not begun and whose time is going to come again."""
+        """Remove rows that have not started and whose time will come again, because the clock was set back."""
         gone = connection.execute(
             """DELETE FROM schedule_runs WHERE schedule = :name AND nominal_at > :at AND run_id IS NULL AND asked_by IS NULL""",
             {"name": name, "at": timestamp(at)},
@@ -159,7 +159,7 @@ class ScheduleRuns:
         place = {"name": name, "nominal": nominal}
         there = "SELECT * FROM schedule_runs WHERE schedule = :name AND nominal_at = :nominal"
         if (before := connection.all(there, place)) != []:
-            return before  # a person left it out
+            return before  # a person skipped it
         if one.status == "due":
             passed = """UPDATE schedule_runs SET status = 'missed', ended_at = :now,
                     reason = 'the next time came before it could begin' || iif(reason = '', '', ': ' || reason)
@@ -173,7 +173,7 @@ class ScheduleRuns:
         return connection.all(there, place)
 
     def ask(self, name: str, targets: Collection[str], at: datetime, local: str, until: datetime | None) -> list[int]:
-        """Record a run that a person requests outside of its times; the ids of its rows."""
+        """Record a run that a person requests outside of the nominal times; return the ids of its rows."""
         row = _row(name, Entry(at, "due", "run-now", until), local, asked_by=who())
         with self.store.write() as connection:
             connection.insert("schedule_runs", *({**row, "target": target} for target in targets))
@@ -182,7 +182,7 @@ class ScheduleRuns:
             return [found.id for found in connection.all(there, {"name": name, "at": timestamp(at)})]
 
     def skip(self, name: str, nominal: datetime, local: str, reason: str) -> None:
-        """Skip a future nominal time. Raises StateError where it is already decided."""
+        """Skip a future nominal time. Raises StateError if it is already decided."""
         why = f"skipped by {who()}{f': {reason}' if reason else ''}"
         row = {**_row(name, Entry(nominal, "skipped", why), local, asked_by=who()), "target": ""}
         with self.store.write() as connection:
@@ -195,12 +195,12 @@ class ScheduleRuns:
             _log(connection, name, "skipped", nominal=timestamp(nominal), reason=why, by=who())
 
     def left_out(self, name: str) -> set[datetime]:
-        """The nominal times of a schedule that people have skipped."""
+        """Return the nominal times of a schedule that people have skipped."""
         sql = "SELECT nominal_at FROM schedule_runs WHERE schedule = :name AND status = 'skipped' AND asked_by IS NOT NULL"
         return {datetime.fromisoformat(row.nominal_at) for row in self.store.all(sql, {"name": name})}
 
     def pause(self, name: str, timing: str, until: datetime | None, reason: str) -> None:
-        """No runs of a schedule until then, or until `resume`."""
+        """Pause a schedule until `until`, or until `resume`."""
         with self.store.write() as connection:
             if connection.first("SELECT 1 FROM schedules WHERE name = :name", {"name": name}) is None:
                 self._begin(connection, name, timing, datetime.now(UTC), "first_seen")
@@ -209,7 +209,7 @@ class ScheduleRuns:
             _log(connection, name, "paused", until=values["paused_until"], reason=reason, by=who())
 
     def resume(self, name: str) -> bool:
-        """Undo a pause; whether there was one. The caller settles the times that came meanwhile first."""
+        """End a pause; return whether there was one. The caller first settles the times that passed meanwhile."""
         with self.store.write() as connection:
             values = dict.fromkeys(("paused_at", "paused_until", "paused_by", "pause_reason"))
             there = connection.update("schedules", "name = :name AND paused_at IS NOT NULL", {"name": name}, values)
@@ -218,11 +218,11 @@ class ScheduleRuns:
         return bool(there)
 
     def known(self) -> dict[str, ScheduleState]:
-        """The stored state of each schedule, by name."""
+        """Return the stored state of each schedule, by name."""
         return {row.name: _known(row) for row in self.store.all("SELECT * FROM schedules")}
 
     def forget(self, configured: Collection[str]) -> None:
-        """Remove schedules that are no longer configured; what is due is missed, and one that comes back counts as new."""
+        """Remove schedules that are no longer configured. Their due rows become missed; a returning one is new."""
         wanted, values = marks(configured)
         gone = f"NOT IN ({wanted})" if configured else "IS NOT NULL"
         with self.store.write() as connection:
@@ -233,7 +233,7 @@ class ScheduleRuns:
             connection.execute(f"DELETE FROM schedules WHERE name {gone}", values)  # noqa: S608
 
     def expire(self, at: datetime) -> list[Record]:
-        """Close due rows whose window has closed, and requested ones that are too old; those rows."""
+        """Close due rows whose window has closed, and requested ones that are too old; return these rows."""
         sql = """UPDATE schedule_runs SET ended_at = :now,
                 status = iif(EXISTS (SELECT 1 FROM runs AS r WHERE r.id = run_id), 'failed', 'missed'),
                 reason = iif(until <= :at, 'the window closed before it could begin', 'it could not begin in time')
@@ -247,32 +247,32 @@ class ScheduleRuns:
         return rows
 
     def open(self, at: datetime) -> list[Record]:
-        """The open rows, the oldest first, running ones included."""
+        """Return the open rows, oldest first, including running ones."""
         return self.store.all(_OPEN, {"now": timestamp(at)})
 
     def of_run(self, run_id: str) -> Record | None:
-        """The row that began a run, or the workflow of which it is a stage; None where no schedule has."""
+        """Return the row that started a run or the workflow of which it is a stage, None if no schedule did."""
         sql = """SELECT * FROM schedule_runs AS s WHERE s.run_id = :run OR s.run_id IN (
             SELECT w.workflow_id FROM workflow_stages AS w WHERE w.run_id = :run)"""
         return self.store.first(sql, {"run": run_id})
 
     def behind(self, run_id: str) -> Record | None:
-        """The newest row of a run, or of the workflow run of which it is a stage."""
+        """Return the newest row of a run, or of the workflow run of which it is a stage."""
         sql = """SELECT * FROM schedule_runs
             WHERE run_id IN (:run, (SELECT parent_id FROM runs WHERE id = :run)) ORDER BY id DESC LIMIT 1"""
         return self.store.first(sql, {"run": run_id})
 
     def row(self, number: int) -> Record:
-        """Raises UnknownNameError."""
+        """Return a row. Raises UnknownNameError."""
         row = self.store.first("SELECT * FROM schedule_runs WHERE id = :id", {"id": number})
         if row is None:
             raise UnknownNameError("run of a schedule", str(number), [])
         return row
 
     def claim(self, number: int, run_id: str, at: datetime, limit: int) -> Record | None:
-        """Claim a row for this process, which holds its lock; None where it cannot be run now.
+        """Claim a row for this process, which holds its lock; return it, or None if it cannot run now.
 
-        The row has the id of its run: a process that takes it over begins or resumes that same run.
+        The row stores the id of its run: a process that takes it over starts or resumes the same run.
         """
         values = {
             "id": number,
@@ -309,14 +309,14 @@ class ScheduleRuns:
             _log(connection, row.schedule, "ended", **data, exit_code=0, outcome="success")
 
     def beside(self, numbers: Collection[int]) -> set[int]:
-        """The rows of the same nominal times as these."""
+        """Return the rows with the same nominal times as these."""
         wanted, values = marks(numbers)
         sql = f"""SELECT o.id FROM schedule_runs AS o JOIN schedule_runs AS s ON o.schedule = s.schedule
             AND o.nominal_at = s.nominal_at WHERE s.id IN ({wanted})"""  # noqa: S608  nothing but marks
         return {row.id for row in self.store.all(sql, values)}
 
     def shut_down(self, number: int) -> list[str]:
-        """Mark a running row as paused by a shutdown; the ids of its run and of the running stages of its workflow."""
+        """Mark a running row as paused by a shutdown; return the ids of its run and its workflow's running stages."""
         sql = "UPDATE schedule_runs SET reason = :reason WHERE id = :id AND status = 'running' RETURNING run_id"
         with self.store.write() as connection:
             row = connection.first(sql, {"id": number, "reason": SHUTDOWN})
@@ -326,7 +326,7 @@ class ScheduleRuns:
             return [str(row.run_id), *(stage.run_id for stage in connection.all(at_work, {"run": row.run_id}))]
 
     def put_back(self, number: int, reason: str) -> None:
-        """Make a claimed row due again that could not begin, without counting an attempt."""
+        """Make a claimed row that could not start due again, without counting an attempt."""
         sql = """UPDATE schedule_runs SET status = 'due', reason = :reason, attempts = attempts - 1, pid = NULL
             WHERE id = :id AND status = 'running' RETURNING *"""
         with self.store.write() as connection:
@@ -335,14 +335,14 @@ class ScheduleRuns:
                 _log(connection, row.schedule, "due", nominal=row.nominal_at, target=row.target, reason=reason)
 
     def note(self, number: int, reason: str) -> bool:
-        """Record why a row does not begin or continue; whether the reason is new."""
+        """Record why a row does not start or continue; return whether the reason is new."""
         place = {"id": number}
         with self.store.write() as connection:
             where = "id = :id AND status IN ('due', 'waiting') AND reason <> :why"
             return bool(connection.update("schedule_runs", where, {**place, "why": reason}, {"reason": reason}))
 
     def stranded(self, at: datetime) -> list[Record]:
-        """Waiting rows with approved steps whose window has closed: only a person can resume them."""
+        """Return waiting rows with approved steps whose window has closed: only a person can resume them."""
         sql = f"""SELECT * FROM schedule_runs AS s WHERE status = 'waiting' AND until <= :now AND EXISTS (SELECT 1 FROM runs AS r
             WHERE (r.id = s.run_id OR r.id IN (SELECT w.run_id FROM workflow_stages AS w WHERE w.workflow_id = s.run_id))
                 AND r.state = 'waiting_approval' AND {_USABLE})"""  # noqa: S608  our own
@@ -351,7 +351,7 @@ class ScheduleRuns:
     def close(
         self, number: int, status: str, *, reason: str = "", exit_code: int | None = None, outcome: str | None = None
     ) -> None:
-        """Record what became of a row: done | waiting | failed | missed."""
+        """Record the outcome of a row: done | waiting | failed | missed."""
         values: Mapping[str, Any] = {"status": status, "reason": reason, "exit_code": exit_code, "outcome": outcome}
         with self.store.write() as connection:
             place = {"id": number}
@@ -363,14 +363,14 @@ class ScheduleRuns:
                 _log(connection, row.schedule, decision, **data, outcome=outcome, reason=reason)
 
     def history(self, name: str | None = None, *, limit: int = 50) -> list[Record]:
-        """The ledger, the newest first."""
+        """Return the ledger, newest first."""
         sql = """SELECT * FROM schedule_runs WHERE (:name IS NULL OR schedule = :name)
             ORDER BY nominal_at DESC, id DESC LIMIT :limit"""
         return self.store.all(sql, {"name": name, "limit": limit})
 
 
 def _row(schedule: str, one: Entry, local: str, asked_by: str | None = None) -> dict[str, Any]:
-    """A row of the ledger for a nominal time, without its target; `asked_by`: the person who requested or skipped it."""
+    """Return a ledger row for a nominal time, without target. `asked_by`: the person who requested or skipped it."""
     return {
         "schedule": schedule,
         "nominal_at": timestamp(one.nominal),

@@ -1,4 +1,4 @@
-"""The tables of `state.db` and the ordered migrations that lead to them."""
+"""The tables of `state.db`, and the migrations to them, in order."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sqlite3
 
 from aishell.state.totals import COUNTED_BEFORE, DELIVERED, DELIVERED_BEFORE, TOTALS
 
-#: "aish" as a 32-bit number: `file` and `sqlite3` can tell whose database this is.
+#: "aish" as a 32-bit number, by which `file` and `sqlite3` identify the file.
 APPLICATION_ID = 0x61697368
 
-#: Tables that every version has had, and will have.
+#: Tables of every version, past and future.
 LASTING = frozenset({"runs", "steps", "checkpoints", "events", "approvals"})
 
-#: Made again from the manifests by `aishell backups rebuild-catalog`.
+#: The catalog; `aishell backups rebuild-catalog` rebuilds it from the manifests.
 BACKUPS = (
     """CREATE TABLE backups (
     backup_id TEXT NOT NULL PRIMARY KEY,
@@ -39,12 +39,12 @@ BACKUPS = (
 )""",
     "CREATE INDEX backups_target ON backups (target, started_at)",
 )
-#: What became of a backup that was restored for a test, and of its copies when they were read again.
+#: Results of restore tests of backups, and of checks of their copies.
 PROOFS = (
-    "ALTER TABLE backups ADD COLUMN differs TEXT",  # it reads whole, and did not come back as it was: how
-    "ALTER TABLE backups ADD COLUMN copies_read TEXT NOT NULL DEFAULT '{}'",  # place -> when, and what was wrong: JSON
+    "ALTER TABLE backups ADD COLUMN differs TEXT",  # readable, but it differed after a restore: how
+    "ALTER TABLE backups ADD COLUMN copies_read TEXT NOT NULL DEFAULT '{}'",  # place -> when, and the problem: JSON
 )
-#: What people noted on targets, tables and tools (globs; empty: any).
+#: Notes on targets, tables and tools (globs; empty: any).
 NOTES = (
     """CREATE TABLE notes (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -57,7 +57,7 @@ NOTES = (
     at TEXT NOT NULL
 )""",
 )
-#: What steps took, and how much there was to do: the basis of predictions. It outlives the runs, a few for each object.
+#: The time and work of steps, the basis of predictions. A few rows per object outlive their runs.
 COSTS = (
     """CREATE TABLE step_costs (
     id INTEGER NOT NULL PRIMARY KEY,
@@ -138,7 +138,7 @@ WORKFLOWS = (
     UNIQUE (workflow_id, stage, target)
 )""",
 )
-#: What windows left undone, and how each run found and left it: by that it shows whether a window is too small.
+#: Work that windows left undone, and its size before and after each run, which shows whether a window is too small.
 BACKLOG = (
     """CREATE TABLE backlog (
     id INTEGER NOT NULL PRIMARY KEY,
@@ -170,7 +170,7 @@ BACKLOG = (
 )""",
     "CREATE INDEX backlog_nights_target ON backlog_nights (target, agent, at)",
 )
-#: The emergency stop: no step begins on a target that stands here, or on any.
+#: The emergency stop: no step starts on a target listed here, or on any.
 HOLDS = (
     """CREATE TABLE holds (
     target TEXT NOT NULL PRIMARY KEY, -- empty: every one
@@ -179,7 +179,7 @@ HOLDS = (
     placed_at TEXT NOT NULL
 )""",
 )
-#: Notifications: what is to be told and not yet delivered, alarms that are open, and how far the audit log was looked through.
+#: Notifications: undelivered messages, open alarms, and the position in the audit log.
 NOTIFICATIONS = (
     """CREATE TABLE outbox (
     id INTEGER NOT NULL PRIMARY KEY,
@@ -199,7 +199,7 @@ NOTIFICATIONS = (
     ended_at TEXT, -- when it was sent, or given up
     UNIQUE (kind, rule, cause, service)
 )""",
-    # The schedule of each run that is told of.
+    # To find the schedule of a run in a notification.
     "CREATE INDEX schedule_runs_run ON schedule_runs (run_id)",
     "CREATE INDEX outbox_status ON outbox (status, next_at)",
     "CREATE INDEX outbox_subject ON outbox (rule, subject, decided_at)",
@@ -220,7 +220,7 @@ NOTIFICATIONS = (
     at TEXT NOT NULL
 )""",
 )
-#: Digests that were sent: one for each local day.
+#: Digests that were sent, one per local day.
 DIGESTS = (
     """CREATE TABLE digests (
     night TEXT NOT NULL PRIMARY KEY, -- the local day at which it was due
@@ -230,10 +230,10 @@ DIGESTS = (
     page TEXT -- NULL when nobody waits for it
 )""",
 )
-#: How far a step is that runs, for who looks from elsewhere: JSON, not audited (`state.headway`).
+#: The progress of running steps, for other processes: JSON, not audited (`state.progress`).
 PROGRESS = ("ALTER TABLE steps ADD COLUMN progress TEXT",)
-#: What processes that work on the same targets have to know of each other: connections that failed, calls of tools that may be
-#: called so often, and the databases of servers that are a target as a whole.
+#: What processes on the same targets share: failed connections, calls of tools with a rate limit, and the databases
+#: of targets that are whole servers.
 TOGETHER = (
     """CREATE TABLE breakers (
     target TEXT NOT NULL PRIMARY KEY,
@@ -256,7 +256,7 @@ TOGETHER = (
     PRIMARY KEY (server, database)
 )""",
 )
-#: Answers of language models, so that the same question asks none; and servers of models that could not be reached.
+#: Cached answers of language models, and models' servers that could not be reached.
 MODELS = (
     """CREATE TABLE model_answers (
     key TEXT NOT NULL PRIMARY KEY, -- digest of provider, server, model, options, messages and schema
@@ -283,7 +283,7 @@ MODELS = (
     trying INTEGER NOT NULL
 )""",
 )
-#: Conversations in plain language. Their turns go with them; the audit log does not.
+#: Conversations in plain language. Turns are deleted with them; audit events stay.
 CONVERSATIONS = (
     """CREATE TABLE conversations (
     id TEXT NOT NULL PRIMARY KEY,
@@ -436,7 +436,7 @@ TABLES = (
 )
 
 
-#: Causes were texts before they had names.
+#: Causes used to be free text.
 _CAUSES = """UPDATE steps SET cause = CASE
        WHEN reason LIKE 'deferred:%' THEN 'deferred'
        WHEN reason LIKE 'step ''%' THEN 'stopped'
@@ -444,7 +444,7 @@ _CAUSES = """UPDATE steps SET cause = CASE
        WHEN reason LIKE 'nothing to do%' THEN 'idle'
        ELSE 'condition' END
     WHERE status = 'skipped'"""
-#: What was known of costs before: objects of steps by their bytes, and backups by what they copied.
+#: The costs known before this table: of objects by their bytes, of backups by the bytes copied.
 _COSTS_BEFORE = (
     """INSERT INTO step_costs (target, tool, object, at, seconds, work, unit)
         SELECT target, tool, object, at, seconds, bytes_before, 'bytes' FROM table_history
@@ -455,7 +455,7 @@ _COSTS_BEFORE = (
          WHERE s.tool GLOB 'backup_*' AND s.status = 'done' AND b.source_bytes > 0 AND s.seconds > 0
          ORDER BY b.started_at""",
 )
-#: The first leads from user_version 1 to 2, and so on; they run in one transaction after a copy of the file was made.
+#: The first leads from user_version 1 to 2, and so on. They run in one transaction, after the file was copied.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE steps ADD COLUMN deferred TEXT",),
     ("ALTER TABLE steps ADD COLUMN reached TEXT",),
@@ -479,7 +479,7 @@ VERSION = 1 + len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, found: int) -> None:
-    """Bring a database of version `found` (0: empty) to VERSION, inside the caller's transaction."""
+    """Migrate a database of version `found` (0: empty) to VERSION, in the caller's transaction."""
     for statements in (TABLES,) if found == 0 else MIGRATIONS[found - 1 :]:
         for statement in statements:
             connection.execute(statement)

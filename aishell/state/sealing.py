@@ -1,7 +1,7 @@
-"""Moving the older part of the audit log out of the store into a sealed file, and checking such files against the log.
+"""Move the older part of the audit log from the store to a sealed file, and verify such files against the log.
 
-The file is whole and durable before an event is removed; that happens in one transaction with the event that says so. Killed in
-between, both have the events, and the same command goes on from there.
+The file is complete and durable before any event is removed, in one transaction with the event that records it. After a
+kill in between, both have the events, and the same command continues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OLD = f"SELECT {audit.EVENT} FROM events WHERE id <= :through ORDER BY id"  # n
 
 @dataclass(frozen=True)
 class Cut:
-    """What can be sealed: events `first` to `through`; `held` says what keeps later ones of that age in the log."""
+    """What can be sealed: events `first` to `through`. `held`: what keeps later old events in the log."""
 
     first: int
     through: int
@@ -43,18 +43,18 @@ class Cut:
 
 
 def find_cut(connection: Connection, before: str, kept: anchor.Anchor | None) -> Cut:
-    """The longest beginning of the log that is older than `before` and holds none but whole runs that are over.
+    """Return the longest part from the log's start that is older than `before` and has only whole, ended runs.
 
-    The event that the anchor names stays, and so does the newest: the log can be checked against them at any moment.
+    The anchor's event stays, and so does the newest, so that the log can always be verified against them.
     """
     first = int(connection.value("SELECT min(id) FROM events") or 1)
     newer = connection.value("SELECT min(id) FROM events WHERE at >= :before", {"before": before})
     number = audit.head(connection)[0]
     through = min(number if newer is None else newer, number, kept.events if kept and kept.events else number) - 1
     held = None
-    # From the newest: a run that goes over the cut takes it back to before its own first event.
+    # Newest first: a run across the cut moves it back before the run's own first event.
     for run in connection.all(_SPANS):
-        over = run.state is None or run.state in ENDED  # one that was pruned is over
+        over = run.state is None or run.state in ENDED  # a pruned run has ended
         if run.first <= through and (run.last > through or not over):
             through = run.first - 1
             held = f"the run {run.run_id[:8]}, which is {run.state}," if not over else held
@@ -62,9 +62,9 @@ def find_cut(connection: Connection, before: str, kept: anchor.Anchor | None) ->
 
 
 def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]:
-    """Move what is older than `before` into a new file; what was cut, and the sealed part (None: there is nothing to seal).
+    """Move events older than `before` to a new file; return the cut, and the sealed part (None: nothing to seal).
 
-    Raises StateError where the log is not whole, and where the file is there and holds something else.
+    Raises StateError if the log is damaged, and if the file exists with other contents.
     """
     with store.read() as connection:
         kept = anchor.read(anchor.path_of(store.path))
@@ -96,7 +96,7 @@ def seal(store: Store, path: Path, before: str) -> tuple[Cut, SealedPart | None]
 
 
 def _carried(connection: Connection, part: SealedPart) -> dict[str, Any]:
-    """What the log keeps of the events that go: all that counts further on."""
+    """Return what the log keeps of the removed events: everything that later counts need."""
     before = newest_seal(connection)
     book, runs, pruned, broken = Book.after(before), set(before.runs), before.pruned, list(before.broken)
     for row in connection.execute(_OLD, {"through": part.through}):
@@ -118,7 +118,7 @@ def _carried(connection: Connection, part: SealedPart) -> dict[str, Any]:
 
 
 def _unfinished(connection: Connection, path: Path, cut: Cut) -> int | None:
-    """The last event of a file that an earlier try wrote and did not seal; None where there is no file. Raises StateError."""
+    """Return the last event of a file from an earlier, incomplete attempt, None without a file. Raises StateError."""
     if not path.exists():
         return None
     hint = "name a file that does not exist"
@@ -138,7 +138,7 @@ def _span(copy: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Every event as the line that an export has of it: whole and durable under its name, or not there. Raises StateError."""
+    """Write each event as a line, as in an export: the file is complete and durable, or absent. Raises StateError."""
     unfinished = path.with_name(f".{path.name}.{new_id()[:12]}")
     try:
         descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -147,10 +147,10 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
                 file.write(canonical({**dict(row), "data": json.loads(row["data"])}) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.link(unfinished, path)  # never in the place of another
+        os.link(unfinished, path)  # never replaces a file
         folder = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the name
+            os.fsync(folder)  # its name
         finally:
             os.close(folder)
     except OSError as error:
@@ -163,7 +163,7 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The events of a file, by their numbers. Raises OSError, and ValueError for what holds anything else."""
+    """Return the events of a file, by number. Raises OSError, and ValueError for any other content."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not lines or not all(
         isinstance(line, dict) and isinstance(line.get("id"), int) and "hash" in line for line in lines
@@ -175,9 +175,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 def verify_files(
     seal_: Seal, copies: Iterable[Sequence[Mapping[str, Any]]]
 ) -> tuple[list[audit.Problem], list[Mapping[str, Any]]]:
-    """Whether sealed events in files are as they were: what is wrong, and the events, where they go back to the first one.
+    """Verify sealed events in files; return the problems, and the events if they reach back to the first one.
 
-    Only what was sealed is looked at. Each sealed part that a file has something of must be there whole.
+    Other events are ignored. A sealed part of which a file has any event must be complete.
     """
     events = {line["id"]: line for copy in copies for line in copy if line["id"] <= seal_.through}
     problems = [problem for part in seal_.parts for problem in _verify_part(part, events)]
@@ -187,7 +187,7 @@ def verify_files(
 
 
 def _verify_part(part: SealedPart, known: Mapping[int, Mapping[str, Any]]) -> Iterator[audit.Problem]:
-    """From the last event, whose hash the log has, to the first: each names the hash of the one before it."""
+    """Verify from the last event, whose hash the log has, to the first: each has the hash of the one before it."""
     events = [known[number] for number in range(part.first, part.through + 1) if number in known]
     missing = part.through - part.first + 1 - len(events)
     name = f"the sealed events {part.first} to {part.through} ({part.file})"

@@ -1,4 +1,4 @@
-"""The databases that servers had when they were last asked: for whoever looks without asking them."""
+"""The databases of whole servers as last listed, for code that does not connect to them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aishell.state.store import Store
 
 
 def remember(connection: Connection, server: str, databases: Collection[str]) -> None:
-    """What a server has now; what it had before and has no more is forgotten."""
+    """Store the present databases of a server, replacing the earlier ones."""
     connection.execute("DELETE FROM server_databases WHERE server = :server", {"server": server})
     rows = ({"server": server, "database": name, "seen_at": now()} for name in databases)
     connection.insert("server_databases", *rows)
 
 
 def known(store: Store) -> dict[str, list[str]]:
-    """Server -> its databases."""
+    """Return server -> its databases."""
     found: dict[str, list[str]] = {}
     for row in store.all("SELECT server, database FROM server_databases ORDER BY server, database"):
         found.setdefault(row.server, []).append(row.database)

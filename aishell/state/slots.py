@@ -1,7 +1,7 @@
 """Slots: a limit on concurrent processes, counted over all that share a folder of locks.
 
-A slot is a lock on a file, inherited by the process that works: the kernel releases it when that ends, however it does. A row
-of a table would have to be cleaned up for a killed process.
+A slot is a lock on a file, inherited by the working process: the kernel releases it however that process ends. A table
+row would need to be cleaned up after a kill.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from aishell.errors import StateError
 
 
 class Slots:
-    """The slots of a site. `folder`: that of its lock files."""
+    """The slots of a site. `folder`: its lock files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def take(self, wanted: Mapping[str, int | None]) -> list[int] | str:
-        """One slot of each kind, as open files, or the kind of which `wanted` allows no more; None: as many as come.
+        """Take a slot of each kind; return their file descriptors, or the first kind at its limit (None: no limit).
 
-        Who starts a process passes the files on and closes its own (`give_back`). Raises StateError where none can be made.
+        The caller passes them to the process that it starts, and closes its own (`give_back`). Raises StateError.
         """
         taken: list[int] = []
         for kind, limit in wanted.items():
@@ -43,7 +43,7 @@ class Slots:
     def _take(self, kind: str, limit: int | None) -> int | None:
         name = f"slot-{hashlib.sha256(kind.encode()).hexdigest()[:16]}"
         self._folder.mkdir(parents=True, exist_ok=True)
-        turn = self._open(f"{name}.turn")  # one counts at a time, for as long as that takes
+        turn = self._open(f"{name}.turn")  # one process counts at a time, briefly
         try:
             fcntl.flock(turn, fcntl.LOCK_EX)
             there = [int(path.suffix[1:]) for path in self._folder.glob(f"{name}.*") if path.suffix[1:].isdigit()]
@@ -57,7 +57,7 @@ class Slots:
             os.close(turn)
 
     def _locked(self, name: str) -> int | None:
-        """An open file whose lock is ours, None where it is another's."""
+        """Return a descriptor whose lock we hold, None if another process holds it."""
         handle = self._open(name)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,6 +71,6 @@ class Slots:
 
 
 def give_back(slots: Collection[int]) -> None:
-    """Close slots: they are free unless a process that was started with them still has them."""
+    """Close slots. They are free unless a process that inherited them still runs."""
     for handle in slots:
         os.close(handle)

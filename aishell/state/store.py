@@ -26,12 +26,12 @@ from aishell.state.schema import VERSION, migrate
 from aishell.state.turns import turn
 from aishell.telemetry.logs import INFO, log_detail
 
-#: Seconds that a writer waits for its turn before it relies on SQLite's own wait.
+#: Seconds that a writer waits for its turn before relying on SQLite's own wait.
 PATIENCE = 30.0
 
 
 class Store:
-    """The state store. One writer at a time in this process; others wait for their turn, then for BUSY_TIMEOUT."""
+    """The state store. One writer at a time in this process; across processes, a turn, then BUSY_TIMEOUT."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class Store:
     def open(cls, path: Path) -> Store:
         """Open or create the store at `path` with mode 0600, migrated to this version.
 
-        Raises StateError with a remedy when the file is empty, corrupt, newer, not ours, or cannot be written.
+        Raises StateError with a remedy if the file is empty, corrupt, newer, not a store, or cannot be written.
         """
         if not path.exists():
             _refuse_vanished(path)
@@ -74,8 +74,8 @@ class Store:
                 migrate(connection, 0)
             store.close()
             with contextlib.closing(sqlite3.connect(unfinished)) as finished:
-                finished.execute("PRAGMA journal_mode = WAL")  # stays with the file; its WAL goes with this connection
-            with contextlib.suppress(FileExistsError):  # another process was faster: its store is as good
+                finished.execute("PRAGMA journal_mode = WAL")  # stays with the file; this connection removes the WAL
+            with contextlib.suppress(FileExistsError):  # another process was faster: its store is equivalent
                 os.link(unfinished, path)
         except sqlite3.Error as error:
             raise _state_error(path, error) from error
@@ -124,10 +124,10 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One immediate transaction, committed durably at the end. Raises StateError when state cannot be written."""
+        """One immediate transaction, durably committed at the end. Raises StateError if the store cannot be written."""
         hears, appended = self.hears, list[AuditEvent]()
         with uninterrupted():
-            # A deferred transaction that turns into a writer fails at once, whatever the timeout.
+            # A deferred transaction that becomes a writer fails at once, whatever the timeout.
             with self._writer, turn(self.path, PATIENCE), self._transaction("BEGIN IMMEDIATE") as connection:
                 connection.appended = None if hears is None else appended
                 yield connection
@@ -137,46 +137,46 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading."""
+        """A read transaction."""
         with uninterrupted(), self._transaction("BEGIN") as connection:
             yield connection
 
     def all(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Record]:
-        """The rows of a statement that reads, in a transaction of its own."""
+        """Return the rows of a query, in its own transaction."""
         with self.read() as connection:
             return connection.all(sql, values)
 
     def first(self, sql: str, values: Mapping[str, Any] | None = None) -> Record | None:
-        """The first row of a statement that reads."""
+        """Return the first row of a query, None without one."""
         with self.read() as connection:
             return connection.first(sql, values)
 
     def value(self, sql: str, values: Mapping[str, Any] | None = None) -> Any:
-        """The first column of the first row of a statement that reads, None without one."""
+        """Return the first column of the first row of a query, None without one."""
         with self.read() as connection:
             return connection.value(sql, values)
 
     def check(self) -> list[str]:
-        """The problems that SQLite finds in the file; empty where it is intact."""
+        """Return the problems that SQLite finds in the file, empty if it is intact."""
         with self.read() as connection:
             found = [row[0] for row in connection.all("PRAGMA integrity_check(20)") if row[0] != "ok"]
             lost = connection.all("PRAGMA foreign_key_check")
         return [*found, *(f"a row of {row[0]} references a missing row of {row[2]}" for row in lost[:20])]
 
     def compact(self, *, vacuum: bool) -> int:
-        """Rewrite the file (`vacuum`) and empty the write-ahead log; the size of the file after it, bytes.
+        """Rewrite the file (`vacuum`) and empty the write-ahead log; return the size of the file after it, in bytes.
 
-        Other writers wait. Raises StateError where there is no room.
+        Other writers wait. Raises StateError if there is no room.
         """
         with uninterrupted(), self._writer, turn(self.path, PATIENCE), self._transaction("") as connection:
             if vacuum:
                 connection.execute("VACUUM")
-            connection.all("PRAGMA wal_checkpoint(TRUNCATE)")  # who reads meanwhile keeps it for the next time
+            connection.all("PRAGMA wal_checkpoint(TRUNCATE)")  # a concurrent reader keeps it until next time
             return int(connection.value("PRAGMA page_count")) * int(connection.value("PRAGMA page_size"))
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:
-        """A transaction, rolled back unless committed; `begin`: "" for none. Raises StateError for an error of SQLite."""
+        """A transaction, rolled back unless committed; `begin`: "" for none. Raises StateError for SQLite's errors."""
         self._still_there()
         try:
             lent = self._pool.connect()
@@ -206,7 +206,7 @@ class Store:
 
 
 def _refuse_vanished(path: Path) -> None:
-    """Raises StateError where the store is missing but its anchor is not: a new store would hide that."""
+    """Raises StateError if the store is missing but its anchor is not: a new store would hide that."""
     left = anchor.read(anchor.path_of(path))
     if left is not None and left.events:
         raise StateError(
@@ -239,7 +239,7 @@ def _state_error(path: Path, error: sqlite3.Error) -> StateError:
         hint = "see who has it open, then try again"
     elif "readonly" in text or "read-only" in text:
         hint = "give this user write permission on the file and its folder"
-    elif name.startswith("SQLITE_IOERR_SHM"):  # the index of the write-ahead log, which every reader needs too
+    elif name.startswith("SQLITE_IOERR_SHM"):  # the index of the write-ahead log, which readers need too
         message = f"{path} cannot be opened: there is no room for {path.name}-shm beside it ({text})"
         hint = "free 100 kB of disk space there, then try again; nothing is lost"
     elif name.startswith("SQLITE_CANTOPEN"):

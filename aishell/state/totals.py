@@ -1,7 +1,7 @@
-"""What metrics count, in a table that pruning does not touch: kept by triggers, so in the transaction of what is counted.
+"""The totals behind metrics, in a table that pruning leaves alone: triggers update it in the transaction counted.
 
-No writer of runs, steps or the ledger can forget it, and a kill leaves both or neither. The same rules count what was there
-before the table, once, when a store is migrated.
+So no writer of runs, steps or the ledger can forget it, and a kill leaves both or neither. When a store is migrated,
+the same rules count the existing rows once.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ _RUN = "'agent', n.agent, 'target', n.target"
 _STEP = "'target', (SELECT r.target FROM runs AS r WHERE r.id = n.run_id), 'tool', n.tool"
 _OVER = "n.state IN ('completed', 'failed', 'cancelled')"
 _RAN = "n.status IN ('done', 'failed', 'skipped') AND n.seconds IS NOT NULL"
-#: A run that was cancelled, or that failed unforeseen, has the result of how it stood before.
+#: The result of a cancelled run, or of one that failed unexpectedly, may be an earlier one.
 _STATUS = """CASE n.state WHEN 'cancelled' THEN 'cancelled' WHEN 'failed' THEN 'failure'
     ELSE iif(json_valid(n.result), coalesce(json_extract(n.result, '$.status'), ''), '') END"""
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """What rows of a table, named `n` here, add to a metric: pieces of SQL. `newest`: the greatest value instead of the sum."""
+    """What rows of a table, aliased `n`, add to a metric, as SQL. `newest`: the greatest value, not the sum."""
 
     metric: str
     table: str
@@ -30,12 +30,12 @@ class _Rule:
 
     @property
     def of_all(self) -> str:
-        """The statement that adds what all rows come to."""
+        """The statement that adds all rows."""
         return self._sql("true")
 
     @property
     def of_this(self) -> str:
-        """The statement of a trigger, that adds what its row comes to."""
+        """The statement of a trigger, which adds its row."""
         return self._sql("n.rowid = NEW.rowid")
 
     def _sql(self, only: str) -> str:
@@ -47,11 +47,11 @@ class _Rule:
 
 
 def _gain(metric: str, column: str, figure: str) -> tuple[_Rule, str]:
-    """A figure of steps' outputs. `column` has what is counted of a step: one that is gone on with tells all of it anew."""
+    """Return the rule of a figure in steps' outputs. `column` has the part already counted, for resumed steps."""
     known = f"coalesce(CAST({figure} AS INTEGER), 0)"
     target = "'target', (SELECT r.target FROM runs AS r WHERE r.id = n.run_id)"
     rule = _Rule(metric, "steps", target, f"json_valid(n.output) AND {known} > {column}", f"{known} - {column}")
-    # Without an alias: SQLite allows none in an UPDATE of a trigger.
+    # Without an alias, which SQLite does not allow in a trigger's UPDATE.
     kept = f"UPDATE steps SET {column} = {known} WHERE json_valid(output) AND {known} > {column} AND "  # noqa: S608  our own
     return rule, kept
 
@@ -74,7 +74,7 @@ _ENDED = (
         newest=True,
     ),
 )
-#: What a run worked before it waited or was paused is told by its result then.
+#: The result gives the working time of a run even before it ends, when it waits or is paused.
 _WORKED = (
     _Rule(
         "aishell_run_duration_seconds_sum",
@@ -105,7 +105,7 @@ _LEDGER = (
         "n.times",
     ),
 )
-#: What is no message of a rule is told by its kind: heartbeat, digest.
+#: Heartbeats and digests have no rule: the label is their kind.
 _DELIVERED = (
     _Rule(
         "aishell_notifications_total",
@@ -127,7 +127,7 @@ TOTALS = (
     value NOT NULL,
     PRIMARY KEY (metric, labels)
 ) WITHOUT ROWID""",
-    "ALTER TABLE steps ADD COLUMN bytes_counted INTEGER NOT NULL DEFAULT 0",  # what the totals have of the step
+    "ALTER TABLE steps ADD COLUMN bytes_counted INTEGER NOT NULL DEFAULT 0",  # the part of the step in the totals
     "ALTER TABLE steps ADD COLUMN rows_counted INTEGER NOT NULL DEFAULT 0",
     _trigger(
         "runs_ended",
@@ -160,10 +160,10 @@ TOTALS = (
         "NEW.status <> OLD.status",
         *(rule.of_this for rule in _LEDGER),
     ),
-    # The health checks among the steps, however many there are.
+    # To find the health checks among any number of steps.
     "CREATE INDEX steps_health ON steps (run_id) WHERE tool = 'analyze_database_health' AND status = 'done'",
 )
-#: Counts what a store has when it gets the table.
+#: Counts the rows that a store has when the table is created.
 COUNTED_BEFORE = (
     *(rule.of_all for rule in (*_ENDED, *_WORKED, *_OUTCOMES, *_TOOK, *_LEDGER)),
     *(statement for rule, kept in (_BYTES, _ROWS) for statement in (rule.of_all, f"{kept}true")),
