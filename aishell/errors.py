@@ -85,7 +85,7 @@ class ToolFileError(UsageError):
         super().__init__(f"{path}:{line}: {message}")
 
 
-#: Longer names are cut to so many characters in messages.
+#: The most characters of a name in a message; longer names are cut.
 _LONGEST = 100
 
 

@@ -543,7 +543,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a step that may change something is about, as audited; supervised runs are counted by it.
+    """The subject of a step that may change something, as in the audit log; supervised runs are counted by it.
 
     `version`: the digest of the tool's file; `takes_back`: the tool whose work the step undoes.
     """

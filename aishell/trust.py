@@ -50,7 +50,7 @@ class Trust:
                     raise UntrustedError(f"{one} cannot be looked into: {error.strerror}") from error
 
     def _safe(self, path: Path) -> bool:
-        """Whether a path exists. Raises UntrustedError if it or a folder in it is unsafe."""
+        """Whether a path exists. Raises UntrustedError if it or a folder on its path is unsafe."""
         way = list(_way(path))
         for at, found in way[:-1]:
             if at not in self._passed:
@@ -111,7 +111,7 @@ class Trust:
 
 
 def secret_text(path: Path, what: str) -> str:
-    """Return the text of a secret file without trailing newlines. Raises OSError, and like `check_secret`."""
+    """Return the text of a secret file without trailing newlines. Raises OSError, and UntrustedError as `check_secret`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, encoding="utf-8") as file:
         check_secret(os.fstat(descriptor), path, what)

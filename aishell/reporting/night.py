@@ -259,7 +259,7 @@ class NightFinding:
 
 @dataclass(frozen=True)
 class NightReport:
-    """What was done after `since` until `until`, on all targets, and what is open; `nights` and `trends` are longer."""
+    """What was done after `since` until `until`, and what is open; `nights` and `trends` reach further back."""
 
     since: str
     until: str

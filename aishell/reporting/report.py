@@ -134,7 +134,7 @@ def _effect(result: StepResult) -> str:
 
 
 def _logs(plan: Plan, results: Sequence[StepResult]) -> Iterable[str]:
-    """Return what was deleted from each log table, in total and per day of its age."""
+    """Return what was deleted from each log table, and how much was written to it per day."""
     by_id = {step.id: step for step in plan.steps}
     dropped = {result.table: (result.output or {}).get("rows_dropped") for result in results if result.tool in DROPS}
     rows: list[str] = []

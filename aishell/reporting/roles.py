@@ -114,7 +114,7 @@ def _mysql(server: Server, access: Access) -> list[str]:
 
 
 def granting(server: Server, account: str, privileges: Sequence[str]) -> list[str]:
-    """MySQL: grant other sessions, InnoDB's statistics, and `privileges` in this database."""
+    """MySQL: grant access to other sessions and InnoDB's statistics, and `privileges` in this database."""
     lines = [f"GRANT PROCESS ON *.* TO {account};"]
     lines += [f"GRANT SELECT ON mysql.{table} TO {account};" for table in STATISTICS]
     return [*lines, f"GRANT {', '.join(privileges)} ON {pattern(server.database)}.* TO {account};"]

@@ -71,7 +71,7 @@ class Target:
     def password(self) -> str | None:
         """Return the password from the environment, a file or a program; None if the URL or the driver's files have it.
 
-        Raises SettingsError, and DatabaseError where the program fails.
+        Raises SettingsError, and DatabaseError if the program fails.
         """
         secret = configured_secret(
             f"target {self.name!r}",

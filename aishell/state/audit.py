@@ -48,7 +48,7 @@ _QUERY_PASSWORD = re.compile(r"(\w+://\S*?[?&]\w*(?:pass(?!file)|pwd|secret|toke
 
 @dataclass(frozen=True)
 class Problem:
-    """Where the chain is broken."""
+    """A problem with the log; `event_id` is 0 if no single event shows it."""
 
     event_id: int
     text: str

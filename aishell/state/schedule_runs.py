@@ -222,7 +222,7 @@ class ScheduleRuns:
         return {row.name: _known(row) for row in self.store.all("SELECT * FROM schedules")}
 
     def forget(self, configured: Collection[str]) -> None:
-        """Remove schedules that are no longer configured. Their due rows become missed; a returning one is new."""
+        """Remove unconfigured schedules. Their due rows become missed; one that is configured again counts as new."""
         wanted, values = marks(configured)
         gone = f"NOT IN ({wanted})" if configured else "IS NOT NULL"
         with self.store.write() as connection:

@@ -31,7 +31,7 @@ PATIENCE = 30.0
 
 
 class Store:
-    """The state store. One writer at a time in this process; across processes, a turn, then BUSY_TIMEOUT."""
+    """The state store. One writer at a time; others wait for their turn, then for BUSY_TIMEOUT."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

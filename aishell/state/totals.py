@@ -1,4 +1,4 @@
-"""The totals behind metrics, in a table that pruning leaves alone: triggers update it in the transaction counted.
+"""The totals behind metrics, in a table that pruning leaves alone: triggers update it in the same transactions.
 
 So no writer of runs, steps or the ledger can forget it, and a kill leaves both or neither. When a store is migrated,
 the same rules count the existing rows once.

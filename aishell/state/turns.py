@@ -49,7 +49,7 @@ class _Waiting:
         self._came, self._given_up = threading.Event(), False
 
     def until(self, patience: float) -> bool:
-        """Return whether we get the lock in so many seconds. If not, the file is closed, now or when the lock comes."""
+        """Return whether we get the lock within `patience` seconds. If not, the file is closed, now or with the lock."""
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 #: Seconds allowed for one batch, and for the rest at the end of a command.
 PATIENCE = 2.0
-#: The first so many statements of a step get spans; the others are only counted.
+#: The most statements of a step that get spans; later ones are only counted.
 MOST = 1000
 _TRACE = re.compile(r"[0-9a-f]{32}")
 
