@@ -74,7 +74,7 @@ _COMMAND: dict[str, Any] = {"type": "array", "items": TEXT, "minItems": 1, "titl
 _ZONE: dict[str, Any] = {"type": "string", "format": "time-zone", "title": "time zone"}
 _NAMES = listing(TEXT, minItems=1)
 _ON = {"targets": listing(known("target"), minItems=1), "label": known("label")}
-#: When a hook is called. A failed hook before something prevents it.
+#: When a hook is called. A hook of BEFORE that fails prevents what it precedes.
 BEFORE = ("before_run", "before_step", "before_approval")
 ON_ERROR = "on_error"
 EVENTS_OF_HOOKS = (*BEFORE, "after_run", "after_step", "after_approval", ON_ERROR)

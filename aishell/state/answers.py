@@ -34,7 +34,7 @@ class KeptAnswer:
 
 
 class Answers:
-    """The cached answers in a store: at most `entries`, the least recently used removed first, valid for `ttl` seconds."""
+    """The cached answers in a store: at most `entries`, oldest use removed first, valid for `ttl` seconds."""
 
     def __init__(self, store: Store, *, ttl: float, entries: int) -> None:
         self._store, self._ttl, self._entries = store, timedelta(seconds=ttl), entries

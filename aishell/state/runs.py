@@ -182,8 +182,8 @@ class Runs:
     ) -> None:
         """Record the intent to run a step, durably, before anything is sent.
 
-        `subject`: by which the step is counted. `before`: called in the transaction for further events; if it raises, the
-        step has not started. Raises HeldError if the target is on hold.
+        `subject`: by which the step is counted. `before`: called in the transaction for further events; if it raises,
+        the step has not started. Raises HeldError if the target is on hold.
         """
         with self.store.write() as connection:
             self._claim(connection, run_id, owner)

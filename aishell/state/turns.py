@@ -49,7 +49,7 @@ class _Waiting:
         self._came, self._given_up = threading.Event(), False
 
     def until(self, patience: float) -> bool:
-        """Return whether we get the lock within `patience` seconds. If not, the file is closed, now or with the lock."""
+        """Return whether the lock came within `patience` seconds. If not, the file is closed, now or when it comes."""
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
