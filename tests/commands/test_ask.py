@@ -272,7 +272,10 @@ def test_a_report_is_explained_or_the_text_refused(read: Aishell, ollama: Ollama
     ollama.always("The statistics were refreshed. Nothing needs a person.")
     told = read("runs", "report", run.run_id, "--explain", "--format", "json").expect(0).json
     assert told["explained"]["text"].startswith("The statistics")
-    assert "The model small:1b says" in read("runs", "report", run.run_id, "--explain").expect(0).out
+    assert (
+        "Summary of the report below by the model small:1b"
+        in read("runs", "report", run.run_id, "--explain").expect(0).out
+    )
     ollama.always("About 123456 rows were rescued.")
     refused = read("runs", "report", run.run_id, "--explain", "--format", "json").expect(0)
     assert refused.json["explained"]["text"].startswith("The statistics"), "the same facts: the answer is kept"

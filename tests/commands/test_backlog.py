@@ -228,7 +228,7 @@ def test_the_window_of_a_schedule_is_an_instant_and_its_runs_leave_a_backlog(
 
 def test_the_state_is_maintained_and_a_site_without_one_says_so(aishell: Aishell, bloated_sqlite: Bloated) -> None:
     refused = aishell("state", "maintain").expect(2)
-    assert "no state store" in refused.err
+    assert "does not exist" in refused.err
     aishell.url = bloated_sqlite.make().url
     aishell.maintenance("quick").expect(0)
     document = aishell("state", "maintain", "--compact", "--output", "json").expect(0).json

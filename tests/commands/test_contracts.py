@@ -94,7 +94,7 @@ def test_validate_backup_takes_a_folder_as_well_as_an_id(aishell, sqlite):
         with pytest.raises(UnknownNameError, match="unknown backup"):
             call({"backup_path": f"{made['backup_path']}x"})
         for params in ({}, {"backup_id": made["backup_id"], "backup_path": made["backup_path"]}):
-            with pytest.raises(ParameterError, match="one of them"):
+            with pytest.raises(ParameterError, match="either backup_id or backup_path"):
                 call(params)
 
 

@@ -268,7 +268,7 @@ def test_a_python_hook_is_told_by_name_and_may_raise(site: Marks, hooks: Hooks):
     assert site.words() == ["a"]
     assert hooks.told[0]["event"] == "before_step"
     hooks.configure({"on": "before_step", "python": "gate:os"})
-    assert "cannot be called" in site.run(step("a")).expect(2).err
+    assert "is not callable" in site.run(step("a")).expect(2).err
 
 
 def test_a_hook_is_for_the_targets_that_it_chooses(site: Marks, hooks: Hooks):

@@ -220,7 +220,7 @@ def test_client_programs_get_the_password_that_a_program_told(aishell, pg_curren
         ({"url": "mysql://app@h/d?ssl_mode=geheim"}, "ssl_mode must be one of DISABLED"),
         ({"url": "mysql://app@h/d?sl_mode=geheim"}, "unknown option 'sl_mode'"),
         ({"url": "oracle://app:geheim@h/d"}, "unknown engine 'oracle'"),
-        ({"url": "app:geheim@h/d"}, "it is not a URL"),
+        ({"url": "app:geheim@h/d"}, "is not a URL"),
         ({"url": "postgresql://h/d", "inspection_url": "postgresql://i:ge@heim@h/d"}, "inspection_url"),
         ({"url": "postgresql://a:geheim@h/d", "password_env": "X"}, "several places"),
         ({"url": "postgresql://a@h/d", "password_file": "/x", "password_env": "X"}, "several places"),

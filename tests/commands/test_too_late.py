@@ -111,7 +111,7 @@ def test_the_deadline_is_the_end_of_the_window_where_that_is_earlier(site: Aishe
     assert (listed["until"], listed["expires_at"] > end) == (end[:19], True)
     shown = site("approvals", "show", listed["id"]).expect(0).out
     assert f"answer by {at(end)}" in shown
-    assert "of the schedule nightly, whose window closes at" in shown
+    assert "schedule nightly, whose window closes at" in shown
     assert "on shop (production): " in shown
     assert f"until {at(end)}" in message(site)
     assert "shop" in site("approvals", "list").expect(0).out
@@ -148,7 +148,7 @@ def test_a_log_whose_anchor_is_gone_is_not_called_whole(site: Aishell):
     site("run", "maintenance", "--type", "quick", "--target", "shop", "--yes", "--non-interactive")
     site("audit", "verify").expect(0)
     site.state.with_name(f"{site.state.name}.head").unlink()
-    assert "is not there" in site("audit", "verify").expect(1).out
+    assert "is missing beside the state store" in site("audit", "verify").expect(1).out
 
 
 @pytest.mark.parametrize("url", ["http://kim:pw@127.0.0.1:9/x", "https://kim@hc.example/x"])

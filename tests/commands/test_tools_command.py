@@ -135,7 +135,7 @@ def test_the_sites_own_tools_are_checked_too(aishell):
 def test_a_folder_without_tools_is_a_mistake(aishell, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "there is no tool in" in aishell("tools", "check", str(tmp_path / "empty")).expect(2).err
-    assert "there is no folder" in aishell("tools", "check", str(tmp_path / "nowhere")).expect(2).err
+    assert "does not exist" in aishell("tools", "check", str(tmp_path / "nowhere")).expect(2).err
 
 
 def test_statistics_come_from_runs(aishell, sqlite):

@@ -216,7 +216,7 @@ def test_what_is_wrong_is_told_before_anything_is_run(site: Aishell):
         ("night", "--all", "--target", "shop"): "exclude each other",
         (): "--resume ID",
         ("night", "--resume", "1"): "--resume ID",
-        ("--resume", "1", "--all"): "leave --dry-run",
+        ("--resume", "1", "--all"): "leave out --dry-run",
     }
     for words, hint in cases.items():
         told = site("run", "workflow", *words).expect(2).err

@@ -157,7 +157,7 @@ def test_an_expired_approval_is_not_asked_for_and_not_used(bloated_sqlite: Bloat
     ((second, expires),) = aishell.rows("SELECT id, expires_at FROM approvals WHERE status = 'pending'")
     wait_until(lambda: datetime.now(UTC) > datetime.fromisoformat(expires), "the request's end")
     late = aishell("approvals", "approve", second).expect(2)
-    assert f"the approval {second} has expired" in late.err
+    assert f"approval {second} has expired" in late.err
     assert aishell.resume(run).expect(5).json["status"] == "rejected"
     assert db.path.read_bytes() == before
     assert aishell.rows("SELECT count(*) FROM approvals WHERE status = 'consumed'") == [(0,)]

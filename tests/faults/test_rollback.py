@@ -413,8 +413,7 @@ def test_a_partition_that_was_detached_is_attached_again(aishell: Aishell, pg: A
     fixed = ("--url", pg.url, "--environment", "test", "--output", "json")
     shown = aishell(*clean, "--url", pg.url, "--environment", "test", "--dry-run").expect(0).out
     assert (
-        "can be undone: as long as a partition is only detached, it is attached again; one that was dropped is gone"
-        in shown
+        "can be undone: a partition that is only detached is attached again; a dropped one cannot be restored" in shown
     )
     ended = aishell(*clean, *fixed).expect(1)
     assert "not today" in ended.json["error"]["message"]

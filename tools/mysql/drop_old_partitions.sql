@@ -49,7 +49,7 @@ SELECT :schema AS `schema`, :table AS `table`, p.name AS `partition`, p.bound AS
  ORDER BY p.position
 
 -- check: whether its rows match its bound
-SELECT CASE WHEN f.newest >= :cutoff THEN CONCAT('it holds a row of ', f.newest, ', which is not before the cut-off: look at it by hand') END AS reason,
+SELECT CASE WHEN f.newest >= :cutoff THEN CONCAT('it contains a row of ', f.newest, ', which is not before the cut-off: check it by hand') END AS reason,
        (SELECT NULLIF(COUNT(*), 1000001) FROM (SELECT 1 FROM {schema}.{table} PARTITION ({partition}) LIMIT 1000001) AS m) AS counted
   FROM (SELECT MAX({date_column}) AS newest FROM {schema}.{table} PARTITION ({partition})) AS f
 

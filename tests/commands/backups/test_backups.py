@@ -47,7 +47,7 @@ def test_show_has_where_it_came_from_and_what_hangs_on_it(aishell, shop):
     assert document["manifest"]["compared"] is True
     assert aishell("backups", "show", increment, "--output", "json").json["rests_on"] == [full]
     out = aishell("backups", "show", full[:20]).expect(0).out
-    assert "as safe as its disk" in out
+    assert "the backup is lost if its disk is" in out
     assert increment in out
     (folder(aishell, full) / "manifest.json").write_text("{}")
     assert "was changed or cut off" in aishell("backups", "show", full, "--output", "json").json["problem"]

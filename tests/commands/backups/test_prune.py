@@ -66,7 +66,7 @@ def test_a_review_wants_the_targets_name(aishell, shop):
     back_up(aishell)
     aishell.configure("policy.yaml", "rules:\n  - {name: careful, tool: cleanup_old_backups, decision: review}\n")
     arguments = ("backups", "prune", "--set", "count=1")
-    assert "policy does not let --yes" in aishell(*arguments, "--yes").expect(2).err
+    assert "policy does not accept --yes" in aishell(*arguments, "--yes").expect(2).err
     command = [sys.executable, "-m", "aishell", *aishell.command(*arguments)]
     for answer, code, left in (("yes", 5, 2), ("shop", 0, 1)):
         with Terminal(command, env=aishell.environment(), cwd=str(aishell.site)) as terminal:

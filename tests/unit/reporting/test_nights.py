@@ -347,7 +347,7 @@ class Hourly:
         first = moment.replace(minute=0, second=0, microsecond=0)
         return (first + timedelta(hours=n) for n in range(1, 10_000))
 
-    def told(self, moment):
+    def display(self, moment):
         return f"{moment:%d %H:%M}"
 
 

@@ -53,5 +53,5 @@ def test_a_parameter_of_which_a_file_says_nothing_cannot_be_edited():
 
 @pytest.mark.parametrize("type_", ["string", "boolean", "scalar", "identifier", "array", "object"])
 def test_what_can_name_a_place_cannot_be_declared_editable(type_: str):
-    with pytest.raises(ToolFileError, match="how much or how fast"):
+    with pytest.raises(ToolFileError, match="only a parameter of type integer or number"):
         make_tool(parameters=f"{{table: {{type: identifier}}, other: {{type: {type_}, editable: true}}}}")
