@@ -236,6 +236,6 @@ def test_the_state_is_maintained_and_a_site_without_one_says_so(aishell: Aishell
     assert document["compacted"]
     assert Path(document["path"]) == aishell.state
     assert json.dumps(document["bytes_after"]) == str(aishell.state.stat().st_size)
-    assert "is whole" in aishell("state", "maintain").expect(0).out
+    assert "is intact" in aishell("state", "maintain").expect(0).out
     aishell("audit", "verify").expect(0)
     assert_sound(aishell)

@@ -113,7 +113,7 @@ def test_the_deadline_is_the_end_of_the_window_where_that_is_earlier(site: Aishe
     assert f"answer by {at(end)}" in shown
     assert "schedule nightly, whose window closes at" in shown
     assert "on shop (production): " in shown
-    assert f"until {at(end)}" in message(site)
+    assert f"answer by {at(end)}" in message(site)
     assert "shop" in site("approvals", "list").expect(0).out
     assert "until its window closes at" in approved(site)
 
