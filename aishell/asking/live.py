@@ -93,10 +93,10 @@ def _of_topics(look: Look, wanted: Sequence[Topic]) -> Iterator[Fact]:
     parts = [_PARTS[part] for topic in wanted for part in topic.reads]
     parts += [partial(_findings_of, topic=topic) for topic in wanted if topic.findings]
     for part in dict.fromkeys(parts):
-        yield from _read(look, part)
+        yield from answered(look, part)
 
 
-def _read(look: Look, part: Callable[[Look], Iterator[Fact]]) -> Iterator[Fact]:
+def answered(look: Look, part: Callable[[Look], Iterator[Fact]]) -> Iterator[Fact]:
     """Yield the facts of a part, or why it cannot be read; other parts are not affected."""
     try:
         yield from part(look)
@@ -237,16 +237,20 @@ def tables(site: Site, names: Sequence[str], about: Sequence[str], *, alone: boo
     for look in looks(site, names, about):
         if isinstance(look, Fact):
             yield look
-            continue
-        for table in _tables_of(look):
-            yield _table(look, table)
-        if look.elsewhere:
-            continue
-        if alone and look.server.oldest_transaction_seconds:
-            yield from _oldest_transaction(look)
-        if alone and look.chosen:
-            yield from _told(look, [row for row in look.findings if _is_about(row, look.chosen)])
-        yield from kept.past(site, look.name, _tables_of(look))
+        else:
+            yield from answered(look, partial(_of_tables, site=site, alone=alone))
+
+
+def _of_tables(look: Look, site: Site, *, alone: bool) -> Iterator[Fact]:
+    for table in _tables_of(look):
+        yield _table(look, table)
+    if look.elsewhere:
+        return
+    if alone and look.server.oldest_transaction_seconds:
+        yield from _oldest_transaction(look)
+    if alone and look.chosen:
+        yield from _told(look, [row for row in look.findings if _is_about(row, look.chosen)])
+    yield from kept.past(site, look.name, _tables_of(look))
 
 
 def health(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
@@ -256,9 +260,13 @@ def health(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[F
             yield look
             yield from kept.health(site, (name,))
         else:
-            found = scored(name, "", "", look.findings)
-            yield look.fact(f"health {found.score} of 100.", HEALTH, {"score": found.score})
-            yield from _told(look, _gravest(found))
+            yield from answered(look, _health)
+
+
+def _health(look: Look) -> Iterator[Fact]:
+    found = scored(look.name, "", "", look.findings)
+    yield look.fact(f"health {found.score} of 100.", HEALTH, {"score": found.score})
+    yield from _told(look, _gravest(found))
 
 
 def _gravest(found: Health) -> list[Row]:

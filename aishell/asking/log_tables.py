@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from aishell.asking.facts import MOST, Fact
-from aishell.asking.live import Look, looks
+from aishell.asking.live import Look, answered, looks
 from aishell.commands import on
 from aishell.reporting.units import size
 
@@ -19,22 +19,26 @@ _SOURCE = "measure_log_order"
 
 def log_tables(site: Site, names: Sequence[str], about: Sequence[str]) -> Iterator[Fact]:
     """Yield each table of the targets that looks like a log, likeliest first, and how many more there may be."""
-    from aishell.agents.log_cleanup.discovery import RETENTION_DAYS
-    from aishell.services.log_discovery import discover
-
     for look in looks(site, names, about):
         if isinstance(look, Fact):
             yield look
-            continue
-        named = [f"{table.schema}.{table.table}" for table in look.chosen]
-        found = discover(look.job, named, retention_days=RETENTION_DAYS, place=on(look.name))
-        for candidate in found.candidates[:MOST]:
-            yield _told(look, candidate)
-        more = len(found.candidates[MOST:]) + found.not_measured
-        if more:
-            yield look.fact(f"{more} more table(s) may be logs.", _SOURCE, {"more": more})
-        if not found.candidates:
-            yield look.fact("no table looks like a log.", _SOURCE, {"logs": 0})
+        else:
+            yield from answered(look, _found)
+
+
+def _found(look: Look) -> Iterator[Fact]:
+    from aishell.agents.log_cleanup.discovery import RETENTION_DAYS
+    from aishell.services.log_discovery import discover
+
+    named = [f"{table.schema}.{table.table}" for table in look.chosen]
+    found = discover(look.job, named, retention_days=RETENTION_DAYS, place=on(look.name))
+    for candidate in found.candidates[:MOST]:
+        yield _told(look, candidate)
+    more = len(found.candidates[MOST:]) + found.not_measured
+    if more:
+        yield look.fact(f"{more} more table(s) may be logs.", _SOURCE, {"more": more})
+    if not found.candidates:
+        yield look.fact("no table looks like a log.", _SOURCE, {"logs": 0})
 
 
 def _told(look: Look, one: Candidate) -> Fact:

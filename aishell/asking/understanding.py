@@ -60,7 +60,7 @@ class _Understanding:
         dry = nothing | text.places(lexicon.DRY_RUN)
         self._read |= dry
         unsaid = next(
-            (text.said(*span) for span in lone_denials(text.words) if not dry | bypass & {*range(*span)}), None
+            (text.said(*span) for span in lone_denials(text.words) if not (dry | bypass) & {*range(*span)}), None
         )
         if unsaid is not None:
             return self._refused(f"it is not certain what {unsaid!r} is said of; say it in other words")

@@ -24,6 +24,6 @@ def open_database(credentials: Credentials) -> Database:
 def open_beside(database: Database, credentials: Credentials) -> Database:
     """Return another database of the same server, with the listener, author and breaker of the first."""
     other = open_database(credentials)
-    other.hears, other.author = database.hears, database.author
+    other.hears, other.traces, other.author = database.hears, database.traces, database.author
     other.pools.breaker = database.pools.breaker
     return other

@@ -24,7 +24,11 @@ from aishell.registry.tool import Block, Tool
 #: A check of a tool before it is loaded; it raises ToolFileError.
 Wall = Callable[[Tool], None]
 #: The modules that decide whether a tool passes.
-_BY = ("wall.py", "reading.py", "parsing.py", "functions.py", "../databases/quoting.py")
+_BY = (
+    *("wall.py", "reading.py", "parsing.py", "functions.py", "lists.py", "tool.py"),
+    *("../databases/quoting.py", "../databases/sqlite_guard.py"),
+    *(f"../engines/{name}.py" for name in ("base", "postgresql", "mysql", "sqlite")),
+)
 
 
 def wall_of(folder: Path) -> Wall | None:
@@ -109,9 +113,12 @@ def _path(tool: Tool) -> Path:
 
 @cache
 def _rules() -> str:
-    """Return the digest of the checking modules: tools are checked again when these change."""
+    """Return the digest of the checking modules: tools are checked again when these or the parser change."""
+    from importlib import metadata  # 10 ms
+
     here = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((here / name).read_bytes() for name in _BY)).hexdigest()
+    parts = (metadata.version("sqlglot").encode(), *((here / name).read_bytes() for name in _BY))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _ours(path: Path, kind: Callable[[int], bool]) -> bool:

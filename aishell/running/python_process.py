@@ -78,8 +78,9 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
         assert child.stdin is not None  # noqa: S101  a pipe
         assert child.stdout is not None  # noqa: S101  a pipe
         try:
-            pickle.dump(given, child.stdin)
-            child.stdin.flush()
+            with suppress(BrokenPipeError):  # a child that has died is reported by its end
+                pickle.dump(given, child.stdin)
+                child.stdin.flush()
             return _followed(child, child.stdout, context, time.monotonic() + limit)
         except TimeoutError:
             why = f"{tool.name} was ended after {limit} s, its max_execution_time"
@@ -160,8 +161,12 @@ def _read(answers: IO[bytes], messages: queue.SimpleQueue[tuple[Any, ...] | None
     try:
         while True:
             messages.put(pickle.load(answers))  # noqa: S301  what our own child wrote
-    except (EOFError, pickle.UnpicklingError, ValueError):
+    except EOFError:
         messages.put(None)
+    except Exception as error:  # a result of a class that cannot be imported here raises what it likes
+        messages.put(
+            ("failed", f"its result cannot be read: {error}", "return only lists, mappings, texts and numbers")
+        )
 
 
 def _ended(status: int) -> str:

@@ -72,6 +72,16 @@ def starts(params, context):
     time.sleep(3600)
 
 
+class Own:
+    pass
+
+
+def returns(params, context):
+    Own.__module__ = "only_there"
+    sys.modules["only_there"] = sys.modules[__name__]
+    return {"said": Own()}
+
+
 def leaves(params, context):
     os._exit(3)
 
@@ -136,6 +146,12 @@ def test_what_it_has_started_ends_with_it(context: Context, tmp_path: Path) -> N
 def test_a_process_that_ends_without_an_answer_is_a_failure(context: Context, name: str, how: str) -> None:
     with pytest.raises(StepError, match=f"ended without a result \\({how}\\)"):
         run(tool(name), {}, None, context)
+
+
+def test_a_result_of_a_class_of_its_own_cannot_be_read(context: Context) -> None:
+    """The class exists in its process alone; here its import fails, which left the run waiting for the time limit."""
+    with pytest.raises(StepError, match="its result cannot be read"):
+        run(tool("returns"), {}, None, context)
 
 
 def test_what_it_raises_is_told(context: Context, tmp_path: Path) -> None:
