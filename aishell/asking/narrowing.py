@@ -9,7 +9,7 @@ from aishell.agents.patterns import Word, find, near
 from aishell.agents.word_classes import COMMON
 from aishell.asking import words as lexicon
 from aishell.asking.drafts import Draft, part_of, tables_of
-from aishell.asking.text import Text
+from aishell.asking.text import HIDDEN, Text
 
 #: Adjectives of rows that do not narrow a deletion.
 _OF_ROWS = frozenset(
@@ -25,6 +25,8 @@ _BREAKS = frozenset(",;.:!?\n(") | frozenset(
 _KEPT = re.compile(
     r"keep|keeps|kept|keeping|retain\w*|left|behalt\w*|bewahr\w*|bleib\w*|conserv\w*|mant[ei]\w*|guard\w+|qued\w*"
 )
+#: Before an age they say what is kept: `except the last 30 days`.
+_EXCEPT = frozenset("except but ausser bis excepto salvo menos".split())
 _LEVELS = frozenset(("debug", "trace"))
 _SMALL = COMMON | lexicon.LITTLE
 _UNREAD = "which rows {!r} are meant by (write a condition, for example `where level = {}`)"
@@ -68,6 +70,26 @@ def _may_keep(word: Word, known: bool) -> bool:
     """Return whether a word beside a table may say that it is to be left alone."""
     unread = not known and not word.sign and word.form not in _SMALL
     return unread or (not word.quoted and _KEPT.fullmatch(word.form) is not None)
+
+
+def unread_of_deletions(text: Text, drafts: Sequence[Draft], read: Collection[int]) -> Iterator[str]:
+    """Yield doubts about words that nothing was read in, after the first that ask for a deletion.
+
+    `except errors`, `half of`, `nur Debug-Zeilen`, `but ask me first`: a restriction that is not read would delete more.
+    """
+    deletions = [draft for draft in drafts if "retention_days" in text.vocabularies[draft.agent].inputs]
+    if not deletions:
+        return
+    first = min(clause.first for draft in deletions for clause in draft.clauses if clause.agent is not None)
+    known = text.places(lexicon.IDLE).union(read)
+    known |= {age.first - n for age in text.ages for n in (1, 2, 3) if text.words[age.first - n].form in _EXCEPT}
+    values = {str(one["value"]).casefold() for draft in deletions for one in draft.reading.inputs.get("filters", ())}
+    aged = any(draft.reading.inputs.get("retention_days") is not None for draft in deletions)
+    for place, word in enumerate(text.words):
+        kept = aged and _KEPT.fullmatch(word.form) is not None
+        unread = place not in known and not word.sign and word.form not in _SMALL | values
+        if place > first and unread and not kept and word.text != HIDDEN:
+            yield f"what {word.text!r} means for the rows to delete"
 
 
 def _stretches(words: Sequence[Word]) -> Iterator[range]:

@@ -63,8 +63,12 @@ class Text:
         return has(patterns, self.words[first:last])
 
 
+#: Stands for a word that is hidden.
+HIDDEN = "·"
+
+
 def _hidden(word: Word) -> Word:
-    return replace(word, form=DENIED if denies(word) else "·", quoted=False, text="·")
+    return replace(word, form=DENIED if denies(word) else HIDDEN, quoted=False, text=HIDDEN)
 
 
 def has(patterns: Sequence[str], words: Sequence[Word]) -> bool:

@@ -15,7 +15,7 @@ from aishell.agents.word_classes import COMMON
 from aishell.asking import routing
 from aishell.asking import words as lexicon
 from aishell.asking.drafts import Draft, carried_over, gathered, locate, part_of
-from aishell.asking.narrowing import uncertain, unread
+from aishell.asking.narrowing import uncertain, unread, unread_of_deletions
 from aishell.asking.parts import matches
 from aishell.asking.questions import asks_for_work, question
 from aishell.asking.reading import read
@@ -118,6 +118,7 @@ class _Understanding:
             asks |= cues
         self._read |= asks
         doubts += uncertain(shown, self._read)
+        doubts += unread_of_deletions(shown, drafts, self._read)
         return f"it is not certain what is meant: {doubts[0]}; say it in other words" if doubts else None
 
     def _orders(self, draft: Draft, shown: Text) -> Iterator[Order]:

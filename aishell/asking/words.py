@@ -308,7 +308,7 @@ IDLE = (
     "make|do|run|take|perform|start|execute|create|have|get|let|go|put|be|is|are|can|could|would|like|want|konnte*|"
     "need|mach|mache|machen|erstell|erstelle|fuhr|fuhre|durch|nimm|starte|haz|hacer|haga|ejecuta|realiza|"
     "crea|quiero|hazme|lanza|inicia",
-    "reach*|wraparound|give|gives|back|free|space|disk|its|their",
+    "rid|tenga|losch*|borrar|configured|rules|konfiguriert*|regeln|reglas|rest|goes|use|datos|daten|tables|tabellen|tablas|them|delete|entstanden|alone|timestamp*|retention|thx|file|stuff|rows|reach*|wraparound|give|gives|back|free|space|disk|its|their",
     "thanks|thank|danke|gracias|hi|hello|hey|hallo|hola|kindly|ok|okay",
 )
 #: Words that any sentence may have.

@@ -64,10 +64,10 @@ def call(tool: Tool, params: Mapping[str, Any], context: Context) -> dict[str, A
     session_data = (context.database.credentials, context.marker, context.options)
     given = ChildCall(*tool_data, *session_data, ids, tuple(context.results), dict(context.facts))
     limit = tool.max_execution_time or DEFAULT_LIMIT
-    command = [sys.executable, "-m", __name__]
+    ourselves = [sys.executable, "-m", __name__]
     said = _Said()
     with subprocess.Popen(
-        command,
+        ourselves,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said.pipe,

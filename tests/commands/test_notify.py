@@ -92,7 +92,7 @@ def test_no_secret_is_in_any_message_log_or_file(site: Notified):
     for secret in SECRETS:
         assert secret not in told
         assert secret.encode() not in kept
-    assert "none that apprise reads" in told
+    assert "apprise cannot read the URL of the service" in told
 
 
 def test_a_hanging_sink_holds_nobody_up(site: Notified):

@@ -243,6 +243,6 @@ def test_a_scheduled_backup_that_finds_no_room_is_told_alike_of_each_engine(
         (name, target, "failure", 1) for name in ("ag", "wf") for target in ("lite", "pg")
     }
     for row in told:
-        assert row["reason"].count("are free at") == 1, row
+        assert row["reason"].count("are free ") == 1, row
         assert "backups prune" in row["reason"]
         assert "--destination" not in row["reason"]

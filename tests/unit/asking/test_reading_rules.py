@@ -237,3 +237,39 @@ def test_a_word_that_is_not_known_beside_a_table_is_asked_about(text, word):
     """It may be any language's word for a table that is to be left alone, also beside a verb of work."""
     request = understand(text.format(word), KNOWN)
     assert request.refused or request.unclear, request.orders
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(" except errors", " where level not error", " unless level is error", " but keep errors", " excpet errors"),
+        *(
+            ", excluding warnings",
+            " but leave 50 rows",
+            " on weekends only",
+            " tomorrow",
+            " at 3 am",
+            " but ask me first",
+        ),
+        *(", nur Debug-Zeilen", ", die Fehler bleiben", ", aber frag mich vorher", " pero guarda los errores"),
+    ],
+)
+def test_a_restriction_of_a_deletion_that_is_not_read_is_asked_about(words):
+    """Attacked: each was listed as not read, and all rows of that age were deleted."""
+    assert understand("delete audit_log older than 90 days", KNOWN).orders
+    assert understand(f"delete audit_log older than 90 days{words}", KNOWN).refused
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "delete only errors from audit_log older than 90 days",
+        "delete half of the audit_log rows older than 90 days",
+        "delete the first 100 audit_log rows older than 90 days",
+        "delete audit_log entries between 100 and 200 days old",
+        "lösche audit_log zwischen 100 und 200 Tagen alt",
+        "borra audit_log de más de 90 días a menos que level sea error",
+    ],
+)
+def test_a_part_of_the_old_rows_is_not_taken_for_all(text):
+    assert understand(text, KNOWN).refused
